@@ -1,0 +1,70 @@
+import {randomBytes} from 'node:crypto'
+import {type FileHandle, mkdir, open, readFile, rename, rm} from 'node:fs/promises'
+import {basename, dirname, join} from 'node:path'
+
+import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
+
+/** Turns a failed file operation into an error that names what was being done and where. */
+export const ioError = (action: string, path: string, cause: unknown): VmctlError =>
+  systemCode(cause) === 'ENOSPC'
+    ? new VmctlError('vmctl::io', `Cannot ${action} ${path}: no space is left on the device.`, {
+        cause,
+        help: 'Free some disk space, then run the command again.',
+      })
+    : new VmctlError('vmctl::io', `Cannot ${action} ${path}: ${messageOf(cause)}`, {cause})
+
+/** A name beside `path` that no other process uses: hidden, and recognisable as vmctl's own left-over. */
+export const temporaryPath = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`)
+
+/** Makes a directory and its parents for this user only (0700 under any umask for the ones it makes). */
+export const makePrivateDirectory = async (path: string): Promise<void> => {
+  try {
+    await mkdir(path, {recursive: true, mode: 0o700})
+  } catch (error) {
+    throw ioError('make the directory', path, error)
+  }
+}
+
+/** Makes a rename or a removal in a directory survive a power cut. */
+export const syncDirectory = async (path: string): Promise<void> => {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Replaces a file as a whole: unique temporary file, fsync, rename, fsync of the directory.
+ * A reader sees the old content or the new, never a part. The mode holds under any umask.
+ */
+export const writeFileAtomic = async (path: string, content: string | Uint8Array, mode = 0o600): Promise<void> => {
+  const temporary = temporaryPath(path)
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(temporary, 'wx', mode)
+    await handle.chmod(mode)
+    await handle.writeFile(content)
+    await handle.sync()
+    await handle.close()
+    handle = undefined
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+  } catch (error) {
+    await handle?.close().catch(() => undefined)
+    await rm(temporary, {force: true}).catch(() => undefined)
+    throw ioError('write', path, error)
+  }
+}
+
+/** The content of a text file, or undefined when it does not exist. */
+export const readIfExists = async (path: string): Promise<string | undefined> => {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw ioError('read', path, error)
+  }
+}

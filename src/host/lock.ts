@@ -1,0 +1,74 @@
+import {readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {messageOf, VmctlError} from '../model/errors.ts'
+
+export interface LockOptions {
+  /** What the holder does, for the error of others: `up web`. */
+  readonly purpose: string
+  /** Milliseconds to wait for another holder; 0 fails at once, Infinity waits for ever. */
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+  /** Called once when another process holds the lock. */
+  readonly onWait?: (holder: string) => void
+}
+
+export interface Lock extends AsyncDisposable {
+  readonly path: string
+}
+
+/**
+ * Takes an exclusive lock that the kernel releases when its holder dies, however it dies.
+ *
+ * The lock is SQLite's own on an empty database file (POSIX advisory locks, see "File Locking And
+ * Concurrency In SQLite Version 3"): Node has no flock(2), and a file with a PID in it would be
+ * wrong across containers that share a state directory.
+ * @throws VmctlError `vmctl::vm::locked` that names the holder, when the time is up
+ */
+export const acquireLock = async (path: string, options: LockOptions): Promise<Lock> => {
+  const {DatabaseSync} = await import('node:sqlite')
+  const deadline = Date.now() + options.timeoutMs
+  const holderFile = `${path}.holder`
+  let told = false
+  for (let pause = 10; ; pause = Math.min(pause * 1.5, 200)) {
+    options.signal?.throwIfAborted()
+    const database = new DatabaseSync(path, {timeout: 0})
+    try {
+      database.exec('BEGIN EXCLUSIVE')
+      writeFileSync(holderFile, `${options.purpose} (process ${process.pid})`, {mode: 0o600})
+      return {
+        path,
+        async [Symbol.asyncDispose]() {
+          rmSync(holderFile, {force: true})
+          database.close()
+        },
+      }
+    } catch (error) {
+      database.close()
+      if (!/database is locked/.test(messageOf(error))) {
+        throw new VmctlError('vmctl::io', `Cannot lock ${path}: ${messageOf(error)}`, {cause: error})
+      }
+    }
+    if (!told) {
+      told = true
+      options.onWait?.(holderOf(holderFile))
+    }
+    if (Date.now() >= deadline) {
+      throw new VmctlError('vmctl::vm::locked', `Another vmctl is at work here: ${holderOf(holderFile)}.`, {
+        details: {lock: path, holder: holderOf(holderFile)},
+      })
+    }
+    await sleep(pause + Math.random() * 10, undefined, options.signal ? {signal: options.signal} : {}).catch((error: unknown) => {
+      options.signal?.throwIfAborted()
+      throw error
+    })
+  }
+}
+
+const holderOf = (holderFile: string): string => {
+  try {
+    return readFileSync(holderFile, 'utf8')
+  } catch {
+    return 'an unnamed process'
+  }
+}

@@ -1,0 +1,27 @@
+import {homedir} from 'node:os'
+import {isAbsolute, join, resolve} from 'node:path'
+
+/** Expands a leading `~` or `~/` to the home directory; `~user` is left alone, as in the book. */
+export const expandTilde = (path: string): string => {
+  if (path !== '~' && !path.startsWith('~/')) return path
+  const home = process.env.HOME || homedir()
+  return path === '~' ? home : join(home, path.slice(2))
+}
+
+/** An absolute path: `~` expanded, anything relative taken from `base`. */
+export const resolvePath = (path: string, base: string): string => {
+  const expanded = expandTilde(path)
+  return isAbsolute(expanded) ? resolve(expanded) : resolve(base, expanded)
+}
+
+/**
+ * The state directory: `$VMCTL_STATE_DIR`, `$XDG_DATA_HOME/vmctl`, `~/.local/share/vmctl`,
+ * or `/tmp/vmctl-UID` for an account without a home.
+ */
+export const defaultStateDirectory = (env: NodeJS.ProcessEnv = process.env): string => {
+  if (env.VMCTL_STATE_DIR) return resolve(env.VMCTL_STATE_DIR)
+  // The XDG base directory specification says that relative paths are to be ignored.
+  if (env.XDG_DATA_HOME && isAbsolute(env.XDG_DATA_HOME)) return join(env.XDG_DATA_HOME, 'vmctl')
+  const home = env.HOME || homedir()
+  return home && home !== '/' ? join(home, '.local', 'share', 'vmctl') : `/tmp/vmctl-${process.getuid?.() ?? 'user'}`
+}

@@ -1,0 +1,96 @@
+import {spawn} from 'node:child_process'
+
+import {systemCode, VmctlError} from '../model/errors.ts'
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds after which the program is killed. */
+  readonly timeoutMs?: number
+  readonly cwd?: string
+  readonly env?: NodeJS.ProcessEnv
+  readonly input?: string
+  /** What to say when the program is not installed. */
+  readonly notInstalled?: {readonly code: 'vmctl::qemu::not_installed' | 'vmctl::host::not_installed'; readonly help?: string}
+}
+
+export interface RunResult {
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const outputLimit = 8 * 2 ** 20
+
+/**
+ * Runs a program without a shell and collects its output (8 MiB at most, then it is killed).
+ * Resolves whatever the exit status is; throws when the program cannot run, takes too long or is cancelled.
+ */
+export const run = async (program: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
+  options.signal?.throwIfAborted()
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env ?? process.env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      signal: options.signal,
+      killSignal: 'SIGKILL',
+    })
+    const output = {stdout: '', stderr: ''}
+    let size = 0
+    let problem: VmctlError | undefined
+    const end = (error: VmctlError): void => {
+      problem ??= error
+      child.kill('SIGKILL')
+    }
+    const timer =
+      options.timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            end(new VmctlError('vmctl::host::program_failed', `${program} did not finish within ${options.timeoutMs} ms.`))
+          }, options.timeoutMs)
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].setEncoding('utf8')
+      child[name].on('data', (chunk: string) => {
+        size += chunk.length
+        if (size > outputLimit) end(new VmctlError('vmctl::host::program_failed', `${program} printed more than 8 MiB.`))
+        else output[name] += chunk
+      })
+    }
+    // A program that ends without reading its input closes the pipe; its exit status tells the story.
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(options.input ?? '')
+    child.on('error', (error) => {
+      clearTimeout(timer)
+      if (options.signal?.aborted) reject(options.signal.reason)
+      else if (systemCode(error) === 'ENOENT') reject(notInstalled(program, options, error))
+      else reject(new VmctlError('vmctl::host::program_failed', `Cannot run ${program}: ${error.message}`, {cause: error}))
+    })
+    child.on('close', (exitCode, signal) => {
+      clearTimeout(timer)
+      if (problem) reject(problem)
+      else resolve({exitCode, signal, ...output})
+    })
+  })
+}
+
+/** Runs a program and returns its standard output; any exit status but 0 is an error with the last lines of stderr. */
+export const runOrThrow = async (program: string, args: readonly string[], options: RunOptions = {}): Promise<string> => {
+  const result = await run(program, args, options)
+  if (result.exitCode === 0) return result.stdout
+  throw new VmctlError('vmctl::host::program_failed', `${program} ${describeExit(result)}: ${lastLines(result.stderr, 5)}`, {
+    details: {program, exitCode: result.exitCode, signal: result.signal},
+  })
+}
+
+export const describeExit = (result: Pick<RunResult, 'exitCode' | 'signal'>): string =>
+  result.signal === null ? `ended with status ${result.exitCode}` : `was ended by ${result.signal}`
+
+/** The last lines of a text, for error messages. */
+export const lastLines = (text: string, count: number): string => text.trimEnd().split('\n').slice(-count).join('\n')
+
+const notInstalled = (program: string, options: RunOptions, cause: Error): VmctlError =>
+  new VmctlError(options.notInstalled?.code ?? 'vmctl::host::not_installed', `${program} is not installed or not on PATH.`, {
+    cause,
+    ...(options.notInstalled?.help === undefined ? {} : {help: options.notInstalled.help}),
+  })

@@ -1,0 +1,59 @@
+import type {Duplex} from 'node:stream'
+
+import type {Observation, Vm, VmSpec} from '../model/vm.ts'
+
+/** Tells the user something that is neither a result nor a failure: `no KVM here, using TCG`. */
+export type Notify = (message: string) => void
+
+export interface OperationOptions {
+  readonly signal: AbortSignal
+  readonly notify?: Notify
+}
+
+/** Where the guest's serial console can be reached, as the vmctl book has it. */
+export type ConsoleEndpoint =
+  | {readonly type: 'unix-socket'; readonly path: string}
+  | {readonly type: 'web-socket'; readonly url: string}
+  | {readonly type: 'none'}
+
+/**
+ * A backend: it makes, runs and removes VMs. Extension point; every backend passes `testHypervisor` of `vmctl/testing`.
+ *
+ * Call order of a life: `prepare`, `start`, (`suspend`, `resume`)*, `stop`, `start`, …, `destroy`.
+ * The engine holds the VM's lock around every method that changes something; `observe`, `dial`, `sshAddress`
+ * and `console` are called without it, at any time, and must not change anything.
+ */
+export interface Hypervisor {
+  readonly name: string
+  /** Resolves to why this backend cannot run here, or to undefined when it can. */
+  unavailable(): Promise<string | undefined>
+  /** Checks what can be known before anything is made, and throws the error that `start` would meet. */
+  check(spec: VmSpec): Promise<void>
+  /**
+   * Allocates what the VM needs in its directory: the disk on top of `vm.base`, addresses.
+   * Idempotent: what exists is kept, a disk above all; a disk smaller than `vm.spec.diskBytes` is grown while the VM is at rest.
+   */
+  prepare(vm: Vm, options: OperationOptions): Promise<void>
+  /** Resolves once the guest executes instructions, which is before it has booted. Does nothing when it runs. */
+  start(vm: Vm, options: OperationOptions): Promise<void>
+  /**
+   * Asks the guest to power off, forces it after `timeoutMs` milliseconds, and resolves when it is certain that nothing runs.
+   * A suspended guest is resumed first. Does nothing when nothing runs.
+   */
+  stop(vm: Vm, options: OperationOptions & {readonly timeoutMs: number}): Promise<void>
+  /** Ends the VM at once and gives back everything outside of its directory; the engine removes the directory. Idempotent. */
+  destroy(vm: Vm, options: OperationOptions): Promise<void>
+  /** What can be seen now, without touching the guest, within a second. */
+  observe(vm: Vm): Promise<Observation>
+  /** A byte stream to a TCP port of the guest. */
+  dial(vm: Vm, port: number, options: {readonly signal: AbortSignal}): Promise<Duplex>
+  /** Where a program of this computer reaches the guest's SSH port; undefined when the VM has no network. */
+  sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<{readonly host: string; readonly port: number} | undefined>
+
+  // A backend that leaves these out does not support them; the engine says so to the user.
+  suspend?(vm: Vm, options: OperationOptions): Promise<void>
+  resume?(vm: Vm, options: OperationOptions): Promise<void>
+  /** A byte stream to and from the serial console. One user at a time. */
+  console?(vm: Vm, options: {readonly signal: AbortSignal}): Promise<Duplex>
+  consoleEndpoint?(vm: Vm): ConsoleEndpoint
+}

@@ -1,0 +1,25 @@
+import {join} from 'node:path'
+
+/**
+ * Every file of a VM's directory, once. `docs/state-directory.md` says who writes and who reads each.
+ * The names are those of the vmctl book; `*.json` and `known_hosts` are ours.
+ */
+export const vmFiles = (directory: string) =>
+  ({
+    record: join(directory, 'vm.json'),
+    journal: join(directory, 'journal.json'),
+    overlay: join(directory, 'overlay.qcow2'),
+    seed: join(directory, 'seed.iso'),
+    knownHosts: join(directory, 'known_hosts'),
+    privateKey: join(directory, 'id_ed25519_generated'),
+    publicKey: join(directory, 'id_ed25519_generated.pub'),
+    consoleLog: join(directory, 'console.log'),
+    provisionLog: join(directory, 'provision.log'),
+    /** The QEMU backend's own: addresses, ports and the last process. */
+    qemu: join(directory, 'qemu.json'),
+    qemuLog: join(directory, 'qemu.log'),
+    qmpSocket: join(directory, 'qmp.sock'),
+    consoleSocket: join(directory, 'console.sock'),
+    pidfile: join(directory, 'pidfile'),
+    efivars: join(directory, 'efivars.fd'),
+  }) as const

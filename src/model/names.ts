@@ -1,0 +1,45 @@
+/** A VM name: safe as a file name and as a QEMU name. `..` and `/` cannot occur. */
+export const isVmName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name) && !name.includes('..')
+
+export const vmNameRule =
+  'a name starts with a letter or a digit and has at most 63 of A-Z a-z 0-9 . _ - (without two dots in a row)'
+
+/** A host name of RFC 1123: labels of letters, digits and inner dashes, 253 characters at most. */
+export const isHostname = (name: string): boolean =>
+  name.length <= 253 && name.split('.').every((label) => /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label))
+
+/** A user name that useradd(8) and SSH accept. */
+export const isUserName = (name: string): boolean => /^[a-z_][a-z0-9_-]{0,31}$/.test(name)
+
+/** The candidate that is closest to a misspelt word, when one is close enough to suggest. */
+export const closest = (word: string, candidates: Iterable<string>): string | undefined => {
+  let best: string | undefined
+  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** Damerau-Levenshtein distance with adjacent transpositions (optimal string alignment). */
+const editDistance = (left: string, right: string): number => {
+  if (Math.abs(left.length - right.length) > 8) return Number.POSITIVE_INFINITY
+  const rows: number[][] = [Array.from({length: right.length + 1}, (_, index) => index)]
+  for (let i = 1; i <= left.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= right.length; j++) {
+      const cost = left[i - 1] === right[j - 1] ? 0 : 1
+      let value = Math.min((rows[i - 1]?.[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (rows[i - 1]?.[j - 1] ?? 0) + cost)
+      if (i > 1 && j > 1 && left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1]) {
+        value = Math.min(value, (rows[i - 2]?.[j - 2] ?? 0) + 1)
+      }
+      row.push(value)
+    }
+    rows.push(row)
+  }
+  return rows[left.length]?.[right.length] ?? Number.POSITIVE_INFINITY
+}
