@@ -19,6 +19,8 @@ export const vmFiles = (directory: string) =>
     qemu: join(directory, 'qemu.json'),
     qemuLog: join(directory, 'qemu.log'),
     qmpSocket: join(directory, 'qmp.sock'),
+    /** vmctl's own monitor, so that a person on qmp.sock never blocks it (a monitor serves one client). */
+    monitorSocket: join(directory, 'vmctl.sock'),
     consoleSocket: join(directory, 'console.sock'),
     pidfile: join(directory, 'pidfile'),
     efivars: join(directory, 'efivars.fd'),

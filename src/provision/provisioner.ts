@@ -17,8 +17,18 @@ export interface GuestExecOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface GuestUploadOptions {
+  /** Permission bits; those of the local file when absent. */
+  readonly mode?: number
+  /** `user` or `user:group`. */
+  readonly owner?: string
+  /** Write as root, by sudo or doas. */
+  readonly privileged?: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
- * A guest that can be worked with over SSH. `provision/` declares what it needs; `guest/ssh.ts` gives it.
+ * A connection to a guest. `provision/` declares what it needs; `guest/ssh.ts` gives it.
  * Every method throws `vmctl::ssh::connection_lost` when the connection ends before the result is known.
  */
 export interface Guest {
@@ -27,9 +37,8 @@ export interface Guest {
    * Resolves when the program has ended and all of its output was delivered.
    */
   exec(command: string, options?: GuestExecOptions): Promise<GuestExit>
-  /** Rejects with `vmctl::ssh::connection_lost` as soon as the connection is gone. */
-  readonly closed: Promise<never>
-  close(): void
+  /** Streams a local file to the guest and replaces the destination as a whole. */
+  upload(localPath: string, remotePath: string, options?: GuestUploadOptions): Promise<void>
 }
 
 /** What a provisioner may use while it runs one step. */
@@ -37,9 +46,14 @@ export interface StepContext {
   readonly vm: Vm
   /** Counts from 1 over all steps of the VM. */
   readonly step: number
-  readonly guest: Guest
+  /** The connection to the guest; made anew when the last one was lost. */
+  readonly guest: () => Promise<Guest>
   /** Appends to provision.log and shows it on the terminal at the same time; waits when the terminal is slow. */
   readonly output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => Promise<void>
+  /** What an earlier vmctl remembered of this very step when it was cut off in the middle of it. */
+  readonly memory: unknown
+  /** Writes durably what a later vmctl needs in order to continue this step. Plain JSON data, no secrets. */
+  readonly remember: (memory: unknown) => Promise<void>
   readonly signal: AbortSignal
 }
 

@@ -1,0 +1,59 @@
+import {open} from 'node:fs/promises'
+import {connect, createServer, type NetConnectOpts, type Socket} from 'node:net'
+import {basename, dirname} from 'node:path'
+
+/** sizeof(sun_path) - 1 on Linux (unix(7)). */
+const longestSocketPath = 107
+
+const connected = async (options: NetConnectOpts, signal: AbortSignal): Promise<Socket> => {
+  signal.throwIfAborted()
+  const socket = connect(options)
+  const abort = (): void => {
+    socket.destroy()
+  }
+  signal.addEventListener('abort', abort, {once: true})
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('error', reject)
+      socket.once('close', () => {
+        reject(signal.aborted ? signal.reason : new Error('The connection was closed.'))
+      })
+    })
+    return socket
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Connects to a TCP port of a numeric address or host name. */
+export const connectTcp = (host: string, port: number, signal: AbortSignal): Promise<Socket> => connected({host, port}, signal)
+
+/**
+ * Connects to a Unix socket, whatever the length of its path: a path that the kernel would refuse is
+ * shortened through the open directory (`/proc/self/fd/N/name`).
+ */
+export const connectUnix = async (path: string, signal: AbortSignal): Promise<Socket> => {
+  if (Buffer.byteLength(path) <= longestSocketPath) return connected({path}, signal)
+  const directory = await open(dirname(path), 'r')
+  try {
+    return await connected({path: `/proc/self/fd/${directory.fd}/${basename(path)}`}, signal)
+  } finally {
+    await directory.close()
+  }
+}
+
+/** Tries to listen on a port of the loopback address. 0 asks the kernel for any. Resolves to the port, or to undefined when it is taken. */
+export const tryPort = (port: number): Promise<number | undefined> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => {
+      resolve(undefined)
+    })
+    server.listen({host: '127.0.0.1', port, exclusive: true}, () => {
+      const address = server.address()
+      server.close(() => {
+        resolve(typeof address === 'object' && address ? address.port : undefined)
+      })
+    })
+  })

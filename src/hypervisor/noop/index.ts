@@ -1,0 +1,59 @@
+import {rm} from 'node:fs/promises'
+import {join} from 'node:path'
+
+import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {connectTcp} from '../../host/sockets.ts'
+import {VmctlError} from '../../model/errors.ts'
+import {stateAtRest, type Vm} from '../../model/vm.ts'
+import type {Hypervisor} from '../hypervisor.ts'
+
+export interface NoopOptions {
+  /** A real SSH server that stands in for the guest of every VM; without one there is no guest to talk to. */
+  readonly guest?: {readonly host: string; readonly port: number}
+}
+
+const stateFile = (vm: Vm): string => join(vm.directory, 'noop.json')
+
+const readState = async (vm: Vm): Promise<'running' | 'suspended' | undefined> => {
+  const text = await readIfExists(stateFile(vm))
+  if (text === undefined) return undefined
+  return text.includes('suspended') ? 'suspended' : 'running'
+}
+
+const writeState = (vm: Vm, state: 'running' | 'suspended'): Promise<void> => writeFileAtomic(stateFile(vm), `${JSON.stringify({state})}\n`)
+
+/** The backend that runs nothing: every operation succeeds at once. For tests of everything above it. */
+export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
+  name: 'noop',
+  unavailable: async () => undefined,
+  check: async (spec) => {
+    if (spec.network.type === 'vnic') {
+      throw new VmctlError('vmctl::backend::not_available', 'The vnic network exists on illumos only.')
+    }
+  },
+  prepare: async (_vm, {signal}) => {
+    signal.throwIfAborted()
+  },
+  start: async (vm, {signal}) => {
+    signal.throwIfAborted()
+    if ((await readState(vm)) === undefined) await writeState(vm, 'running')
+  },
+  stop: async (vm) => {
+    await rm(stateFile(vm), {force: true})
+  },
+  destroy: async (vm) => {
+    await rm(stateFile(vm), {force: true})
+  },
+  observe: async (vm) => {
+    const state = await readState(vm)
+    return {state: state ?? stateAtRest(vm), ...(options.guest && {sshPort: options.guest.port})}
+  },
+  dial: async (vm, _port, {signal}) => {
+    if (!options.guest) throw new VmctlError('vmctl::backend::not_available', `The noop VM ${vm.name} has no guest to talk to.`)
+    return connectTcp(options.guest.host, options.guest.port, signal)
+  },
+  sshAddress: async () => options.guest,
+  suspend: (vm) => writeState(vm, 'suspended'),
+  resume: (vm) => writeState(vm, 'running'),
+  consoleEndpoint: () => ({type: 'none'}),
+})

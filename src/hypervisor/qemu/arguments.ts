@@ -1,0 +1,96 @@
+import {vmFiles} from '../../model/layout.ts'
+import type {Vm} from '../../model/vm.ts'
+import type {FirmwarePair} from './firmware.ts'
+
+export interface LaunchFacts {
+  readonly accelerator: string
+  readonly macAddress: string
+  readonly sshPort?: number | undefined
+  readonly tap?: string | undefined
+  readonly firmware?: FirmwarePair | undefined
+  /** Whether seed.iso exists and is to be shown to the guest. */
+  readonly seed: boolean
+}
+
+/** The machine type of a spec; QEMU options may follow the type after a comma. */
+export const machineType = (machine: string | undefined): string => machine?.split(',')[0] ?? 'q35'
+
+/** Doubles commas, which separate QEMU's options (qemu(1), "-drive file="). */
+export const escapeOption = (value: string): string => value.replaceAll(',', ',,')
+
+/**
+ * The command line of QEMU for a VM; pure. Files are named by JSON (`-blockdev`), so that no character of a path has a meaning.
+ *
+ * - Everything that listens does so on loopback or on a Unix socket in the VM's private directory (relative paths: QEMU's
+ *   working directory is the VM's).
+ * - The seed is a CD-ROM on virtio-scsi: cloud kernels have no AHCI driver, the root disk stays the first virtio disk, and
+ *   the medium can be removed while the guest runs.
+ */
+export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
+  const {spec} = vm
+  const files = vmFiles(vm.directory)
+  const cpu = spec.qemu?.cpu ?? (facts.accelerator === 'kvm' ? 'host' : 'max')
+  // The default translation cache of multi-threaded TCG is a quarter of guest memory's size class; too small a one costs 30–40 %.
+  const accelerator = facts.accelerator === 'tcg' ? 'tcg,thread=multi,tb-size=512' : facts.accelerator
+  return [
+    ...['-name', `guest=${escapeOption(vm.name)},debug-threads=on`],
+    ...['-uuid', vm.id],
+    ...['-nodefaults', '-no-user-config'],
+    ...['-machine', machineOption(spec.qemu?.machine ?? 'q35', facts.firmware)],
+    ...['-accel', accelerator],
+    ...['-cpu', cpu],
+    ...['-smp', String(spec.vcpus)],
+    ...['-m', `${spec.memoryMiB}M`],
+    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ...['-display', 'none'],
+    ...['-pidfile', 'pidfile'],
+    ...monitor('qmp', 'qmp.sock'),
+    ...monitor('vmctl', 'vmctl.sock'),
+    ...['-chardev', 'socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on'],
+    ...['-serial', 'chardev:console'],
+    ...(facts.firmware ? firmwareArguments(facts.firmware, files.efivars) : []),
+    ...blockdev('disk', {driver: 'qcow2', discard: 'unmap', file: {driver: 'file', filename: files.overlay, discard: 'unmap'}}),
+    ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
+    ...(facts.seed
+      ? [
+          ...blockdev('seed', {driver: 'raw', 'read-only': true, file: {driver: 'file', filename: files.seed, 'read-only': true}}),
+          ...['-device', 'virtio-scsi-pci,id=scsi'],
+          ...['-device', 'scsi-cd,id=seed-drive,bus=scsi.0,drive=seed'],
+        ]
+      : []),
+    ...networkArguments(vm, facts),
+    ...['-object', 'rng-random,id=rng,filename=/dev/urandom'],
+    ...['-device', 'virtio-rng-pci,rng=rng'],
+    ...(spec.qemu?.args ?? []),
+  ]
+}
+
+const machineOption = (machine: string, firmware: FirmwarePair | undefined): string =>
+  firmware?.secureBoot ? `${machine},smm=on` : machine
+
+const monitor = (id: string, path: string): string[] => [
+  ...['-chardev', `socket,id=${id},path=${path},server=on,wait=off`],
+  ...['-mon', `chardev=${id},mode=control`],
+]
+
+const blockdev = (nodeName: string, options: Readonly<Record<string, unknown>>): string[] => [
+  '-blockdev',
+  JSON.stringify({'node-name': nodeName, ...options}),
+]
+
+const firmwareArguments = (firmware: FirmwarePair, variables: string): string[] => [
+  ...(firmware.secureBoot ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
+  ...blockdev('firmware', {driver: 'raw', 'read-only': true, file: {driver: 'file', filename: firmware.code, 'read-only': true}}),
+  ...blockdev('variables', {driver: 'raw', file: {driver: 'file', filename: variables}}),
+  ...['-machine', 'pflash0=firmware,pflash1=variables'],
+]
+
+const networkArguments = (vm: Vm, facts: LaunchFacts): string[] => {
+  const {network} = vm.spec
+  if (network.type === 'none' || network.type === 'vnic') return []
+  const netdev =
+    network.type === 'user'
+      ? `user,id=net0,hostfwd=tcp:127.0.0.1:${facts.sshPort}-:22`
+      : `tap,id=net0,ifname=${facts.tap},script=no,downscript=no`
+  return [...['-netdev', netdev], ...['-device', `virtio-net-pci,netdev=net0,mac=${facts.macAddress}`]]
+}

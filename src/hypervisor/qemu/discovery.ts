@@ -1,0 +1,61 @@
+import {glob, readFile} from 'node:fs/promises'
+import {isIPv4} from 'node:net'
+
+import {run} from '../../host/process.ts'
+import {VmctlError} from '../../model/errors.ts'
+
+/** Where DHCP servers of this computer keep leases in dnsmasq's format; VMCTL_LEASES adds files, separated by colons. */
+const leaseFiles = async (): Promise<string[]> => {
+  const patterns = [
+    ...(process.env.VMCTL_LEASES?.split(':') ?? []),
+    '/var/lib/misc/dnsmasq*.leases',
+    '/var/lib/dnsmasq/*.leases',
+    '/var/lib/libvirt/dnsmasq/*.leases',
+    '/run/dnsmasq/*.leases',
+  ]
+  return Array.fromAsync(glob(patterns.filter((pattern) => pattern !== '')))
+}
+
+/**
+ * The IPv4 address of a MAC address among neighbours, as `ip -4 -json neigh show` prints them; a usable entry is preferred to a stale one.
+ * Only an exact match counts.
+ */
+export const addressFromNeighbours = (json: string, macAddress: string): string | undefined => {
+  const entries: unknown = JSON.parse(json || '[]')
+  if (!Array.isArray(entries)) return undefined
+  const rank = ['REACHABLE', 'DELAY', 'PROBE', 'PERMANENT', 'STALE']
+  const candidates = entries
+    .filter((entry) => typeof entry?.dst === 'string' && isIPv4(entry.dst) && String(entry.lladdr).toLowerCase() === macAddress.toLowerCase())
+    .map((entry) => ({address: String(entry.dst), rank: rank.indexOf(String(entry.state?.[0]))}))
+    .filter((entry) => entry.rank >= 0)
+    .sort((left, right) => left.rank - right.rank)
+  return candidates[0]?.address
+}
+
+/** The IPv4 address of a MAC address in a dnsmasq lease file (`expiry mac address name client-id`); the lease that ends last wins. */
+export const addressFromLeases = (text: string, macAddress: string): string | undefined => {
+  let best: {expiry: number; address: string} | undefined
+  for (const line of text.split('\n')) {
+    const [expiry, mac, address] = line.split(' ')
+    if (mac?.toLowerCase() !== macAddress.toLowerCase() || !address || !isIPv4(address)) continue
+    // An expiry of 0 is a lease for ever.
+    const until = Number(expiry) === 0 ? Number.POSITIVE_INFINITY : Number(expiry)
+    if (!best || until >= best.expiry) best = {expiry: until, address}
+  }
+  return best?.address
+}
+
+/**
+ * Finds the address of a guest on a bridge: the neighbour table first, then the leases of DHCP servers on this computer.
+ * @throws VmctlError `vmctl::network::ip_discovery_timeout` when none of them knows the MAC address (yet)
+ */
+export const discoverAddress = async (bridge: string, macAddress: string, signal: AbortSignal): Promise<string> => {
+  const neighbours = await run('ip', ['-4', '-json', 'neigh', 'show', 'dev', bridge], {signal, timeoutMs: 5000})
+  const neighbour = neighbours.exitCode === 0 ? addressFromNeighbours(neighbours.stdout, macAddress) : undefined
+  if (neighbour) return neighbour
+  for (const path of await leaseFiles()) {
+    const leased = addressFromLeases(await readFile(path, 'utf8').catch(() => ''), macAddress)
+    if (leased) return leased
+  }
+  throw new VmctlError('vmctl::network::ip_discovery_timeout', `No address is known for ${macAddress} on the bridge ${bridge}.`)
+}

@@ -1,0 +1,246 @@
+import {access, copyFile, rm} from 'node:fs/promises'
+import {join} from 'node:path'
+import type {Duplex} from 'node:stream'
+
+import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
+import {acquireLock} from '../../host/lock.ts'
+import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
+import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
+import {connectTcp, connectUnix, tryPort} from '../../host/sockets.ts'
+import {VmctlError} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
+import {type Observation, stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
+import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
+import {acceleratorsFromEnvironment, chooseAccelerator} from './accelerator.ts'
+import {chooseMacAddress, chooseSshPort} from './addresses.ts'
+import {machineType} from './arguments.ts'
+import {discoverAddress} from './discovery.ts'
+import {findFirmware} from './firmware.ts'
+import {launch} from './launch.ts'
+import {endProcess, findAnyProcess, findProcess} from './process.ts'
+import {connectQmp} from './qmp.ts'
+import {readNeighbours, readRuntime, type QemuRuntime, writeRuntime} from './runtime.ts'
+import {powerDown} from './stop.ts'
+import {checkBridge, createTap, removeTap, tapName} from './tap.ts'
+
+export interface QemuOptions {
+  /** Where the verdicts on accelerators and the lock of the addresses are kept. */
+  readonly stateDirectory: string
+}
+
+export const defaultBinary = 'qemu-system-x86_64'
+
+/** The QEMU backend. Needs Linux: it proves processes by /proc. */
+export const qemuHypervisor = ({stateDirectory}: QemuOptions): Hypervisor => {
+  const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
+    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, acceleratorsFromEnvironment() ?? spec.qemu?.accel, {stateDirectory, signal})
+
+  /** One VM at a time chooses addresses, so that no two choose the same. */
+  const withAddressLock = async <T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> => {
+    await makePrivateDirectory(join(stateDirectory, 'locks'))
+    await using _lock = await acquireLock(join(stateDirectory, 'locks', 'addresses'), {purpose: 'choose addresses', timeoutMs: 30_000, signal})
+    return action()
+  }
+
+  /**
+   * Chooses the VM's addresses, or confirms the ones it has.
+   * @param binding whether QEMU is about to bind the SSH port, and a port that it just could not bind
+   */
+  const allocate = (vm: Vm, signal: AbortSignal, binding?: {avoid?: number | undefined}): Promise<QemuRuntime> =>
+    withAddressLock(signal, async () => {
+      const [own, all] = await Promise.all([readRuntime(vm.directory), readNeighbours(vm.directory)])
+      const predecessor = all.find((other) => other.name === vm.name)
+      const others = all.filter((other) => other.name !== vm.name)
+      const taken = new Set(others.flatMap((other) => other.sshPort ?? []))
+      if (binding?.avoid !== undefined) taken.add(binding.avoid)
+      const isFree = async (port: number): Promise<boolean> => !binding || (await tryPort(port)) !== undefined
+      const {network} = vm.spec
+      const macAddress =
+        own?.macAddress ?? predecessor?.macAddress ?? chooseMacAddress(new Set(others.map((other) => other.macAddress)))
+      const runtime: QemuRuntime = {
+        schema: 1,
+        name: vm.name,
+        macAddress,
+        ...(network.type === 'user' && {
+          sshPort: await chooseSshPort(vm.name, own?.sshPort ?? predecessor?.sshPort, {taken, isFree}),
+        }),
+        ...(network.type === 'tap' && {tap: tapName(vm)}),
+      }
+      await writeRuntime(vm.directory, runtime)
+      return runtime
+    })
+
+  /** Removes what a process that is certainly gone has left. */
+  const tidy = async (vm: Vm): Promise<void> => {
+    const files = vmFiles(vm.directory)
+    const runtime = await readRuntime(vm.directory)
+    for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await rm(path, {force: true})
+    if (runtime?.tap) await removeTap(runtime.tap)
+    if (runtime?.process) {
+      const {process: _process, vncAddress: _vnc, accelerator: _accelerator, ...rest} = runtime
+      await writeRuntime(vm.directory, rest)
+    }
+  }
+
+  const withMonitor = async (vm: Vm, action: (qmp: Awaited<ReturnType<typeof connectQmp>>) => Promise<unknown>): Promise<void> => {
+    using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 10_000})
+    await action(qmp)
+  }
+
+  return {
+    name: 'qemu',
+
+    async unavailable() {
+      return process.platform === 'linux' ? undefined : `the QEMU backend needs Linux, this is ${process.platform}`
+    },
+
+    async check(spec) {
+      if (spec.network.type === 'vnic') {
+        throw new VmctlError('vmctl::backend::not_available', 'The vnic network exists on illumos only; the QEMU backend cannot offer it.', {
+          help: 'Use `network "user"` or `network "tap"`.',
+        })
+      }
+      if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
+      if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
+      await makePrivateDirectory(stateDirectory)
+      await acceleratorFor(spec, AbortSignal.timeout(30_000))
+    },
+
+    async prepare(vm, {signal}) {
+      const files = vmFiles(vm.directory)
+      const {diskBytes} = vm.spec
+      if (!(await exists(files.overlay))) {
+        await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
+      } else if (diskBytes !== undefined && !(await findProcess(vm))) {
+        const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
+        if (diskBytes > virtualSizeBytes) await growImage(files.overlay, diskBytes, {signal})
+      }
+      if (vm.spec.firmware?.type === 'uefi' && !(await exists(files.efivars))) {
+        const firmware = await findFirmware(vm.spec.firmware, machineType(vm.spec.qemu?.machine))
+        await copyPrivately(firmware.vars, files.efivars)
+      }
+      if (!(await findProcess(vm))) await allocate(vm, signal)
+    },
+
+    async start(vm, {signal, notify}) {
+      if (await findAnyProcess(vm)) return
+      await tidy(vm)
+      const binary = vm.spec.qemu?.binary ?? defaultBinary
+      const choice = await acceleratorFor(vm.spec, signal)
+      if (choice.notice) notify?.(choice.notice)
+      const {firmware: config, network} = vm.spec
+      const firmware = config?.type === 'uefi' ? await findFirmware(config, machineType(vm.spec.qemu?.machine)) : undefined
+      const seed = await exists(vmFiles(vm.directory).seed)
+      let runtime = await allocate(vm, signal, {})
+      if (network.type === 'tap' && runtime.tap) await createTap(runtime.tap, network.bridge, signal)
+      try {
+        for (let attempt = 1; ; attempt++) {
+          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed}, signal)
+          if (result !== 'port-taken') {
+            await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
+            return
+          }
+          // Another program took the port between our look and QEMU's bind.
+          if (attempt === 5) throw new VmctlError('vmctl::network::no_port', `Five local ports in a row were taken while ${vm.name} started.`)
+          runtime = await allocate(vm, signal, {avoid: runtime.sshPort})
+        }
+      } catch (error) {
+        await tidy(vm)
+        throw error
+      }
+    },
+
+    async stop(vm, {timeoutMs, signal}) {
+      const running = await findAnyProcess(vm)
+      if (running) await powerDown(vm, running, {timeoutMs, signal})
+      await tidy(vm)
+    },
+
+    async destroy(vm) {
+      const running = await findAnyProcess(vm)
+      if (running) await endProcess(running)
+      await tidy(vm)
+    },
+
+    async observe(vm) {
+      const [runtime, running] = await Promise.all([readRuntime(vm.directory), findProcess(vm)])
+      const facts = {
+        ...(runtime && {macAddress: runtime.macAddress}),
+        ...(runtime?.sshPort !== undefined && {sshPort: runtime.sshPort}),
+      }
+      if (!running) return {state: stateAtRest(vm), ...facts}
+      const state = await guestState(vm, running)
+      return {
+        ...facts,
+        ...state,
+        ...(runtime?.vncAddress !== undefined && {vncAddress: runtime.vncAddress}),
+        ...(runtime?.accelerator !== undefined && {accelerator: runtime.accelerator}),
+      }
+    },
+
+    async dial(vm, port, {signal}) {
+      const address = await addressOf(vm, signal)
+      if (!address) throw new VmctlError('vmctl::backend::not_available', `The VM ${vm.name} has no network.`)
+      if (vm.spec.network.type === 'user' && port !== 22) {
+        throw new VmctlError('vmctl::backend::not_available', `Only the SSH port of ${vm.name} is forwarded; port ${port} is not.`)
+      }
+      return connectTcp(address.host, vm.spec.network.type === 'user' ? address.port : port, signal)
+    },
+
+    sshAddress: (vm, {signal}) => addressOf(vm, signal),
+
+    suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
+    resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
+    console: (vm, {signal}): Promise<Duplex> => connectUnix(vmFiles(vm.directory).consoleSocket, signal),
+    consoleEndpoint: (vm): ConsoleEndpoint => ({type: 'unix-socket', path: vmFiles(vm.directory).consoleSocket}),
+  }
+}
+
+const addressOf = async (vm: Vm, signal: AbortSignal): Promise<{host: string; port: number} | undefined> => {
+  const runtime = await readRuntime(vm.directory)
+  const {network} = vm.spec
+  if (network.type === 'user') return runtime?.sshPort === undefined ? undefined : {host: '127.0.0.1', port: runtime.sshPort}
+  if (network.type !== 'tap' || !runtime) return undefined
+  return {host: await discoverAddress(network.bridge, runtime.macAddress, signal), port: 22}
+}
+
+/** RunState of QEMU's QAPI schema to the states of the vmctl book; whatever is not named here runs. */
+const states: Readonly<Record<string, VmState>> = {
+  paused: 'suspended',
+  suspended: 'suspended',
+  prelaunch: 'suspended',
+  'internal-error': 'failed',
+  'io-error': 'failed',
+  'guest-panicked': 'failed',
+  watchdog: 'failed',
+}
+
+const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'state' | 'pid'>> => {
+  try {
+    using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 500})
+    const status = await qmp.execute('query-status', undefined, 500)
+    const name = typeof status === 'object' && status !== null && 'status' in status ? String(status.status) : ''
+    return {state: states[name] ?? 'running', pid: running.pid}
+  } catch {
+    // Another vmctl talks to it just now (it stops the VM, say), or it has just ended.
+    return (await isAlive(running)) ? {state: 'running', pid: running.pid} : {state: stateAtRest(vm)}
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+const copyPrivately = async (source: string, target: string): Promise<void> => {
+  const {chmod, rename} = await import('node:fs/promises')
+  const temporary = temporaryPath(target)
+  try {
+    await copyFile(source, temporary)
+    await chmod(temporary, 0o600)
+    await rename(temporary, target)
+  } finally {
+    await rm(temporary, {force: true})
+  }
+}

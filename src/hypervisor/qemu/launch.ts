@@ -1,0 +1,77 @@
+import {open} from 'node:fs/promises'
+
+import {identifyProcess} from '../../host/proc.ts'
+import {lastLines} from '../../host/process.ts'
+import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
+import type {Vm} from '../../model/vm.ts'
+import {type LaunchFacts, qemuArguments} from './arguments.ts'
+import {endProcess, type SpawnedQemu, spawnQemu} from './process.ts'
+import {connectQmp, type QmpClient} from './qmp.ts'
+import type {QemuRuntime} from './runtime.ts'
+
+/** QEMU answers 20 ms after its start; a busy machine may take far longer. */
+const monitorDeadlineMs = 30_000
+
+/**
+ * Starts QEMU and waits until its monitor says that the guest executes.
+ * @returns who it is, or `port-taken` when its SSH port could not be bound
+ * @throws VmctlError `vmctl::qemu::spawn_failed` with what QEMU said; no process is left then
+ */
+export const launch = async (
+  vm: Vm,
+  binary: string,
+  facts: LaunchFacts,
+  signal: AbortSignal,
+): Promise<Pick<QemuRuntime, 'process' | 'vncAddress'> | 'port-taken'> => {
+  await createConsoleLog(vm)
+  signal.throwIfAborted()
+  const child = await spawnQemu(vm, binary, qemuArguments(vm, facts))
+  const identity = await identifyProcess(child.pid)
+  try {
+    using qmp = await Promise.race([greet(vm, child, signal), failed(child, binary)])
+    const vncAddress = await vncAddressOf(qmp)
+    return {...(identity && {process: identity}), ...(vncAddress !== undefined && {vncAddress})}
+  } catch (error) {
+    if (identity) await endProcess(identity)
+    if (isVmctlError(error) && /hostfwd|host forwarding/i.test(error.message)) return 'port-taken'
+    throw error
+  }
+}
+
+/** Made here and not by QEMU, so that its mode is right whatever the umask. */
+const createConsoleLog = async (vm: Vm): Promise<void> => {
+  const log = await open(vmFiles(vm.directory).consoleLog, 'a', 0o600)
+  await log.chmod(0o600).finally(() => log.close())
+}
+
+const greet = async (vm: Vm, child: SpawnedQemu, signal: AbortSignal): Promise<QmpClient> => {
+  const deadline = Date.now() + monitorDeadlineMs
+  let over = false
+  void child.ended.then(() => {
+    over = true
+  })
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      return await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 5000, signal})
+    } catch (error) {
+      if (over || Date.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+}
+
+const failed = async (child: SpawnedQemu, binary: string): Promise<never> => {
+  const how = await child.ended
+  const said = lastLines(await child.messages(), 5)
+  throw new VmctlError('vmctl::qemu::spawn_failed', `${binary} ended at once (${how}): ${said || 'it said nothing'}`)
+}
+
+/** Where QEMU offers VNC, when `qemu { args "-vnc" … }` asked for it. */
+const vncAddressOf = async (qmp: QmpClient): Promise<string | undefined> => {
+  const answer = await qmp.execute('query-vnc').catch(() => undefined)
+  if (typeof answer !== 'object' || answer === null || !('enabled' in answer) || answer.enabled !== true) return undefined
+  const {host, service} = {host: '', service: '', ...answer}
+  return host === '' ? undefined : `${String(host)}:${String(service)}`
+}

@@ -1,0 +1,122 @@
+import {spawn} from 'node:child_process'
+import {open} from 'node:fs/promises'
+import {basename} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {readIfExists} from '../../host/files.ts'
+import {identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments} from '../../host/proc.ts'
+import {systemCode, VmctlError} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
+import type {Vm} from '../../model/vm.ts'
+import {readRuntime} from './runtime.ts'
+
+/** Whether the process is the QEMU of this VM: its command line holds the VM's UUID as QEMU's option, which no other process has. */
+const isQemuOf = async (pid: number, vm: Vm): Promise<boolean> => {
+  const args = await processArguments(pid)
+  const option = args.indexOf('-uuid')
+  return option > 0 && args[option + 1] === vm.id && !basename(args[0] ?? '').startsWith('vmctl')
+}
+
+/**
+ * The QEMU process of a VM, or undefined when none is alive. Never trusts a number alone: the recorded identity must
+ * be alive (PID, start time and boot), or the process in the pid file must carry the VM's UUID.
+ */
+export const findProcess = async (vm: Vm): Promise<ProcessIdentity | undefined> => {
+  const recorded = (await readRuntime(vm.directory))?.process
+  if (recorded && (await isAlive(recorded))) return recorded
+  const pid = Number(await readIfExists(vmFiles(vm.directory).pidfile))
+  if (Number.isInteger(pid) && pid > 1 && (await isQemuOf(pid, vm))) return identifyProcess(pid)
+  return undefined
+}
+
+/**
+ * Like `findProcess`, and also looks at every process of this computer: a vmctl that was killed in the moment of
+ * starting QEMU leaves one that no file names yet. For verbs that are about to change something.
+ */
+export const findAnyProcess = async (vm: Vm): Promise<ProcessIdentity | undefined> => {
+  const known = await findProcess(vm)
+  if (known) return known
+  for (const pid of await listProcesses()) {
+    if (await isQemuOf(pid, vm)) return identifyProcess(pid)
+  }
+  return undefined
+}
+
+export interface SpawnedQemu {
+  readonly pid: number
+  /** Resolves to why it ended, when it ends while this vmctl watches. */
+  readonly ended: Promise<string>
+  /** What it has written to qemu.log since it was started. */
+  messages(): Promise<string>
+}
+
+/**
+ * Starts QEMU in a session of its own, so that it outlives this process and its terminal.
+ * Its working directory is the VM's, which lets socket paths be relative and thus short enough for the kernel.
+ */
+export const spawnQemu = async (vm: Vm, binary: string, args: readonly string[]): Promise<SpawnedQemu> => {
+  const logPath = vmFiles(vm.directory).qemuLog
+  const log = await open(logPath, 'a', 0o600)
+  try {
+    await log.chmod(0o600)
+    const {size} = await log.stat()
+    // QEMU makes sockets and a pid file by itself: they are for this user only, whatever the umask of the terminal.
+    const mask = process.umask(0o077)
+    const child = spawn(binary, args, {cwd: vm.directory, detached: true, stdio: ['ignore', log.fd, log.fd]})
+    process.umask(mask)
+    const ended = new Promise<string>((resolve) => {
+      child.once('exit', (code, signal) => {
+        resolve(signal === null ? `status ${code}` : signal)
+      })
+    })
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve)
+      child.once('error', (error) => {
+        reject(
+          systemCode(error) === 'ENOENT'
+            ? new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`, {cause: error})
+            : new VmctlError('vmctl::qemu::spawn_failed', `Cannot run ${binary}: ${error.message}`, {cause: error}),
+        )
+      })
+    })
+    child.unref()
+    const messages = async (): Promise<string> =>
+      Buffer.from((await readIfExists(logPath)) ?? '')
+        .subarray(size)
+        .toString()
+        .trim()
+    return {pid: child.pid ?? 0, ended, messages}
+  } finally {
+    await log.close()
+  }
+}
+
+/** Sends a signal to exactly this process: nothing happens when it has ended, even if its number was given to another. */
+export const signalProcess = async (identity: ProcessIdentity, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+  if (!(await isAlive(identity))) return
+  try {
+    process.kill(identity.pid, signal)
+  } catch (error) {
+    if (systemCode(error) !== 'ESRCH') throw error
+  }
+}
+
+/** Waits until the process has ended; resolves to false when the time is up. */
+export const waitForEnd = async (identity: ProcessIdentity, timeoutMs: number, signal?: AbortSignal): Promise<boolean> => {
+  const deadline = Date.now() + timeoutMs
+  while (await isAlive(identity)) {
+    signal?.throwIfAborted()
+    if (Date.now() >= deadline) return false
+    await sleep(20)
+  }
+  return true
+}
+
+/** Ends a process for certain: SIGTERM, three seconds, SIGKILL. */
+export const endProcess = async (identity: ProcessIdentity): Promise<void> => {
+  await signalProcess(identity, 'SIGTERM')
+  if (await waitForEnd(identity, 3000)) return
+  await signalProcess(identity, 'SIGKILL')
+  if (await waitForEnd(identity, 10_000)) return
+  throw new VmctlError('vmctl::qemu::process_survived', `The QEMU process ${identity.pid} did not end after SIGKILL.`)
+}

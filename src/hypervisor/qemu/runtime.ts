@@ -1,0 +1,66 @@
+import {readdir} from 'node:fs/promises'
+import {dirname, join} from 'node:path'
+
+import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import type {ProcessIdentity} from '../../host/proc.ts'
+import {vmFiles} from '../../model/layout.ts'
+
+/** What the QEMU backend keeps of a VM, in `qemu.json`. Readers take it as a hint: the process is proven before it is trusted. */
+export interface QemuRuntime {
+  readonly schema: 1
+  /** Name of the VM: a VM that is about to replace another one (`reload`) takes over its addresses. */
+  readonly name: string
+  readonly macAddress: string
+  /** Loopback port that leads to the guest's port 22 (user network). */
+  readonly sshPort?: number
+  /** TAP device that was made for the VM. */
+  readonly tap?: string
+  readonly process?: ProcessIdentity
+  readonly accelerator?: string
+  readonly vncAddress?: string
+}
+
+/** The stored facts of a VM; undefined before `prepare`, or when the file is damaged (it is made anew then). */
+export const readRuntime = async (vmDirectory: string): Promise<QemuRuntime | undefined> => {
+  const text = await readIfExists(vmFiles(vmDirectory).qemu)
+  if (text === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return isRuntime(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isRuntime = (value: unknown): value is QemuRuntime =>
+  typeof value === 'object' &&
+  value !== null &&
+  'name' in value &&
+  typeof value.name === 'string' &&
+  'macAddress' in value &&
+  typeof value.macAddress === 'string' &&
+  (!('sshPort' in value) || (Number.isInteger(value.sshPort) && Number(value.sshPort) > 0 && Number(value.sshPort) < 65_536)) &&
+  (!('tap' in value) || typeof value.tap === 'string') &&
+  (!('process' in value) || isIdentity(value.process))
+
+const isIdentity = (value: unknown): value is ProcessIdentity =>
+  typeof value === 'object' &&
+  value !== null &&
+  'pid' in value &&
+  Number.isInteger(value.pid) &&
+  'startTime' in value &&
+  typeof value.startTime === 'string' &&
+  'bootId' in value &&
+  typeof value.bootId === 'string'
+
+export const writeRuntime = (vmDirectory: string, runtime: QemuRuntime): Promise<void> =>
+  writeFileAtomic(vmFiles(vmDirectory).qemu, `${JSON.stringify(runtime, undefined, 2)}\n`)
+
+/** The stored facts of all other VMs beside this one, for addresses that must be unique. */
+export const readNeighbours = async (vmDirectory: string): Promise<QemuRuntime[]> => {
+  const parent = dirname(vmDirectory)
+  const entries = await readdir(parent, {withFileTypes: true}).catch(() => [])
+  const others = entries.filter((entry) => entry.isDirectory() && join(parent, entry.name) !== vmDirectory)
+  const runtimes = await Promise.all(others.map((entry) => readRuntime(join(parent, entry.name)).catch(() => undefined)))
+  return runtimes.filter((runtime) => runtime !== undefined)
+}

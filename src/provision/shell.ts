@@ -1,0 +1,169 @@
+import {createHash} from 'node:crypto'
+import {basename} from 'node:path'
+
+import {hashFile} from '../host/hash.ts'
+import {formatDuration} from '../model/quantity.ts'
+import {VmctlError} from '../model/errors.ts'
+import {attachJob, isConnectionLost, type Job, type JobOutcome, type JobSpec, killJob, makeJobRoot, startJob} from './job.ts'
+import type {Provisioner, StepContext} from './provisioner.ts'
+
+export interface ShellSettings {
+  readonly inline?: string
+  /** Absolute path of a local script. */
+  readonly script?: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+  readonly privileged: boolean
+}
+
+/** What is remembered of a running step: where its job is, and how much of its output was delivered. */
+interface ShellMemory extends Job {
+  readonly root: string
+}
+
+/** `provision "shell"`: a command or a script, run in the guest as a job that survives the connection. */
+export const shellProvisioner: Provisioner<ShellSettings> = {
+  type: 'shell',
+
+  parse(settings) {
+    const {inline, script} = settings
+    if ((typeof inline === 'string') === (typeof script === 'string')) {
+      throw new Error('shell provision requires exactly one of inline and script')
+    }
+    return {
+      ...(typeof inline === 'string' ? {inline} : {script: String(script)}),
+      args: Array.isArray(settings.args) ? settings.args.map(String) : [],
+      env: Object.fromEntries(Object.entries(settings.env ?? {}).map(([name, value]) => [name, String(value)])),
+      ...(typeof settings.timeoutMs === 'number' && {timeoutMs: settings.timeoutMs}),
+      privileged: settings.privileged === true,
+    }
+  },
+
+  describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script ?? '')}` : `inline: ${firstLine(inline)}`),
+
+  async fingerprint(settings) {
+    const content = settings.script === undefined ? settings.inline : await hashFile(settings.script)
+    const facts = ['shell', settings.script === undefined ? 'inline' : 'script', content, settings.args, settings.env, settings.privileged]
+    return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
+  },
+
+  async run(settings, context) {
+    const deadline = settings.timeoutMs === undefined ? undefined : AbortSignal.timeout(settings.timeoutMs)
+    const signal = deadline ? AbortSignal.any([context.signal, deadline]) : context.signal
+    const running: {job?: Job} = {}
+    try {
+      const outcome = await followToTheEnd(settings, {...context, signal}, running)
+      judge(outcome, context.step)
+    } catch (error) {
+      const cancelled = deadline?.aborted === true || context.signal.aborted
+      if (cancelled && running.job) await killJob(await context.guest(), running.job.directory, settings.privileged)
+      if (deadline?.aborted === true && !context.signal.aborted) {
+        throw new VmctlError('vmctl::provision::timed_out', `Step ${context.step} did not finish within ${formatDuration(settings.timeoutMs ?? 0)} and was ended.`)
+      }
+      throw error
+    }
+  },
+}
+
+const firstLine = (text: string): string => {
+  const line = text.trim().split('\n')[0] ?? ''
+  return line.length > 60 ? `${line.slice(0, 59)}…` : line
+}
+
+/** How many times in a row a connection may be lost without a byte of progress. */
+const patience = 3
+
+/** Starts the job, or comes back to the one that an earlier vmctl left, and stays with it over lost connections. */
+const followToTheEnd = async (settings: ShellSettings, context: StepContext, running: {job?: Job}): Promise<JobOutcome> => {
+  const spec: JobSpec = {
+    script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
+    executable: settings.inline === undefined,
+    args: settings.args,
+    env: settings.env,
+    privileged: settings.privileged,
+  }
+  let memory = isMemory(context.memory) ? context.memory : undefined
+  const notes = noteTaker(context, running)
+  for (let losses = 0; ; ) {
+    const before = running.job
+    try {
+      if (memory) {
+        running.job ??= memory
+        const outcome = await attachJob(running.job, context, notes.delivered)
+        if (outcome !== 'never-started') return outcome
+      }
+      const root: string = memory?.root ?? (await makeJobRoot(await context.guest(), context.signal))
+      memory = {root, directory: `${root}/step-${context.step}-${Date.now().toString(36)}`, stdout: 0, stderr: 0}
+      running.job = memory
+      await notes.begin(memory)
+      return await startJob(memory.directory, spec, context, notes.delivered)
+    } catch (error) {
+      if (!isConnectionLost(error) || context.signal.aborted) throw error
+      losses = running.job === before ? losses + 1 : 1
+      if (losses > patience) throw error
+    } finally {
+      await notes.settle()
+    }
+  }
+}
+
+/** Keeps the durable memory close to what was delivered, without a write for every chunk of output. */
+const noteTaker = (context: StepContext, running: {job?: Job}) => {
+  let root = ''
+  let last = 0
+  let dirty: Job | undefined
+  const write = async (): Promise<void> => {
+    if (!dirty) return
+    const job = dirty
+    dirty = undefined
+    last = Date.now()
+    await context.remember({...job, root})
+  }
+  let writing: Promise<void> = Promise.resolve()
+  return {
+    async begin(memory: ShellMemory): Promise<void> {
+      root = memory.root
+      await context.remember(memory)
+    },
+    delivered(job: Job): void {
+      running.job = job
+      dirty = job
+      if (root === '') root = isMemory(context.memory) ? context.memory.root : ''
+      if (Date.now() - last > 1000) writing = writing.then(write)
+    },
+    async settle(): Promise<void> {
+      await writing
+      await write()
+    },
+  }
+}
+
+const isMemory = (value: unknown): value is ShellMemory =>
+  typeof value === 'object' &&
+  value !== null &&
+  'root' in value &&
+  typeof value.root === 'string' &&
+  'directory' in value &&
+  typeof value.directory === 'string' &&
+  'stdout' in value &&
+  Number.isSafeInteger(value.stdout) &&
+  'stderr' in value &&
+  Number.isSafeInteger(value.stderr)
+
+/** The result is the exit status that the job wrote, and nothing else. */
+const judge = (outcome: JobOutcome, step: number): void => {
+  if (typeof outcome === 'object') {
+    if (outcome.exitCode === 0) return
+    throw new VmctlError('vmctl::provision::failed', `Step ${step} ended with exit code ${outcome.exitCode}.`, {
+      details: {step, exitCode: outcome.exitCode},
+    })
+  }
+  const reasons = {
+    rebooted: 'the guest rebooted while it ran',
+    died: 'it was killed in the guest before it could report a result',
+    gone: 'its files are no longer in the guest',
+    'never-started': 'it was never started',
+  }
+  throw new VmctlError('vmctl::provision::unknown_outcome', `What became of step ${step} is unknown: ${reasons[outcome]}.`, {details: {step}})
+}

@@ -1,0 +1,193 @@
+import {randomBytes} from 'node:crypto'
+import {chmod, lstat, mkdir, readdir, rename, rm} from 'node:fs/promises'
+import {join} from 'node:path'
+
+import {ioError, makePrivateDirectory, readIfExists, syncDirectory, writeFileAtomic} from '../host/files.ts'
+import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
+import {systemCode, VmctlError} from '../model/errors.ts'
+import {vmFiles} from '../model/layout.ts'
+import {closest, isVmName} from '../model/names.ts'
+import type {Vm} from '../model/vm.ts'
+
+/** Where everything of this user is kept; the list of VMs is what `vms/` holds, there is no other truth. */
+export interface Store {
+  readonly directory: string
+  readonly vmsDirectory: string
+  readonly lockDirectory: string
+}
+
+/**
+ * Opens the state directory, and makes it when it does not exist (0700).
+ * @throws VmctlError `vmctl::host::insecure_directory` when it belongs to another user or others may write to it
+ */
+export const openStore = async (directory: string): Promise<Store> => {
+  const store = {directory, vmsDirectory: join(directory, 'vms'), lockDirectory: join(directory, 'locks')}
+  await makePrivateDirectory(directory)
+  await requirePrivate(directory)
+  await Promise.all([makePrivateDirectory(store.vmsDirectory), makePrivateDirectory(store.lockDirectory)])
+  return store
+}
+
+const requirePrivate = async (directory: string): Promise<void> => {
+  const info = await lstat(directory).catch((error: unknown) => {
+    throw ioError('look at', directory, error)
+  })
+  const uid = process.getuid?.() ?? info.uid
+  if (info.uid !== uid) {
+    throw new VmctlError('vmctl::host::insecure_directory', `The state directory ${directory} belongs to another user.`)
+  }
+  if ((info.mode & 0o022) !== 0 && !info.isSymbolicLink()) {
+    throw new VmctlError('vmctl::host::insecure_directory', `Others may write to the state directory ${directory}.`, {
+      help: `Close it: \`chmod 700 ${directory}\`.`,
+    })
+  }
+  if ((info.mode & 0o077) !== 0 && !info.isSymbolicLink()) await chmod(directory, 0o700)
+}
+
+/** The directory of a VM. The name is checked, so that no name leads elsewhere. */
+export const vmDirectory = (store: Store, name: string): string => {
+  if (!isVmName(name)) throw new VmctlError('vmctl::vm::not_found', `"${name}" cannot be the name of a VM.`)
+  return join(store.vmsDirectory, name)
+}
+
+/** Names of all VMs, sorted, damaged ones included. */
+export const listVmNames = async (store: Store): Promise<string[]> => {
+  const entries = await readdir(store.vmsDirectory, {withFileTypes: true})
+  return entries
+    .filter((entry) => entry.isDirectory() && isVmName(entry.name))
+    .map((entry) => entry.name)
+    .sort()
+}
+
+/**
+ * Reads a VM's record without a lock; it is always whole.
+ * @returns undefined when there is no such VM
+ * @throws VmctlError `vmctl::vm::record_damaged`
+ */
+export const readVm = async (store: Store, name: string): Promise<Vm | undefined> => {
+  const directory = vmDirectory(store, name)
+  return readRecord(directory, name)
+}
+
+export const readRecord = async (directory: string, name: string): Promise<Vm | undefined> => {
+  const path = vmFiles(directory).record
+  const text = await readIfExists(path)
+  if (text === undefined) {
+    if (!(await exists(directory))) return undefined
+    throw new VmctlError('vmctl::vm::record_damaged', `The directory of the VM ${name} has no record ${path}.`)
+  }
+  const vm = parseRecord(text)
+  if (!vm || vm.name !== name) throw new VmctlError('vmctl::vm::record_damaged', `The record of the VM ${name} cannot be read: ${path}.`)
+  return {...vm, directory}
+}
+
+/** Like `readVm`, for verbs that need the VM to exist. Suggests the name that was probably meant. */
+export const requireVm = async (store: Store, name: string): Promise<Vm> => {
+  const vm = isVmName(name) ? await readVm(store, name) : undefined
+  if (vm) return vm
+  const suggestion = closest(name, await listVmNames(store))
+  throw new VmctlError('vmctl::vm::not_found', `There is no VM named ${JSON.stringify(name)}.`, {
+    ...(suggestion !== undefined && {help: `Did you mean ${suggestion}? Run \`vmctl list\` to see the VMs that exist.`}),
+  })
+}
+
+const parseRecord = (text: string): Vm | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Checks the shape that everything else relies on; what is below `spec` was written by vmctl itself after validation. */
+const isRecord = (value: unknown): value is Vm => {
+  const vm: Record<string, unknown> = typeof value === 'object' && value !== null ? {...value} : {}
+  const spec: Record<string, unknown> = typeof vm.spec === 'object' && vm.spec !== null ? {...vm.spec} : {}
+  const base: Record<string, unknown> = typeof vm.base === 'object' && vm.base !== null ? {...vm.base} : {}
+  return (
+    vm.schema === 1 &&
+    typeof vm.id === 'string' &&
+    /^[0-9a-f-]{36}$/.test(vm.id) &&
+    typeof vm.name === 'string' &&
+    typeof vm.backend === 'string' &&
+    typeof vm.createdAt === 'string' &&
+    ['preparing', 'prepared', 'started'].includes(String(vm.phase)) &&
+    typeof base.path === 'string' &&
+    typeof spec.vcpus === 'number' &&
+    typeof spec.memoryMiB === 'number' &&
+    typeof spec.image === 'object' &&
+    spec.image !== null &&
+    typeof spec.network === 'object' &&
+    spec.network !== null &&
+    Array.isArray(spec.provision)
+  )
+}
+
+/** Writes a VM's record as a whole. The caller holds the VM's lock. */
+export const writeVm = async (vm: Vm): Promise<void> => {
+  const {directory, ...record} = vm
+  await writeFileAtomic(vmFiles(directory).record, `${JSON.stringify(record, undefined, 2)}\n`)
+}
+
+/** Makes an empty directory in which a VM is put together before it gets its name; `adoptDirectory` gives it. */
+export const stageDirectory = async (store: Store, name: string): Promise<string> => {
+  const directory = join(store.vmsDirectory, `.new-${name}-${randomBytes(6).toString('hex')}`)
+  try {
+    await mkdir(directory, {mode: 0o700})
+  } catch (error) {
+    throw ioError('make the directory', directory, error)
+  }
+  return directory
+}
+
+/** Gives a staged VM its name, in place of whatever had it. The caller holds the VM's lock and has destroyed the old one's processes. */
+export const adoptDirectory = async (store: Store, staged: string, name: string): Promise<string> => {
+  const directory = vmDirectory(store, name)
+  await removeVm(store, name)
+  await rename(staged, directory)
+  await syncDirectory(store.vmsDirectory)
+  return directory
+}
+
+/** Forgets a VM in one step and then removes its files. Does nothing when there is none. */
+export const removeVm = async (store: Store, name: string): Promise<void> => {
+  const directory = vmDirectory(store, name)
+  const doomed = join(store.vmsDirectory, `.gone-${name}-${randomBytes(6).toString('hex')}`)
+  try {
+    await rename(directory, doomed)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return
+    throw ioError('remove', directory, error)
+  }
+  await syncDirectory(store.vmsDirectory)
+  await removeTree(doomed)
+}
+
+/** Removes what a killed vmctl has left of this VM: half-made and half-removed directories. The caller holds the VM's lock. */
+export const sweepLeftovers = async (store: Store, name: string): Promise<void> => {
+  const pattern = new RegExp(`^\\.(?:new|gone)-${name.replaceAll('.', String.raw`\.`)}-[0-9a-f]{12}$`)
+  for (const entry of await readdir(store.vmsDirectory)) {
+    if (pattern.test(entry)) await removeTree(join(store.vmsDirectory, entry))
+  }
+}
+
+const removeTree = async (path: string): Promise<void> => {
+  try {
+    await rm(path, {recursive: true, force: true, maxRetries: 3})
+  } catch (error) {
+    throw ioError('remove', path, error)
+  }
+}
+
+/** Takes the lock of one VM. It lies outside of the VM's directory, which may come and go under it. */
+export const lockVm = (store: Store, name: string, options: LockOptions): Promise<Lock> => {
+  vmDirectory(store, name)
+  return acquireLock(join(store.lockDirectory, `vm-${name}`), options)
+}
+
+const exists = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  )
