@@ -1,3 +1,4 @@
+import {access, constants} from 'node:fs/promises'
 import {homedir} from 'node:os'
 import {isAbsolute, join, resolve} from 'node:path'
 
@@ -24,4 +25,17 @@ export const defaultStateDirectory = (env: NodeJS.ProcessEnv = process.env): str
   if (env.XDG_DATA_HOME && isAbsolute(env.XDG_DATA_HOME)) return join(env.XDG_DATA_HOME, 'vmctl')
   const home = env.HOME || homedir()
   return home && home !== '/' ? join(home, '.local', 'share', 'vmctl') : `/tmp/vmctl-${process.getuid?.() ?? 'user'}`
+}
+
+/** The path of a program: as given when it has a slash, else the first one on PATH; undefined when there is none that may be run. */
+export const findProgram = async (program: string, env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> => {
+  const candidates = program.includes('/') ? [program] : (env.PATH ?? '').split(':').map((directory) => join(directory || '.', program))
+  for (const path of candidates) {
+    const usable = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (usable) return path
+  }
+  return undefined
 }

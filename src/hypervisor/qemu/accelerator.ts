@@ -3,6 +3,7 @@ import {cpus} from 'node:os'
 import {join} from 'node:path'
 
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {findProgram} from '../../host/paths.ts'
 import {hostBootId} from '../../host/proc.ts'
 import {lastLines, run} from '../../host/process.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
@@ -71,17 +72,10 @@ export const probeAccelerator = async (
 
 /** What a verdict depends on: this boot of this computer, its CPU, and the very QEMU binary. */
 const verdictKey = async (binary: string, accelerator: string): Promise<string> => {
-  const info = await stat(await locate(binary))
+  const path = await findProgram(binary)
+  if (path === undefined) throw new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`)
+  const info = await stat(path)
   return JSON.stringify([accelerator, hostBootId(), cpus()[0]?.model ?? '', info.ino, info.size, info.mtimeMs, process.getuid?.() ?? 0])
-}
-
-const locate = async (binary: string): Promise<string> => {
-  if (binary.includes('/')) return binary
-  for (const directory of (process.env.PATH ?? '').split(':')) {
-    const path = join(directory || '.', binary)
-    if (await stat(path).then((info) => info.isFile(), () => false)) return path
-  }
-  throw new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`)
 }
 
 /** The verdict on an accelerator, from the cache file when nothing that it depends on has changed. */
@@ -129,7 +123,7 @@ export interface Choice {
 }
 
 /**
- * Chooses the first accelerator that works. `wanted` comes from the VMFile or VMCTL_ACCEL; by default KVM, else TCG with a notice.
+ * Chooses the first accelerator that works. `wanted` is in order of preference; by default KVM, else TCG with a notice.
  * @throws VmctlError `vmctl::qemu::accelerator_unavailable` when none of the wanted ones works
  */
 export const chooseAccelerator = async (
@@ -148,9 +142,3 @@ export const chooseAccelerator = async (
   }
   throw new VmctlError('vmctl::qemu::accelerator_unavailable', `No wanted accelerator can run a guest: ${reasons.join('; ')}.`)
 }
-
-/** The accelerators that VMCTL_ACCEL names (`tcg`, `kvm,tcg`); undefined when it is not set. */
-export const acceleratorsFromEnvironment = (env: NodeJS.ProcessEnv = process.env): string[] | undefined =>
-  env.VMCTL_ACCEL
-    ?.split(/[,\s]+/)
-    .filter((word) => word !== '')

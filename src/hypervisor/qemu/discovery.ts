@@ -4,17 +4,8 @@ import {isIPv4} from 'node:net'
 import {run} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 
-/** Where DHCP servers of this computer keep leases in dnsmasq's format; VMCTL_LEASES adds files, separated by colons. */
-const leaseFiles = async (): Promise<string[]> => {
-  const patterns = [
-    ...(process.env.VMCTL_LEASES?.split(':') ?? []),
-    '/var/lib/misc/dnsmasq*.leases',
-    '/var/lib/dnsmasq/*.leases',
-    '/var/lib/libvirt/dnsmasq/*.leases',
-    '/run/dnsmasq/*.leases',
-  ]
-  return Array.fromAsync(glob(patterns.filter((pattern) => pattern !== '')))
-}
+/** Where DHCP servers of this computer usually keep leases in dnsmasq's format. */
+const leasePatterns = ['/var/lib/misc/dnsmasq*.leases', '/var/lib/dnsmasq/*.leases', '/var/lib/libvirt/dnsmasq/*.leases', '/run/dnsmasq/*.leases']
 
 /**
  * The IPv4 address of a MAC address among neighbours, as `ip -4 -json neigh show` prints them; a usable entry is preferred to a stale one.
@@ -45,15 +36,23 @@ export const addressFromLeases = (text: string, macAddress: string): string | un
   return best?.address
 }
 
+/** Whose address is looked for, and where else to look. */
+export interface Wanted {
+  readonly bridge: string
+  readonly macAddress: string
+  /** Lease files besides the usual ones. */
+  readonly leaseFiles: readonly string[]
+}
+
 /**
  * Finds the address of a guest on a bridge: the neighbour table first, then the leases of DHCP servers on this computer.
  * @throws VmctlError `vmctl::network::ip_discovery_timeout` when none of them knows the MAC address (yet)
  */
-export const discoverAddress = async (bridge: string, macAddress: string, signal: AbortSignal): Promise<string> => {
+export const discoverAddress = async ({bridge, macAddress, leaseFiles}: Wanted, signal: AbortSignal): Promise<string> => {
   const neighbours = await run('ip', ['-4', '-json', 'neigh', 'show', 'dev', bridge], {signal, timeoutMs: 5000})
   const neighbour = neighbours.exitCode === 0 ? addressFromNeighbours(neighbours.stdout, macAddress) : undefined
   if (neighbour) return neighbour
-  for (const path of await leaseFiles()) {
+  for (const path of [...leaseFiles, ...(await Array.fromAsync(glob(leasePatterns)))]) {
     const leased = addressFromLeases(await readFile(path, 'utf8').catch(() => ''), macAddress)
     if (leased) return leased
   }

@@ -11,7 +11,7 @@ import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type Observation, stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
 import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
-import {acceleratorsFromEnvironment, chooseAccelerator} from './accelerator.ts'
+import {chooseAccelerator} from './accelerator.ts'
 import {chooseMacAddress, chooseSshPort} from './addresses.ts'
 import {machineType} from './arguments.ts'
 import {discoverAddress} from './discovery.ts'
@@ -26,14 +26,18 @@ import {checkBridge, createTap, removeTap, tapName} from './tap.ts'
 export interface QemuOptions {
   /** Where the verdicts on accelerators and the lock of the addresses are kept. */
   readonly stateDirectory: string
+  /** Accelerators to try, before what a VMFile says (VMCTL_ACCEL). */
+  readonly accelerators?: readonly string[] | undefined
+  /** Lease files of DHCP servers on this computer, besides the usual ones (VMCTL_LEASES). */
+  readonly leaseFiles?: readonly string[] | undefined
 }
 
 export const defaultBinary = 'qemu-system-x86_64'
 
 /** The QEMU backend. Needs Linux: it proves processes by /proc. */
-export const qemuHypervisor = ({stateDirectory}: QemuOptions): Hypervisor => {
+export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: QemuOptions): Hypervisor => {
   const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
-    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, acceleratorsFromEnvironment() ?? spec.qemu?.accel, {stateDirectory, signal})
+    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, accelerators ?? spec.qemu?.accel, {stateDirectory, signal})
 
   /** One VM at a time chooses addresses, so that no two choose the same. */
   const withAddressLock = async <T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> => {
@@ -179,7 +183,7 @@ export const qemuHypervisor = ({stateDirectory}: QemuOptions): Hypervisor => {
     },
 
     async dial(vm, port, {signal}) {
-      const address = await addressOf(vm, signal)
+      const address = await addressOf(vm, leaseFiles, signal)
       if (!address) throw new VmctlError('vmctl::backend::not_available', `The VM ${vm.name} has no network.`)
       if (vm.spec.network.type === 'user' && port !== 22) {
         throw new VmctlError('vmctl::backend::not_available', `Only the SSH port of ${vm.name} is forwarded; port ${port} is not.`)
@@ -187,7 +191,7 @@ export const qemuHypervisor = ({stateDirectory}: QemuOptions): Hypervisor => {
       return connectTcp(address.host, vm.spec.network.type === 'user' ? address.port : port, signal)
     },
 
-    sshAddress: (vm, {signal}) => addressOf(vm, signal),
+    sshAddress: (vm, {signal}) => addressOf(vm, leaseFiles, signal),
 
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
@@ -196,12 +200,12 @@ export const qemuHypervisor = ({stateDirectory}: QemuOptions): Hypervisor => {
   }
 }
 
-const addressOf = async (vm: Vm, signal: AbortSignal): Promise<{host: string; port: number} | undefined> => {
+const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSignal): Promise<{host: string; port: number} | undefined> => {
   const runtime = await readRuntime(vm.directory)
   const {network} = vm.spec
   if (network.type === 'user') return runtime?.sshPort === undefined ? undefined : {host: '127.0.0.1', port: runtime.sshPort}
   if (network.type !== 'tap' || !runtime) return undefined
-  return {host: await discoverAddress(network.bridge, runtime.macAddress, signal), port: 22}
+  return {host: await discoverAddress({bridge: network.bridge, macAddress: runtime.macAddress, leaseFiles}, signal), port: 22}
 }
 
 /** RunState of QEMU's QAPI schema to the states of the vmctl book; whatever is not named here runs. */

@@ -1,0 +1,102 @@
+import {Command, Errors, Flags} from '@oclif/core'
+
+import type {Engine} from '../engine/engine.ts'
+import type {EngineEvent} from '../engine/events.ts'
+import type {Extension} from '../engine/extensions.ts'
+import {exitCodeOf, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {formatError} from './diagnostics.ts'
+import {listenToDebug, logLevel} from './logging.ts'
+import {openProgress, type Progress} from './progress.ts'
+
+/** The event of oclif by which a plugin hands over what it brings: its hook returns an Extension. */
+export const extensionHook = 'vmctl:extend'
+
+export interface EngineFlags {
+  readonly 'state-dir'?: string | undefined
+}
+
+/** What all commands share: the global flags, the engine, Ctrl+C, and how failures end. */
+export abstract class VmctlCommand extends Command {
+  static override enableJsonFlag = true
+
+  static override baseFlags = {
+    'state-dir': Flags.directory({
+      summary: 'Directory that holds the VMs, instead of $XDG_DATA_HOME/vmctl.',
+      env: 'VMCTL_STATE_DIR',
+      helpGroup: 'GLOBAL',
+    }),
+  }
+
+  #progress: Progress | undefined
+  readonly #controller = new AbortController()
+
+  /** Aborted by Ctrl+C and by SIGTERM. */
+  protected get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  override async init(): Promise<void> {
+    await super.init()
+    listenToDebug(logLevel())
+  }
+
+  /** Opens the engine with the plugins' extensions, and joins it to the terminal. */
+  protected async openEngine(flags: EngineFlags): Promise<Engine> {
+    const {openEngine} = await import('../engine/engine.ts')
+    this.#watchSignals()
+    const progress = openProgress({silent: this.jsonEnabled()})
+    this.#progress = progress
+    return openEngine({
+      ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),
+      extensions: await this.#extensions(),
+      onEvent: (event: EngineEvent) => progress.show(event),
+      signal: this.signal,
+    })
+  }
+
+  /** A warning that never disturbs `--json`. */
+  protected tell(message: string): void {
+    if (!this.jsonEnabled()) process.stderr.write(`${message}\n`)
+  }
+
+  #watchSignals(): void {
+    const interrupt = (): void => {
+      if (this.signal.aborted) process.exit(130)
+      this.#controller.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))
+    }
+    process.on('SIGINT', interrupt)
+    process.on('SIGTERM', interrupt)
+    process.on('SIGHUP', interrupt)
+  }
+
+  async #extensions(): Promise<Extension[]> {
+    const {successes, failures} = await this.config.runHook(extensionHook, {})
+    for (const {plugin, error} of failures) {
+      this.tell(`Warning: the plugin ${plugin.name} could not be loaded: ${messageOf(error)}`)
+    }
+    return successes.map(({result}) => result).filter(isExtension)
+  }
+
+  protected override async catch(error: Error): Promise<unknown> {
+    this.#progress?.close()
+    const explained = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : error
+    const exit = exitCodeOf(explained)
+    if (this.jsonEnabled() || !isVmctlError(explained)) return super.catch(isVmctlError(explained) ? Object.assign(explained, {oclif: {exit}}) : error)
+    process.stderr.write(formatError(explained, {colour: process.stderr.hasColors?.() === true && !process.env.NO_COLOR}))
+    throw new Errors.ExitError(exit)
+  }
+
+  protected override async finally(error: Error | undefined): Promise<void> {
+    this.#progress?.close()
+    await super.finally(error)
+  }
+
+  /** The shape of a failure under `--json`. */
+  protected override toErrorJson(error: unknown): {readonly error: Readonly<Record<string, unknown>>} {
+    if (!isVmctlError(error)) return {error: {code: 'unexplained', message: messageOf(error)}}
+    const {code, message, help, problems, details} = error
+    return {error: {code, message, help, ...(problems.length > 0 && {problems}), ...details}}
+  }
+}
+
+const isExtension = (value: unknown): value is Extension => typeof value === 'object' && value !== null

@@ -1,0 +1,38 @@
+import {Errors, Flags} from '@oclif/core'
+
+import {parseDuration, parseSize} from '../model/quantity.ts'
+
+/** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
+export const file = Flags.string({char: 'f', summary: 'Path of the VMFile, instead of $VMCTL_FILE or ./VMFile.kdl.', helpValue: 'PATH'})
+
+/** `--name`, any number of times. */
+export const names = Flags.string({
+  multiple: true,
+  multipleNonGreedy: true,
+  summary: 'Only this VM of the VMFile; may be given several times.',
+  helpValue: 'NAME',
+})
+
+export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})
+
+/** A duration in milliseconds: seconds when it is a bare number, as in the vmctl book. */
+export const duration = Flags.custom<number>({
+  helpValue: 'SECONDS|2m30s',
+  parse: async (input) => {
+    const milliseconds = parseDuration(input)
+    if (milliseconds === undefined) throw new Errors.CLIError(`${input} is not a duration; write seconds, or for example 90s, 2m30s or 500ms.`, {exit: 2})
+    return milliseconds
+  },
+})
+
+const sizeParser = (unitBytes: number) => async (input: string) => {
+  const bytes = parseSize(input, unitBytes)
+  if (bytes === undefined) throw new Errors.CLIError(`${input} is not a size; write a number, or for example 512M or 20G.`, {exit: 2})
+  return bytes
+}
+
+/** A size in bytes; a bare number is in MB. */
+export const megabytes = Flags.custom<number>({helpValue: 'MB|2G', parse: sizeParser(2 ** 20)})
+
+/** A size in bytes; a bare number is in GB. */
+export const gigabytes = Flags.custom<number>({helpValue: 'GB|40G', parse: sizeParser(2 ** 30)})

@@ -1,0 +1,40 @@
+import {StringDecoder} from 'node:string_decoder'
+
+import type {LogFile} from '../engine/logs.ts'
+import {stripControls} from '../model/strip.ts'
+
+type Read = (path: string, follow: boolean) => AsyncIterable<Buffer>
+
+/** Prints logs one after the other under a header each; with `follow` all at once, each line as it comes. */
+export const printLog = async (logs: readonly LogFile[], read: Read, {follow}: {follow: boolean}): Promise<void> => {
+  const printOne = async ({log, path, exists}: LogFile): Promise<void> => {
+    if (logs.length > 1 || !exists) process.stdout.write(`=== ${log} log (${path}) ===\n`)
+    if (!exists && !follow) {
+      process.stdout.write(`(not found: nothing was written yet)\n`)
+      return
+    }
+    for await (const text of follow ? wholeLines(read(path, true)) : read(path, false)) await print(text)
+  }
+  if (follow) await Promise.all(logs.map(printOne))
+  else for (const log of logs) await printOne(log)
+}
+
+async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const decoder = new StringDecoder('utf8')
+  let rest = ''
+  for await (const chunk of chunks) {
+    rest += decoder.write(chunk)
+    const end = rest.lastIndexOf('\n') + 1
+    if (end > 0) yield Buffer.from(rest.slice(0, end))
+    rest = rest.slice(end)
+  }
+  if (rest !== '') yield Buffer.from(rest)
+}
+
+/** A guest must not move the cursor of the terminal; a file or a pipe gets the bytes as they are. */
+const print = (chunk: Buffer): Promise<void> =>
+  new Promise((resolve) => {
+    process.stdout.write(process.stdout.isTTY ? stripControls(chunk.toString()) : chunk, () => {
+      resolve()
+    })
+  })

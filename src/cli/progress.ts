@@ -1,0 +1,116 @@
+import type {Action} from '../engine/plan.ts'
+import type {EngineEvent, Rung} from '../engine/events.ts'
+import {formatDuration} from '../model/quantity.ts'
+import {formatError} from './diagnostics.ts'
+import {imageMeter} from './image-meter.ts'
+import {guestOutput} from './guest-output.ts'
+import {openSpinner} from './spinner.ts'
+import {isVmctlError, messageOf} from '../model/errors.ts'
+
+/** Shows what the engine tells, on standard error; a guest's own output goes where the guest sent it. */
+export interface Progress {
+  show(event: EngineEvent): void | Promise<void>
+  close(): void
+}
+
+const doing: Readonly<Record<Action, string>> = {
+  'fetch-image': 'fetching the image',
+  create: 'creating',
+  recreate: 'recreating',
+  update: 'updating',
+  stop: 'stopping',
+  start: 'starting',
+  resume: 'resuming',
+  wait: 'waiting for the guest',
+  provision: 'provisioning',
+  destroy: 'destroying',
+}
+
+const done: Readonly<Record<Action, string>> = {
+  'fetch-image': 'image fetched',
+  create: 'created',
+  recreate: 'recreated',
+  update: 'updated',
+  stop: 'stopped',
+  start: 'started',
+  resume: 'resumed',
+  wait: 'ready',
+  provision: 'provisioned',
+  destroy: 'destroyed',
+}
+
+const waitingFor: Partial<Record<Rung, string>> = {
+  process: 'waiting for the guest to boot',
+  tcp: 'waiting for SSH to greet',
+  banner: 'checking the host key',
+  'host-key': 'logging in',
+  authentication: 'logged in',
+  'boot-id': 'waiting for cloud-init',
+}
+
+export const openProgress = ({silent}: {silent: boolean}): Progress => {
+  if (silent) return {show: () => undefined, close: () => undefined}
+  const spinner = openSpinner(process.stderr)
+  const colour = process.stderr.hasColors?.() === true && !process.env.NO_COLOR
+  const say = (vm: string | undefined, text: string): void => {
+    spinner.print(vm === undefined ? text : `${vm}: ${text}`)
+  }
+  const meter = imageMeter({status: spinner.status, say, isLive: spinner.isLive})
+  const output = guestOutput(spinner)
+
+  return {
+    show(event) {
+      const {vm} = event
+      switch (event.type) {
+        case 'plan.ready':
+          for (const {action, cause} of event.plan.steps) say(vm, `will ${action} (${cause})`)
+          for (const notice of event.plan.notices) say(vm, notice)
+          return undefined
+        case 'action.begin':
+          spinner.status(vm ?? '', doing[event.action])
+          return undefined
+        case 'action.end':
+          spinner.status(vm ?? '', undefined)
+          say(vm, `${done[event.action]} in ${formatDuration(event.durationMs ?? 0)}`)
+          return undefined
+        case 'guest.rung': {
+          const text = waitingFor[event.rung]
+          if (text !== undefined) spinner.status(vm ?? '', text)
+          return undefined
+        }
+        case 'vm.notice':
+          say(vm, event.message)
+          return undefined
+        case 'vm.failed':
+          say(vm, 'failed')
+          spinner.print((isVmctlError(event.error) ? formatError(event.error, {colour}) : messageOf(event.error)).trimEnd())
+          return undefined
+        case 'lock.waiting':
+          say(vm, `waiting for another vmctl: ${event.holder}`)
+          return undefined
+        case 'provision.step':
+          output.begin(vm ?? '')
+          say(vm, `step ${event.step}/${event.total} ${event.resumed ? 'goes on' : 'runs'}: ${event.title}`)
+          spinner.status(vm ?? '', `step ${event.step}/${event.total}: ${event.title}`)
+          return undefined
+        case 'provision.output':
+          return output.write(vm ?? '', event)
+        case 'provision.done':
+          output.end(vm ?? '')
+          say(vm, `step ${event.step} done in ${formatDuration(event.durationMs)}`)
+          return undefined
+        case 'image.waiting':
+        case 'image.progress':
+        case 'image.retrying':
+        case 'image.decompressing':
+        case 'image.ready':
+          meter(event)
+          return undefined
+      }
+    },
+    close() {
+      output.close()
+      spinner.close()
+    },
+  }
+}

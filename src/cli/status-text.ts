@@ -1,0 +1,35 @@
+import type {VmStatus} from '../engine/inspect.ts'
+import {formatSize} from '../model/quantity.ts'
+
+const describeNetwork = ({network, bridge}: VmStatus): string => {
+  if (network === 'tap') return `tap (bridge: ${bridge})`
+  return network === 'user' ? 'user (SLIRP)' : network
+}
+
+/** The lines of `vmctl status`; what does not apply is left out. */
+export const describeStatus = (vm: VmStatus): string => {
+  const lines: (readonly [string, unknown])[] = [
+    ['Name', vm.name],
+    ['ID', vm.id],
+    ['Backend', vm.backend],
+    ['State', vm.state],
+    ['vCPUs', vm.vcpus],
+    ['Memory', `${vm.memoryMiB} MB`],
+    ['Disk', formatSize(vm.diskBytes)],
+    ['Network', describeNetwork(vm)],
+    ['WorkDir', vm.workDirectory],
+    ['Overlay', vm.overlay],
+    ['Seed', vm.seed],
+    ['PID', vm.pid],
+    ['VNC', vm.vncAddress],
+    ['SSH', vm.sshPort === undefined ? undefined : `127.0.0.1:${vm.sshPort}`],
+    ['MAC', vm.macAddress],
+    ['Accel', vm.accelerator],
+    ['Image', vm.image],
+    ['VMFile', vm.vmfile],
+    ['Created', vm.createdAt],
+    ['Failure', vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`],
+    ...vm.provision.map(({step, title, state}) => [`Step ${step}`, `${state} (${title})`] as const),
+  ]
+  return lines.flatMap(([label, value]) => (value === undefined ? [] : [`${`${label}:`.padEnd(10)} ${String(value)}`])).join('\n')
+}

@@ -1,0 +1,38 @@
+import type {Engine} from '../engine/engine.ts'
+import type {Vmfile} from '../engine/load.ts'
+import type {ConvergeOptions, VmResult} from '../engine/converge.ts'
+import {isVmctlError} from '../model/errors.ts'
+import {VmctlCommand} from './base-command.ts'
+import {formatProblem} from './diagnostics.ts'
+
+/** A command that works on the VMs of a VMFile. */
+export abstract class VmfileCommand extends VmctlCommand {
+  /** Finds and reads the VMFile; its warnings are shown. */
+  protected async readVmfile(engine: Engine, path: string | undefined): Promise<Vmfile> {
+    const {discoverVmfile, readVmfile} = await import('../engine/load.ts')
+    const vmfile = await readVmfile(engine, discoverVmfile(path, process.cwd(), engine.env))
+    for (const warning of vmfile.warnings) this.tell(formatProblem(warning, {colour: false}))
+    return vmfile
+  }
+
+  /** The VMFile of this directory, for a command that can do without. One that was named must be there. */
+  protected async vmfileIfAny(engine: Engine, path: string | undefined, isNeeded: boolean): Promise<Vmfile | undefined> {
+    try {
+      return await this.readVmfile(engine, path)
+    } catch (error) {
+      if (path !== undefined || (isNeeded && !(isVmctlError(error) && error.code === 'vmctl::vmfile::not_found'))) throw error
+      return undefined
+    }
+  }
+
+  /** Reads the VMFile and brings its VMs to where the verb wants them. */
+  protected async converge(
+    flags: {readonly file?: string | undefined; readonly name?: string[] | undefined; readonly 'state-dir'?: string | undefined},
+    options: Pick<ConvergeOptions, 'verb' | 'provision' | 'destroy'>,
+  ): Promise<{readonly vms: readonly VmResult[]}> {
+    const engine = await this.openEngine(flags)
+    const vmfile = await this.readVmfile(engine, flags.file)
+    const {converge} = await import('../engine/converge.ts')
+    return {vms: await converge(engine, {vmfile, names: flags.name, ...options})}
+  }
+}

@@ -1,0 +1,24 @@
+import {Args} from '@oclif/core'
+
+import {VmctlCommand} from '../cli/base-command.ts'
+import {joinConsole} from '../cli/terminal.ts'
+
+export default class Console extends VmctlCommand {
+  static override summary = 'Attach to the serial console of a VM. Ctrl+] detaches.'
+  static override description =
+    'Every key but Ctrl+] goes to the guest. A serial line does not carry the size of the terminal; `resize` (package xterm) or `stty rows R cols C` in the guest sets it.'
+  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+  static override examples = ['<%= config.bin %> <%= command.id %> web']
+
+  async run(): Promise<{readonly name: string; readonly end: 'detached' | 'closed'}> {
+    const {args, flags} = await this.parse(Console)
+    const engine = await this.openEngine(flags)
+    const {openConsole} = await import('../engine/inspect.ts')
+    const {stream, lock} = await openConsole(engine, args.name)
+    await using _lock = lock
+    this.tell(`Connected to the console of ${args.name}. Ctrl+] detaches.`)
+    const end = await joinConsole(stream, this.signal)
+    this.tell(end === 'detached' ? '\nDetached.' : '\nThe console was closed.')
+    return {name: args.name, end}
+  }
+}

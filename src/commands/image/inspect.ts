@@ -1,0 +1,20 @@
+import {Args} from '@oclif/core'
+
+import {VmctlCommand} from '../../cli/base-command.ts'
+import type {ImageDetails} from '../../engine/images.ts'
+import {formatSize} from '../../model/quantity.ts'
+
+export default class ImageInspect extends VmctlCommand {
+  static override summary = 'Show the format and the details of a local image.'
+  static override args = {path: Args.string({description: 'Path of the image.', required: true})}
+  static override examples = ['<%= config.bin %> <%= command.id %> ./my-image.qcow2']
+
+  async run(): Promise<ImageDetails> {
+    const {args, flags} = await this.parse(ImageInspect)
+    const engine = await this.openEngine(flags)
+    const {describeImage} = await import('../../engine/images.ts')
+    const image = await describeImage(engine, args.path, process.cwd())
+    this.log(`Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes)} (${formatSize(image.sizeBytes)} on disk)`)
+    return image
+  }
+}

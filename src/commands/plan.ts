@@ -1,0 +1,39 @@
+import {Flags} from '@oclif/core'
+
+import {VmfileCommand} from '../cli/vmfile-command.ts'
+import * as flags from '../cli/flags.ts'
+import {table} from '../cli/table.ts'
+import type {VmPlan} from '../engine/plan.ts'
+
+export default class Plan extends VmfileCommand {
+  static override summary = 'Show what `vmctl up` would do, and why, without doing it.'
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --for reload --json']
+  static override flags = {
+    file: flags.file,
+    name: flags.names(),
+    for: Flags.option({options: ['up', 'down', 'reload', 'provision'] as const, default: 'up' as const, summary: 'The command to plan for.'})(),
+    destroy: Flags.boolean({summary: 'Plan for `vmctl down --destroy`.'}),
+    'no-provision': flags.noProvision,
+  }
+
+  async run(): Promise<{readonly vms: readonly VmPlan[]}> {
+    const {flags: given} = await this.parse(Plan)
+    const engine = await this.openEngine(given)
+    const vmfile = await this.readVmfile(engine, given.file)
+    const {planAll} = await import('../engine/converge.ts')
+    const vms = await planAll(engine, {
+      vmfile,
+      names: given.name,
+      verb: given.destroy ? 'down' : given.for,
+      provision: !given['no-provision'],
+      destroy: given.destroy,
+    })
+    const rows = vms.flatMap(({vm, steps, notices}) => [
+      ...steps.map(({action, cause}) => [vm, action, cause]),
+      ...(steps.length === 0 && notices.length === 0 ? [[vm, 'none', 'running and unchanged']] : []),
+      ...notices.map((notice) => [vm, steps.length === 0 ? 'none' : 'note', notice]),
+    ])
+    this.log(table(['VM', 'ACTION', 'CAUSE'], rows))
+    return {vms}
+  }
+}

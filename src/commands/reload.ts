@@ -1,0 +1,18 @@
+import {VmfileCommand} from '../cli/vmfile-command.ts'
+import * as flags from '../cli/flags.ts'
+import type {VmResult} from '../engine/converge.ts'
+
+export default class Reload extends VmfileCommand {
+  static override summary = 'Recreate the VMs of a VMFile from scratch.'
+  static override description =
+    'The new VM is prepared first: its image is fetched and checked, its disk, keys and seed are made. Only then is the old VM destroyed, with its disk, and replaced.'
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name web']
+  static override flags = {file: flags.file, name: flags.names(), 'no-provision': flags.noProvision}
+
+  async run(): Promise<{readonly vms: readonly VmResult[]}> {
+    const {flags: given} = await this.parse(Reload)
+    const result = await this.converge(given, {verb: 'reload', provision: !given['no-provision']})
+    for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
+    return result
+  }
+}

@@ -1,0 +1,19 @@
+import {Args} from '@oclif/core'
+
+import {VmctlCommand} from '../cli/base-command.ts'
+import type {LifecycleResult} from '../engine/lifecycle.ts'
+
+export default class Resume extends VmctlCommand {
+  static override summary = 'Resume a suspended VM exactly where it left off.'
+  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+  static override examples = ['<%= config.bin %> <%= command.id %> web']
+
+  async run(): Promise<LifecycleResult> {
+    const {args, flags} = await this.parse(Resume)
+    const engine = await this.openEngine(flags)
+    const {resume} = await import('../engine/lifecycle.ts')
+    const result = await resume(engine, args.name)
+    this.log(`VM '${result.name}' resumed`)
+    return result
+  }
+}

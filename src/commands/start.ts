@@ -1,0 +1,19 @@
+import {Args} from '@oclif/core'
+
+import {VmctlCommand} from '../cli/base-command.ts'
+import type {LifecycleResult} from '../engine/lifecycle.ts'
+
+export default class Start extends VmctlCommand {
+  static override summary = 'Start an existing VM.'
+  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+  static override examples = ['<%= config.bin %> <%= command.id %> web']
+
+  async run(): Promise<LifecycleResult> {
+    const {args, flags} = await this.parse(Start)
+    const engine = await this.openEngine(flags)
+    const {start} = await import('../engine/lifecycle.ts')
+    const result = await start(engine, args.name)
+    this.log(`VM '${result.name}' started`)
+    return result
+  }
+}

@@ -1,0 +1,19 @@
+import {Args} from '@oclif/core'
+
+import {VmctlCommand} from '../cli/base-command.ts'
+import type {LifecycleResult} from '../engine/lifecycle.ts'
+
+export default class Suspend extends VmctlCommand {
+  static override summary = 'Suspend (pause) a running VM; it stays in memory.'
+  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+  static override examples = ['<%= config.bin %> <%= command.id %> web']
+
+  async run(): Promise<LifecycleResult> {
+    const {args, flags} = await this.parse(Suspend)
+    const engine = await this.openEngine(flags)
+    const {suspend} = await import('../engine/lifecycle.ts')
+    const result = await suspend(engine, args.name)
+    this.log(`VM '${result.name}' suspended`)
+    return result
+  }
+}

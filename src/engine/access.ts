@@ -1,0 +1,179 @@
+import {open, stat} from 'node:fs/promises'
+import {homedir} from 'node:os'
+
+import {type Candidate, sshCandidates} from '../guest/candidates.ts'
+import {fingerprint, knownHostsKey, knownHostsLine} from '../guest/keys.ts'
+import {type ReadyGuest, waitUntilReady} from '../guest/ready.ts'
+import type {GuestConnection} from '../guest/ssh.ts'
+import {upload} from '../guest/transfer.ts'
+import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {lastLines} from '../host/process.ts'
+import {VmctlError} from '../model/errors.ts'
+import {vmFiles} from '../model/layout.ts'
+import {stripControls} from '../model/strip.ts'
+import type {SshConfig, Vm} from '../model/vm.ts'
+import {readJournal} from '../provision/journal.ts'
+import type {Guest} from '../provision/provisioner.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+
+/** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
+export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
+
+/** Who logs in, in the settled order: asked for, `ssh { user }`, `cloud-init { user }`, `vm`. */
+export const sshUser = (vm: Vm, asked?: string, ssh: SshConfig | undefined = vm.spec.ssh): string =>
+  asked ?? ssh?.user ?? vm.spec.cloudInit?.user ?? 'vm'
+
+export interface Login {
+  /** `--user` and `--key`. */
+  readonly user?: string | undefined
+  readonly key?: string | undefined
+  /** The `ssh` block of the VMFile as it is now, when it is newer than the VM. */
+  readonly ssh?: SshConfig | undefined
+  /** Whether a passphrase may be asked for later, by the `ssh` program. */
+  readonly canPrompt?: boolean
+}
+
+/** The keys that are tried, in the settled order. */
+export const sshKeys = (engine: Engine, vm: Vm, login: Login = {}): Promise<readonly Candidate[]> =>
+  sshCandidates({
+    explicit: login.key,
+    vmfile: (login.ssh ?? vm.spec.ssh)?.privateKeyPath,
+    generated: vmFiles(vm.directory).privateKey,
+    home: engine.env.HOME || homedir(),
+    agentSocket: engine.env.SSH_AUTH_SOCK,
+    canPrompt: login.canPrompt ?? false,
+  })
+
+export interface WaitOptions extends Login {
+  /** Milliseconds without progress after which the wait ends. */
+  readonly timeoutMs?: number
+  /** Whether cloud-init's result is waited for. */
+  readonly cloudInit?: boolean
+}
+
+/** Waits until a VM's guest can be worked with, and returns the connection. */
+export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  const files = vmFiles(vm.directory)
+  const alias = hostKeyAlias(vm)
+  const pinned = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
+  const {ready} = await readJournal(vm.directory)
+  return waitUntilReady({
+    dial: (signal) => hypervisor.dial(vm, 22, {signal}),
+    isAlive: async () => {
+      const {state} = await hypervisor.observe(vm)
+      return state === 'running' ? undefined : `the VM is ${state}`
+    },
+    connectOptions: {user: sshUser(vm, options.user, options.ssh), auth: await sshKeys(engine, vm, options)},
+    console: {
+      sizeBytes: () => stat(files.consoleLog).then((info) => info.size, () => 0),
+      tail: (lines) => consoleTail(files.consoleLog, lines),
+    },
+    expectCloudInit: options.cloudInit ?? vm.spec.cloudInit !== undefined,
+    hostKey: {
+      ...(pinned !== undefined && {pinned}),
+      // A guest without a seed never got our host key, and raw user-data may overrule the vendor-data that carries it.
+      ...((pinned === undefined || (vm.spec.cloudInit?.userData !== undefined && !ready)) && {
+        onFirstUse: async (key: string) => {
+          await writeFileAtomic(files.knownHosts, `${knownHostsLine(alias, key)}\n`)
+          const message = `the guest has a host key of its own, which is trusted from now on: ${fingerprint(key)}`
+          await engine.emit({type: 'vm.notice', vm: vm.name, message})
+        },
+      }),
+    },
+    firstBoot: !ready,
+    ...(options.timeoutMs !== undefined && {timeoutMs: options.timeoutMs}),
+    signal: engine.signal,
+    onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
+  })
+}
+
+const tailBytes = 64 * 1024
+
+const consoleTail = async (path: string, lines: number): Promise<string> => {
+  const handle = await open(path, 'r').catch(() => undefined)
+  if (!handle) return ''
+  try {
+    const {size} = await handle.stat()
+    const buffer = Buffer.alloc(Math.min(size, tailBytes))
+    await handle.read(buffer, 0, buffer.length, size - buffer.length)
+    return lastLines(stripControls(buffer.toString()), lines)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** A connection as provisioners see it. */
+export const asGuest = (connection: GuestConnection): Guest & Pick<GuestConnection, 'closed' | 'close'> => ({
+  exec: connection.exec,
+  upload: (localPath, remotePath, options) => upload(connection, localPath, remotePath, options),
+  closed: connection.closed,
+  close: connection.close,
+})
+
+/** A connection that is made when it is first needed, and made anew when it was lost. */
+export interface Session extends Disposable {
+  readonly guest: () => Promise<Guest>
+}
+
+type ClosableGuest = ReturnType<typeof asGuest>
+
+export const openSession = (connect: () => Promise<ClosableGuest>): Session => {
+  let current: Promise<ClosableGuest> | undefined
+  return {
+    guest: () => {
+      if (current) return current
+      const opening = connect()
+      current = opening
+      const forget = (): void => {
+        if (current === opening) current = undefined
+      }
+      opening.then((connection) => connection.closed.catch(forget), forget)
+      return opening
+    },
+    [Symbol.dispose]: () => {
+      void current?.then((connection) => {
+        connection.close()
+      }, () => undefined)
+    },
+  }
+}
+
+/** What the `ssh` program needs in order to reach a VM as strictly as vmctl does. */
+export interface SshCommand {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  /** Arguments up to and without the host. */
+  readonly options: readonly string[]
+}
+
+/** Options for the `ssh` program: pinned host key, only the keys that vmctl chose. */
+export const sshCommand = async (engine: Engine, vm: Vm, login: Login = {}): Promise<SshCommand> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  const address = await hypervisor.sshAddress(vm, {signal: engine.signal})
+  if (!address) {
+    throw new VmctlError('vmctl::ssh::failed', `${vm.name} has no network, so SSH cannot reach it.`, {
+      help: `Use its serial console: \`vmctl console ${vm.name}\`.`,
+    })
+  }
+  const keys = await sshKeys(engine, vm, {...login, canPrompt: true})
+  const identities = keys.flatMap((key) => (key.kind === 'key' ? [key.path] : (key.path ?? [])))
+  const option = (name: string, value: string): string[] => ['-o', `${name}=${value}`]
+  return {
+    ...address,
+    user: sshUser(vm, login.user, login.ssh),
+    options: [
+      ...option('HostKeyAlias', hostKeyAlias(vm)),
+      ...option('StrictHostKeyChecking', 'yes'),
+      ...option('UserKnownHostsFile', quoteForSshConfig(vmFiles(vm.directory).knownHosts)),
+      ...option('GlobalKnownHostsFile', '/dev/null'),
+      ...(identities.length > 0 ? option('IdentitiesOnly', 'yes') : []),
+      ...identities.flatMap((path) => ['-i', path]),
+      ...['-p', String(address.port)],
+    ],
+  }
+}
+
+/** ssh_config(5): a value with blanks stands in double quotes, and `%` begins a token. */
+const quoteForSshConfig = (path: string): string => `"${path.replaceAll('%', '%%')}"`

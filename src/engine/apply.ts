@@ -1,0 +1,202 @@
+import {randomUUID} from 'node:crypto'
+import {rm} from 'node:fs/promises'
+
+import type {OperationOptions} from '../hypervisor/hypervisor.ts'
+import {ensureImage} from '../image/cache.ts'
+import {messageOf} from '../model/errors.ts'
+import type {BaseImage, Vm, VmSpec} from '../model/vm.ts'
+import {readJournal, writeJournal} from '../provision/journal.ts'
+import {type PreparedStep, runSteps} from '../provision/run.ts'
+import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, writeVm} from '../store/store.ts'
+import {asGuest, openSession, waitForGuest} from './access.ts'
+import {applyChanges, type Effect} from './changes.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+import type {PlanStep, VmPlan} from './plan.ts'
+import {writeCredentials} from './seed.ts'
+
+/** What a plan is applied to. */
+export interface Target {
+  readonly spec: VmSpec
+  readonly steps: readonly PreparedStep[]
+  /** Absolute path of the VMFile; absent for `vmctl create`. */
+  readonly vmfile?: string | undefined
+}
+
+/** Milliseconds that a guest may take to power off before it is forced to. */
+export const stopTimeoutMs = 30_000
+
+/** Does the steps of a plan in order and tells about each. It decides nothing. The caller holds the VM's lock. */
+export const applyPlan = async (engine: Engine, target: Target, plan: VmPlan): Promise<void> => {
+  const {name} = target.spec
+  await sweepLeftovers(engine.store, name)
+  for (const step of plan.steps) {
+    engine.signal.throwIfAborted()
+    const started = performance.now()
+    await engine.emit({type: 'action.begin', vm: name, action: step.action})
+    await applyStep(engine, target, step)
+    await engine.emit({type: 'action.end', vm: name, action: step.action, durationMs: performance.now() - started})
+  }
+}
+
+const applyStep = async (engine: Engine, target: Target, step: PlanStep): Promise<void> => {
+  const {name} = target.spec
+  switch (step.action) {
+    case 'fetch-image':
+      await fetchImage(engine, target.spec)
+      return
+    case 'create':
+    case 'recreate':
+      await createVm(engine, target)
+      return
+    case 'update':
+      await updateVm(engine, await existing(engine, name), target.spec)
+      return
+    case 'start':
+      await startVm(engine, await existing(engine, name))
+      return
+    case 'resume':
+      await resumeVm(engine, await existing(engine, name))
+      return
+    case 'stop':
+      await stopVm(engine, await existing(engine, name), stopTimeoutMs)
+      return
+    case 'destroy':
+      await destroyVm(engine, await existing(engine, name))
+      return
+    case 'wait':
+      await waitUntilUsable(engine, await existing(engine, name))
+      return
+    case 'provision':
+      await provisionVm(engine, await existing(engine, name), {steps: target.steps, from: step.from ?? 0})
+  }
+}
+
+const existing = async (engine: Engine, name: string): Promise<Vm> => {
+  const vm = await readVm(engine.store, name)
+  if (!vm) throw new Error(`The VM ${name} vanished while it was locked.`)
+  return vm
+}
+
+const operation = (engine: Engine, vm: Pick<Vm, 'name'>): OperationOptions => ({
+  signal: engine.signal,
+  notify: (message) => void engine.emit({type: 'vm.notice', vm: vm.name, message}),
+})
+
+/** The base image of a spec, fetched when it is not here yet. */
+export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> =>
+  ensureImage(engine.images, spec.image, {
+    signal: engine.signal,
+    onEvent: (event) => void engine.emit({...event, vm: spec.name}),
+  })
+
+/**
+ * Makes a VM, in place of an existing one of the same name. Everything is made in a directory without a name first; only
+ * when all of it is there is the old VM ended and replaced, so a failure costs nothing that existed.
+ */
+export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<Vm> => {
+  const hypervisor = await hypervisorOf(engine)
+  await hypervisor.check(spec)
+  const base = await fetchImage(engine, spec)
+  const directory = await stageDirectory(engine.store, spec.name)
+  try {
+    const vm: Vm = {
+      schema: 1,
+      id: randomUUID(),
+      name: spec.name,
+      backend: hypervisor.name,
+      directory,
+      spec,
+      ...(vmfile !== undefined && {vmfile}),
+      base,
+      createdAt: new Date().toISOString(),
+      phase: 'prepared',
+    }
+    await writeCredentials(vm)
+    await hypervisor.prepare(vm, operation(engine, vm))
+    await writeVm(vm)
+    engine.signal.throwIfAborted()
+    await endPredecessor(engine, spec.name)
+    return {...vm, directory: await adoptDirectory(engine.store, directory, spec.name)}
+  } finally {
+    await rm(directory, {recursive: true, force: true})
+  }
+}
+
+const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
+  const old = await readVm(engine.store, name)
+  if (old) await (await hypervisorOf(engine, old)).destroy(old, operation(engine, old))
+}
+
+const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  const {pid, state} = await hypervisor.observe(vm)
+  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
+  const effects = new Set<Effect>(isAlive ? ['now'] : ['now', 'restart'])
+  const next = {...vm, spec: applyChanges(vm.spec, wanted, effects)}
+  await hypervisor.check(next.spec)
+  await hypervisor.prepare(next, operation(engine, vm))
+  await writeVm(next)
+}
+
+/** Starts a VM and records how that ended. */
+export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  const {failure: _failure, ...rest} = vm
+  try {
+    await hypervisor.start(vm, operation(engine, vm))
+  } catch (error) {
+    // A cancelled start is not a failure of the VM.
+    if (!engine.signal.aborted) await writeVm({...rest, failure: {operation: 'start', message: messageOf(error), at: new Date().toISOString()}})
+    throw error
+  }
+  await writeVm({...rest, phase: 'started'})
+}
+
+export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  await hypervisor.resume?.(vm, operation(engine, vm))
+}
+
+export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  await hypervisor.stop(vm, {...operation(engine, vm), timeoutMs})
+}
+
+/** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */
+export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  await hypervisor.destroy(vm, operation(engine, vm))
+  await removeVm(engine.store, vm.name)
+}
+
+const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
+  const {connection, warnings} = await waitForGuest(engine, vm)
+  connection.close()
+  await becomeReady(engine, vm, warnings)
+}
+
+const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]): Promise<void> => {
+  for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
+  await writeJournal(vm.directory, {...(await readJournal(vm.directory)), ready: true})
+}
+
+/** Forgets that steps were done, before a start that will run them again: a kill in between must not leave them as done. */
+export const forgetSteps = async (vm: Vm): Promise<void> => {
+  await writeJournal(vm.directory, {...(await readJournal(vm.directory)), steps: []})
+}
+
+const provisionVm = async (engine: Engine, vm: Vm, {steps, from}: {steps: readonly PreparedStep[]; from: number}): Promise<void> => {
+  // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
+  using session = openSession(async () => {
+    const {connection, warnings} = await waitForGuest(engine, vm)
+    await becomeReady(engine, vm, warnings)
+    return asGuest(connection)
+  })
+  await session.guest()
+  await runSteps(vm, steps, {
+    from,
+    guest: session.guest,
+    onEvent: (event) => engine.emit({...event, vm: vm.name}),
+    signal: engine.signal,
+  })
+}

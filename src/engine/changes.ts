@@ -1,0 +1,60 @@
+import {isDeepStrictEqual} from 'node:util'
+
+import {formatSize} from '../model/quantity.ts'
+import type {NetworkConfig, VmSpec} from '../model/vm.ts'
+
+/** When a change of a spec takes effect: at once, at the next start, or only on a new VM. */
+export type Effect = 'now' | 'restart' | 'reload'
+
+/** One difference between the spec that a VM was made from and the one that is wanted now. */
+export interface Change {
+  readonly field: keyof VmSpec
+  /** In words: `memory 1024 → 2048 MB`. */
+  readonly text: string
+  readonly effect: Effect
+}
+
+const describeNetwork = (network: NetworkConfig): string => {
+  if (network.type === 'tap') return `tap ${network.bridge}`
+  return network.type === 'vnic' ? `vnic ${network.name}` : network.type
+}
+
+const describeDisk = (bytes: number | undefined): string => (bytes === undefined ? 'size of the image' : formatSize(bytes))
+
+/**
+ * Compares specs field by field; pure. The disk may only grow, and what a guest learns on its first boot (cloud-init) or
+ * is made of (the image) cannot change under it.
+ */
+export const compareSpecs = (applied: VmSpec, wanted: VmSpec): Change[] => {
+  const changes: Change[] = []
+  const add = (field: keyof VmSpec, effect: Effect, text: string): void => {
+    if (!isDeepStrictEqual(applied[field], wanted[field])) changes.push({field, effect, text})
+  }
+  add('image', 'reload', `image ${applied.image.source} → ${wanted.image.source}`)
+  add('cloudInit', 'reload', 'cloud-init')
+  add('vcpus', 'restart', `vcpus ${applied.vcpus} → ${wanted.vcpus}`)
+  add('memoryMiB', 'restart', `memory ${applied.memoryMiB} → ${wanted.memoryMiB} MB`)
+  add('diskBytes', diskEffect(applied.diskBytes, wanted.diskBytes), `disk ${describeDisk(applied.diskBytes)} → ${describeDisk(wanted.diskBytes)}`)
+  add('network', 'restart', `network ${describeNetwork(applied.network)} → ${describeNetwork(wanted.network)}`)
+  add('firmware', 'restart', `firmware ${applied.firmware?.type ?? 'bios'} → ${wanted.firmware?.type ?? 'bios'}`)
+  add('qemu', 'restart', 'qemu')
+  add('ssh', 'now', 'ssh')
+  return changes
+}
+
+const diskEffect = (applied: number | undefined, wanted: number | undefined): Effect => {
+  if (wanted === undefined) return 'now'
+  return applied !== undefined && wanted < applied ? 'reload' : 'restart'
+}
+
+/** The spec with those changes applied that take effect in the given situation; the others stay as they are, and are seen again next time. */
+export const applyChanges = (applied: VmSpec, wanted: VmSpec, effects: ReadonlySet<Effect>): VmSpec => {
+  // Provision steps are not part of the comparison: the journal knows what was done of them.
+  const next: Record<string, unknown> = {...applied, provision: wanted.provision}
+  for (const {field, effect} of compareSpecs(applied, wanted)) {
+    if (!effects.has(effect)) continue
+    if (wanted[field] === undefined) delete next[field]
+    else next[field] = wanted[field]
+  }
+  return next as unknown as VmSpec
+}

@@ -1,0 +1,145 @@
+import {findImage} from '../image/cache.ts'
+import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {closest} from '../model/names.ts'
+import type {Vm, VmSpec, VmState} from '../model/vm.ts'
+import {emptyJournal, readJournal} from '../provision/journal.ts'
+import {prepareSteps} from '../provision/run.ts'
+import {lockVm, readVm} from '../store/store.ts'
+import type {Vmfile} from '../vmfile/index.ts'
+import {applyPlan, forgetSteps, type Target} from './apply.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+import {type Observed, type PlanOptions, planVm, type VmPlan} from './plan.ts'
+
+export interface ConvergeOptions extends PlanOptions {
+  readonly vmfile: Vmfile
+  /** Only these VMs; all of the file when absent. */
+  readonly names?: readonly string[] | undefined
+}
+
+/** What became of one VM; the `--json` shape of `up`, `down`, `reload` and `provision`. */
+export interface VmResult {
+  readonly name: string
+  readonly state: VmState
+  readonly actions: readonly {readonly action: string; readonly cause: string}[]
+  readonly notices: readonly string[]
+  readonly error?: {readonly code: string; readonly message: string; readonly help?: string}
+}
+
+/** A VM's `up` may provision for an hour while another one waits for it. */
+const lockTimeoutMs = 3_600_000
+
+/** The specs that `--name` selects. Throws `vmctl::vm::not_found` with the names of the file for one that matches nothing. */
+export const selectVms = (vmfile: Vmfile, names: readonly string[] | undefined): readonly VmSpec[] => {
+  if (!names || names.length === 0) return vmfile.vms
+  return names.map((name) => {
+    const spec = vmfile.vms.find((candidate) => candidate.name === name)
+    if (spec) return spec
+    const known = vmfile.vms.map((candidate) => candidate.name)
+    const suggestion = closest(name, known)
+    throw new VmctlError('vmctl::vm::not_found', `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`, {
+      help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
+    })
+  })
+}
+
+/** What would be done, without a lock and without changing anything. */
+export const planAll = async (engine: Engine, options: ConvergeOptions): Promise<VmPlan[]> =>
+  Promise.all(
+    selectVms(options.vmfile, options.names).map(async (spec) => {
+      const target = await aim(engine, spec, options)
+      return planVm(target, await observe(engine, spec, options), options)
+    }),
+  )
+
+/**
+ * Brings the VMs of a VMFile to where the verb wants them, in parallel. A failure of one does not stop the others;
+ * each is told by an event and stands in the results.
+ */
+export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
+  const specs = selectVms(options.vmfile, options.names)
+  const errors: unknown[] = []
+  const results = await Promise.all(
+    specs.map(async (spec) => {
+      const progress: {plan?: VmPlan} = {}
+      try {
+        await convergeVm(engine, spec, {options, progress})
+        return await resultOf(engine, spec, progress.plan)
+      } catch (error) {
+        errors.push(error)
+        if (specs.length > 1) await engine.emit({type: 'vm.failed', vm: spec.name, error})
+        return {...(await resultOf(engine, spec, progress.plan)), error: describeError(error)}
+      }
+    }),
+  )
+  if (engine.signal.aborted) throw engine.signal.reason
+  if (errors.length === 0) return results
+  if (specs.length === 1) throw errors[0]
+  const failed = results.filter((result) => result.error)
+  throw new VmctlError('vmctl::vms::failed', `${failed.length} of ${specs.length} VMs failed: ${failed.map(({name}) => name).join(', ')}.`, {
+    cause: errors.length === 1 ? errors[0] : undefined,
+    details: {vms: results},
+  })
+}
+
+const convergeVm = async (
+  engine: Engine,
+  spec: VmSpec,
+  {options, progress}: {options: ConvergeOptions; progress: {plan?: VmPlan}},
+): Promise<void> => {
+  await using _lock = await lockVm(engine.store, spec.name, {
+    purpose: `vmctl ${options.verb} ${spec.name}`,
+    timeoutMs: lockTimeoutMs,
+    signal: engine.signal,
+    onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: spec.name, holder}),
+  })
+  const target = await aim(engine, spec, options)
+  const observed = await observe(engine, spec, options)
+  const plan = planVm(target, observed, options)
+  progress.plan = plan
+  await engine.emit({type: 'plan.ready', vm: spec.name, plan})
+  const runsAllSteps = plan.steps.some(({action, from}) => action === 'provision' && from === 0)
+  if (runsAllSteps && observed.vm && observed.journal.steps.length > 0 && !continues(observed, plan)) await forgetSteps(observed.vm)
+  await applyPlan(engine, target, plan)
+}
+
+/** Whether the first step is one that was cut off and is to be followed on, rather than all steps being run anew. */
+const continues = ({observation}: Observed, plan: VmPlan): boolean =>
+  observation.state === 'running' && plan.steps.every(({action, cause}) => action !== 'provision' || cause !== 'asked for')
+
+const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Target> => ({
+  spec,
+  vmfile: vmfile.path,
+  // `down` must work although a script of the VMFile is gone.
+  steps: verb === 'down' ? [] : await prepareSteps(spec.provision, engine.provisioners),
+})
+
+const observe = async (engine: Engine, spec: VmSpec, {vmfile}: ConvergeOptions): Promise<Observed> => {
+  const [vm, image] = await Promise.all([readVm(engine.store, spec.name), findImage(engine.images, spec.image)])
+  const imageIsHere = image !== undefined
+  if (!vm) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
+  requireOwner(vm, vmfile)
+  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), readJournal(vm.directory)])
+  return {vm, observation, journal, imageIsHere}
+}
+
+const requireOwner = (vm: Vm, vmfile: Vmfile): void => {
+  if (vm.vmfile === vmfile.path) return
+  const owner = vm.vmfile === undefined ? '`vmctl create`' : vm.vmfile
+  throw new VmctlError('vmctl::vm::owned_elsewhere', `A VM named ${vm.name} exists already; it was made by ${owner}, not by ${vmfile.path}.`, {
+    details: {vm: vm.name, owner: vm.vmfile},
+  })
+}
+
+const resultOf = async (engine: Engine, spec: VmSpec, plan: VmPlan | undefined): Promise<VmResult> => {
+  const vm = await readVm(engine.store, spec.name).catch(() => undefined)
+  const state = vm ? (await (await hypervisorOf(engine, vm)).observe(vm)).state : 'destroyed'
+  return {
+    name: spec.name,
+    state,
+    actions: (plan?.steps ?? []).map(({action, cause}) => ({action, cause})),
+    notices: plan?.notices ?? [],
+  }
+}
+
+const describeError = (error: unknown): NonNullable<VmResult['error']> =>
+  isVmctlError(error) ? {code: error.code, message: error.message, help: error.help} : {code: 'unexplained', message: messageOf(error)}

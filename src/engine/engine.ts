@@ -1,0 +1,95 @@
+import {join} from 'node:path'
+
+import {defaultStateDirectory} from '../host/paths.ts'
+import type {Hypervisor} from '../hypervisor/hypervisor.ts'
+import {noopHypervisor} from '../hypervisor/noop/index.ts'
+import {qemuHypervisor} from '../hypervisor/qemu/index.ts'
+import {createHttpSource} from '../image/http.ts'
+import type {ImageStore} from '../image/layout.ts'
+import {VmctlError} from '../model/errors.ts'
+import type {Vm} from '../model/vm.ts'
+import {fileProvisioner} from '../provision/file.ts'
+import type {Provisioner} from '../provision/provisioner.ts'
+import {shellProvisioner} from '../provision/shell.ts'
+import {openStore, type Store} from '../store/store.ts'
+import type {EventListener} from './events.ts'
+import {type Extension, registerExtensions} from './extensions.ts'
+
+/** Everything that a verb needs. Made once per command by `openEngine`. */
+export interface Engine {
+  readonly store: Store
+  readonly images: ImageStore
+  readonly hypervisors: ReadonlyMap<string, Hypervisor>
+  readonly provisioners: ReadonlyMap<string, Provisioner>
+  /** The backend of new VMs. */
+  readonly backend: string
+  readonly env: NodeJS.ProcessEnv
+  readonly emit: EventListener
+  readonly signal: AbortSignal
+}
+
+export interface EngineOptions {
+  /** Absolute path; by default as in `defaultStateDirectory`. */
+  readonly stateDirectory?: string
+  readonly extensions?: readonly Extension[]
+  /** Backend of new VMs: `qemu` unless VMCTL_BACKEND says otherwise. */
+  readonly backend?: string
+  readonly env?: NodeJS.ProcessEnv
+  readonly onEvent?: EventListener
+  /** Cancels everything that is under way. */
+  readonly signal?: AbortSignal
+}
+
+/** Opens the state directory and joins the parts: the composition root. */
+export const openEngine = async (options: EngineOptions = {}): Promise<Engine> => {
+  const env = options.env ?? process.env
+  const store = await openStore(options.stateDirectory ?? defaultStateDirectory(env))
+  const registry = registerExtensions([builtIn(store, env), ...(options.extensions ?? [])])
+  return {
+    store,
+    images: {directory: join(store.directory, 'images'), lockDirectory: store.lockDirectory, sources: registry.imageSources},
+    hypervisors: registry.hypervisors,
+    provisioners: registry.provisioners,
+    backend: options.backend ?? (env.VMCTL_BACKEND || 'qemu'),
+    env,
+    emit: options.onEvent ?? (() => undefined),
+    signal: options.signal ?? new AbortController().signal,
+  }
+}
+
+const builtIn = (store: Store, env: NodeJS.ProcessEnv): Extension => ({
+  hypervisors: [
+    qemuHypervisor({
+      stateDirectory: store.directory,
+      accelerators: wordsOf(env.VMCTL_ACCEL),
+      leaseFiles: wordsOf(env.VMCTL_LEASES, ':'),
+    }),
+    noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
+  ],
+  imageSources: [createHttpSource()],
+  provisioners: [shellProvisioner, fileProvisioner],
+})
+
+const wordsOf = (text: string | undefined, separator: string | RegExp = /[,\s]+/): string[] | undefined => {
+  const words = text?.split(separator).filter((word) => word !== '')
+  return words && words.length > 0 ? words : undefined
+}
+
+/** `127.0.0.1:2222`: an SSH server that stands in for the guests of the noop backend, for tests. */
+const noopGuest = (address: string | undefined) => {
+  const [, host, port] = /^(.+):(\d+)$/.exec(address ?? '') ?? []
+  return host !== undefined && port !== undefined ? {guest: {host, port: Number(port)}} : {}
+}
+
+/** The backend of a VM, or of new VMs. Throws `vmctl::backend::not_available` when nothing of that name is there or it cannot run here. */
+export const hypervisorOf = async (engine: Engine, vm?: Vm): Promise<Hypervisor> => {
+  const name = vm?.backend ?? engine.backend
+  const hypervisor = engine.hypervisors.get(name)
+  if (!hypervisor) {
+    const known = [...engine.hypervisors.keys()].join(', ')
+    throw new VmctlError('vmctl::backend::not_available', `There is no backend named ${JSON.stringify(name)}; there are: ${known}.`)
+  }
+  const reason = await hypervisor.unavailable()
+  if (reason !== undefined) throw new VmctlError('vmctl::backend::not_available', `The backend ${name} is not available: ${reason}.`)
+  return hypervisor
+}

@@ -1,0 +1,40 @@
+export type {Rung} from '../guest/watch.ts'
+import type {ImageEvent} from '../image/events.ts'
+import type {Rung} from '../guest/watch.ts'
+import type {ProvisionEvent} from '../provision/run.ts'
+import type {Action, VmPlan} from './plan.ts'
+
+/** Something that the user should know and that is not an error. */
+export interface NoticeEvent {
+  readonly type: 'vm.notice'
+  readonly message: string
+}
+
+/** An action of a plan begins or has ended. */
+export interface ActionEvent {
+  readonly type: 'action.begin' | 'action.end'
+  readonly action: Action
+  /** Milliseconds, at the end. */
+  readonly durationMs?: number
+}
+
+/** What became of one VM of many; the others go on. */
+export interface FailedEvent {
+  readonly type: 'vm.failed'
+  readonly error: unknown
+}
+
+type VmEvent =
+  | NoticeEvent
+  | ActionEvent
+  | FailedEvent
+  | ImageEvent
+  | ProvisionEvent
+  | {readonly type: 'plan.ready'; readonly plan: VmPlan}
+  | {readonly type: 'lock.waiting'; readonly holder: string}
+  | {readonly type: 'guest.rung'; readonly rung: Rung; readonly detail: string}
+
+/** Everything that the engine tells while it works; `vm` says about which VM, and is absent for images on their own. */
+export type EngineEvent = VmEvent & {readonly vm?: string}
+
+export type EventListener = (event: EngineEvent) => void | Promise<void>

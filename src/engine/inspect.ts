@@ -1,0 +1,124 @@
+import {access} from 'node:fs/promises'
+
+import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {vmFiles} from '../model/layout.ts'
+import type {NetworkConfig, Vm, VmState} from '../model/vm.ts'
+import {readJournal} from '../provision/journal.ts'
+import {listVmNames, readVm, requireVm} from '../store/store.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+
+/** One VM in `vmctl list`; the `--json` shape of an element. */
+export interface VmSummary {
+  readonly name: string
+  readonly backend: string
+  readonly state: VmState | 'unknown'
+  readonly vcpus?: number
+  readonly memoryMiB?: number
+  readonly network?: NetworkConfig['type']
+  readonly pid?: number
+  readonly sshPort?: number
+  /** Why the VM cannot be told about, when its record is damaged. */
+  readonly error?: string
+}
+
+/** One VM in full; the `--json` shape of `vmctl status`. Fields that do not apply are absent. */
+export interface VmStatus extends VmSummary {
+  readonly id: string
+  readonly state: VmState
+  readonly network: NetworkConfig['type']
+  readonly bridge?: string
+  readonly diskBytes: number
+  readonly workDirectory: string
+  readonly overlay: string
+  readonly seed?: string
+  readonly vncAddress?: string
+  readonly macAddress?: string
+  readonly accelerator?: string
+  readonly image: string
+  readonly vmfile?: string
+  readonly createdAt: string
+  readonly failure?: Vm['failure']
+  readonly provision: readonly {readonly step: number; readonly title: string; readonly state: string; readonly exitCode?: number}[]
+}
+
+/** All VMs, sorted by name. Needs no lock, touches no guest, and one broken VM does not hide the others. */
+export const list = async (engine: Engine): Promise<VmSummary[]> => {
+  const names = await listVmNames(engine.store)
+  const summaries = await Promise.all(names.map((name) => summarise(engine, name)))
+  return summaries.filter((summary) => summary !== undefined)
+}
+
+const summarise = async (engine: Engine, name: string): Promise<VmSummary | undefined> => {
+  try {
+    const vm = await readVm(engine.store, name)
+    if (!vm) return undefined
+    const {state, pid, sshPort} = await (await hypervisorOf(engine, vm)).observe(vm)
+    return {
+      name,
+      backend: vm.backend,
+      state,
+      vcpus: vm.spec.vcpus,
+      memoryMiB: vm.spec.memoryMiB,
+      network: vm.spec.network.type,
+      ...(pid !== undefined && {pid}),
+      ...(sshPort !== undefined && {sshPort}),
+    }
+  } catch (error) {
+    return {name, backend: '-', state: 'unknown', error: isVmctlError(error) ? `${error.message} ${error.help}` : messageOf(error)}
+  }
+}
+
+export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
+  const vm = await requireVm(engine.store, name)
+  const files = vmFiles(vm.directory)
+  const [observation, journal, hasSeed] = await Promise.all([
+    (await hypervisorOf(engine, vm)).observe(vm),
+    readJournal(vm.directory),
+    exists(files.seed),
+  ])
+  const {network} = vm.spec
+  return {
+    name,
+    id: vm.id,
+    backend: vm.backend,
+    ...observation,
+    vcpus: vm.spec.vcpus,
+    memoryMiB: vm.spec.memoryMiB,
+    diskBytes: Math.max(vm.spec.diskBytes ?? 0, vm.base.virtualSizeBytes),
+    network: network.type,
+    ...(network.type === 'tap' && {bridge: network.bridge}),
+    workDirectory: vm.directory,
+    overlay: files.overlay,
+    ...(hasSeed && {seed: files.seed}),
+    image: vm.base.path,
+    ...(vm.vmfile !== undefined && {vmfile: vm.vmfile}),
+    createdAt: vm.createdAt,
+    ...(vm.failure && {failure: vm.failure}),
+    provision: journal.steps.map(({title, state, exitCode}, index) => ({
+      step: index + 1,
+      title,
+      state,
+      ...(exitCode !== undefined && {exitCode}),
+    })),
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+/** A byte stream to the serial console of a running VM. */
+export const openConsole = async (engine: Engine, name: string) => {
+  const vm = await requireVm(engine.store, name)
+  const hypervisor = await hypervisorOf(engine, vm)
+  if (!hypervisor.console) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} has no serial console.`)
+  const {state} = await hypervisor.observe(vm)
+  if (state !== 'running' && state !== 'suspended') {
+    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; it has no console.`, {help: `Start it with \`vmctl start ${name}\`.`})
+  }
+  const {lockConsole} = await import('../store/console-lock.ts')
+  const lock = await lockConsole(engine.store, name, engine.signal)
+  return {stream: await hypervisor.console(vm, {signal: engine.signal}), lock}
+}

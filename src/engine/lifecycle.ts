@@ -1,0 +1,120 @@
+import {VmctlError} from '../model/errors.ts'
+import {isVmName, vmNameRule} from '../model/names.ts'
+import {allowedFrom, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
+import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../store/store.ts'
+import {createVm, destroyVm, resumeVm, startVm, stopVm} from './apply.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+
+/** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
+export interface LifecycleResult {
+  readonly name: string
+  readonly id: string
+  readonly state: VmState
+}
+
+/** Long enough for another command to finish with the VM, short enough for a person to wait. */
+const lockTimeoutMs = 60_000
+
+const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: string}, action: () => Promise<T>): Promise<T> => {
+  await using _lock = await lockVm(engine.store, name, {
+    purpose: `vmctl ${verb} ${name}`,
+    timeoutMs: lockTimeoutMs,
+    signal: engine.signal,
+    onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
+  })
+  return action()
+}
+
+const resultOf = (vm: Vm, state: VmState): LifecycleResult => ({name: vm.name, id: vm.id, state})
+
+/** Makes a VM without a VMFile, and starts it when asked to. */
+export const create = async (engine: Engine, spec: VmSpec, options: {start?: boolean} = {}): Promise<LifecycleResult> => {
+  if (!isVmName(spec.name)) {
+    throw new VmctlError('vmctl::usage::invalid', `${JSON.stringify(spec.name)} cannot be the name of a VM: ${vmNameRule}.`)
+  }
+  return withLock(engine, {name: spec.name, verb: 'create'}, async () => {
+    if ((await listVmNames(engine.store)).includes(spec.name)) {
+      throw new VmctlError('vmctl::vm::name_exists', `A VM named ${spec.name} exists already.`, {
+        help: `Choose a different name, or destroy the existing VM with \`vmctl destroy ${spec.name}\`.`,
+      })
+    }
+    await sweepLeftovers(engine.store, spec.name)
+    const vm = await createVm(engine, {spec, steps: []})
+    if (!options.start) return resultOf(vm, 'prepared')
+    await startVm(engine, vm)
+    return resultOf(vm, 'running')
+  })
+}
+
+/** Runs a verb on a VM if its state allows it (the book's table of transitions). */
+const transition = (
+  engine: Engine,
+  {name, verb, to}: {name: string; verb: keyof typeof allowedFrom; to: VmState},
+  action: (vm: Vm) => Promise<void>,
+): Promise<LifecycleResult> =>
+  requireVm(engine.store, name).then(() =>
+    withLock(engine, {name, verb}, async () => {
+      const vm = await requireVm(engine.store, name)
+      const hypervisor = await hypervisorOf(engine, vm)
+      const {state, pid} = await hypervisor.observe(vm)
+      const allowed: readonly VmState[] = allowedFrom[verb]
+      // A guest that has crashed still has a process, which can be stopped and must not be started beside.
+      const crashed = state === 'failed' && pid !== undefined
+      if (crashed ? verb !== 'stop' : !allowed.includes(state)) {
+        throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}, which does not allow ${verb}.`, {
+          help: advice(name, state, verb),
+          details: {vm: name, state, verb, allowed},
+        })
+      }
+      await action(vm)
+      return resultOf(vm, to)
+    }),
+  )
+
+const advice = (name: string, state: VmState, verb: string): string => {
+  if (state === 'suspended') return `Resume it with \`vmctl resume ${name}\`.`
+  if (state === 'running') return verb === 'start' ? 'It runs already; nothing needs to be done.' : `Suspend it with \`vmctl suspend ${name}\`, or stop it with \`vmctl stop ${name}\`.`
+  return verb === 'stop' ? 'It does not run; nothing needs to be done.' : `Start it with \`vmctl start ${name}\`.`
+}
+
+export const start = (engine: Engine, name: string): Promise<LifecycleResult> =>
+  transition(engine, {name, verb: 'start', to: 'running'}, (vm) => startVm(engine, vm))
+
+/** Powers a VM off; forces it after `timeoutMs` milliseconds. */
+export const stop = (engine: Engine, name: string, options: {timeoutMs: number}): Promise<LifecycleResult> =>
+  transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) => stopVm(engine, vm, options.timeoutMs))
+
+export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> =>
+  transition(engine, {name, verb: 'suspend', to: 'suspended'}, async (vm) => {
+    const hypervisor = await hypervisorOf(engine, vm)
+    if (!hypervisor.suspend) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} cannot suspend a VM.`)
+    await hypervisor.suspend(vm, {signal: engine.signal})
+  })
+
+export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =>
+  transition(engine, {name, verb: 'resume', to: 'running'}, (vm) => resumeVm(engine, vm))
+
+/** Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too. */
+export const destroy = async (engine: Engine, name: string): Promise<{readonly name: string}> => {
+  if (!(await listVmNames(engine.store)).includes(name)) await requireVm(engine.store, name)
+  return withLock(engine, {name, verb: 'destroy'}, async () => {
+    await sweepLeftovers(engine.store, name)
+    const vm = await readVm(engine.store, name).catch((error: unknown) => error)
+    if (isVm(vm)) await destroyVm(engine, vm)
+    else await destroyDamaged(engine, name)
+    return {name}
+  })
+}
+
+const isVm = (value: unknown): value is Vm => typeof value === 'object' && value !== null && 'directory' in value
+
+/** Without a record nothing proves whose process it is, so a VM whose disk is in use stays. */
+const destroyDamaged = async (engine: Engine, name: string): Promise<void> => {
+  const {diskIsInUse} = await import('./damaged.ts')
+  if (await diskIsInUse(engine, name)) {
+    throw new VmctlError('vmctl::vm::record_damaged', `The record of ${name} cannot be read and its disk is in use by a running process.`, {
+      help: 'End that process (`fuser` on overlay.qcow2 in the directory of the VM names it), then destroy the VM.',
+    })
+  }
+  await removeVm(engine.store, name)
+}

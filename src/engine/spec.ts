@@ -1,0 +1,92 @@
+import {stat} from 'node:fs/promises'
+
+import {parsePublicKeyLine} from '../guest/keys.ts'
+import {readIfExists} from '../host/files.ts'
+import {hashFile} from '../host/hash.ts'
+import {resolvePath} from '../host/paths.ts'
+import {VmctlError} from '../model/errors.ts'
+import {isHostname} from '../model/names.ts'
+import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../model/vm.ts'
+
+/** The options of `vmctl create`; paths as the user wrote them. */
+export interface SpecOptions {
+  readonly name: string
+  readonly image?: string | undefined
+  readonly imageUrl?: string | undefined
+  readonly vcpus?: number | undefined
+  readonly memoryBytes?: number | undefined
+  readonly diskBytes?: number | undefined
+  readonly bridge?: string | undefined
+  /** Path of a user-data file; wins over `sshKey`. */
+  readonly userData?: string | undefined
+  /** Path of a public key. */
+  readonly sshKey?: string | undefined
+  readonly uefi?: boolean | undefined
+  /** Where relative paths start. */
+  readonly directory: string
+}
+
+const leastMemoryMiB = 64
+
+/** Makes a spec from options instead of a VMFile, with the same defaults and checks. */
+export const specFromOptions = async (options: SpecOptions): Promise<VmSpec> => {
+  const memoryMiB = (options.memoryBytes ?? 2 ** 30) / 2 ** 20
+  if (!Number.isInteger(memoryMiB) || memoryMiB < leastMemoryMiB) {
+    throw new VmctlError('vmctl::usage::invalid', `A VM needs whole megabytes of memory, ${leastMemoryMiB} at least; not ${memoryMiB}.`)
+  }
+  const login = await loginOf(options)
+  return {
+    name: options.name,
+    image: await imageOf(options),
+    vcpus: options.vcpus ?? 1,
+    memoryMiB,
+    ...(options.diskBytes !== undefined && {diskBytes: options.diskBytes}),
+    network: options.bridge === undefined ? {type: 'user'} : {type: 'tap', bridge: options.bridge},
+    ...login,
+    ...(options.uefi && {firmware: {type: 'uefi', secureBoot: false}}),
+    provision: [],
+  }
+}
+
+const imageOf = async ({image, imageUrl, directory}: SpecOptions): Promise<ImageReference> => {
+  if (image !== undefined && imageUrl !== undefined) {
+    throw new VmctlError('vmctl::usage::invalid', 'Both --image and --image-url are given.', {help: 'Use one of them.'})
+  }
+  if (imageUrl !== undefined) return {kind: 'url', source: imageUrl}
+  if (image === undefined) throw new VmctlError('vmctl::create::no_image', 'No image is given.')
+  const source = resolvePath(image, directory)
+  const info = await stat(source).catch(() => undefined)
+  if (!info?.isFile()) throw new VmctlError('vmctl::image::not_found', `There is no image file ${source}.`)
+  return {kind: 'file', source}
+}
+
+const loginOf = async ({name, userData, sshKey, directory}: SpecOptions): Promise<{cloudInit?: CloudInitConfig; ssh?: SshConfig}> => {
+  const hostname = isHostname(name) ? name : name.replaceAll(/[^A-Za-z0-9-]+/g, '-').replaceAll(/^-+|-+$/g, '')
+  const privateKeyPath = sshKey === undefined ? undefined : await privateHalf(resolvePath(sshKey, directory))
+  const ssh = privateKeyPath === undefined ? {} : {ssh: {privateKeyPath}}
+  if (userData !== undefined) {
+    const path = resolvePath(userData, directory)
+    return {cloudInit: {hostname, sshKeys: [], userData: {path, sha256: await hashFile(path)}}, ...ssh}
+  }
+  if (sshKey === undefined) return {}
+  return {cloudInit: {hostname, sshKeys: await readPublicKeys(resolvePath(sshKey, directory))}, ...ssh}
+}
+
+/** The private key that stands beside a public one by ssh-keygen's convention. */
+const privateHalf = async (publicPath: string): Promise<string | undefined> => {
+  const path = publicPath.replace(/\.pub$/, '')
+  if (path === publicPath) return undefined
+  return stat(path).then(() => path, () => undefined)
+}
+
+const readPublicKeys = async (path: string): Promise<string[]> => {
+  const text = await readIfExists(path)
+  if (text === undefined) throw new VmctlError('vmctl::usage::invalid', `There is no public key file ${path}.`)
+  const lines = text.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+  if (lines.length === 0 || !lines.every((line) => parsePublicKeyLine(line))) {
+    throw new VmctlError('vmctl::ssh::key_unusable', `${path} is not an SSH public key.`, {
+      help: 'Give the public half of a key pair, the file that ends in .pub.',
+    })
+  }
+  return lines
+}

@@ -1,0 +1,65 @@
+import {runInteractive} from '../host/interactive.ts'
+import {resolvePath} from '../host/paths.ts'
+import {VmctlError} from '../model/errors.ts'
+import {quoteAll} from '../model/quote.ts'
+import type {SshConfig, Vm} from '../model/vm.ts'
+import {requireVm} from '../store/store.ts'
+import {type Login, sshCommand, waitForGuest} from './access.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+import type {Vmfile} from './load.ts'
+
+export interface SshOptions {
+  readonly user?: string | undefined
+  /** Path as the user wrote it. */
+  readonly key?: string | undefined
+  /** The VMFile of this directory, when there is one: its `ssh` block may be newer than the VM. */
+  readonly vmfile?: Vmfile | undefined
+  /** A command to run instead of a shell: one word is a shell command line, several are words of a command. */
+  readonly command: readonly string[]
+  readonly directory: string
+}
+
+/** Milliseconds without progress that `vmctl ssh` waits for a guest. */
+const patienceMs = 30_000
+
+/** The VM to log in to: the one that is named, or the only one of the VMFile. */
+export const chooseVm = (name: string | undefined, vmfile: Vmfile | undefined): string => {
+  if (name !== undefined) return name
+  const known = vmfile?.vms.map((spec) => spec.name) ?? []
+  const [only] = known
+  if (known.length === 1 && only !== undefined) return only
+  throw new VmctlError(
+    'vmctl::usage::invalid',
+    known.length === 0 ? 'No VM is named, and there is no VMFile here that defines one.' : `The VMFile defines several VMs: ${known.join(', ')}.`,
+    {help: 'Name one: `vmctl ssh NAME`.'},
+  )
+}
+
+/**
+ * Waits until the guest lets us in, then hands the terminal to the `ssh` program.
+ * @returns the exit status of ssh, which is that of the command in the guest
+ */
+export const openShell = async (engine: Engine, name: string, options: SshOptions): Promise<number> => {
+  const vm = await requireVm(engine.store, name)
+  const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
+  if (state !== 'running') {
+    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; SSH needs a running one.`, {
+      help: state === 'suspended' ? `Resume it with \`vmctl resume ${name}\`.` : `Start it with \`vmctl start ${name}\`, or \`vmctl up\`.`,
+    })
+  }
+  const login: Login = {
+    user: options.user,
+    key: options.key === undefined ? undefined : resolvePath(options.key, options.directory),
+    ssh: currentSsh(vm, options.vmfile),
+    canPrompt: true,
+  }
+  const {connection} = await waitForGuest(engine, vm, {...login, timeoutMs: patienceMs, cloudInit: false})
+  connection.close()
+  const {host, user, options: sshOptions} = await sshCommand(engine, vm, login)
+  const [first, ...more] = options.command
+  const remote = first === undefined ? [] : more.length === 0 ? [first] : [quoteAll(options.command)]
+  return runInteractive('ssh', [...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])], 'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).')
+}
+
+const currentSsh = (vm: Vm, vmfile: Vmfile | undefined): SshConfig | undefined =>
+  vmfile?.path === vm.vmfile ? vmfile?.vms.find((spec) => spec.name === vm.name)?.ssh : undefined

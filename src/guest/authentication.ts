@@ -1,0 +1,71 @@
+import type {AnyAuthMethod, AuthHandlerMiddleware, BaseAgent, ParsedKey} from 'ssh2'
+
+import {type Candidate, describeCandidate} from './candidates.ts'
+import {requirePublicKey} from './keys.ts'
+
+export interface Authentication {
+  readonly handler: AuthHandlerMiddleware
+  /** What was offered so far, for the message when nothing worked. */
+  readonly tried: readonly string[]
+  /** What could not be offered, and why. */
+  readonly notes: string[]
+  readonly isExhausted: () => boolean
+}
+
+/** Offers the candidates one after the other. The useless method `none`, with which ssh2 starts, is left out. */
+export const authentication = (
+  {user, auth}: {readonly user: string; readonly auth: readonly Candidate[]},
+  ssh2: typeof import('ssh2'),
+): Authentication => {
+  const queue = [...auth]
+  const tried: string[] = []
+  const notes: string[] = []
+  const offered = new Set<string>()
+  let exhausted = false
+  const method = (candidate: Candidate): AnyAuthMethod | undefined => {
+    if (candidate.kind === 'agent') {
+      const only = candidate.only === undefined ? undefined : requirePublicKey(candidate.only).blob.toString('base64')
+      const wanted = (key: string): boolean => (only === undefined ? !offered.has(key) : key === only)
+      return {type: 'agent', username: user, agent: limitedAgent(ssh2.createAgent(candidate.socket), wanted)}
+    }
+    const key = ssh2.utils.parseKey(candidate.pem)
+    if (key instanceof Error) {
+      notes.push(`${candidate.path} cannot be used: ${key.message}`)
+      return undefined
+    }
+    for (const one of [key].flat()) offered.add(one.getPublicSSH().toString('base64'))
+    return {type: 'publickey', username: user, key: candidate.pem}
+  }
+  const next = (): AnyAuthMethod | false => {
+    for (let candidate = queue.shift(); candidate; candidate = queue.shift()) {
+      const found = method(candidate)
+      if (found) {
+        tried.push(describeCandidate(candidate))
+        return found
+      }
+    }
+    exhausted = true
+    return false
+  }
+  return {
+    tried,
+    notes,
+    isExhausted: () => exhausted,
+    // ssh2 takes false for "no more"; its types know it only as an answer of the callback.
+    handler: (_left, _partial, callback) => {
+      callback(next() as AnyAuthMethod)
+    },
+  }
+}
+
+/** The agent, with only some of its keys: servers count every key that is offered as an attempt. */
+const limitedAgent = <Agent extends BaseAgent>(agent: Agent, wanted: (key: string) => boolean): Agent => {
+  const all = agent.getIdentities.bind(agent)
+  agent.getIdentities = (callback) => {
+    all((error, keys) => {
+      if (error) callback(error)
+      else callback(undefined, keys?.filter((key) => wanted((key as ParsedKey).getPublicSSH().toString('base64'))))
+    })
+  }
+  return agent
+}

@@ -1,0 +1,135 @@
+import type {Readable} from 'node:stream'
+
+import type {ClientChannel} from 'ssh2'
+
+import {VmctlError} from '../model/errors.ts'
+
+/** How a program in the guest ended: exactly one of the two is not null. `signal` is a name such as `SIGTERM`. */
+export interface ExecExit {
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+export interface ExecOptions {
+  /** Bytes for standard input, closed at once when absent. A stream is used up: it is destroyed when the program has ended. */
+  readonly stdin?: Readable | string | Uint8Array
+  /** Gets every byte; nothing more is read from the guest while the returned promise is pending. */
+  readonly onStdout?: (chunk: Buffer) => void | Promise<void>
+  readonly onStderr?: (chunk: Buffer) => void | Promise<void>
+  /** Gives the channel up. SSH has no way to end a program that ignores its closed pipes. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ChannelLife {
+  /** How long the output may stay silent after the program has ended, while something in the guest holds it open. */
+  readonly graceMs: number
+  /** Registers what is to happen when the connection is gone; the result takes it back. */
+  readonly onLost: (action: (error: Error) => void) => () => void
+}
+
+/**
+ * Follows one program to its end.
+ *
+ * It must be called in the same turn in which ssh2 hands the channel over, or events would be missed.
+ * The end is the channel's `close` with both streams drained: `exit` alone comes before the last bytes
+ * in a few of a hundred runs, and with an unread stream `close` never comes.
+ */
+export const followChannel = (channel: ClientChannel, options: ExecOptions, {graceMs, onLost}: ChannelLife): Promise<ExecExit> =>
+  new Promise((resolve, reject) => {
+    const {stdin, signal} = options
+    const outputs = [
+      {stream: channel as Readable, take: options.onStdout},
+      {stream: channel.stderr as Readable, take: options.onStderr},
+    ]
+    let exit: ExecExit | undefined
+    let closed = false
+    let open = outputs.length
+    let taking = 0
+    let settled = false
+    let quiet: NodeJS.Timeout | undefined
+
+    const settle = (action: () => void): void => {
+      if (settled) return
+      settled = true
+      clearTimeout(quiet)
+      forget()
+      signal?.removeEventListener('abort', onAbort)
+      if (isStream(stdin)) {
+        stdin.unpipe(channel)
+        stdin.destroy()
+      }
+      channel.close()
+      // Whatever still comes is dropped, so that the channel can end.
+      for (const {stream} of outputs) stream.removeAllListeners('data').resume()
+      action()
+    }
+    const fail = (error: unknown): void => settle(() => reject(error))
+    const finish = (): void => {
+      if (!closed || open > 0 || taking > 0) return
+      const result = exit
+      if (result) settle(() => resolve(result))
+      else fail(lost('The connection to the guest ended before the result of the command was known.'))
+    }
+    const awaitQuiet = (): void => {
+      const result = exit
+      if (!result) return
+      clearTimeout(quiet)
+      quiet = setTimeout(() => {
+        const idle = taking === 0 && outputs.every(({stream}) => stream.readableLength === 0)
+        if (idle) settle(() => resolve(result))
+        else awaitQuiet()
+      }, graceMs)
+    }
+    const onAbort = (): void => fail(signal?.reason)
+    const forget = onLost(fail)
+
+    const taken = (): void => {
+      taking--
+      if (taking > 0 || settled) return
+      for (const {stream} of outputs) stream.resume()
+      finish()
+    }
+    for (const {stream, take} of outputs) {
+      stream.on('data', (chunk: Buffer) => {
+        awaitQuiet()
+        try {
+          const pending = take?.(chunk)
+          if (!pending) return
+          taking++
+          // Both streams wait: they share one window, and ssh2 would reopen it for either.
+          for (const output of outputs) output.stream.pause()
+          pending.then(taken, fail)
+        } catch (error) {
+          fail(error)
+        }
+      })
+      stream.on('end', () => {
+        open--
+        finish()
+      })
+      stream.on('error', fail)
+    }
+    channel.on('exit', (code: number | null, name?: string) => {
+      exit ??= {code, signal: code === null ? (name ?? 'unknown') : null}
+      awaitQuiet()
+    })
+    channel.on('close', () => {
+      closed = true
+      finish()
+    })
+    if (isStream(stdin)) {
+      stdin.on('error', fail)
+      stdin.on('close', () => {
+        if (!stdin.readableEnded) fail(new Error('The input of the command ended too early.'))
+      })
+      stdin.pipe(channel)
+    } else {
+      channel.end(stdin)
+    }
+    signal?.addEventListener('abort', onAbort)
+    if (signal?.aborted) onAbort()
+  })
+
+export const lost = (message: string, cause?: unknown): VmctlError => new VmctlError('vmctl::ssh::connection_lost', message, {cause})
+
+const isStream = (input: ExecOptions['stdin']): input is Readable => typeof input === 'object' && 'pipe' in input

@@ -1,0 +1,120 @@
+import type {Duplex} from 'node:stream'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import type {Client} from 'ssh2'
+
+import {VmctlError} from '../model/errors.ts'
+import {type ExecExit, type ExecOptions, followChannel, lost} from './channel.ts'
+import {sessionSlots} from './session-slots.ts'
+
+/** A guest that can be worked with. Structurally the `Guest` of `provision/`. */
+export interface GuestConnection {
+  readonly user: string
+  /** The key that the guest showed, as an OpenSSH line. */
+  readonly hostKey: string
+  /**
+   * Runs a command by the login shell and resolves when it has ended and its whole output was delivered, whatever its status.
+   * Up to the server's limit many run at once; more than that wait for their turn.
+   * @throws VmctlError `vmctl::ssh::connection_lost` when the connection ends before the result is known
+   */
+  exec(command: string, options?: ExecOptions): Promise<ExecExit>
+  /** Rejects with `vmctl::ssh::connection_lost` as soon as the connection is gone; by `close` too. */
+  readonly closed: Promise<never>
+  close(): void
+}
+
+interface ConnectionSettings {
+  readonly stream: Duplex
+  readonly user: string
+  readonly hostKey: string
+  readonly exitGraceMs?: number
+}
+
+/** A server that refused a session is asked again this often, when nothing else of ours is in its way. */
+const retries = {count: 20, pauseMs: 50} as const
+
+/** Gives a client that has logged in the shape that the rest of vmctl works with. */
+export const guestConnection = (client: Client, settings: ConnectionSettings): GuestConnection => {
+  const {stream, user, hostKey, exitGraceMs = 1000} = settings
+  const slots = sessionSlots()
+  const whenLost = new Set<(error: Error) => void>()
+  let end: Error | undefined
+  let reason = 'The connection to the guest was lost.'
+  const closed = new Promise<never>((_, reject) => {
+    whenLost.add(reject)
+  })
+  closed.catch(() => undefined)
+
+  client.on('error', (error) => {
+    reason = `The connection to the guest was lost: ${error.message}.`
+  })
+  // ssh2 says so before it closes the channels, so a channel that ends now was cut off.
+  client.on('close', () => {
+    end ??= lost(reason)
+    for (const action of whenLost) action(end)
+    whenLost.clear()
+  })
+
+  const open = (command: string, options: ExecOptions): Promise<ExecExit> =>
+    new Promise((resolve, reject) => {
+      const life = {
+        graceMs: exitGraceMs,
+        onLost: (action: (error: Error) => void) => {
+          whenLost.add(action)
+          return () => whenLost.delete(action)
+        },
+      }
+      try {
+        client.exec(command, (error, channel) => {
+          if (error) reject(end ?? (isRefusal(error) ? new Refused(error) : new VmctlError('vmctl::ssh::failed', `The guest did not run the command: ${error.message}.`, {cause: error})))
+          else followChannel(channel, options, life).then(resolve, reject)
+        })
+      } catch (error) {
+        // ssh2 throws "Not connected" at once.
+        reject(end ?? lost(reason, error))
+      }
+    })
+
+  const exec = async (command: string, options: ExecOptions = {}): Promise<ExecExit> => {
+    for (let attempt = 1; ; attempt++) {
+      const slot = await slots()
+      try {
+        options.signal?.throwIfAborted()
+        if (end) throw end
+        return await open(command, options)
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error
+        if (attempt > retries.count) {
+          throw new VmctlError('vmctl::ssh::failed', `The guest does not open a session: ${error.message}.`, {cause: error})
+        }
+        // A turn that was waited for should have been granted: the server has not yet forgotten the session before it.
+        if (slot.waited) await sleep(retries.pauseMs)
+        else slot.refused()
+      } finally {
+        slot.release()
+      }
+    }
+  }
+
+  return {
+    user,
+    hostKey,
+    exec,
+    closed,
+    close() {
+      reason = 'The connection to the guest was closed.'
+      client.end()
+      // A guest that is gone never answers the farewell.
+      setTimeout(() => stream.destroy(), 1000).unref()
+    },
+  }
+}
+
+/** The server has no room for another session (RFC 4254, 5.1). */
+class Refused extends Error {
+  constructor(cause: Error) {
+    super(cause.message, {cause})
+  }
+}
+
+const isRefusal = (error: Error): boolean => 'reason' in error

@@ -1,0 +1,154 @@
+import {randomBytes} from 'node:crypto'
+import {type FileHandle, open, rename, rm} from 'node:fs/promises'
+import {dirname} from 'node:path'
+
+import {ioError, syncDirectory, temporaryPath} from '../host/files.ts'
+import {lastLines} from '../host/process.ts'
+import {VmctlError} from '../model/errors.ts'
+import {quoteAll} from '../model/quote.ts'
+import {stripControls} from '../model/strip.ts'
+import type {ExecExit, ExecOptions} from './channel.ts'
+import type {GuestConnection} from './connection.ts'
+import {elevate} from './elevate.ts'
+
+export interface TransferOptions {
+  /** Permission bits of the copy; those of the original when absent. */
+  readonly mode?: number
+  /** Work as root in the guest. */
+  readonly privileged?: boolean
+  /** Called with the number of bytes so far. */
+  readonly onProgress?: (bytes: number) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface UploadOptions extends TransferOptions {
+  /** `user`, `user:group` or `:group`, as chown(1) takes it; the user who works when absent. */
+  readonly owner?: string
+}
+
+type Execute = Pick<GuestConnection, 'exec'>
+
+/**
+ * The guest's side of an upload, for any POSIX shell: a new file beside the destination (noclobber, so nobody can
+ * have put a link there), all bytes, owner, mode, and only then the rename. It ends in one of two states.
+ */
+const receive = `d=$1 t=$2 size=$3 mode=$4 owner=$5
+stop() { rm -f "$t"; [ $# -eq 0 ] || echo "$1" >&2; exit 1; }
+[ ! -d "$d" ] || { echo "$d is a directory" >&2; exit 1; }
+umask 077
+trap 'stop interrupted' HUP INT TERM
+set -C
+cat >"$t" || stop
+set +C
+count=$(($(wc -c <"$t")))
+[ "$count" -eq "$size" ] || stop "$count of $size bytes arrived"
+[ -z "$owner" ] || chown "$owner" "$t" || stop
+chmod "$mode" "$t" || stop
+mv -f "$t" "$d" || stop`
+
+/**
+ * Copies a local file into the guest as a whole: a reader there sees the old file or the new one, never a part.
+ * It goes through the shell, not SFTP: that is faster, and works as root and where there is no SFTP server.
+ * A relative `remotePath` starts at the user's home; a symbolic link is replaced, not followed.
+ * @throws VmctlError `vmctl::io` (local), `vmctl::ssh::failed` (guest), `vmctl::ssh::connection_lost`
+ */
+export const upload = async (guest: Execute, localPath: string, remotePath: string, options: UploadOptions = {}): Promise<void> => {
+  const destination = shellPath(remotePath)
+  const temporary = `${destination.slice(0, destination.lastIndexOf('/') + 1)}.vmctl-${randomBytes(8).toString('hex')}.tmp`
+  const {handle, size, mode} = await openForUpload(localPath)
+  try {
+    let sent = 0
+    const stdin = size === 0 ? undefined : handle.createReadStream({start: 0, end: size - 1, highWaterMark: 256 * 2 ** 10, autoClose: false})
+    stdin?.on('data', (chunk) => options.onProgress?.((sent += chunk.length)))
+    stdin?.pause()
+    const permissions = (options.mode ?? mode).toString(8)
+    const command = ['sh', '-c', receive, 'sh', destination, temporary, String(size), permissions, options.owner ?? '']
+    const {exit, stderr} = await perform(guest, command, options, stdin ? {stdin} : {})
+    if (exit.code !== 0) throw failed(`upload ${localPath} to ${remotePath}`, exit, stderr)
+  } finally {
+    await handle.close()
+  }
+}
+
+// The permissions travel as `ls` writes them: stat(1) is different on every system.
+const send = `f=$1
+[ ! -d "$f" ] || { echo "$f is a directory" >&2; exit 1; }
+ls -ldL "$f" | cut -c 1-10 >&2 && exec cat "$f"`
+
+/**
+ * Copies a file of the guest to a local path, as a whole: the local file is replaced when all has arrived.
+ * @throws VmctlError as `upload`
+ */
+export const download = async (guest: Execute, remotePath: string, localPath: string, options: TransferOptions = {}): Promise<void> => {
+  const temporary = temporaryPath(localPath)
+  let handle: FileHandle | undefined
+  try {
+    const file = await open(temporary, 'wx', 0o600).catch((error: unknown) => {
+      throw ioError('write', localPath, error)
+    })
+    handle = file
+    let received = 0
+    const onStdout = async (chunk: Buffer): Promise<void> => {
+      await file.writeFile(chunk).catch((error: unknown) => {
+        throw ioError('write', localPath, error)
+      })
+      options.onProgress?.((received += chunk.length))
+    }
+    const {exit, stderr} = await perform(guest, ['sh', '-c', send, 'sh', shellPath(remotePath)], options, {onStdout})
+    if (exit.code !== 0) throw failed(`download ${remotePath} to ${localPath}`, exit, stderr)
+    await handle.chmod(options.mode ?? modeOf(stderr))
+    await handle.sync()
+    await handle.close()
+    handle = undefined
+    await rename(temporary, localPath)
+    await syncDirectory(dirname(localPath))
+  } finally {
+    await handle?.close().catch(() => undefined)
+    await rm(temporary, {force: true})
+  }
+}
+
+const perform = async (
+  guest: Execute,
+  words: readonly string[],
+  {privileged, signal}: TransferOptions,
+  streams: Pick<ExecOptions, 'stdin' | 'onStdout'>,
+): Promise<{readonly exit: ExecExit; readonly stderr: string}> => {
+  let stderr = ''
+  const command = quoteAll(words)
+  const exit = await guest.exec(privileged ? elevate(command) : command, {
+    ...streams,
+    signal,
+    onStderr: (chunk) => {
+      stderr = (stderr + chunk.toString()).slice(-4096)
+    },
+  })
+  return {exit, stderr}
+}
+
+const failed = (action: string, exit: ExecExit, stderr: string): VmctlError =>
+  new VmctlError('vmctl::ssh::failed', `Cannot ${action}: ${lastLines(stripControls(stderr), 3) || `the shell in the guest ended with ${exit.code ?? exit.signal}`}`, {
+    help: 'Check the path in the guest: does its directory exist, may the user write there, is there room?',
+  })
+
+const openForUpload = async (path: string): Promise<{handle: FileHandle; size: number; mode: number}> => {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, 'r')
+    const stat = await handle.stat()
+    if (!stat.isFile()) throw new Error('it is not a file')
+    return {handle, size: stat.size, mode: stat.mode & 0o777}
+  } catch (error) {
+    await handle?.close()
+    throw ioError('read', path, error)
+  }
+}
+
+/** A path that no program takes for an option. */
+const shellPath = (path: string): string => (path.startsWith('/') ? path : `./${path}`)
+
+/** `-rwxr-xr-x` as numbers; set-ID bits do not travel. */
+const modeOf = (listing: string): number => {
+  const letters = /^.([r-][w-][xsS-][r-][w-][xsS-][r-][w-][xtT-])/m.exec(listing)?.[1] ?? 'rw-------'
+  return [...letters].reduce((mode, letter, index) => (/[rwxst]/.test(letter) ? mode | (0o400 >> index) : mode), 0)
+}

@@ -1,0 +1,60 @@
+import {spawn} from 'node:child_process'
+import type {Readable} from 'node:stream'
+import {pipeline} from 'node:stream/promises'
+
+import {systemCode, VmctlError} from '../model/errors.ts'
+import {describeExit, lastLines} from './process.ts'
+
+export interface FilterOptions {
+  readonly signal: AbortSignal
+  /** What to do when the program is not installed. */
+  readonly help: string
+}
+
+const messageLimit = 4096
+
+/**
+ * Sends a stream through a program (`xz --decompress`) and yields what it prints, at the reader's pace and in constant memory.
+ * @throws VmctlError `vmctl::host::not_installed`; `vmctl::host::program_failed` when it ends with another status than 0
+ *   or prints a warning
+ */
+export async function* filter(input: Readable, program: string, args: readonly string[], options: FilterOptions): AsyncGenerator<Buffer> {
+  options.signal.throwIfAborted()
+  // The C locale keeps the messages in the language of ours.
+  const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], env: {...process.env, LC_ALL: 'C'}})
+  let messages = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    if (messages.length < messageLimit) messages += text
+  })
+  const ended = new Promise<VmctlError | undefined>((resolve) => {
+    child.on('error', (error) => {
+      const missing = systemCode(error) === 'ENOENT'
+      resolve(
+        missing
+          ? new VmctlError('vmctl::host::not_installed', `${program} is not installed or not on PATH.`, {cause: error, help: options.help})
+          : new VmctlError('vmctl::host::program_failed', `Cannot run ${program}: ${error.message}`, {cause: error}),
+      )
+    })
+    child.on('close', (exitCode, signal) => {
+      if (exitCode === 0 && messages === '') resolve(undefined)
+      else {
+        const said = messages === '' ? describeExit({exitCode, signal}) : lastLines(messages.trim(), 2)
+        resolve(new VmctlError('vmctl::host::program_failed', said, {details: {program, exitCode, signal}}))
+      }
+    })
+  })
+  // A program that gives up early closes the pipe; why it did is told by its status, so only a failed read counts here.
+  let readFailure: unknown
+  input.on('error', (error) => (readFailure = error))
+  const fed = pipeline(input, child.stdin, {signal: options.signal}).catch(() => undefined)
+  try {
+    for await (const chunk of child.stdout) yield chunk as Buffer
+    const [problem] = await Promise.all([ended, fed])
+    options.signal.throwIfAborted()
+    if (readFailure !== undefined) throw readFailure
+    if (problem) throw problem
+  } finally {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    input.destroy()
+  }
+}

@@ -1,0 +1,129 @@
+import {createHash} from 'node:crypto'
+import {createReadStream} from 'node:fs'
+import {open, stat} from 'node:fs/promises'
+import {dirname} from 'node:path'
+import type {Readable} from 'node:stream'
+import {createGunzip} from 'node:zlib'
+
+import {freeSpaceBytes} from '../host/disk-space.ts'
+import {filter} from '../host/filter.ts'
+import {createSparseWriter, type SparseWriter} from '../host/sparse-writer.ts'
+import {isVmctlError, messageOf, systemCode, VmctlError} from '../model/errors.ts'
+import type {Compression} from './compression.ts'
+import {storageError} from './storage-error.ts'
+import {decompressZstd, type Sink, type ZstdOptions} from './zstd.ts'
+
+export interface DecompressOptions {
+  readonly signal: AbortSignal
+  /** Compressed bytes read so far, and in all. */
+  readonly onProgress?: (progress: {readonly readBytes: number; readonly totalBytes: number}) => void
+  readonly zstdDecoder?: ZstdOptions['decoder']
+}
+
+export interface Decompressed {
+  /** Hex digest of the decompressed content. */
+  readonly sha256: string
+  readonly sizeBytes: number
+}
+
+const readBytes = 2 ** 20
+/** Nobody publishes such a disk; it is a bomb. */
+const maxOutputBytes = 16 * 2 ** 40
+
+/**
+ * Decompresses a file into a new one in constant memory, leaving holes where the content is zero.
+ * @throws VmctlError `vmctl::image::decompression_failed`; `vmctl::image::no_space` before the disk is full;
+ *   `vmctl::host::not_installed` when xz or bzip2 is missing
+ */
+export const decompressFile = async (
+  source: {readonly path: string; readonly compression: Compression},
+  destination: string,
+  options: DecompressOptions,
+): Promise<Decompressed> => {
+  const {size: totalBytes} = await stat(source.path)
+  const input = createReadStream(source.path, {highWaterMark: readBytes, signal: options.signal})
+  try {
+    await using handle = await open(destination, 'wx', 0o600)
+    const writer = createSparseWriter(handle)
+    const budgetBytes = await freeSpaceBytes(dirname(destination))
+    const hash = createHash('sha256')
+    await decompressStream(input, source.compression, {
+      ...options,
+      async sink(chunk) {
+        // zlib and pipes do not look at the signal, and a small file of zeros can be a long way to the end.
+        options.signal.throwIfAborted()
+        checkSize(writer.sizeBytes + chunk.length)
+        hash.update(chunk)
+        await writer.write(chunk)
+        checkSpace(writer, budgetBytes)
+        options.onProgress?.({readBytes: input.bytesRead, totalBytes})
+      },
+    })
+    await writer.finish()
+    await handle.sync()
+    return {sha256: hash.digest('hex'), sizeBytes: writer.sizeBytes}
+  } catch (error) {
+    options.signal.throwIfAborted()
+    throw storageError(error, 'decompress into', destination)
+  } finally {
+    input.destroy()
+  }
+}
+
+const decompressStream = async (input: Readable, compression: Compression, options: DecompressOptions & {readonly sink: Sink}): Promise<void> => {
+  if (compression === 'zstd') {
+    return decompressZstd(input, options.sink, {decoder: options.zstdDecoder, onContentSize: checkSize})
+  }
+  for await (const chunk of decompressors[compression](input, options.signal)) await options.sink(chunk)
+}
+
+const decompressors: Readonly<
+  Record<Exclude<Compression, 'zstd'>, (input: Readable, signal: AbortSignal) => AsyncIterable<Buffer>>
+> = {
+  gzip: gunzip,
+  xz: (input, signal) =>
+    program(input, 'xz', {signal, package: 'xz-utils', args: ['--decompress', '--stdout', '--format=xz', '--memlimit-decompress=256MiB']}),
+  bzip2: (input, signal) => program(input, 'bzip2', {signal, package: 'bzip2', args: ['--decompress', '--stdout']}),
+}
+
+/** Handles several members in a row, and refuses truncation and trailing bytes other than zero padding. */
+async function* gunzip(input: Readable): AsyncGenerator<Buffer> {
+  const decoder = createGunzip({chunkSize: readBytes})
+  input.on('error', (error) => decoder.destroy(error))
+  try {
+    yield* input.pipe(decoder)
+  } catch (error) {
+    throw /^Z_/.test(systemCode(error) ?? '') ? failed('gzip', messageOf(error), error) : error
+  } finally {
+    decoder.destroy()
+  }
+}
+
+interface ProgramOptions {
+  readonly signal: AbortSignal
+  readonly package: string
+  readonly args: readonly string[]
+}
+
+async function* program(input: Readable, name: string, options: ProgramOptions): AsyncGenerator<Buffer> {
+  try {
+    yield* filter(input, name, options.args, {
+      signal: options.signal,
+      help: `Install ${name} (Debian, Ubuntu: \`sudo apt-get install ${options.package}\`), or decompress the image yourself.`,
+    })
+  } catch (error) {
+    throw isVmctlError(error) && error.code === 'vmctl::host::program_failed' ? failed(name, error.message, error) : error
+  }
+}
+
+const checkSize = (sizeBytes: number): void => {
+  if (sizeBytes > maxOutputBytes) throw failed('the image', `it would grow to more than 16 TiB`)
+}
+
+const checkSpace = (writer: SparseWriter, budgetBytes: number): void => {
+  if (writer.writtenBytes <= budgetBytes) return
+  throw new VmctlError('vmctl::image::no_space', `The decompressed image needs more than the ${budgetBytes} bytes that are free.`)
+}
+
+const failed = (what: string, why: string, cause?: unknown): VmctlError =>
+  new VmctlError('vmctl::image::decompression_failed', `${what}: ${why}.`, {cause})

@@ -1,0 +1,108 @@
+import {readdir, stat} from 'node:fs/promises'
+import {join} from 'node:path'
+
+import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {messageOf, systemCode} from '../model/errors.ts'
+import type {BaseImage, ImageFormat} from '../model/vm.ts'
+import type {Digests} from './checksum.ts'
+import {diskNamePattern, imageFiles, type ImageStore} from './image-store.ts'
+
+/** Tells whether a local file is still the one that was hashed. */
+export interface FileStamp {
+  readonly sizeBytes: number
+  readonly mtimeNs: string
+  readonly inode: string
+}
+
+/** One file of `refs/`: what was fetched from one place, and which disk it became. Written once; a changed publication adds another. */
+export interface CacheEntry {
+  readonly schema: 1
+  /** Hash of the URL (of a local file: of its file: URL). */
+  readonly key: string
+  /** URL without credentials and query values, or path; for people. */
+  readonly source: string
+  readonly name: string
+  /** The file as published, before decompression. */
+  readonly published: Digests & {readonly sizeBytes: number; readonly etag?: string; readonly lastModified?: string}
+  /** Absent for a local image that is used in place. */
+  readonly disk?: {
+    readonly file: string
+    readonly sha256: string
+    readonly sizeBytes: number
+    readonly virtualSizeBytes: number
+    readonly format: ImageFormat
+    /** The user said `format="raw"`; the content was not asked. */
+    readonly isDeclaredRaw: boolean
+  }
+  /** Hashes of the checksum URLs that listed this publication. */
+  readonly verifiedBy: readonly string[]
+  readonly stamp?: FileStamp
+  /** RFC 3339. */
+  readonly fetchedAt: string
+}
+
+/** An index file that cannot be understood; it never stands in the way of the others. */
+export interface DamagedEntry {
+  readonly path: string
+  readonly problem: string
+}
+
+/** Newest first. `key` limits the search to one place. */
+export const readEntries = async (store: ImageStore, key = ''): Promise<{entries: CacheEntry[]; damaged: DamagedEntry[]}> => {
+  const directory = imageFiles.refs(store)
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return []
+    throw ioError('list', directory, error)
+  })
+  const entries: CacheEntry[] = []
+  const damaged: DamagedEntry[] = []
+  for (const name of names.filter((each) => each.startsWith(key) && each.endsWith('.json') && !each.startsWith('.'))) {
+    const path = join(directory, name)
+    try {
+      const text = await readIfExists(path)
+      if (text !== undefined) entries.push(parseEntry(text))
+    } catch (error) {
+      damaged.push({path, problem: messageOf(error)})
+    }
+  }
+  entries.sort((left, right) => right.fetchedAt.localeCompare(left.fetchedAt))
+  return {entries, damaged}
+}
+
+export const entryPath = (store: ImageStore, {key, published, disk}: CacheEntry): string => {
+  const variant = disk === undefined ? 'file' : `${disk.format}${disk.isDeclaredRaw ? '-declared' : ''}`
+  return join(imageFiles.refs(store), `${key}-${published.sha256.slice(0, 16)}-${variant}.json`)
+}
+
+export const writeEntry = async (store: ImageStore, entry: CacheEntry): Promise<void> =>
+  writeFileAtomic(entryPath(store, entry), `${JSON.stringify(entry, null, 2)}\n`)
+
+/** The disk of an entry as an image, when its file is really there, whole. */
+export const baseImageOf = async (store: ImageStore, entry: CacheEntry): Promise<BaseImage | undefined> => {
+  if (!entry.disk) return undefined
+  const {file, sizeBytes, format, virtualSizeBytes, sha256} = entry.disk
+  const path = join(store.directory, file)
+  const found = await stat(path).catch(() => undefined)
+  return found?.isFile() && found.size === sizeBytes ? {path, format, virtualSizeBytes, sha256} : undefined
+}
+
+const isHex = (value: unknown, length: number): boolean => typeof value === 'string' && value.length === length && /^[0-9a-f]+$/.test(value)
+
+const parseEntry = (text: string): CacheEntry => {
+  const entry = JSON.parse(text) as CacheEntry
+  const {published, disk} = entry
+  const isWhole =
+    entry.schema === 1 &&
+    isHex(entry.key, 64) &&
+    typeof entry.source === 'string' &&
+    typeof entry.name === 'string' &&
+    typeof entry.fetchedAt === 'string' &&
+    Array.isArray(entry.verifiedBy) &&
+    isHex(published?.sha256, 64) &&
+    isHex(published.sha512, 128) &&
+    // The name of the disk is checked by pattern, so that no entry can lead out of the directory.
+    (disk === undefined ||
+      (diskNamePattern.test(disk.file) && isHex(disk.sha256, 64) && Number.isSafeInteger(disk.sizeBytes) && Number.isSafeInteger(disk.virtualSizeBytes)))
+  if (!isWhole) throw new TypeError('it is not an image index file of this version')
+  return entry
+}

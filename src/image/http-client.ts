@@ -1,0 +1,141 @@
+import {STATUS_CODES} from 'node:http'
+import type {Readable} from 'node:stream'
+
+import {systemCode, messageOf, VmctlError} from '../model/errors.ts'
+import {displayUrl} from './url.ts'
+
+export interface HttpOptions {
+  /** Milliseconds without headers, or with less than 1 KiB of content, after which a connection counts as dead. Default 30 s. */
+  readonly idleTimeoutMs?: number
+  /** Attempts in a row that may fail without bringing a single new byte. Default 5. */
+  readonly retries?: number
+  /** Milliseconds before the first retry; doubles each time. Default 500. */
+  readonly retryDelayMs?: number
+  /** Further certificate authority, PEM. */
+  readonly ca?: string
+}
+
+export interface HttpResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: Readable
+}
+
+export interface HttpClient extends AsyncDisposable {
+  /**
+   * One GET, following up to 5 redirects. Resolves with status 200, 206 or 416.
+   * @throws HttpFailure
+   */
+  get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse>
+}
+
+/** One failed attempt. `retry` tells whether another one makes sense; `afterMs` is the server's wish. */
+export class HttpFailure extends Error {
+  readonly retry: 'no' | 'if-progress' | 'yes'
+  readonly afterMs: number | undefined
+
+  constructor(message: string, options: {retry: 'no' | 'if-progress' | 'yes'; afterMs?: number | undefined; cause?: unknown}) {
+    super(message, options.cause === undefined ? undefined : {cause: options.cause})
+    this.retry = options.retry
+    this.afterMs = options.afterMs
+  }
+}
+
+const maxRedirects = 5
+const redirects = new Set([301, 302, 303, 307, 308])
+const transient = new Set([408, 425, 429, 500, 502, 503, 504])
+
+/** Opens a client on undici, which is loaded only now. Proxies come from the environment (`https_proxy`, `no_proxy`, …). */
+export const openHttpClient = async (options: HttpOptions): Promise<HttpClient> => {
+  const {EnvHttpProxyAgent, request} = await import('undici')
+  const idleTimeoutMs = options.idleTimeoutMs ?? 30_000
+  const connect = {timeout: Math.min(idleTimeoutMs, 15_000), ...(options.ca === undefined ? {} : {ca: options.ca})}
+  // HTTP/1.1 frames a body by length or chunks, which is what the checks for cut bodies rest on. Idle bodies are watched by the caller.
+  const dispatcher = new EnvHttpProxyAgent({allowH2: false, headersTimeout: idleTimeoutMs, bodyTimeout: 0, connect})
+  const once = async (url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> => {
+    try {
+      const {statusCode, headers: answer, body} = await request(withoutCredentials(url), {dispatcher, signal, headers})
+      return {status: statusCode, headers: answer, body}
+    } catch (error) {
+      signal.throwIfAborted()
+      throw connectionFailure(url, error)
+    }
+  }
+  return {
+    async get(start, headers, signal) {
+      let url = start
+      for (let hops = 0; ; hops++) {
+        const response = await once(url, {...headers, ...(url.origin === start.origin ? authorization(start) : {})}, signal)
+        if (response.status === 200 || response.status === 206 || response.status === 416) return response
+        response.body.on('error', () => undefined).destroy()
+        if (!redirects.has(response.status)) throw statusFailure(url, response)
+        if (hops === maxRedirects) throw fatal(`${displayUrl(start)} redirects more than ${maxRedirects} times.`)
+        url = redirectTarget(url, single(response.headers['location']))
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await dispatcher.destroy()
+    },
+  }
+}
+
+/** A header that must not come twice to be of use. */
+export const single = (header: string | string[] | undefined): string | undefined => (typeof header === 'string' ? header : header?.[0])
+
+/** Turns a failure on the wire into one that tells where, and whether trying again makes sense. */
+export const connectionFailure = (url: URL, error: unknown): HttpFailure => {
+  if (error instanceof HttpFailure) return error
+  const code = systemCode(error) ?? ''
+  const isFinal = code === 'ENOTFOUND' || code === 'UND_ERR_INVALID_ARG' || /CERT|SIGNATURE|ERR_TLS|^ERR_SSL|ISSUER/.test(code)
+  return new HttpFailure(`The connection to ${url.host} failed: ${messageOf(error) || code}.`, {
+    retry: isFinal ? 'no' : code === 'ECONNREFUSED' ? 'if-progress' : 'yes',
+    cause: error,
+  })
+}
+
+/** @returns the error for the user */
+export const downloadError = (url: URL, failure: HttpFailure): VmctlError =>
+  new VmctlError('vmctl::image::download_failed', `Cannot download ${displayUrl(url)}: ${failure.message}`, {cause: failure.cause ?? failure})
+
+const fatal = (message: string): HttpFailure => new HttpFailure(message, {retry: 'no'})
+
+const withoutCredentials = (url: URL): URL => {
+  const plain = new URL(url)
+  plain.username = ''
+  plain.password = ''
+  return plain
+}
+
+const authorization = (url: URL): Record<string, string> => {
+  if (url.username === '' && url.password === '') return {}
+  const pair = `${decoded(url.username)}:${decoded(url.password)}`
+  return {authorization: `Basic ${Buffer.from(pair).toString('base64')}`}
+}
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+const redirectTarget = (from: URL, location: string | undefined): URL => {
+  if (location === undefined || !URL.canParse(location, from.href)) throw fatal(`${displayUrl(from)} redirects to nowhere.`)
+  const target = new URL(location, from)
+  if (target.protocol !== 'https:' && target.protocol !== 'http:') {
+    throw fatal(`${displayUrl(from)} redirects to ${target.protocol}, and only http and https are followed.`)
+  }
+  if (from.protocol === 'https:' && target.protocol === 'http:') {
+    throw fatal(`${displayUrl(from)} redirects from https to plain http (${target.host}), which is not followed.`)
+  }
+  return target
+}
+
+const statusFailure = (url: URL, response: HttpResponse): HttpFailure => {
+  const seconds = Number(single(response.headers['retry-after']))
+  return new HttpFailure(`${displayUrl(url)} answered ${response.status} ${STATUS_CODES[response.status] ?? ''}`.trimEnd() + '.', {
+    retry: transient.has(response.status) ? 'yes' : 'no',
+    afterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
+  })
+}

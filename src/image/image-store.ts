@@ -1,0 +1,52 @@
+import {join} from 'node:path'
+
+import type {BaseImage, ImageFormat} from '../model/vm.ts'
+import type {ImageListener} from './events.ts'
+import type {ImageSource} from './image-source.ts'
+
+/** Where images are kept, and where they come from. */
+export interface ImageStore {
+  /** `images` in the state directory. */
+  readonly directory: string
+  /** `locks` in the state directory. */
+  readonly lockDirectory: string
+  readonly sources: readonly ImageSource[]
+  /** Passed on to the decompressor, see `ZstdOptions`. */
+  readonly zstdDecoder?: 'node' | 'mongodb'
+}
+
+export interface EnsureOptions {
+  readonly signal: AbortSignal
+  readonly onEvent?: ImageListener | undefined
+  /** What to call the image in lists; the last segment of the URL when absent. */
+  readonly name?: string | undefined
+}
+
+export interface EnsuredImage {
+  readonly image: BaseImage
+  /** For people: a path, or a URL without secrets. */
+  readonly source: string
+  /** Whether anything had to be fetched or decompressed. */
+  readonly isFresh: boolean
+}
+
+type Places = Pick<ImageStore, 'directory' | 'lockDirectory'>
+
+/**
+ * Every file of the cache, once:
+ * `sha256-HEX.FORMAT` disks, read-only and never replaced; `refs/*.json` what was fetched from where;
+ * `partial/KEY` a download on its way, `partial/KEY.json` how to resume it, `partial/KEY.disk` its decompression.
+ */
+export const imageFiles = {
+  disk: (store: Places, sha256: string, format: ImageFormat): string => join(store.directory, `sha256-${sha256}.${format}`),
+  refs: (store: Places): string => join(store.directory, 'refs'),
+  partials: (store: Places): string => join(store.directory, 'partial'),
+  partial: (store: Places, key: string): string => join(store.directory, 'partial', key),
+  /** Held while one image is fetched. */
+  fetchLock: (store: Places, key: string): string => join(store.lockDirectory, `image-${key}.lock`),
+  /** Held for the moment in which a disk and its index entry are added or removed. */
+  indexLock: (store: Places): string => join(store.lockDirectory, 'images.lock'),
+} as const
+
+/** The disk's digest in the name of a cached file. */
+export const diskNamePattern = /^sha256-([0-9a-f]{64})\.(?:qcow2|raw|vmdk|vdi|vhdx)$/

@@ -1,0 +1,13 @@
+/** The door of this folder: base images from a path or URL to a verified file on disk. */
+export {convertImage, createOverlay, growImage, imageInfo, type OverlayOptions, type QemuImgInfo} from '../host/qemu-img.ts'
+export {auditImage, type AuditedImage, type AuditOptions, detectFormat} from './audit.ts'
+export {ensureImage, findImage} from './cache.ts'
+export type {Digests, ExpectedDigests} from './checksum.ts'
+export {downloadImage} from './download-image.ts'
+export type {ImageEvent, ImageListener} from './events.ts'
+export {createHttpSource} from './http.ts'
+export type {HttpOptions} from './http-client.ts'
+export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image-source.ts'
+export type {EnsureOptions, ImageStore} from './image-store.ts'
+export {type ImageInspection, inspectImage} from './inspect.ts'
+export {type CachedImage, listImages, removeImage} from './manage.ts'

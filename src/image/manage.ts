@@ -1,0 +1,136 @@
+import {readdir, rm, stat} from 'node:fs/promises'
+import {basename, join} from 'node:path'
+
+import {VmctlError} from '../model/errors.ts'
+import {closest} from '../model/names.ts'
+import type {ImageFormat} from '../model/vm.ts'
+import {lockIndex, removeEntry} from './commit.ts'
+import {type CacheEntry, readEntries} from './entries.ts'
+import {diskNamePattern, type ImageStore} from './image-store.ts'
+import {urlKey} from './url.ts'
+
+/** One line of `vmctl image list`. */
+export interface CachedImage {
+  readonly name: string
+  /** Absolute path of the disk; of the index file when that is damaged. */
+  readonly path: string
+  /** URL without credentials and query values, or path of the local file it came from. Absent when unknown. */
+  readonly source?: string
+  readonly format?: ImageFormat
+  /** Digest of the disk, lower-case hex. */
+  readonly sha256?: string
+  /** Digest of the file as published. */
+  readonly publishedSha256?: string
+  /** Length of the file, holes included. */
+  readonly sizeBytes: number
+  /** What it takes on the disk. */
+  readonly allocatedBytes: number
+  /** What the guest sees. */
+  readonly virtualSizeBytes?: number
+  /** RFC 3339. */
+  readonly fetchedAt?: string
+  /** Why the entry cannot be used: its index file is damaged, or its disk is gone. */
+  readonly problem?: string
+}
+
+interface Listed extends CachedImage {
+  /** Absent for a disk without an index entry, and for a damaged index file. */
+  readonly entry?: CacheEntry
+}
+
+/** Everything in the cache, by name. Damage is reported in its own line and never hides the others. */
+export const listImages = async (store: ImageStore): Promise<CachedImage[]> => (await readImages(store)).map(withoutEntry)
+
+/**
+ * Removes images by name, source URL, digest (12 characters or more) or file name. A disk that several sources share goes with the last.
+ * @throws VmctlError `vmctl::image::not_found`; `vmctl::image::in_use`, before anything is removed
+ */
+export const removeImage = async (
+  store: ImageStore,
+  wanted: string,
+  options: {readonly inUse: (path: string) => string | undefined},
+): Promise<CachedImage[]> => {
+  await using _lock = await lockIndex(store, `image rm ${wanted}`)
+  const all = await readImages(store)
+  const removed = all.filter((image) => isWanted(image, wanted))
+  if (removed.length === 0) throw notFound(wanted, all)
+  const kept = new Set(all.filter((image) => !removed.includes(image)).map(({path}) => path))
+  const paths = [...new Set(removed.map(({path}) => path))].filter((path) => !kept.has(path))
+  for (const path of paths) {
+    const vm = options.inUse(path)
+    if (vm === undefined) continue
+    throw new VmctlError('vmctl::image::in_use', `The image ${wanted} is the base of the VM ${vm}.`, {
+      help: `Destroy the VM first: \`vmctl destroy ${vm}\`.`,
+      details: {path, vm},
+    })
+  }
+  // The index first: an entry without its disk would be a promise that cannot be kept.
+  for (const {entry} of removed) if (entry) await removeEntry(store, entry)
+  for (const path of paths) await rm(path, {force: true})
+  return removed.map(withoutEntry)
+}
+
+const withoutEntry = ({entry: _, ...image}: Listed): CachedImage => image
+
+const readImages = async (store: ImageStore): Promise<Listed[]> => {
+  const {entries, damaged} = await readEntries(store)
+  const images: Listed[] = damaged.map(({path, problem}) => ({
+    name: basename(path),
+    path,
+    sizeBytes: 0,
+    allocatedBytes: 0,
+    problem: `The index file is damaged: ${problem}.`,
+  }))
+  for (const entry of entries) if (entry.disk) images.push(await describe(store, entry, entry.disk))
+  const known = new Set(images.map(({path}) => path))
+  for (const file of await readdir(store.directory).catch(() => [])) {
+    const path = join(store.directory, file)
+    if (!diskNamePattern.test(file) || known.has(path)) continue
+    // A process was killed between storing the disk and its entry, or the entry is the damaged one.
+    images.push({name: file, path, ...(await sizesOf(path)), problem: 'Nothing is known about where it came from.'})
+  }
+  return images.toSorted((left, right) => left.name.localeCompare(right.name) || (left.source ?? '').localeCompare(right.source ?? ''))
+}
+
+const describe = async (store: ImageStore, entry: CacheEntry, disk: NonNullable<CacheEntry['disk']>): Promise<Listed> => {
+  const path = join(store.directory, disk.file)
+  const sizes = await sizesOf(path)
+  return {
+    entry,
+    name: entry.name,
+    path,
+    source: entry.source,
+    format: disk.format,
+    sha256: disk.sha256,
+    publishedSha256: entry.published.sha256,
+    ...sizes,
+    virtualSizeBytes: disk.virtualSizeBytes,
+    fetchedAt: entry.fetchedAt,
+    ...(sizes.sizeBytes === disk.sizeBytes ? {} : {problem: 'The disk is missing or cut off; it is fetched again when it is needed.'}),
+  }
+}
+
+const sizesOf = async (path: string): Promise<{sizeBytes: number; allocatedBytes: number}> => {
+  const found = await stat(path).catch(() => undefined)
+  return {sizeBytes: found?.size ?? 0, allocatedBytes: (found?.blocks ?? 0) * 512}
+}
+
+const isWanted = ({entry, name, path, sha256, publishedSha256}: Listed, wanted: string): boolean => {
+  const digest = /^(?:sha256[:-])?([0-9a-f]{12,64})$/.exec(wanted)?.[1]
+  return (
+    wanted === name ||
+    wanted === path ||
+    wanted === basename(path) ||
+    (digest !== undefined && [sha256, publishedSha256].some((each) => each?.startsWith(digest))) ||
+    (entry !== undefined && URL.canParse(wanted) && urlKey(new URL(wanted)) === entry.key)
+  )
+}
+
+const notFound = (wanted: string, all: readonly CachedImage[]): VmctlError => {
+  const names = all.map(({name}) => name)
+  const suggestion = closest(wanted, names)
+  return new VmctlError('vmctl::image::not_found', `There is no image ${JSON.stringify(wanted)} in the cache.`, {
+    help: suggestion === undefined ? 'Run `vmctl image list` to see what is there.' : `Did you mean ${JSON.stringify(suggestion)}?`,
+    details: {names},
+  })
+}

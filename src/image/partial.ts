@@ -1,0 +1,88 @@
+import {createReadStream} from 'node:fs'
+import {rm, stat, truncate} from 'node:fs/promises'
+
+import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {systemCode} from '../model/errors.ts'
+import {createDigester, type Digester} from './checksum.ts'
+
+/** What the server said about the file when its first byte came; kept beside the partial file as `PATH.json`. */
+export interface Validators {
+  readonly etag?: string
+  readonly lastModified?: string
+  readonly totalBytes?: number
+}
+
+/** A file on its way. `digester` has seen exactly its first `offset` bytes. */
+export interface Partial {
+  offset: number
+  digester: Digester
+  validators: Validators
+  /** Whether any of it comes from an earlier run of vmctl. */
+  isInherited: boolean
+}
+
+const sidecar = (path: string): string => `${path}.json`
+
+/** The kernel's name for this boot: after another one, the end of an unflushed file may be zeros. */
+const bootId = async (): Promise<string> => (await readIfExists('/proc/sys/kernel/random/boot_id'))?.trim() ?? 'unknown'
+
+/**
+ * What an earlier run left, with its bytes hashed again; an empty start when that cannot be continued.
+ * @param isVerifiable whether a declared digest will tell if the left-over is bad
+ */
+export const loadPartial = async (path: string, options: {readonly isVerifiable: boolean; readonly signal: AbortSignal}): Promise<Partial> => {
+  const saved = parseSidecar(await readIfExists(sidecar(path)))
+  const size = await sizeOf(path)
+  const isTrusted = options.isVerifiable || saved?.bootId === (await bootId())
+  const tooLong = saved?.totalBytes !== undefined && size > saved.totalBytes
+  if (!saved || size === 0 || !isTrusted || tooLong) return startOver(path)
+  const digester = createDigester()
+  let offset = 0
+  for await (const chunk of createReadStream(path, {highWaterMark: 2 ** 20, signal: options.signal})) {
+    digester.update(chunk as Buffer)
+    offset += (chunk as Buffer).length
+  }
+  return {offset, digester, validators: saved, isInherited: true}
+}
+
+/** Forgets what is there and begins at the first byte. */
+export const startOver = async (path: string): Promise<Partial> => {
+  await rm(sidecar(path), {force: true})
+  await truncate(path, 0).catch((error: unknown) => {
+    if (systemCode(error) !== 'ENOENT') throw error
+  })
+  return {offset: 0, digester: createDigester(), validators: {}, isInherited: false}
+}
+
+/** Records how the rest can be asked for, before the first byte is written. */
+export const saveValidators = async (path: string, validators: Validators): Promise<void> =>
+  writeFileAtomic(sidecar(path), JSON.stringify({schema: 1, bootId: await bootId(), ...validators}))
+
+/** Removes a partial file and what belongs to it. */
+export const removePartial = async (path: string): Promise<void> => {
+  await rm(path, {force: true})
+  await rm(sidecar(path), {force: true})
+}
+
+const sizeOf = async (path: string): Promise<number> => {
+  try {
+    return (await stat(path)).size
+  } catch {
+    return 0
+  }
+}
+
+const parseSidecar = (text: string | undefined): (Validators & {bootId: string}) | undefined => {
+  if (text === undefined) return undefined
+  try {
+    const {etag, lastModified, totalBytes, bootId: boot} = JSON.parse(text) as Record<string, unknown>
+    return {
+      ...(typeof etag === 'string' ? {etag} : {}),
+      ...(typeof lastModified === 'string' ? {lastModified} : {}),
+      ...(Number.isSafeInteger(totalBytes) ? {totalBytes: Number(totalBytes)} : {}),
+      bootId: String(boot),
+    }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,78 @@
+import {messageOf} from '../model/errors.ts'
+import type {ProvisionStep} from '../model/vm.ts'
+import {type Context, optional, resolveExisting} from './context.ts'
+import type {vmfile} from './schema.ts'
+import type {Read} from './shapes.ts'
+
+type Step = Read<(typeof vmfile)['fields']['vm']['fields']['provision']>[number]
+type ShellStep = Extract<Step, {type: 'shell'}>
+type FileStep = Extract<Step, {type: 'file'}>
+
+/** The settings of the shell provisioner: exactly one of `inline` and `script`. */
+export interface ShellSettings {
+  readonly inline?: string
+  /** Absolute path. */
+  readonly script?: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+  readonly privileged: boolean
+}
+
+/** The settings of the file provisioner. */
+export interface FileSettings {
+  /** Absolute path of a file or directory. */
+  readonly source: string
+  readonly destination: string
+  readonly mode?: number
+  /** `user` or `user:group`. */
+  readonly owner?: string
+  readonly privileged: boolean
+}
+
+/** One provision step with its settings resolved; what a plugin refuses is reported at the step. */
+export const buildStep = async (step: Step, context: Context): Promise<ProvisionStep> => {
+  switch (step.type) {
+    case 'shell':
+      return {type: 'shell', settings: {...(await buildShell(step, context))}}
+    case 'file':
+      return {type: 'file', settings: {...(await buildFile(step, context))}}
+    case 'extension':
+      try {
+        context.provisionTypes.get(step.extension)?.(step.settings)
+      } catch (error) {
+        context.report.error(step, `provision "${step.extension}": ${messageOf(error)}`)
+      }
+      return {type: step.extension, settings: step.settings}
+  }
+}
+
+const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {
+  const {inline, script, args, env, timeout, privileged} = step.fields
+  const {report} = context
+  if (inline && script) {
+    report.error(inline.start > script.start ? inline : script, 'shell provision cannot have both inline and script', 'write two provision blocks, one for each')
+  } else if (!step.given.has('inline') && !step.given.has('script')) {
+    report.error(step, 'shell provision requires inline or script', 'add inline "COMMAND" or script "PATH"')
+  }
+  const path = script && (await resolveExisting(script, 'script', context))
+  return {
+    ...optional('inline', inline?.value),
+    ...optional('script', path),
+    args: args.map(({value}) => value),
+    env: Object.fromEntries([...env].map(([name, {value}]) => [name, value])),
+    ...optional('timeoutMs', timeout?.value),
+    privileged: privileged.value,
+  }
+}
+
+const buildFile = async (step: FileStep, context: Context): Promise<FileSettings> => {
+  const {source, destination, mode, owner, privileged} = step.fields
+  return {
+    source: source ? await resolveExisting(source, 'source', context, 'file or directory') : '',
+    destination: destination?.value ?? '',
+    ...optional('mode', mode?.value),
+    ...optional('owner', owner?.value),
+    privileged: privileged.value,
+  }
+}

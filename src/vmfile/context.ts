@@ -1,0 +1,41 @@
+import {resolvePath} from '../host/paths.ts'
+import {lookAt} from './local-files.ts'
+import type {Report} from './report.ts'
+import type {Located} from './shapes.ts'
+import {quoted} from './wording.ts'
+
+/** Parses the settings of a provision type that a plugin brings; throws an Error that says what is wrong. */
+export type ParseSettings = (settings: Readonly<Record<string, unknown>>) => unknown
+
+/** What the checks of one file have in common. */
+export interface Context {
+  readonly report: Report
+  /** Where relative paths of the file start. */
+  readonly directory: string
+  readonly imageSchemes: readonly string[]
+  readonly provisionTypes: ReadonlyMap<string, ParseSettings>
+}
+
+/** `file` alone, or also `directory`. */
+type Wanted = 'file' | 'file or directory'
+
+/**
+ * Resolves a path of the file and reports when nothing usable is there.
+ * @param noun what it is in messages: `image file`, `script`
+ */
+export const resolveExisting = async (path: Located<string>, noun: string, {report, directory}: Context, wanted: Wanted = 'file'): Promise<string> => {
+  const resolved = resolvePath(path.value, directory)
+  const {kind, reason} = await lookAt(resolved)
+  const shown = quoted(path.value)
+  if (kind === 'missing') {
+    report.error(path, reason ? `${noun} ${shown} cannot be used: ${reason}` : `${noun} not found: ${shown}`, `vmctl looks for ${resolved}`)
+  } else if (kind === 'directory' && wanted === 'file') {
+    report.error(path, `${noun} ${shown} is a directory`, 'name a file')
+  } else if (kind === 'other') {
+    report.error(path, `${noun} ${shown} is neither a file nor a directory`, 'name a regular file')
+  }
+  return resolved
+}
+
+/** `{key: value}`, or nothing when there is no value: for optional properties that must not hold undefined. */
+export const optional = <K extends string, T>(key: K, value: T | undefined): Partial<Record<K, T>> => (value === undefined ? {} : ({[key]: value} as Record<K, T>))

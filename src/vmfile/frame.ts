@@ -1,0 +1,85 @@
+import type {Problem} from '../model/errors.ts'
+
+/** One line of a code frame; `label` is the line number, or what stands in its place. */
+export interface FrameLine {
+  readonly kind: 'place' | 'source' | 'caret' | 'hint'
+  /** The left margin, without colour: ` 12 | `. */
+  readonly margin: string
+  readonly text: string
+}
+
+const windowWidth = 100
+const tab = '    '
+
+/**
+ * Shows the place of a problem, without colours: the place, the line of the source, a caret line and the hint.
+ * @param text the source; an empty one gives a frame without the line
+ */
+export const frame = (text: string, problem: Problem): string =>
+  frameLines(text, problem)
+    .map(({margin, text: line}) => `${margin}${line}`.trimEnd())
+    .join('\n')
+
+/** The lines of `frame`, one by one, for a caller that colours them. */
+export const frameLines = (text: string, problem: Problem): readonly FrameLine[] => {
+  const {file, line, column, length, hint} = problem
+  const number = String(line)
+  const margin = ' '.repeat(number.length)
+  const source = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/, line)[line - 1]
+  const lines: FrameLine[] = [{kind: 'place', margin: `${margin}--> `, text: `${escapeControls(file)}:${line}:${column}`}]
+  if (source !== undefined && source !== '') {
+    const shown = cut(hidePasswords(source), column, length)
+    lines.push({kind: 'source', margin: `${number} | `, text: shown.text})
+    lines.push({kind: 'caret', margin: `${margin} | `, text: ' '.repeat(shown.indent) + '^'.repeat(shown.width)})
+  }
+  if (hint !== undefined) lines.push({kind: 'hint', margin: `${margin} = `, text: `help: ${escapeControls(hint)}`})
+  return lines
+}
+
+interface Cut {
+  readonly text: string
+  /** Terminal cells before the caret, and below which carets go. */
+  readonly indent: number
+  readonly width: number
+}
+
+/** The part of a line around a column, as a terminal shows it. */
+const cut = (source: string, column: number, length: number): Cut => {
+  // Splitting a megabyte to show a hundred characters of it would be slow; two code units are the most that one needs.
+  const cells = Array.from(source.slice(0, (column + windowWidth) * 2), show)
+  const target = Math.min(column - 1, cells.length)
+  const isLong = cells.length > windowWidth
+  const from = isLong ? Math.max(0, Math.min(target - Math.floor(windowWidth / 3), cells.length - windowWidth)) : 0
+  const to = Math.min(cells.length, from + windowWidth)
+  const before = from > 0 ? '…' : ''
+  const after = to < cells.length || source.length > (column + windowWidth) * 2 ? '…' : ''
+  const widthOf = (parts: readonly string[]): number => parts.reduce((sum, part) => sum + terminalWidth(part), 0)
+  return {
+    text: before + cells.slice(from, to).join('') + after,
+    indent: before.length + widthOf(cells.slice(from, target)),
+    width: Math.max(1, widthOf(cells.slice(target, Math.min(to, target + length)))),
+  }
+}
+
+/** Blanks of the same length instead of `user:password` in a URL. */
+const hidePasswords = (source: string): string => source.replace(/(?<=:\/\/)[^\s"@/?#]+(?=@)/g, (secret) => '*'.repeat(secret.length))
+
+// oxlint-disable-next-line no-control-regex
+const controls = /[\0-\x1F\x7F-\x9F\u200B-\u200F\u2028-\u202E\u2066-\u2069\uFEFF\uD800-\uDFFF]/u
+
+const show = (character: string): string => {
+  if (character === '\t') return tab
+  return controls.test(character) ? `<${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(2, '0')}>` : character
+}
+
+const escapeControls = (text: string): string => Array.from(text, show).join('')
+
+const wide =
+  /[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE4F\uFF00-\uFF60\uFFE0-\uFFE6\u{20000}-\u{3FFFD}]|\p{Emoji_Presentation}/u
+
+/** Terminal cells of what stands for one character: CJK and emoji take two, combining marks none. */
+const terminalWidth = (shown: string): number => {
+  if (shown.length > 2) return shown.length
+  if (/^\p{Mark}|^\uFE0F/u.test(shown)) return 0
+  return wide.test(shown) ? 2 : 1
+}

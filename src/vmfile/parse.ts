@@ -1,0 +1,50 @@
+import type {Problem} from '../model/errors.ts'
+import type {VmSpec} from '../model/vm.ts'
+import {buildVms} from './build-vm.ts'
+import type {Context, ParseSettings} from './context.ts'
+import {readDocument} from './read.ts'
+import {problemsError, startReport} from './report.ts'
+import {provisionVariants, vmfile} from './schema.ts'
+import {refuseSize, sizeLimit} from './source.ts'
+import {parseKdl} from './syntax.ts'
+
+/** A VMFile that was read and found valid. */
+export interface Vmfile {
+  /** Absolute; the directory in it is free of symbolic links. */
+  readonly path: string
+  /** Where the relative paths of the file start. */
+  readonly directory: string
+  /** In the order of the file; at least one. */
+  readonly vms: readonly VmSpec[]
+  readonly warnings: readonly Problem[]
+}
+
+export interface LoadOptions {
+  /** Provision types that plugins bring, each with the function that checks its settings and throws when they are wrong. */
+  readonly provisionTypes?: ReadonlyMap<string, ParseSettings>
+  /** Schemes of `image-url` besides http and https, without the colon. */
+  readonly imageSchemes?: readonly string[]
+}
+
+export interface ParseOptions extends LoadOptions {
+  /** Absolute path of the file, for the result. */
+  readonly path: string
+  readonly directory: string
+  /** What problems call the file; its path when absent. */
+  readonly file?: string
+}
+
+/** The implementation of `parseVmfile`, behind the lazy import of the KDL parser. */
+export const parse = async (text: string, options: ParseOptions): Promise<Vmfile> => {
+  const {path, directory, file = path, imageSchemes = [], provisionTypes = new Map()} = options
+  const report = startReport(text, file)
+  if (text.length > sizeLimit) refuseSize(report)
+  const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
+  if (!nodes) throw problemsError(report, file)
+  const context: Context = {report, directory, imageSchemes, provisionTypes}
+  const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
+  const {vm} = readDocument(nodes, vmfile, {report, grammar: {vm: vmfile.fields.vm}, extensions})
+  const vms = await buildVms(vm, context)
+  if (report.hasErrors()) throw problemsError(report, file)
+  return {path, directory, vms, warnings: report.problems()}
+}

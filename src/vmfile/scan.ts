@@ -1,0 +1,143 @@
+import {blanks, codePointName, forbidden, newLine, newLineHere, unquotedHere, wordHere} from './characters.ts'
+import {type Fault, fault} from './fault.ts'
+import {matchAt, type Scanned, scanRawString, scanString} from './scan-strings.ts'
+import {quoted} from './wording.ts'
+
+/** Nobody nests deeper by hand; the parser is recursive and would run out of stack at about 700. */
+export const maxDepth = 64
+
+const numberWord = /^[+-]?(?:0x[\da-fA-F][\da-fA-F_]*|0o[0-7][0-7_]*|0b[01][01_]*|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d[\d_]*)?)$/
+const numberStart = /^[+-]?\.?\d/
+const keyword = /#(?:true|false|null|inf|-inf|nan)(?![\w-])/y
+const commentDelimiter = /\/\*|\*\//g
+const continuation = /\\[\t \u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]*(?:\/[/*]|[\n-\r\u0085\u2028\u2029]|$)/y
+const quoteLookalike = /^['‘’“”`«»„]/
+
+/**
+ * Checks every token of a text before the parser sees it. The parser's own regular expressions need quadratic time
+ * on some broken input, and its messages are about token classes; this scan is linear and speaks to people.
+ * @returns the first thing that is wrong
+ */
+export const findLexicalFault = (text: string): Fault | undefined => {
+  const character = forbidden.exec(text)
+  if (character) {
+    const name = codePointName(character[0])
+    return fault(character.index, character.index + character[0].length, `the character ${name} is not allowed in a VMFile`, `remove it, or write \\u{${name.slice(2)}} in a string`)
+  }
+  const blocks: number[] = []
+  let at = text.startsWith('\uFEFF') ? 1 : 0
+  while (at < text.length) {
+    const next = scanToken(text, at, blocks)
+    if (typeof next !== 'number') return next
+    at = next
+  }
+  const open = blocks.at(-1)
+  return open === undefined ? undefined : fault(open, open + 1, 'this block is never closed', 'add a matching }')
+}
+
+const scanToken = (text: string, at: number, blocks: number[]): Scanned => {
+  const gap = matchAt(blanks, text, at) ?? matchAt(newLineHere, text, at)
+  if (gap) return at + gap[0].length
+  switch (text[at]) {
+    case '{':
+      blocks.push(at)
+      return blocks.length > maxDepth ? fault(at, at + 1, `blocks are nested deeper than ${maxDepth}`, 'a VMFile needs three levels') : at + 1
+    case '}':
+      return blocks.pop() === undefined ? fault(at, at + 1, 'this } closes nothing', 'remove it, or add the { that it closes') : at + 1
+    case '(':
+    case ')':
+    case '=':
+    case ';':
+      return at + 1
+    case '/':
+      return scanSlash(text, at)
+    case '\\':
+      return matchAt(continuation, text, at) ? at + 1 : unquoted(text, at)
+    case '[':
+    case ']':
+      return fault(at, at + 1, 'KDL has no brackets', 'write a list as several values on one line: accel "kvm" "tcg"')
+    case '"':
+      return thenGap(text, scanString(text, at))
+    case '#':
+      return thenGap(text, scanHash(text, at))
+    default:
+      return scanWord(text, at)
+  }
+}
+
+const scanSlash = (text: string, at: number): Scanned => {
+  if (text[at + 1] === '-') return at + 2
+  if (text[at + 1] === '/') return matchAt(newLine, text, at)?.index ?? text.length
+  if (text[at + 1] !== '*') return unquoted(text, at)
+  let depth = 0
+  for (let position = at; ; ) {
+    const delimiter = matchAt(commentDelimiter, text, position)
+    if (!delimiter) return fault(at, at + 2, 'this comment is never closed', 'add a matching */')
+    depth += delimiter[0] === '/*' ? 1 : -1
+    position = delimiter.index + 2
+    if (depth === 0) return position
+    if (depth > maxDepth) return fault(delimiter.index, position, `comments are nested deeper than ${maxDepth}`, 'remove the inner comments')
+  }
+}
+
+/** A path, a URL or another text in which a character stands that needs quotes. */
+const unquoted = (text: string, at: number): Fault => {
+  let start = at
+  while (start > 0 && /[^\s"{};=()]/.test(text[start - 1] ?? '')) start--
+  const end = at + Math.max(1, matchAt(unquotedHere, text, at)?.[0].length ?? 1)
+  const word = text.slice(start, end)
+  if (quoteLookalike.test(word)) return wrongQuotes(text, start)
+  return fault(start, end, `a value with ${text[at]} in it needs quotes`, `write ${quoted(word)}`)
+}
+
+const scanHash = (text: string, at: number): Scanned => {
+  const raw = scanRawString(text, at)
+  if (raw !== undefined) return raw
+  const known = matchAt(keyword, text, at)
+  if (known) return at + known[0].length
+  const word = text.slice(at, at + 1 + (matchAt(wordHere, text, at + 1)?.[0].length ?? 0))
+  if (/^#\w/.test(word) && !/^[^\S\n]*$/.test(text.slice(text.lastIndexOf('\n', at) + 1, at))) {
+    return fault(at, at + word.length, `there is no keyword ${word.slice(0, 20)}`, 'write #true or #false; a comment starts with //')
+  }
+  return fault(at, at + word.length, '# does not start a comment', 'a comment starts with //')
+}
+
+const scanWord = (text: string, at: number): Scanned => {
+  const word = matchAt(wordHere, text, at)?.[0]
+  if (word === undefined) return fault(at, at + 1, `unexpected ${JSON.stringify(text[at])}`, 'remove it')
+  const end = at + word.length
+  if (quoteLookalike.test(word)) return wrongQuotes(text, at)
+  if (word === 'r' && text[end] === '"') {
+    return fault(at, end + 1, 'this is a raw string of KDL 1', 'write #"…"#, as in KDL 2')
+  }
+  // The parser is told about `r#"…"#` of KDL 1, which is unambiguous.
+  if (word === 'r' && text[end] === '#') return end
+  if (numberStart.test(word) && !numberWord.test(word)) return badNumber(text, at, word)
+  return thenGap(text, end)
+}
+
+const wrongQuotes = (text: string, at: number): Fault => {
+  const rest = text.slice(at + 1, matchAt(newLine, text, at)?.index)
+  const close = rest.search(/['‘’“”`«»„]/)
+  const inside = close === -1 ? undefined : rest.slice(0, close)
+  return fault(at, at + 1 + (inside === undefined ? 0 : inside.length + 1), `${text[at]} does not start a string`, `a string stands between double quotes: ${quoted(inside ?? '…')}`)
+}
+
+const badNumber = (text: string, at: number, word: string): Fault => {
+  if (word.endsWith(',') && numberWord.test(word.slice(0, -1))) return comma(at + word.length - 1)
+  const whole = (matchAt(unquotedHere, text, at)?.[0] ?? word).replace(/=$/, '')
+  return fault(at, at + whole.length, `${quoted(whole)} is not a number`, `a value with a unit or other letters needs quotes: ${quoted(whole)}`)
+}
+
+const comma = (at: number): Fault => fault(at, at + 1, 'values are not separated by commas', 'write a blank instead')
+
+/** A value must be followed by a blank, a line end or a bracket; `"a""b"` and `"a", "b"` are common slips. */
+const thenGap = (text: string, end: Scanned): Scanned => {
+  if (typeof end !== 'number') return end
+  const next = text[end]
+  if (next === ',') return comma(end)
+  if (next === '"' || next === '#' || matchAt(wordHere, text, end)) {
+    return fault(end, end + 1, 'a blank is missing here', 'separate two values with a blank')
+  }
+  return text[end - 1] === ',' ? comma(end - 1) : end
+}

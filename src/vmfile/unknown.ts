@@ -1,0 +1,43 @@
+import type {Fields, Shape} from './shapes.ts'
+import {listOf, nearest} from './wording.ts'
+
+/** Where a word stands, for messages about words that have no business there. */
+export interface Place {
+  /** `vm`, `provision "file"`; empty at the top level. */
+  readonly label: string
+  readonly fields: Fields
+  readonly later: readonly string[]
+  /** The other variants of a choice. */
+  readonly variants?: Readonly<Record<string, Fields>>
+}
+
+export const notAvailable = 'not available in this version of vmctl'
+
+/** What to do about a word that its block does not know. */
+export const hintForUnknown = (name: string, place: Place, grammar: Fields): string => {
+  if (place.later.includes(name)) return notAvailable
+  const bare = name.replace(/[:,]$/, '')
+  if (bare !== name && Object.hasOwn(place.fields, bare)) return `write ${bare} and its value, without ${name.at(-1)}`
+  const known = Object.keys(place.fields)
+  const meant = known.find((candidate) => place.fields[candidate]?.synonyms?.includes(name))
+  if (meant !== undefined) return `did you mean "${meant}"?`
+  const label = place.label.split(' ')[0] ?? ''
+  for (const [variant, fields] of Object.entries(place.variants ?? {})) {
+    if (Object.hasOwn(fields, name)) return `it belongs in ${label} "${variant}"`
+  }
+  const homes = homesOf(name, grammar)
+  if (homes.length > 0) return `it belongs in ${homes.join(' or ')}`
+  return nearest(name, known) ?? (known.length > 0 ? `there can be ${listOf(known)} here` : `${place.label} has no settings`)
+}
+
+/** The blocks that know a word. */
+const homesOf = (name: string, fields: Fields): readonly string[] =>
+  Object.entries(fields).flatMap(([home, shape]) => [
+    ...(Object.hasOwn(fieldsOf(shape), name) ? [home] : []),
+    ...Object.entries(variantsOf(shape)).flatMap(([variant, inner]) => (Object.hasOwn(inner, name) ? [`${home} "${variant}"`] : [])),
+    ...homesOf(name, fieldsOf(shape)),
+  ])
+
+const fieldsOf = (shape: Shape): Fields => (shape.shape === 'block' ? shape.fields : {})
+
+const variantsOf = (shape: Shape): Readonly<Record<string, Fields>> => (shape.shape === 'choice' ? shape.variants : {})

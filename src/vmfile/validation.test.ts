@@ -1,0 +1,30 @@
+import {readdirSync, readFileSync} from 'node:fs'
+import {fileURLToPath} from 'node:url'
+
+import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
+
+import {makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {frame} from './index.ts'
+
+const bad = new URL('../../fixtures/vmfiles/bad/', import.meta.url)
+const names = readdirSync(bad).filter((name) => name.endsWith('.kdl'))
+
+describe('what is wrong with the files in fixtures/vmfiles/bad', () => {
+  let workspace: Workspace
+  beforeAll(() => {
+    workspace = makeWorkspace()
+    vi.stubEnv('HOME', workspace.home)
+  })
+  afterAll(() => {
+    vi.unstubAllEnvs()
+    workspace.remove()
+  })
+
+  // The expectations are what a person sees, beside each file. Review them when they change.
+  it.each(names)('%s', async (name) => {
+    const text = readFileSync(new URL(name, bad), 'utf8')
+    const problems = await workspace.problems(text, {file: name})
+    const shown = problems.map((problem) => `${problem.severity} ${problem.code}: ${problem.message}\n${frame(text, problem)}\n`).join('\n')
+    await expect(shown.replaceAll(workspace.directory, '/work')).toMatchFileSnapshot(fileURLToPath(new URL(name.replace('.kdl', '.txt'), bad)))
+  })
+})
