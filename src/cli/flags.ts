@@ -25,14 +25,17 @@ export const duration = Flags.custom<number>({
   },
 })
 
-const sizeParser = (unitBytes: number) => async (input: string) => {
+const readSize = async (input: string, unitBytes: number): Promise<number> => {
   const bytes = parseSize(input, unitBytes)
   if (bytes === undefined) throw new Errors.CLIError(`${input} is not a size; write a number, or for example 512M or 20G.`, {exit: 2})
   return bytes
 }
 
 /** A size in bytes; a bare number is in MB. */
-export const megabytes = Flags.custom<number>({helpValue: 'MB|2G', parse: sizeParser(2 ** 20)})
+export const megabytes = Flags.custom<number>({
+  helpValue: 'MB|2G',
+  parse: (input) => readSize(input, 2 ** 20),
+})
 
 /** A size in bytes; a bare number is in GB. */
-export const gigabytes = Flags.custom<number>({helpValue: 'GB|40G', parse: sizeParser(2 ** 30)})
+export const gigabytes = Flags.custom<number>({helpValue: 'GB|40G', parse: (input) => readSize(input, 2 ** 30)})

@@ -15,7 +15,7 @@ export default class Create extends VmctlCommand {
     image: Flags.string({summary: 'Path of a local disk image.', helpValue: 'PATH', exclusive: ['image-url']}),
     'image-url': Flags.string({summary: 'URL to download an image from.', helpValue: 'URL'}),
     vcpus: Flags.integer({summary: 'Number of virtual CPUs.', default: 1, min: 1, max: 1024}),
-    memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: '1024'}),
+    memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: async () => '1024'}),
     disk: gigabytes({summary: 'Size of the disk, in GB or with a unit; that of the image by default.'}),
     bridge: Flags.string({summary: 'Bridge for TAP networking, instead of user networking.'}),
     'cloud-init': Flags.string({summary: 'Path of a cloud-init user-data file.', helpValue: 'PATH'}),

@@ -10,7 +10,7 @@ export default class Down extends VmfileCommand {
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name web', '<%= config.bin %> <%= command.id %> --destroy']
   static override flags = {
     file: flags.file,
-    name: flags.names(),
+    name: flags.names,
     destroy: Flags.boolean({summary: 'Remove the VMs with their disks, keys and logs. This cannot be undone.'}),
   }
 

@@ -10,7 +10,7 @@ export default class Plan extends VmfileCommand {
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --for reload --json']
   static override flags = {
     file: flags.file,
-    name: flags.names(),
+    name: flags.names,
     for: Flags.option({options: ['up', 'down', 'reload', 'provision'] as const, default: 'up' as const, summary: 'The command to plan for.'})(),
     destroy: Flags.boolean({summary: 'Plan for `vmctl down --destroy`.'}),
     'no-provision': flags.noProvision,

@@ -134,14 +134,14 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
   test('a child in the background that holds the output is not waited for', async () => {
     const connection = await connect(await options({exitGraceMs: 200}))
     const started = performance.now()
-    expect(await exec(connection, 'sleep 20 & echo started; exit 7')).toMatchObject({stdout: 'started\n', exitCode: 7})
+    expect(await exec(connection, 'sleep 6 & echo started; exit 7')).toMatchObject({stdout: 'started\n', exitCode: 7})
     expect(performance.now() - started).toBeLessThan(5000)
     connection.close()
   })
 
   test('an abort gives the command up at once', async () => {
     const abort = new AbortController()
-    const running = guest.exec('sleep 20', {signal: abort.signal})
+    const running = guest.exec('sleep 6', {signal: abort.signal})
     setTimeout(() => abort.abort(new Error('enough')), 50)
     await expect(running).rejects.toThrow('enough')
     await expect(guest.exec('true', {signal: abort.signal})).rejects.toThrow('enough')
@@ -166,7 +166,7 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
   test('a session that is killed in the middle is lost, never a success', async () => {
     const connection = await connect(await options())
     const own = await exec(connection, 'echo $PPID')
-    const running = connection.exec('echo begun; sleep 20', {onStdout: () => endProcess(Number(own.stdout))})
+    const running = connection.exec('echo begun; sleep 6', {onStdout: () => endProcess(Number(own.stdout))})
     await expect(running).rejects.toMatchObject({code: 'vmctl::ssh::connection_lost'})
     await expect(connection.closed).rejects.toMatchObject({code: 'vmctl::ssh::connection_lost'})
     await expect(connection.exec('true')).rejects.toMatchObject({code: 'vmctl::ssh::connection_lost'})

@@ -1,6 +1,5 @@
 import {spawn} from 'node:child_process'
 import type {Readable} from 'node:stream'
-import {pipeline} from 'node:stream/promises'
 
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {describeExit, lastLines} from './process.ts'
@@ -43,18 +42,29 @@ export async function* filter(input: Readable, program: string, args: readonly s
       }
     })
   })
-  // A program that gives up early closes the pipe; why it did is told by its status, so only a failed read counts here.
   let readFailure: unknown
-  input.on('error', (error) => (readFailure = error))
-  const fed = pipeline(input, child.stdin, {signal: options.signal}).catch(() => undefined)
+  input.on('error', (error) => {
+    readFailure = error
+    child.stdin.destroy()
+  })
+  // A program that gives up early closes the pipe; its status tells why.
+  child.stdin.on('error', () => undefined)
+  input.pipe(child.stdin)
+  const cancel = (): void => void child.kill('SIGKILL')
+  options.signal.addEventListener('abort', cancel)
   try {
-    for await (const chunk of child.stdout) yield chunk as Buffer
-    const [problem] = await Promise.all([ended, fed])
+    yield* child.stdout as AsyncIterable<Buffer>
+    const problem = await ended
     options.signal.throwIfAborted()
     if (readFailure !== undefined) throw readFailure
     if (problem) throw problem
+  } catch (error) {
+    options.signal.throwIfAborted()
+    // When the program could not be started, its output breaks off as well; the reason is worth more.
+    throw readFailure ?? (await ended) ?? error
   } finally {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    options.signal.removeEventListener('abort', cancel)
     input.destroy()
+    cancel()
   }
 }

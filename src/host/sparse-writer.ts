@@ -6,7 +6,7 @@ const zeros = Buffer.alloc(blockBytes)
 export interface SparseWriter {
   /** Appends bytes; 64 KiB blocks of zeros become holes. One call at a time. */
   write(chunk: Buffer): Promise<void>
-  /** Sets the final length, which a trailing hole would not. */
+  /** Gives the file its length, which a hole at the end does not. May be called in between, too. */
   finish(): Promise<void>
   /** Length of the file so far, holes included. */
   readonly sizeBytes: number

@@ -1,18 +1,17 @@
 import {execFileSync} from 'node:child_process'
-import {mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {readFileSync, rmSync, truncateSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 
-import {makeImage, makeRawDisk} from '../../test/support/images.ts'
+import {makeDirectory, makeImage, makeRawDisk} from '../../test/support/images.ts'
 import {auditImage, detectFormat} from './audit.ts'
 import {inspectImage} from './inspect.ts'
 
 let directory: string
 
 beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), 'vmctl-audit-'))
+  directory = makeDirectory()
 })
 
 afterAll(() => rmSync(directory, {recursive: true, force: true}))

@@ -31,6 +31,7 @@ export interface Downloaded {
 }
 
 const minBytesPerIdleTimeout = 1024
+const lengthEvery = 8 * 2 ** 20
 
 /**
  * Downloads a file, going on where an earlier attempt was cut, in this run or in one before. Hashes while it writes; flushes at the end.
@@ -93,6 +94,8 @@ const attempt = async (job: DownloadJob, {handle, partial: start, note}: Attempt
         partial.digester.update(chunk)
         partial.offset += chunk.length
         note(partial)
+        // A hole at the end has no length yet, and would be fetched again if we were killed now.
+        if (partial.offset % lengthEvery < chunk.length) await writer.finish()
         job.onProgress?.({receivedBytes: partial.offset, ...(totalBytes === undefined ? {} : {totalBytes})})
       }
     } finally {

@@ -36,11 +36,8 @@ export const createHttpSource = (options: HttpOptions = {}): ImageSource => ({
 
   async publishedDigests(reference, {signal}) {
     await using client = await openHttpClient(options)
-    return expectedDigests({source: reference.source, ...(reference.checksumUrl === undefined ? {} : {checksumUrl: reference.checksumUrl})}, {
-      ...options,
-      client,
-      signal,
-    })
+    const {source, checksumUrl} = reference
+    return await expectedDigests({source, ...(checksumUrl === undefined ? {} : {checksumUrl})}, {...options, client, signal})
   },
 })
 

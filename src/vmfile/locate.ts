@@ -7,7 +7,7 @@ import type {KdlNode, Property, Value} from './tree.ts'
 /**
  * Gives every part of a parsed document its place: kdljs has the values but no locations, the lexemes have the places.
  * Both describe the same text, so they are walked in step; the grammar needs no checks, because the parser made them.
- * @param decodeString the text of a quoted property key
+ * @param decodeString the text of one string
  */
 export const locate = (document: Document, lexemes: readonly Lexeme[], decodeString: (lexeme: Lexeme) => string): readonly KdlNode[] => {
   let at = 0
@@ -77,8 +77,10 @@ export const locate = (document: Document, lexemes: readonly Lexeme[], decodeStr
     at++
     const note = annotation()
     const values = parsed?.properties ?? {}
-    // kdljs cannot hold `__proto__`, and a VMFile has no use for it.
-    const value = Object.hasOwn(values, key) ? (values[key] ?? null) : null
+    const given = lexemes[at]
+    // kdljs loses the property `__proto__`, which may be the name of an environment variable.
+    const isLost = parsed && !Object.hasOwn(values, key) && (given?.kind === 'bare' || given?.kind === 'string')
+    const value = isLost ? decodeString(given) : Object.hasOwn(values, key) ? (values[key] ?? null) : null
     return {key, span, value: {...note, ...take(), value}}
   }
 

@@ -1,7 +1,7 @@
 import {Args} from '@oclif/core'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
-import type {ImageDetails} from '../../engine/images.ts'
+import type {ImageInspection} from '../../engine/images.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class ImageInspect extends VmctlCommand {
@@ -9,12 +9,12 @@ export default class ImageInspect extends VmctlCommand {
   static override args = {path: Args.string({description: 'Path of the image.', required: true})}
   static override examples = ['<%= config.bin %> <%= command.id %> ./my-image.qcow2']
 
-  async run(): Promise<ImageDetails> {
+  async run(): Promise<ImageInspection> {
     const {args, flags} = await this.parse(ImageInspect)
     const engine = await this.openEngine(flags)
     const {describeImage} = await import('../../engine/images.ts')
     const image = await describeImage(engine, args.path, process.cwd())
-    this.log(`Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes)} (${formatSize(image.sizeBytes)} on disk)`)
+    this.log(`Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes ?? image.sizeBytes)} (${formatSize(image.allocatedBytes)} on disk)`)
     return image
   }
 }

@@ -1,0 +1,100 @@
+import {execFileSync} from 'node:child_process'
+import {mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+
+import type {BaseImage} from '../model/vm.ts'
+import {convertImage, createOverlay, growImage, imageInfo} from './qemu-img.ts'
+
+const MiB = 2 ** 20
+let directory: string
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'vmctl-qemu-img-'))
+})
+
+afterEach(() => rmSync(directory, {recursive: true, force: true}))
+
+const makeBase = (name = 'base.qcow2', size = '64M'): BaseImage => {
+  const path = join(directory, name)
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, size])
+  return {path, format: 'qcow2', virtualSizeBytes: 64 * MiB}
+}
+
+describe('an overlay', () => {
+  it('reads through to its base and has the size that was asked for', async () => {
+    const base = makeBase()
+    const path = join(directory, 'overlay.qcow2')
+    await createOverlay(base, path, {sizeBytes: 100 * MiB})
+    await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({format: 'qcow2', virtualSizeBytes: 100 * MiB, backingFile: base.path})
+    await createOverlay(base, path)
+    await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({virtualSizeBytes: 64 * MiB})
+    expect(readdirSync(directory).toSorted()).toEqual(['base.qcow2', 'overlay.qcow2'])
+  })
+
+  it('is never smaller than its base', async () => {
+    const path = join(directory, 'overlay.qcow2')
+    await expect(createOverlay(makeBase(), path, {sizeBytes: 63 * MiB})).rejects.toMatchObject({code: 'vmctl::image::disk_too_small'})
+    expect(readdirSync(directory)).toEqual(['base.qcow2'])
+  })
+
+  it('leaves nothing behind when it cannot be made', async () => {
+    const base = {...makeBase(), format: 'vdi'} as const
+    await expect(createOverlay(base, join(directory, 'overlay.qcow2'))).rejects.toMatchObject({code: 'vmctl::image::overlay_creation_failed'})
+    expect(readdirSync(directory)).toEqual(['base.qcow2'])
+  })
+
+  it.each(['a,b=c', 'backing_fmt=raw,size=1', '-o help', 'json:{"driver":"null-co"}', 'nbd:localhost:1', "quote's \"x\"", 'ümläut', '%s', 'line\nbreak'])(
+    'takes %j as a plain name',
+    async (name) => {
+      mkdirSync(join(directory, `${name} dir`))
+      const base = makeBase(join(`${name} dir`, `${name}.qcow2`))
+      const path = join(directory, `${name} dir`, `${name}.overlay`)
+      await createOverlay(base, path)
+      await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({backingFile: base.path})
+    },
+  )
+
+  it('needs absolute paths', async () => {
+    await expect(createOverlay({...makeBase(), path: 'base.qcow2'}, join(directory, 'o'))).rejects.toThrow(TypeError)
+  })
+})
+
+it('grows an image and never shrinks it', async () => {
+  const {path} = makeBase()
+  await growImage(path, 80 * MiB)
+  await growImage(path, 80 * MiB)
+  await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({virtualSizeBytes: 80 * MiB})
+  await expect(growImage(path, 64 * MiB)).rejects.toMatchObject({code: 'vmctl::image::disk_too_small'})
+})
+
+it('converts, keeping holes, and leaves nothing behind when it fails', async () => {
+  const base = makeBase()
+  const raw = join(directory, 'disk.raw')
+  await convertImage(base, {path: raw, format: 'raw'})
+  expect(statSync(raw).size).toBe(64 * MiB)
+  expect(statSync(raw).blocks * 512).toBeLessThan(MiB)
+  writeFileSync(join(directory, 'text'), 'no image')
+  const failing = convertImage({path: join(directory, 'text'), format: 'qcow2'}, {path: join(directory, 'out'), format: 'raw'})
+  await expect(failing).rejects.toMatchObject({code: 'vmctl::image::conversion_failed'})
+  expect(readdirSync(directory).toSorted()).toEqual(['base.qcow2', 'disk.raw', 'text'])
+})
+
+it('says that QEMU is missing', async () => {
+  const base = makeBase()
+  const {PATH} = process.env
+  const limiter = execFileSync('sh', ['-c', 'command -v prlimit || true'], {encoding: 'utf8'}).trim()
+  try {
+    process.env.PATH = directory
+    await expect(imageInfo(base.path)).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
+    await expect(createOverlay(base, join(directory, 'o'))).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
+    if (limiter !== '') {
+      execFileSync('/bin/cp', [limiter, directory])
+      await expect(imageInfo(base.path)).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
+    }
+  } finally {
+    process.env.PATH = PATH
+  }
+})

@@ -1,0 +1,322 @@
+import {spawn} from 'node:child_process'
+import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync} from 'node:fs'
+import {dirname, join, resolve} from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+
+import {type ImageServer, type ServedFile, startImageServer} from '../../test/support/image-server.ts'
+import {digestOf, makeImage, makeRawDisk, makeScratch, type Scratch, through} from '../../test/support/images.ts'
+import type {ImageReference} from '../model/vm.ts'
+import {downloadImage, ensureImage, findImage, type ImageEvent, listImages, removeImage} from './index.ts'
+
+const {signal} = new AbortController()
+const disk = makeRawDisk(300_000)
+const free = {inUse: () => undefined}
+let server: ImageServer
+let scratch: Scratch
+
+beforeEach(async () => {
+  server = await startImageServer()
+  scratch = makeScratch()
+})
+
+afterEach(async () => {
+  scratch[Symbol.dispose]()
+  await server[Symbol.asyncDispose]()
+})
+
+const serve = (path: string, content: Buffer, more: Partial<ServedFile> = {}): string => {
+  server.files.set(path, {content, ...more})
+  return `${server.origin}${path}`
+}
+
+const url = (source: string, more: Partial<ImageReference> = {}): ImageReference => ({kind: 'url', source, ...more})
+const file = (source: string, more: Partial<ImageReference> = {}): ImageReference => ({kind: 'file', source, ...more})
+const ensure = async (reference: ImageReference, name?: string) => ensureImage(scratch.store, reference, {signal, name})
+const find = async (reference: ImageReference) => findImage(scratch.store, reference)
+
+const cachedDisks = (): string[] => readdirSync(scratch.store.directory).filter((name) => name.startsWith('sha256-'))
+const partials = (): string[] => readdirSync(join(scratch.store.directory, 'partial'))
+
+const write = (name: string, content: Buffer): string => {
+  const path = join(scratch.path, name)
+  mkdirSync(dirname(path), {recursive: true})
+  writeFileSync(path, content)
+  return path
+}
+
+describe('an image from a URL', () => {
+  it('is fetched once, named by its content, and read-only', async () => {
+    const reference = url(serve('/disk.raw', disk))
+    await expect(find(reference)).resolves.toBeUndefined()
+    const image = await ensure(reference)
+    expect(image).toEqual({path: join(scratch.store.directory, `sha256-${digestOf(disk)}.raw`), format: 'raw', virtualSizeBytes: 300_032, sha256: digestOf(disk)})
+    expect(statSync(image.path).mode & 0o777).toBe(0o400)
+    await expect(ensure(reference)).resolves.toEqual(image)
+    await expect(find(reference)).resolves.toEqual(image)
+    expect(server.requests).toHaveLength(1)
+    expect(partials()).toEqual([])
+  })
+
+  it('does not collide with another of the same name, and shares the file of the same content', async () => {
+    const other = makeRawDisk(300_000, 2)
+    const images = await Promise.all([ensure(url(serve('/a/disk.raw', disk))), ensure(url(serve('/b/disk.raw', other))), ensure(url(serve('/c/disk.raw', disk)))])
+    expect(images.map(({sha256}) => sha256)).toEqual([digestOf(disk), digestOf(other), digestOf(disk)])
+    expect(cachedDisks()).toHaveLength(2)
+    await expect(listImages(scratch.store)).resolves.toHaveLength(3)
+  })
+
+  it('is fetched again when another checksum is declared; the old one stays', async () => {
+    const source = serve('/disk.raw', disk)
+    const old = await ensure(url(source))
+    const news = makeRawDisk(300_000, 3)
+    serve('/disk.raw', news)
+    await expect(ensure(url(source))).resolves.toEqual(old)
+    await expect(find(url(source, {sha256: digestOf(news)}))).resolves.toBeUndefined()
+    const fresh = await ensure(url(source, {sha256: digestOf(news)}))
+    expect(readFileSync(fresh.path).equals(news)).toBe(true)
+    expect(readFileSync(old.path).equals(disk)).toBe(true)
+    await expect(ensure(url(source, {sha512: digestOf(disk, 'sha512')}))).resolves.toEqual(old)
+    expect(server.requests).toHaveLength(2)
+  })
+
+  it('is checked against a checksum list that is added later, without a download', async () => {
+    const source = serve('/disk.raw', disk)
+    const image = await ensure(url(source))
+    const checksumUrl = serve('/SUMS', Buffer.from(`SHA512 (disk.raw) = ${digestOf(disk, 'sha512')}\n`))
+    await expect(find(url(source, {checksumUrl}))).resolves.toBeUndefined()
+    await expect(ensure(url(source, {checksumUrl}))).resolves.toEqual(image)
+    await expect(ensure(url(source, {checksumUrl}))).resolves.toEqual(image)
+    expect(server.requests.map(({path}) => path)).toEqual(['/disk.raw', '/SUMS'])
+  })
+
+  it.each(['zstd', 'gzip', 'xz', 'bzip2'])('is decompressed with %s', async (program) => {
+    const extension = {zstd: 'zst', gzip: 'gz', xz: 'xz', bzip2: 'bz2'}[program]
+    const qcow2 = makeImage(scratch.path, 'qcow2')
+    const packed = through(qcow2, program)
+    const source = serve(`/disk.qcow2.${extension}`, packed)
+    const image = await ensure(url(source, {sha256: digestOf(packed)}))
+    expect(image).toMatchObject({format: 'qcow2', sha256: digestOf(qcow2), virtualSizeBytes: 64 * 2 ** 20})
+    expect(cachedDisks()).toEqual([`sha256-${digestOf(qcow2)}.qcow2`])
+    expect(partials()).toEqual([])
+    await expect(find(url(source))).resolves.toEqual(image)
+  })
+
+  it.each([
+    ['truncated', through(disk, 'zstd').subarray(0, -20), 'vmctl::image::decompression_failed'],
+    ['an error page', Buffer.from('<!DOCTYPE html><title>Sorry</title>'), 'vmctl::image::decompression_failed'],
+    ['a compressed text', through(Buffer.from('hello '.repeat(1000)), 'zstd'), 'vmctl::image::format_detection_failed'],
+  ])('never enters the cache when it is %s', async (_, content, code) => {
+    await expect(ensure(url(serve('/disk.raw.zst', content)))).rejects.toMatchObject({code})
+    expect(cachedDisks()).toEqual([])
+    expect(partials()).toEqual([])
+    await expect(listImages(scratch.store)).resolves.toEqual([])
+  })
+
+  it('must have the declared format; raw is taken as given', async () => {
+    const qcow2 = makeImage(scratch.path, 'qcow2')
+    const source = serve('/disk.img', qcow2)
+    await expect(ensure(url(source, {format: 'vmdk'}))).rejects.toMatchObject({code: 'vmctl::image::format_detection_failed'})
+    const guessed = await ensure(url(source, {format: 'qcow2'}))
+    await expect(ensure(url(source, {format: 'vdi'}))).rejects.toMatchObject({code: 'vmctl::image::format_detection_failed'})
+    const raw = await ensure(url(source, {format: 'raw'}))
+    expect(raw).toMatchObject({format: 'raw', path: guessed.path})
+    await expect(find(url(source))).resolves.toEqual(guessed)
+    await expect(find(url(source, {format: 'raw'}))).resolves.toEqual(raw)
+    expect(server.requests).toHaveLength(2)
+  })
+
+  it('is fetched again when its file is damaged or gone', async () => {
+    const reference = url(serve('/disk.raw', disk))
+    const {path} = await ensure(reference)
+    truncateSync(path, 1000)
+    await expect(find(reference)).resolves.toBeUndefined()
+    await ensure(reference)
+    expect(readFileSync(path).equals(disk)).toBe(true)
+    rmSync(path)
+    await ensure(reference)
+    expect(readFileSync(path).equals(disk)).toBe(true)
+  })
+
+  it('keeps no password and no token in its index', async () => {
+    const source = `${serve('/disk.raw', disk).replace('//', '//canary:canary@')}?sig=canary#canary`
+    await ensure(url(source))
+    const refs = join(scratch.store.directory, 'refs')
+    for (const name of readdirSync(refs)) expect(readFileSync(join(refs, name), 'utf8')).not.toContain('canary')
+    await expect(find(url(source))).resolves.toBeDefined()
+  })
+
+  it('needs a scheme that a source knows', async () => {
+    for (const source of ['oci://example.org/x', 'file:///etc/passwd', 'nonsense', 'javascript:1']) {
+      await expect(ensure(url(source))).rejects.toMatchObject({code: 'vmctl::usage::invalid'})
+    }
+  })
+
+  it('cannot lead out of the cache by its name', async () => {
+    for (const path of ['/%2e%2e%2f%2e%2e%2fetc%2fpasswd', '/..%2f..%2fx', '/%00', '/%E2%80%AEgpj.exe', '/', '/a%zz']) {
+      server.files.set(new URL(path, server.origin).pathname, {content: disk})
+      await ensure(url(`${server.origin}${path}`))
+    }
+    expect(cachedDisks()).toHaveLength(1)
+    for (const {name} of await listImages(scratch.store)) expect(name).not.toMatch(/\p{Cc}|\p{Cf}/u)
+    expect(readdirSync(scratch.path).toSorted()).toEqual(['images', 'locks'])
+  })
+})
+
+describe('a local image', () => {
+  it('is used where it lies, by its absolute path', async () => {
+    const path = write('my images/disk, 1.qcow2', makeImage(scratch.path, 'qcow2'))
+    symlinkSync(path, join(scratch.path, 'link.qcow2'))
+    const image = {path, format: 'qcow2', virtualSizeBytes: 64 * 2 ** 20}
+    await expect(ensure(file(join(scratch.path, 'link.qcow2')))).resolves.toEqual(image)
+    await expect(find(file(path))).resolves.toEqual(image)
+    expect(cachedDisks()).toEqual([])
+  })
+
+  it('that does not exist or is no file is an error', async () => {
+    await expect(ensure(file(join(scratch.path, 'none.qcow2')))).rejects.toMatchObject({code: 'vmctl::image::not_found'})
+    await expect(ensure(file(scratch.path))).rejects.toMatchObject({code: 'vmctl::image::not_found'})
+    await expect(find(file(scratch.path))).resolves.toBeUndefined()
+  })
+
+  it('is compared with its checksum once, and again when it changes', async () => {
+    const path = write('disk.raw', disk)
+    await expect(ensure(file(path, {sha256: digestOf(Buffer.from('x'))}))).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
+    const reference = file(path, {sha512: digestOf(disk, 'sha512')})
+    await ensure(reference)
+    await expect(find(reference)).resolves.toMatchObject({path})
+    write('disk.raw', makeRawDisk(300_000, 4))
+    await expect(find(reference)).resolves.toBeUndefined()
+    await expect(ensure(reference)).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
+    await expect(listImages(scratch.store)).resolves.toEqual([])
+  })
+
+  it('is decompressed into the cache once per content', async () => {
+    const path = write('disk.raw.zst', through(disk, 'zstd'))
+    const image = await ensure(file(path))
+    expect(readFileSync(image.path).equals(disk)).toBe(true)
+    await expect(find(file(path))).resolves.toEqual(image)
+    const copy = write('copy.zst', readFileSync(path))
+    const events: ImageEvent[] = []
+    await ensureImage(scratch.store, file(copy), {signal, onEvent: (event) => events.push(event)})
+    expect(events).toEqual([{type: 'image.ready', source: copy, path: image.path, isFresh: false}])
+    await expect(find(file(copy))).resolves.toEqual(image)
+    const broken = write('broken.raw.gz', through(disk, 'gzip').subarray(0, 1000))
+    await expect(ensure(file(broken))).rejects.toMatchObject({code: 'vmctl::image::decompression_failed', message: expect.stringContaining(broken)})
+    expect(partials()).toEqual([])
+  })
+})
+
+describe('the cache', () => {
+  it('lists what it has, and a damaged index file in its own line', async () => {
+    await ensure(url(serve('/one.raw', disk)))
+    await ensure(url(serve('/two.raw', makeRawDisk(100_000, 5))), 'mine')
+    writeFileSync(join(scratch.store.directory, 'refs', 'bad.json'), '{"schema":1,')
+    writeFileSync(join(scratch.store.directory, 'refs', 'evil.json'), JSON.stringify({schema: 1, disk: {file: '../../etc/passwd'}}))
+    const orphan = `sha256-${'a'.repeat(64)}.qcow2`
+    writeFileSync(join(scratch.store.directory, orphan), 'x')
+    const images = await listImages(scratch.store)
+    expect(images.map(({name, problem}) => [name, problem !== undefined])).toEqual([
+      ['bad.json', true],
+      ['evil.json', true],
+      ['mine', false],
+      ['one.raw', false],
+      [orphan, true],
+    ])
+    expect(images[3]).toMatchObject({source: `${server.origin}/one.raw`, format: 'raw', sha256: digestOf(disk), sizeBytes: 300_000})
+  })
+
+  it('survives every truncation of an index file', async () => {
+    const reference = url(serve('/disk.raw', disk))
+    await ensure(reference)
+    const refs = join(scratch.store.directory, 'refs')
+    const path = join(refs, readdirSync(refs)[0] ?? '')
+    const text = readFileSync(path, 'utf8')
+    for (let length = 0; length < text.trimEnd().length; length++) {
+      writeFileSync(path, text.slice(0, length))
+      await expect(find(reference)).resolves.toBeUndefined()
+    }
+    await ensure(reference)
+    await expect(find(reference)).resolves.toBeDefined()
+  })
+
+  it('removes by name, URL or digest, unless a VM needs it', async () => {
+    const source = serve('/one.raw', disk)
+    const {path} = await ensure(url(source))
+    await ensure(url(serve('/again.raw', disk)))
+    const busy = {inUse: (each: string) => (each === path ? 'web' : undefined)}
+    await expect(removeImage(scratch.store, digestOf(disk), busy)).rejects.toMatchObject({code: 'vmctl::image::in_use', message: expect.stringContaining('web')})
+    await expect(removeImage(scratch.store, 'one.rav', free)).rejects.toMatchObject({code: 'vmctl::image::not_found', help: expect.stringContaining('one.raw')})
+    // Another source still needs the disk, so it is not about to go.
+    await expect(removeImage(scratch.store, source, busy)).resolves.toMatchObject([{name: 'one.raw'}])
+    expect(existsSync(path)).toBe(true)
+    await expect(removeImage(scratch.store, `sha256:${digestOf(disk).slice(0, 12)}`, free)).resolves.toMatchObject([{name: 'again.raw'}])
+    expect(existsSync(path)).toBe(false)
+    await expect(find(url(source))).resolves.toBeUndefined()
+  })
+
+  it('gives an image another name', async () => {
+    const reference = url(serve('/disk.raw', disk))
+    await ensure(reference)
+    await ensure(reference, 'debian')
+    await expect(listImages(scratch.store)).resolves.toMatchObject([{name: 'debian'}])
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('forgets left-overs of killed processes once they are old', async () => {
+    await ensure(url(serve('/a.raw', disk)))
+    const directory = join(scratch.store.directory, 'partial')
+    const [old, young] = ['1'.repeat(64), '2'.repeat(64)]
+    for (const name of [old, `${old}.json`, `${old}.disk`, young, `${young}.disk`]) writeFileSync(join(directory, name), 'x')
+    const longAgo = new Date(Date.now() - 30 * 24 * 3600 * 1000)
+    for (const name of [old, `${old}.json`, `${old}.disk`, `${young}.disk`]) utimesSync(join(directory, name), longAgo, longAgo)
+    await ensure(url(serve('/b.raw', disk)))
+    expect(partials()).toEqual([young])
+  })
+})
+
+describe('many processes', () => {
+  const program = resolve(dirname(fileURLToPath(import.meta.url)), '../../test/support/pull-image.ts')
+  const pull = (source: string) => {
+    const child = spawn(process.execPath, ['--no-warnings', program, scratch.path, source], {stdio: ['ignore', 'pipe', 'pipe']})
+    let output = ''
+    child.stdout.on('data', (data) => (output += String(data)))
+    return {child, ended: new Promise<{code: number | null; output: string}>((done) => child.on('close', (code) => done({code, output})))}
+  }
+
+  it('that want one image make one download', async () => {
+    const source = serve('/disk.raw.zst', through(disk, 'zstd'), {delayMs: 300})
+    const children = Array.from({length: 4}, () => pull(source).ended)
+    const here = Array.from({length: 28}, async () => ensure(url(source)))
+    const path = join(scratch.store.directory, `sha256-${digestOf(disk)}.raw`)
+    expect(await Promise.all(children)).toEqual(children.map(() => ({code: 0, output: path})))
+    expect((await Promise.all(here)).every((image) => image.path === path)).toBe(true)
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('may be killed in mid-download; the next one goes on', async () => {
+    const large = makeRawDisk(600_000)
+    const source = serve('/disk.raw', large, {stallsAfter: 200_000})
+    const {child, ended} = pull(source)
+    while (server.requests.length === 0) await new Promise((done) => setTimeout(done, 10))
+    const directory = join(scratch.store.directory, 'partial')
+    const received = (): number => Math.max(0, ...readdirSync(directory).map((name) => statSync(join(directory, name), {throwIfNoEntry: false})?.size ?? 0))
+    while (received() < 200_000) await new Promise((done) => setTimeout(done, 10))
+    child.kill('SIGKILL')
+    await ended
+    expect(cachedDisks()).toEqual([])
+    serve('/disk.raw', large)
+    expect(readFileSync((await ensure(url(source))).path).equals(large)).toBe(true)
+    expect(server.requests[1]).toMatchObject({headers: {range: 'bytes=200000-'}, sentBytes: 400_000})
+  })
+})
+
+it('downloads to a path of the caller, once', async () => {
+  const destination = join(scratch.path, 'mine.raw')
+  const job = {reference: url(serve('/disk.raw.xz', through(disk, 'xz'))), destination}
+  await expect(downloadImage(scratch.store.sources, job, {signal})).resolves.toBe(true)
+  expect(readFileSync(destination).equals(disk)).toBe(true)
+  await expect(downloadImage(scratch.store.sources, job, {signal})).resolves.toBe(false)
+  expect(readdirSync(scratch.path)).toEqual(['mine.raw'])
+})
