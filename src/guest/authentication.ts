@@ -9,6 +9,8 @@ export interface Authentication {
   readonly tried: readonly string[]
   /** What could not be offered, and why. */
   readonly notes: string[]
+  /** Paths of keys that need a passphrase, which the `ssh` program could ask for. */
+  readonly encrypted: readonly string[]
   readonly isExhausted: () => boolean
 }
 
@@ -20,6 +22,7 @@ export const authentication = (
   const queue = [...auth]
   const tried: string[] = []
   const notes: string[] = []
+  const encrypted: string[] = []
   const offered = new Set<string>()
   let exhausted = false
   const method = (candidate: Candidate): AnyAuthMethod | undefined => {
@@ -27,6 +30,11 @@ export const authentication = (
       const only = candidate.only === undefined ? undefined : requirePublicKey(candidate.only).blob.toString('base64')
       const wanted = (key: string): boolean => (only === undefined ? !offered.has(key) : key === only)
       return {type: 'agent', username: user, agent: limitedAgent(ssh2.createAgent(candidate.socket), wanted)}
+    }
+    if (candidate.encrypted) {
+      encrypted.push(candidate.path)
+      notes.push(`${candidate.path} is encrypted`)
+      return undefined
     }
     const key = ssh2.utils.parseKey(candidate.pem)
     if (key instanceof Error) {
@@ -50,6 +58,7 @@ export const authentication = (
   return {
     tried,
     notes,
+    encrypted,
     isExhausted: () => exhausted,
     // ssh2 takes false for "no more"; its types know it only as an answer of the callback.
     handler: (_left, _partial, callback) => {

@@ -18,7 +18,8 @@ const marker = '-- vmctl --'
 
 /**
  * Waits in the guest for cloud-init's result, at most `rounds` times 0.2 s, and prints it.
- * The files say the same as `cloud-init status --format json`, which costs seconds of Python on a slow guest.
+ * The files say the same as `cloud-init status --format json`, which costs seconds of Python on a slow guest;
+ * it is asked only when the files do not come, as in a guest that keeps them elsewhere.
  */
 const program = `boot=$1 dir=$2 rounds=$3
 cat "$boot" 2>/dev/null
@@ -28,7 +29,7 @@ if ! command -v cloud-init >/dev/null 2>&1 && [ ! -d "$dir" ]; then echo absent;
 while [ ! -s "$dir/result.json" ]; do
   if [ -e "$dir/disabled" ]; then echo disabled; exit 0; fi
   rounds=$((rounds - 1))
-  if [ "$rounds" -le 0 ]; then echo running; exit 0; fi
+  if [ "$rounds" -le 0 ]; then echo running; echo '${marker}'; cloud-init status --format json 2>/dev/null; exit 0; fi
   sleep 0.2 2>/dev/null || sleep 1
 done
 echo 'done'
@@ -50,7 +51,8 @@ export const parseBootId = (output: string): string | undefined => {
 
 export const parseProbe = (output: string): CloudInitReport => {
   const [, state, result, status] = output.split(`${marker}\n`).map((part) => part.trim())
-  if (state === 'disabled' || state === 'running') return {state}
+  if (state === 'disabled') return {state}
+  if (state === 'running') return parseStatus(record(json(result)))
   if (state !== 'done') return {state: 'absent'}
   const {errors, datasource} = record(record(json(result)).v1)
   return {
@@ -61,11 +63,25 @@ export const parseProbe = (output: string): CloudInitReport => {
   }
 }
 
+/** The answer of `cloud-init status --format json`; `done`, `degraded done` and `error` are the ends that it knows. */
+const parseStatus = ({status, errors, recoverable_errors: recoverable, datasource}: Readonly<Record<string, unknown>>): CloudInitReport => {
+  if (status === 'disabled') return {state: 'disabled'}
+  if (status !== 'error' && !String(status).endsWith('done')) return {state: 'running'}
+  const found = strings(errors)
+  return {
+    state: 'done',
+    errors: status === 'error' && found.length === 0 ? ['it does not say why'] : found,
+    recoverable: byLevel(recoverable),
+    datasource: typeof datasource === 'string' ? datasource : undefined,
+  }
+}
+
 /** Each stage of status.json has them by level (cloud-init 23.4 and later): `{"WARNING": ["…"]}`. */
 const recoverableErrors = (stages: unknown): readonly string[] =>
-  Object.values(record(stages)).flatMap((stage) =>
-    Object.entries(record(record(stage).recoverable_errors)).flatMap(([level, messages]) => strings(messages).map((message) => `${level}: ${message}`)),
-  )
+  Object.values(record(stages)).flatMap((stage) => byLevel(record(stage).recoverable_errors))
+
+const byLevel = (errors: unknown): readonly string[] =>
+  Object.entries(record(errors)).flatMap(([level, messages]) => strings(messages).map((message) => `${level}: ${message}`))
 
 const json = (text: string | undefined): unknown => {
   try {

@@ -28,8 +28,8 @@ const nastyWords = [
   ...['\u0085', 'a\u0085b', '\u2028', 'a\u2029b', '\u00a0', '\ufeff', 'a\u007fb', '日本', '🙂', '<<', '=', '<', '?', '? a', 'x'.repeat(500), '$(reboot)', '`id`', '!include x'],
 ]
 const nasty = fc.oneof({weight: 3, arbitrary: fc.constantFrom(...nastyWords)}, {weight: 2, arbitrary: fc.array(fc.constantFrom(...nastyWords), {maxLength: 4}).map((parts) => parts.join(''))}, fc.string({unit: 'binary'}).filter((text) => text.isWellFormed()))
-const documents = (): {readonly text: string; readonly values: readonly string[]}[] =>
-  fc.sample(fc.array(nasty, {minLength: 25, maxLength: 25}), 400).map((values) => ({
+const documents = (accept: (word: string) => boolean = () => true): {readonly text: string; readonly values: readonly string[]}[] =>
+  fc.sample(fc.array(nasty.filter(accept), {minLength: 25, maxLength: 25}), 400).map((values) => ({
     text: userData({user: values[0] ?? '', authorizedKeys: values, hostKey}),
     values,
   }))
@@ -66,7 +66,9 @@ test('meta-data keeps an instance id that looks like a number', () => {
 })
 
 test('10,000 nasty words come back through another parser', () => {
-  for (const {text, values} of documents()) check(readYaml(text), values)
+  // yaml 2 takes 1e3017 for a number and drops a last line of blanks; cloud-init's parser does neither.
+  const isReadRight = (word: string): boolean => !/^[-+.\d_eE]+$/.test(word) && !/\n[ \t]+\n*$/.test(word)
+  for (const {text, values} of documents(isReadRight)) check(readYaml(text), values)
 })
 
 testUnless(noPyYaml)('10,000 nasty words come back through the parser of cloud-init', () => {

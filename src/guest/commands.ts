@@ -4,7 +4,7 @@ import type {Writable} from 'node:stream'
 import {VmctlError} from '../model/errors.ts'
 import type {ExecOptions} from './channel.ts'
 import type {GuestConnection} from './connection.ts'
-import {elevate} from './elevate.ts'
+import {elevate} from '../model/elevate.ts'
 
 export interface CommandResult {
   readonly stdout: string

@@ -5,7 +5,7 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, expect, test} from 'vitest'
 
-import {elevate} from './elevate.ts'
+import {elevate} from '../model/elevate.ts'
 
 let root: string
 beforeAll(async () => {

@@ -20,6 +20,12 @@ const maxFileBytes = 16 * 2 ** 20
 // The layout is fixed: 16 empty sectors, three descriptors, four path tables, two directories, then the files.
 const sectors = {primary: 16, joliet: 17, end: 18, tables: 19, directory: 23, jolietDirectory: 24, files: 25} as const
 
+/**
+ * Empty sectors at the end, as mkisofs pads: a reader that looks ahead, or for signatures of larger file systems, must not
+ * run off the end of a CD-ROM, which is an I/O error there (busybox findfs then finds no label).
+ */
+const padding = 150
+
 /** @throws RangeError when a name, a size or the number of files does not fit */
 export const buildIso = ({volumeId, files, date}: IsoContent): Uint8Array => {
   if (volumeId.length > 16) throw new RangeError(`The volume name ${volumeId} is too long.`)
@@ -32,14 +38,15 @@ export const buildIso = ({volumeId, files, date}: IsoContent): Uint8Array => {
     next += Math.ceil(content.length / sectorBytes)
     return {name, content, sector}
   })
-  const image = Buffer.alloc(next * sectorBytes)
+  const total = next + padding
+  const image = Buffer.alloc(total * sectorBytes)
   const place = (sector: number, ...parts: readonly Uint8Array[]): void => {
     Buffer.concat(parts).copy(image, sector * sectorBytes)
   }
   for (const [index, joliet] of [false, true].entries()) {
     const directory = joliet ? sectors.jolietDirectory : sectors.directory
     const table = sectors.tables + 2 * index
-    place(sectors.primary + index, volumeDescriptor({volumeId, date, joliet, directory, table, total: next}))
+    place(sectors.primary + index, volumeDescriptor({volumeId, date, joliet, directory, table, total}))
     place(table, pathTable(directory, false))
     place(table + 1, pathTable(directory, true))
     place(directory, directoryExtent(entries, {date, joliet, directory}))
@@ -158,7 +165,7 @@ const record = (
   systemUse: Buffer = Buffer.alloc(0),
 ): Buffer => {
   // The identifier is padded so that what follows starts at an even offset; records have even lengths.
-  const padding = Buffer.alloc(identifier.length % 2 === 0 ? 1 : 0)
+  const filler = Buffer.alloc(identifier.length % 2 === 0 ? 1 : 0)
   const body = Buffer.concat([
     Buffer.from([0]),
     both32(extent.sector),
@@ -168,7 +175,7 @@ const record = (
     both16(1),
     Buffer.from([identifier.length]),
     identifier,
-    padding,
+    filler,
     systemUse,
     Buffer.alloc(systemUse.length % 2),
   ])

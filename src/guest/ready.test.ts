@@ -125,6 +125,12 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     await writeFile(join(directory, 'disabled'), '')
     expect(await climb({expectCloudInit: true})).toMatchObject({cloudInit: 'absent', warnings: [expect.stringContaining('switched off')]})
     expect(parseProbe('id\n-- vmctl --\nabsent\n')).toEqual({state: 'absent'})
+    const asked = (answer: string): unknown => parseProbe(`id\n-- vmctl --\nrunning\n-- vmctl --\n${answer}`)
+    expect(asked('')).toEqual({state: 'running'})
+    expect(asked('{"status": "running", "errors": []}')).toEqual({state: 'running'})
+    expect(asked('{"status": "disabled"}')).toEqual({state: 'disabled'})
+    expect(asked('{"status": "done", "errors": [], "datasource": "nocloud", "recoverable_errors": {"WARNING": ["w"]}}')).toEqual({state: 'done', errors: [], recoverable: ['WARNING: w'], datasource: 'nocloud'})
+    expect(asked('{"status": "error", "errors": []}')).toMatchObject({state: 'done', errors: ['it does not say why']})
     expect(parseProbe('id\n-- vmctl --\ndone\n-- vmctl --\nnot json\n-- vmctl --\n')).toEqual({state: 'done', errors: [], recoverable: [], datasource: undefined})
   })
 

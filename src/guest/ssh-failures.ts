@@ -14,6 +14,8 @@ export interface FailedHandshake {
   readonly user: string
   readonly tried: readonly string[]
   readonly notes: readonly string[]
+  /** Keys that were passed over because they need a passphrase. */
+  readonly encrypted: readonly string[]
   /** What the server had to say before it let anybody in. */
   readonly banners: readonly string[]
   readonly exhausted: boolean
@@ -37,6 +39,7 @@ export const explainFailure = (failed: FailedHandshake): VmctlError => {
   return fail('vmctl::ssh::authentication_failed', refusedLogin(failed), {
     user: failed.user,
     tried: failed.tried,
+    encrypted: failed.encrypted,
     // A guest that hangs up without looking at all keys may change its mind: pam_nologin does so while it boots.
     temporary: !failed.exhausted,
   })

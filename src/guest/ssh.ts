@@ -66,7 +66,7 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
       reject(error)
     }
     const explain = (error: Error | undefined): unknown =>
-      explainFailure({error, ...state, user, tried: auth.tried, notes: auth.notes, banners, exhausted: auth.isExhausted()})
+      explainFailure({error, ...state, user, tried: auth.tried, notes: auth.notes, encrypted: auth.encrypted, banners, exhausted: auth.isExhausted()})
     const onAbort = (): void => stop(signal?.reason)
     const onClose = (): void => stop(explain(undefined))
     const onError = (error: Error & {level?: string}): void => {

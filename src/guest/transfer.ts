@@ -9,7 +9,7 @@ import {quoteAll} from '../model/quote.ts'
 import {stripControls} from '../model/strip.ts'
 import type {ExecExit, ExecOptions} from './channel.ts'
 import type {GuestConnection} from './connection.ts'
-import {elevate} from './elevate.ts'
+import {elevate} from '../model/elevate.ts'
 
 export interface TransferOptions {
   /** Permission bits of the copy; those of the original when absent. */

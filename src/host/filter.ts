@@ -4,6 +4,11 @@ import type {Readable} from 'node:stream'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {describeExit, lastLines} from './process.ts'
 
+export interface FilterCommand {
+  readonly program: string
+  readonly args: readonly string[]
+}
+
 export interface FilterOptions {
   readonly signal: AbortSignal
   /** What to do when the program is not installed. */
@@ -17,7 +22,7 @@ const messageLimit = 4096
  * @throws VmctlError `vmctl::host::not_installed`; `vmctl::host::program_failed` when it ends with another status than 0
  *   or prints a warning
  */
-export async function* filter(input: Readable, program: string, args: readonly string[], options: FilterOptions): AsyncGenerator<Buffer> {
+export async function* filter(input: Readable, {program, args}: FilterCommand, options: FilterOptions): AsyncGenerator<Buffer> {
   options.signal.throwIfAborted()
   // The C locale keeps the messages in the language of ours.
   const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], env: {...process.env, LC_ALL: 'C'}})
@@ -42,7 +47,7 @@ export async function* filter(input: Readable, program: string, args: readonly s
       }
     })
   })
-  let readFailure: unknown
+  let readFailure: Error | undefined
   input.on('error', (error) => {
     readFailure = error
     child.stdin.destroy()
@@ -54,12 +59,12 @@ export async function* filter(input: Readable, program: string, args: readonly s
   options.signal.addEventListener('abort', cancel)
   try {
     yield* child.stdout as AsyncIterable<Buffer>
-    const problem = await ended
+    const problem = readFailure ?? (await ended)
     options.signal.throwIfAborted()
-    if (readFailure !== undefined) throw readFailure
     if (problem) throw problem
   } catch (error) {
     options.signal.throwIfAborted()
+    cancel()
     // When the program could not be started, its output breaks off as well; the reason is worth more.
     throw readFailure ?? (await ended) ?? error
   } finally {

@@ -1,7 +1,5 @@
-import {spawn} from 'node:child_process'
 import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync} from 'node:fs'
-import {dirname, join, resolve} from 'node:path'
-import {fileURLToPath} from 'node:url'
+import {dirname, join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 
@@ -273,42 +271,6 @@ describe('the cache', () => {
     for (const name of [old, `${old}.json`, `${old}.disk`, `${young}.disk`]) utimesSync(join(directory, name), longAgo, longAgo)
     await ensure(url(serve('/b.raw', disk)))
     expect(partials()).toEqual([young])
-  })
-})
-
-describe('many processes', () => {
-  const program = resolve(dirname(fileURLToPath(import.meta.url)), '../../test/support/pull-image.ts')
-  const pull = (source: string) => {
-    const child = spawn(process.execPath, ['--no-warnings', program, scratch.path, source], {stdio: ['ignore', 'pipe', 'pipe']})
-    let output = ''
-    child.stdout.on('data', (data) => (output += String(data)))
-    return {child, ended: new Promise<{code: number | null; output: string}>((done) => child.on('close', (code) => done({code, output})))}
-  }
-
-  it('that want one image make one download', async () => {
-    const source = serve('/disk.raw.zst', through(disk, 'zstd'), {delayMs: 300})
-    const children = Array.from({length: 4}, () => pull(source).ended)
-    const here = Array.from({length: 28}, async () => ensure(url(source)))
-    const path = join(scratch.store.directory, `sha256-${digestOf(disk)}.raw`)
-    expect(await Promise.all(children)).toEqual(children.map(() => ({code: 0, output: path})))
-    expect((await Promise.all(here)).every((image) => image.path === path)).toBe(true)
-    expect(server.requests).toHaveLength(1)
-  })
-
-  it('may be killed in mid-download; the next one goes on', async () => {
-    const large = makeRawDisk(600_000)
-    const source = serve('/disk.raw', large, {stallsAfter: 200_000})
-    const {child, ended} = pull(source)
-    while (server.requests.length === 0) await new Promise((done) => setTimeout(done, 10))
-    const directory = join(scratch.store.directory, 'partial')
-    const received = (): number => Math.max(0, ...readdirSync(directory).map((name) => statSync(join(directory, name), {throwIfNoEntry: false})?.size ?? 0))
-    while (received() < 200_000) await new Promise((done) => setTimeout(done, 10))
-    child.kill('SIGKILL')
-    await ended
-    expect(cachedDisks()).toEqual([])
-    serve('/disk.raw', large)
-    expect(readFileSync((await ensure(url(source))).path).equals(large)).toBe(true)
-    expect(server.requests[1]).toMatchObject({headers: {range: 'bytes=200000-'}, sentBytes: 400_000})
   })
 })
 

@@ -29,7 +29,7 @@ export const ensureImage = async (store: ImageStore, reference: ImageReference, 
   return image
 }
 
-/** The image, if it can be used now: no network, no lock, nothing written. A local image is not audited again. */
+/** The image, if it can be used now: no network, no lock, nothing written. Undefined also for one that is unusable; `ensureImage` says why. */
 export const findImage = async (store: ImageStore, reference: ImageReference): Promise<BaseImage | undefined> => {
   if (reference.kind === 'file') return findLocalImage(store, reference)
   const {entries} = await readEntries(store, urlKey(parseImageUrl(reference.source)))
@@ -74,7 +74,7 @@ const download = async (store: ImageStore, job: RemoteJob & {readonly url: URL},
     verifiedBy: verifierOf(reference),
     fetchedAt: new Date().toISOString(),
   }
-  const image = await commitDisk(store, {...disk, isDeclaredRaw: reference.format === 'raw'}, entry, options.signal)
+  const image = await commitDisk(store, {disk: {...disk, isDeclaredRaw: reference.format === 'raw'}, entry}, options.signal)
   await removePartial(partial)
   return image
 }

@@ -54,13 +54,17 @@ export const verifyDigests = (source: string, expected: ExpectedDigests, actual:
   )
 }
 
-const digestLength = {64: 'sha256', 128: 'sha512'} as const
+/** By the number of hex digits. */
+const algorithmByLength: ReadonlyMap<number, string> = new Map([
+  [64, 'sha256'],
+  [128, 'sha512'],
+])
 
 /** `DIGEST  NAME`, `DIGEST *NAME`; GNU puts a backslash before the digest of a name that holds escapes. */
 const gnuLine = /^(?<escaped>\\?)(?<digest>[0-9a-f]+)\s+\*?(?<name>\S.*)$/i
 /** `SHA256 (NAME) = DIGEST` */
 const bsdLine = /^SHA-?(?:256|512)\s*\((?<name>.+)\)\s*=\s*(?<digest>[0-9a-f]+)$/i
-const soleDigest = /^(?<digest>[0-9a-f]+)$/i
+const soleDigest = /^[0-9a-f]+$/i
 
 /**
  * Finds the digests of a file in a checksum file: GNU (`sha256sum`), BSD (`--tag`), or a file that holds one digest and nothing else.
@@ -69,18 +73,23 @@ const soleDigest = /^(?<digest>[0-9a-f]+)$/i
  */
 export const parseChecksumFile = (text: string, name: string, source: string): ExpectedDigests => {
   const lines = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '')
-  const sole = lines.length === 1 ? soleDigest.exec(lines[0] ?? '') : null
+  const sole = lines.length === 1 && soleDigest.test(lines[0] ?? '')
   const found = new Map<string, string>()
   for (const line of lines) {
-    const groups = (sole ?? bsdLine.exec(line) ?? gnuLine.exec(line))?.groups
-    const digest = groups?.['digest']?.toLowerCase() ?? ''
-    const algorithm = digestLength[digest.length as keyof typeof digestLength]
-    if (algorithm === undefined || (!sole && !namesFile(groups?.['name'] ?? '', name, groups?.['escaped'] === '\\'))) continue
+    const digest = sole ? line.toLowerCase() : digestOfLine(line, name)
+    const algorithm = algorithmByLength.get(digest.length)
+    if (algorithm === undefined) continue
     if ((found.get(algorithm) ?? digest) !== digest) throw unusable(`${source} lists two different digests of ${name}.`)
     found.set(algorithm, digest)
   }
   if (found.size === 0) throw unusable(`${source} lists no sha256 or sha512 of ${name}.`)
   return Object.fromEntries(found)
+}
+
+/** The digest in a line that speaks of the wanted file; empty for any other line. */
+const digestOfLine = (line: string, name: string): string => {
+  const {digest = '', name: listed = '', escaped = ''} = (bsdLine.exec(line) ?? gnuLine.exec(line))?.groups ?? {}
+  return namesFile(listed, name, escaped !== '') ? digest.toLowerCase() : ''
 }
 
 /** Lists hold bare names (`disk.qcow2`), relative ones (`./disk.qcow2`) or paths; the last segment counts. */

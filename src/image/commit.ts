@@ -23,8 +23,7 @@ export interface NewDisk {
  */
 export const commitDisk = async (
   store: ImageStore,
-  disk: NewDisk,
-  entry: Omit<CacheEntry, 'disk' | 'schema'>,
+  {disk, entry}: {readonly disk: NewDisk; readonly entry: Omit<CacheEntry, 'disk' | 'schema'>},
   signal: AbortSignal,
 ): Promise<BaseImage> => {
   const path = imageFiles.disk(store, disk.sha256, disk.audited.format)

@@ -20,7 +20,8 @@ const byMagic = (head: Buffer): Compression | undefined => {
   if (head[0] === 0x1f && head[1] === 0x8b && head[2] === 8) return 'gzip'
   if (head.subarray(0, 6).equals(Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]))) return 'xz'
   // The second part is the magic of the first block, or of the end of an empty stream.
-  if (/^BZh[1-9](?:1AY&SY|\x17rE8P\x90)/.test(head.subarray(0, 10).toString('latin1'))) return 'bzip2'
+  const start = head.subarray(0, 10).toString('latin1')
+  if (/^BZh[1-9]/.test(start) && (start.endsWith('1AY&SY') || start.endsWith('\x17rE8P\x90'))) return 'bzip2'
   return undefined
 }
 

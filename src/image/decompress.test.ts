@@ -17,7 +17,9 @@ const {signal} = new AbortController()
 const first = makeRawDisk(300_000)
 const second = makeRawDisk(200_000, 2)
 const both = Buffer.concat([first, second])
-const hasMongo = await import('@mongodb-js/zstd' as string).then(() => true, () => false)
+// The package is optional and installs only where its binary can be fetched.
+const optional: string = '@mongodb-js/zstd'
+const hasMongo = await import(optional).then(() => true, () => false)
 let directory: string
 
 beforeAll(() => {
@@ -94,16 +96,16 @@ describe.each(Object.keys(programs) as Compression[])('%s', (compression) => {
   })
 })
 
+const chunked = (content: Buffer, ...cuts: readonly number[]): Readable =>
+  Readable.from([0, ...cuts].map((start, index) => content.subarray(start, cuts[index])).filter((chunk) => chunk.length > 0))
+
+const collect = async (input: AsyncIterable<Buffer>, decoder?: 'mongodb'): Promise<Buffer> => {
+  const parts: Buffer[] = []
+  await decompressZstd(input, async (chunk) => void parts.push(chunk), {decoder})
+  return Buffer.concat(parts)
+}
+
 describe('zstd frames', () => {
-  const chunked = (content: Buffer, ...cuts: readonly number[]): Readable =>
-    Readable.from([0, ...cuts].map((start, index) => content.subarray(start, cuts[index])).filter((chunk) => chunk.length > 0))
-
-  const collect = async (input: AsyncIterable<Buffer>, decoder?: 'mongodb'): Promise<Buffer> => {
-    const parts: Buffer[] = []
-    await decompressZstd(input, async (chunk) => void parts.push(chunk), {decoder})
-    return Buffer.concat(parts)
-  }
-
   const skippable = Buffer.from([0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3])
   const small = Buffer.from('a small frame that is cut at every byte '.repeat(20))
 

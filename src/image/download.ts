@@ -4,9 +4,8 @@ import {dirname} from 'node:path'
 import {freeSpaceBytes} from '../host/disk-space.ts'
 import {createSparseWriter} from '../host/sparse-writer.ts'
 import {VmctlError} from '../model/errors.ts'
-import type {Digests} from './checksum.ts'
 import {connectionFailure, type HttpClient, HttpFailure, type HttpOptions, type HttpResponse, single} from './http-client.ts'
-import type {FetchOptions} from './image-source.ts'
+import type {FetchedImage, FetchOptions} from './image-source.ts'
 import {loadPartial, type Partial, saveValidators, startOver, type Validators} from './partial.ts'
 import {withRetries} from './retry.ts'
 import {storageError} from './storage-error.ts'
@@ -22,10 +21,7 @@ export interface DownloadJob extends HttpOptions, FetchOptions {
 }
 
 export interface Downloaded {
-  readonly digests: Digests
-  readonly sizeBytes: number
-  readonly etag?: string
-  readonly lastModified?: string
+  readonly fetched: Omit<FetchedImage, 'name'>
   /** Whether its first part comes from an earlier run of vmctl. */
   readonly isInherited: boolean
 }
@@ -59,11 +55,13 @@ export const downloadTo = async (job: DownloadJob): Promise<Downloaded> => {
   }
   const {etag, lastModified} = partial.validators
   return {
-    digests: partial.digester.finish(),
-    sizeBytes: partial.offset,
+    fetched: {
+      digests: partial.digester.finish(),
+      sizeBytes: partial.offset,
+      ...(etag === undefined ? {} : {etag}),
+      ...(lastModified === undefined ? {} : {lastModified}),
+    },
     isInherited: partial.isInherited,
-    ...(etag === undefined ? {} : {etag}),
-    ...(lastModified === undefined ? {} : {lastModified}),
   }
 }
 
@@ -86,29 +84,33 @@ const attempt = async (job: DownloadJob, {handle, partial: start, note}: Attempt
     note(partial)
     if (response.status === 416) return
     await checkSpace(job, partial)
-    const {totalBytes} = partial.validators
-    const writer = createSparseWriter(handle, partial.offset)
-    try {
-      for await (const chunk of watch.observe(response.body, job.url)) {
-        await writer.write(chunk)
-        partial.digester.update(chunk)
-        partial.offset += chunk.length
-        note(partial)
-        // A hole at the end has no length yet, and would be fetched again if we were killed now.
-        if (partial.offset % lengthEvery < chunk.length) await writer.finish()
-        job.onProgress?.({receivedBytes: partial.offset, ...(totalBytes === undefined ? {} : {totalBytes})})
-      }
-    } finally {
-      await writer.finish()
-    }
-    if (totalBytes !== undefined && partial.offset !== totalBytes) {
-      throw new HttpFailure(`${partial.offset} bytes came instead of ${totalBytes}.`, {retry: 'yes'})
-    }
+    await receive(watch.observe(response.body, job.url), job, {handle, partial, note})
   } catch (error) {
     job.signal.throwIfAborted()
     throw error
   } finally {
     response.body.on('error', () => undefined).destroy()
+  }
+}
+
+const receive = async (chunks: AsyncIterable<Buffer>, job: DownloadJob, {handle, partial, note}: Attempt): Promise<void> => {
+  const {totalBytes} = partial.validators
+  const writer = createSparseWriter(handle, partial.offset)
+  try {
+    for await (const chunk of chunks) {
+      await writer.write(chunk)
+      partial.digester.update(chunk)
+      partial.offset += chunk.length
+      note(partial)
+      // A hole at the end has no length yet, and would be fetched again if we were killed now.
+      if (partial.offset % lengthEvery < chunk.length) await writer.finish()
+      job.onProgress?.({receivedBytes: partial.offset, ...(totalBytes === undefined ? {} : {totalBytes})})
+    }
+  } finally {
+    await writer.finish()
+  }
+  if (totalBytes !== undefined && partial.offset !== totalBytes) {
+    throw new HttpFailure(`${partial.offset} bytes came instead of ${totalBytes}.`, {retry: 'yes'})
   }
 }
 
@@ -126,17 +128,21 @@ const requestHeaders = ({offset, validators}: Partial, isVerifiable: boolean): R
 /** Decides from status and headers whether the answer goes on where the file ends; undefined when it fits nothing. */
 const continueWith = async (job: DownloadJob, response: HttpResponse, partial: Partial): Promise<Partial | undefined> => {
   const {status, headers} = response
-  const range = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(single(headers['content-range']) ?? '')
-  const total = range?.[3] === undefined || range[3] === '*' ? undefined : Number(range[3])
-  const {etag, totalBytes} = partial.validators
   if (status === 200) return begin(job, response)
-  const isSame = agree(total, totalBytes) && agree(single(headers['etag']), etag)
-  if (status === 206 && isSame && Number(range?.[1]) === partial.offset) {
+  const {start, total} = parseContentRange(single(headers['content-range']))
+  const {etag, totalBytes} = partial.validators
+  if (!agree(total, totalBytes) || !agree(single(headers['etag']), etag)) return undefined
+  if (status === 206 && start === partial.offset) {
     return total === undefined ? partial : {...partial, validators: {...partial.validators, totalBytes: total}}
   }
   // Nothing is left to send: the earlier run was killed after the last byte.
-  if (status === 416 && isSame && total === partial.offset && partial.offset > 0) return partial
-  return undefined
+  return status === 416 && total === partial.offset && partial.offset > 0 ? partial : undefined
+}
+
+/** `bytes 100-199/200`, `bytes 100-199/*` or, with status 416, the form with a star for the range. */
+const parseContentRange = (header: string | undefined): {start: number | undefined; total: number | undefined} => {
+  const [, start, total] = /^bytes (?:(\d+)-\d+|\*)\/(?:(\d+)|\*)$/.exec(header ?? '') ?? []
+  return {start: start === undefined ? undefined : Number(start), total: total === undefined ? undefined : Number(total)}
 }
 
 /** Whether two statements contradict each other; silence does not. */

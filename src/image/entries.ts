@@ -88,21 +88,21 @@ export const baseImageOf = async (store: ImageStore, entry: CacheEntry): Promise
 
 const isHex = (value: unknown, length: number): boolean => typeof value === 'string' && value.length === length && /^[0-9a-f]+$/.test(value)
 
+/** The name is checked by pattern, so that no entry can lead out of the directory. */
+const isWholeDisk = (disk: NonNullable<CacheEntry['disk']>): boolean =>
+  diskNamePattern.test(disk.file) && isHex(disk.sha256, 64) && Number.isSafeInteger(disk.sizeBytes) && Number.isSafeInteger(disk.virtualSizeBytes)
+
 const parseEntry = (text: string): CacheEntry => {
   const entry = JSON.parse(text) as CacheEntry
   const {published, disk} = entry
   const isWhole =
     entry.schema === 1 &&
     isHex(entry.key, 64) &&
-    typeof entry.source === 'string' &&
-    typeof entry.name === 'string' &&
-    typeof entry.fetchedAt === 'string' &&
+    [entry.source, entry.name, entry.fetchedAt].every((field) => typeof field === 'string') &&
     Array.isArray(entry.verifiedBy) &&
     isHex(published?.sha256, 64) &&
     isHex(published.sha512, 128) &&
-    // The name of the disk is checked by pattern, so that no entry can lead out of the directory.
-    (disk === undefined ||
-      (diskNamePattern.test(disk.file) && isHex(disk.sha256, 64) && Number.isSafeInteger(disk.sizeBytes) && Number.isSafeInteger(disk.virtualSizeBytes)))
+    (disk === undefined || isWholeDisk(disk))
   if (!isWhole) throw new TypeError('it is not an image index file of this version')
   return entry
 }

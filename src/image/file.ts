@@ -39,9 +39,10 @@ export const ensureLocalImage = async (store: ImageStore, reference: ImageRefere
   const known = await knownEntry(store, file)
   const digests = known?.published ?? (await hashFile(file, options))
   verifyDigests(file.path, reference, digests)
-  if (file.compression !== undefined) return decompressed(store, {file, digests, reference}, options)
+  // Awaited here, or the lock would be gone too early.
+  if (file.compression !== undefined) return await decompressed(store, {file, digests, reference}, options)
   if (!known) await writeEntry(store, entryOf(file, digests))
-  return inPlace(file, reference, options)
+  return await inPlace(file, reference, options)
 }
 
 export const findLocalImage = async (store: ImageStore, reference: ImageReference): Promise<BaseImage | undefined> => {
@@ -100,7 +101,7 @@ const decompressed = async (
     const disk = await toDisk(named, temporary, {...options, zstdDecoder: store.zstdDecoder, displayName: file.path})
     const audited = await auditImage(disk.path, {declaredFormat: reference.format, signal: options.signal, source: file.path})
     const added = {...disk, audited, isDeclaredRaw: reference.format === 'raw'}
-    return {image: await commitDisk(store, added, entryOf(file, digests), options.signal), source: file.path, isFresh: true}
+    return {image: await commitDisk(store, {disk: added, entry: entryOf(file, digests)}, options.signal), source: file.path, isFresh: true}
   } finally {
     await rm(temporary, {force: true})
   }
@@ -109,7 +110,7 @@ const decompressed = async (
 /** What is recorded of exactly this file: same place, size, time and inode. */
 const knownEntry = async (store: ImageStore, {key, stamp}: LocalFile): Promise<CacheEntry | undefined> => {
   const {entries} = await readEntries(store, key)
-  return entries.find((entry) => entry.stamp && Object.entries(stamp).every(([field, value]) => entry.stamp?.[field as keyof FileStamp] === value))
+  return entries.find(({stamp: known}) => known?.sizeBytes === stamp.sizeBytes && known.mtimeNs === stamp.mtimeNs && known.inode === stamp.inode)
 }
 
 /** A disk in the cache that came from the same bytes, wherever they lay. */

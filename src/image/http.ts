@@ -21,14 +21,13 @@ export const createHttpSource = (options: HttpOptions = {}): ImageSource => ({
     const job = {...options, ...fetchOptions, client, url, path, isVerifiable}
     try {
       let file = await downloadTo(job)
-      if (file.isInherited && findMismatch(expected, file.digests)) {
+      if (file.isInherited && findMismatch(expected, file.fetched.digests)) {
         fetchOptions.onRetry?.('The part of an earlier download does not fit; starting over.')
         await startOver(path)
         file = await downloadTo(job)
       }
-      verifyDigests(displayUrl(url), expected, file.digests)
-      const {isInherited: _, ...fetched} = file
-      return {name: fileNameOf(url), ...fetched}
+      verifyDigests(displayUrl(url), expected, file.fetched.digests)
+      return {name: fileNameOf(url), ...file.fetched}
     } catch (error) {
       throw error instanceof HttpFailure ? downloadError(url, error) : error
     }

@@ -33,13 +33,14 @@ export interface CachedImage {
   readonly problem?: string
 }
 
-interface Listed extends CachedImage {
+interface Listed {
+  readonly image: CachedImage
   /** Absent for a disk without an index entry, and for a damaged index file. */
   readonly entry?: CacheEntry
 }
 
 /** Everything in the cache, by name. Damage is reported in its own line and never hides the others. */
-export const listImages = async (store: ImageStore): Promise<CachedImage[]> => (await readImages(store)).map(withoutEntry)
+export const listImages = async (store: ImageStore): Promise<CachedImage[]> => (await readImages(store)).map(({image}) => image)
 
 /**
  * Removes images by name, source URL, digest (12 characters or more) or file name. A disk that several sources share goes with the last.
@@ -52,10 +53,10 @@ export const removeImage = async (
 ): Promise<CachedImage[]> => {
   await using _lock = await lockIndex(store, `image rm ${wanted}`)
   const all = await readImages(store)
-  const removed = all.filter((image) => isWanted(image, wanted))
+  const removed = all.filter((listed) => isWanted(listed, wanted))
   if (removed.length === 0) throw notFound(wanted, all)
-  const kept = new Set(all.filter((image) => !removed.includes(image)).map(({path}) => path))
-  const paths = [...new Set(removed.map(({path}) => path))].filter((path) => !kept.has(path))
+  const kept = new Set(all.filter((listed) => !removed.includes(listed)).map(({image}) => image.path))
+  const paths = [...new Set(removed.map(({image}) => image.path))].filter((path) => !kept.has(path))
   for (const path of paths) {
     const vm = options.inUse(path)
     if (vm === undefined) continue
@@ -67,36 +68,31 @@ export const removeImage = async (
   // The index first: an entry without its disk would be a promise that cannot be kept.
   for (const {entry} of removed) if (entry) await removeEntry(store, entry)
   for (const path of paths) await rm(path, {force: true})
-  return removed.map(withoutEntry)
+  return removed.map(({image}) => image)
 }
-
-const withoutEntry = ({entry: _, ...image}: Listed): CachedImage => image
 
 const readImages = async (store: ImageStore): Promise<Listed[]> => {
   const {entries, damaged} = await readEntries(store)
-  const images: Listed[] = damaged.map(({path, problem}) => ({
-    name: basename(path),
-    path,
-    sizeBytes: 0,
-    allocatedBytes: 0,
-    problem: `The index file is damaged: ${problem}.`,
+  const listed: Listed[] = damaged.map(({path, problem}) => ({
+    image: {name: basename(path), path, sizeBytes: 0, allocatedBytes: 0, problem: `The index file is damaged: ${problem}.`},
   }))
-  for (const entry of entries) if (entry.disk) images.push(await describe(store, entry, entry.disk))
-  const known = new Set(images.map(({path}) => path))
+  for (const entry of entries) if (entry.disk) listed.push({entry, image: await describe(store, entry, entry.disk)})
+  const known = new Set(listed.map(({image}) => image.path))
   for (const file of await readdir(store.directory).catch(() => [])) {
     const path = join(store.directory, file)
     if (!diskNamePattern.test(file) || known.has(path)) continue
     // A process was killed between storing the disk and its entry, or the entry is the damaged one.
-    images.push({name: file, path, ...(await sizesOf(path)), problem: 'Nothing is known about where it came from.'})
+    listed.push({image: {name: file, path, ...(await sizesOf(path)), problem: 'Nothing is known about where it came from.'}})
   }
-  return images.toSorted((left, right) => left.name.localeCompare(right.name) || (left.source ?? '').localeCompare(right.source ?? ''))
+  return listed.toSorted(
+    (left, right) => left.image.name.localeCompare(right.image.name) || (left.image.source ?? '').localeCompare(right.image.source ?? ''),
+  )
 }
 
-const describe = async (store: ImageStore, entry: CacheEntry, disk: NonNullable<CacheEntry['disk']>): Promise<Listed> => {
+const describe = async (store: ImageStore, entry: CacheEntry, disk: NonNullable<CacheEntry['disk']>): Promise<CachedImage> => {
   const path = join(store.directory, disk.file)
   const sizes = await sizesOf(path)
   return {
-    entry,
     name: entry.name,
     path,
     source: entry.source,
@@ -115,7 +111,7 @@ const sizesOf = async (path: string): Promise<{sizeBytes: number; allocatedBytes
   return {sizeBytes: found?.size ?? 0, allocatedBytes: (found?.blocks ?? 0) * 512}
 }
 
-const isWanted = ({entry, name, path, sha256, publishedSha256}: Listed, wanted: string): boolean => {
+const isWanted = ({entry, image: {name, path, sha256, publishedSha256}}: Listed, wanted: string): boolean => {
   const digest = /^(?:sha256[:-])?([0-9a-f]{12,64})$/.exec(wanted)?.[1]
   return (
     wanted === name ||
@@ -126,8 +122,8 @@ const isWanted = ({entry, name, path, sha256, publishedSha256}: Listed, wanted: 
   )
 }
 
-const notFound = (wanted: string, all: readonly CachedImage[]): VmctlError => {
-  const names = all.map(({name}) => name)
+const notFound = (wanted: string, all: readonly Listed[]): VmctlError => {
+  const names = all.map(({image}) => image.name)
   const suggestion = closest(wanted, names)
   return new VmctlError('vmctl::image::not_found', `There is no image ${JSON.stringify(wanted)} in the cache.`, {
     help: suggestion === undefined ? 'Run `vmctl image list` to see what is there.' : `Did you mean ${JSON.stringify(suggestion)}?`,

@@ -24,15 +24,14 @@ export const withRetries = async <T>(step: () => Promise<T>, options: RetryOptio
       return await step()
     } catch (error) {
       options.signal.throwIfAborted()
-      if (!(error instanceof HttpFailure) || error.retry === 'no') throw error
       const reached = options.progress()
-      if (error.retry === 'if-progress' && reached <= start) throw error
+      if (!isWorthRetrying(error, reached > start)) throw error
       // Only bytes never seen before count, and not a trickle of them, or a bad server would be asked for ever.
       if (reached - furthest >= minProgress) {
         failures = 1
         furthest = reached
       }
-      if (failures > limit || (error.afterMs ?? 0) > maxServerDelayMs) throw error
+      if (failures > limit) throw error
       const backOffMs = Math.min((options.retryDelayMs ?? 500) * 2 ** (failures - 1), maxDelayMs)
       const delayMs = Math.max(error.afterMs ?? 0, backOffMs * (0.75 + Math.random() / 2))
       options.onRetry?.(`${error.message} Trying again in ${(delayMs / 1000).toFixed(1)} s.`)
@@ -40,3 +39,8 @@ export const withRetries = async <T>(step: () => Promise<T>, options: RetryOptio
     }
   }
 }
+
+const isWorthRetrying = (error: unknown, hasProgressed: boolean): error is HttpFailure =>
+  error instanceof HttpFailure &&
+  (error.retry === 'yes' || (error.retry === 'if-progress' && hasProgressed)) &&
+  (error.afterMs ?? 0) <= maxServerDelayMs

@@ -12,9 +12,9 @@ export interface ZstdFrame {
 
 export interface ZstdFrameVisitor {
   /** A frame begins; its bytes follow, the header included. Skippable frames are not reported. */
-  begin(frame: ZstdFrame): Promise<void>
-  data(chunk: Buffer): Promise<void>
-  end(frame: ZstdFrame): Promise<void>
+  readonly begin: (frame: ZstdFrame) => Promise<void>
+  readonly data: (chunk: Buffer) => Promise<void>
+  readonly end: (frame: ZstdFrame) => Promise<void>
 }
 
 /** What the zstd program accepts without `--long`: 128 MiB. */
@@ -68,11 +68,8 @@ const skipFrame = async (reader: ByteReader): Promise<void> => {
 const readHeader = async (reader: ByteReader, offset: number): Promise<{frame: ZstdFrame; length: number; hasChecksum: boolean}> => {
   const descriptor = (await reader.peek(5))?.[4]
   if (descriptor === undefined) throw truncated(reader.offset)
-  const isSingleSegment = (descriptor & 0x20) !== 0
   if (descriptor & 0x08) throw damaged('the frame header uses a reserved bit', offset)
-  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0
-  const contentSizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
-  const length = 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes + contentSizeBytes
+  const {isSingleSegment, dictionaryBytes, contentSizeBytes, length} = headerLayout(descriptor)
   const header = await reader.peek(length)
   if (!header) throw truncated(reader.offset)
   if (header.subarray(length - contentSizeBytes - dictionaryBytes, length - contentSizeBytes).some((byte) => byte !== 0)) {
@@ -84,6 +81,14 @@ const readHeader = async (reader: ByteReader, offset: number): Promise<{frame: Z
     throw damaged(`it needs a window of ${Math.ceil(windowBytes / 2 ** 20)} MiB, and 128 MiB is the limit (compress it without --long)`, offset)
   }
   return {frame: {offset, windowBytes, contentBytes}, length, hasChecksum: (descriptor & 0x04) !== 0}
+}
+
+/** Which optional fields a header has, and how long it is with them. */
+const headerLayout = (descriptor: number) => {
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0
+  const contentSizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
+  return {isSingleSegment, dictionaryBytes, contentSizeBytes, length: 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes + contentSizeBytes}
 }
 
 const readContentSize = (field: Buffer): number | undefined => {

@@ -23,7 +23,7 @@ interface FrameDecoder {
 
 /** Output comes in pieces of this size; 1 MiB halves the cost of the default 16 KiB. */
 const outputBytes = 2 ** 20
-const inputBytes = 2 ** 18
+const inputBytes = 2 ** 20
 const wholeFrameLimitBytes = 64 * 2 ** 20
 
 /**

@@ -4,7 +4,7 @@ import {basename} from 'node:path'
 import {hashFile} from '../host/hash.ts'
 import {formatDuration} from '../model/quantity.ts'
 import {VmctlError} from '../model/errors.ts'
-import {attachJob, isConnectionLost, type Job, type JobOutcome, type JobSpec, killJob, makeJobRoot, startJob} from './job.ts'
+import {attachJob, isConnectionLost, type Job, type JobOutcome, type JobSpec, killJob, makeJobRoot, removeJobRoot, startJob} from './job.ts'
 import type {Provisioner, StepContext} from './provisioner.ts'
 
 export interface ShellSettings {
@@ -20,6 +20,8 @@ export interface ShellSettings {
 /** What is remembered of a running step: where its job is, and how much of its output was delivered. */
 interface ShellMemory extends Job {
   readonly root: string
+  /** The result, once it was read; the job's files may be gone from then on. */
+  readonly exitCode?: number
 }
 
 /** `provision "shell"`: a command or a script, run in the guest as a job that survives the connection. */
@@ -53,7 +55,8 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     const signal = deadline ? AbortSignal.any([context.signal, deadline]) : context.signal
     const running: {job?: Job} = {}
     try {
-      const outcome = await followToTheEnd(settings, {...context, signal}, running)
+      const known = isMemory(context.memory) ? context.memory.exitCode : undefined
+      const outcome = known === undefined ? await followToTheEnd(settings, {...context, signal}, running) : {exitCode: known}
       judge(outcome, context.step)
     } catch (error) {
       const cancelled = deadline?.aborted === true || context.signal.aborted
@@ -91,13 +94,13 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
       if (memory) {
         running.job ??= memory
         const outcome = await attachJob(running.job, context, notes.delivered)
-        if (outcome !== 'never-started') return outcome
+        if (outcome !== 'never-started') return await conclude(outcome, {...memory, ...running.job}, context)
       }
       const root: string = memory?.root ?? (await makeJobRoot(await context.guest(), context.signal))
       memory = {root, directory: `${root}/step-${context.step}-${Date.now().toString(36)}`, stdout: 0, stderr: 0}
       running.job = memory
       await notes.begin(memory)
-      return await startJob(memory.directory, spec, context, notes.delivered)
+      return await conclude(await startJob(memory.directory, spec, context, notes.delivered), memory, context)
     } catch (error) {
       if (!isConnectionLost(error) || context.signal.aborted) throw error
       losses = running.job === before ? losses + 1 : 1
@@ -106,6 +109,14 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
       await notes.settle()
     }
   }
+}
+
+/** Writes the result down before the guest forgets it. */
+const conclude = async (outcome: JobOutcome, memory: ShellMemory, context: StepContext): Promise<JobOutcome> => {
+  if (typeof outcome !== 'object') return outcome
+  await context.remember({...memory, exitCode: outcome.exitCode})
+  await removeJobRoot(await context.guest(), memory.root, context.signal)
+  return outcome
 }
 
 /** Keeps the durable memory close to what was delivered, without a write for every chunk of output. */

@@ -5,7 +5,9 @@ import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
 import {inOneLine, makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 
 const book = new URL('../../fixtures/vmfiles/book/', import.meta.url)
-const names = readdirSync(book).filter((name) => name.endsWith('.kdl')).toSorted()
+const names = readdirSync(book)
+  .filter((name) => name.endsWith('.kdl'))
+  .toSorted()
 
 /** The book shows most nodes alone; this puts a fragment where it belongs. */
 const complete = (fragment: string): string => {
@@ -44,7 +46,10 @@ describe('every VMFile of the vmctl book', () => {
     const text = complete(readFileSync(new URL(name, book), 'utf8'))
     const problems = await workspace.problems(text)
     const errors = problems.filter(({severity}) => severity === 'error')
-    expect(errors.map(({message}) => message), problems.map(inOneLine).join('\n')).toEqual(templates[name.slice(0, 2)] ?? [])
+    expect(
+      errors.map(({message}) => message),
+      problems.map(inOneLine).join('\n'),
+    ).toEqual(templates[name.slice(0, 2)] ?? [])
   })
 
   it('means what the book says', async () => {

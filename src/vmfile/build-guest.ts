@@ -21,9 +21,14 @@ const userDataLimit = 16 * 2 ** 20
 export const buildCloudInit = async ({fields}: CloudInit, vmName: string, context: Context): Promise<CloudInitConfig> => {
   const {hostname, user, 'ssh-key': keys, 'user-data': userData} = fields
   const {report} = context
-  if (userData && user) report.error(user, 'user has no effect together with user-data', 'create the user in the user-data file, and name it in the ssh block')
+  if (userData && user)
+    report.error(user, 'user has no effect together with user-data', 'create the user in the user-data file, and name it in the ssh block')
   if (userData && keys[0]) {
-    report.warning(keys[0], 'ssh-key is ignored: user-data is passed to the guest untouched', 'put the key into the user-data file, or remove one of the two')
+    report.warning(
+      keys[0],
+      'ssh-key is ignored: user-data is passed to the guest untouched',
+      'put the key into the user-data file, or remove one of the two',
+    )
   }
   const lines = await Promise.all(keys.map((key) => readKeys(key, context)))
   const passed = userData && (await readUserData(userData, context))
@@ -61,7 +66,11 @@ const readKeys = async (key: Located<string>, context: Context): Promise<readonl
   if (kind === 'public') return keyLines(text)
   if (kind === 'private') {
     const hasPublic = (await lookAt(`${path}.pub`)).kind === 'file'
-    report.error(key, `${quoted(key.value)} is a private key; it must not leave this computer`, `name the public key: ${hasPublic ? quoted(`${key.value}.pub`) : 'the file that ends in .pub'}`)
+    report.error(
+      key,
+      `${quoted(key.value)} is a private key; it must not leave this computer`,
+      `name the public key: ${hasPublic ? quoted(`${key.value}.pub`) : 'the file that ends in .pub'}`,
+    )
   } else {
     report.error(key, `${quoted(key.value)} does not hold public keys`, 'each line of it must be like: ssh-ed25519 AAAA… comment')
   }
@@ -95,7 +104,8 @@ const checkPrivateKey = async (key: Located<string>, context: Context): Promise<
   const {report} = context
   const shown = quoted(key.value)
   const withoutSuffix = key.value.replace(/\.pub$/, '')
-  const hint = withoutSuffix === key.value ? 'name the file without .pub that belongs to it' : `name the private key: ${quoted(withoutSuffix)}`
+  const hint =
+    withoutSuffix === key.value ? 'name the file without .pub that belongs to it' : `name the private key: ${quoted(withoutSuffix)}`
   if (isLiteralKey(key.value)) {
     report.error(key, 'private-key takes a path, and this is a public key', 'name the private key file')
     return

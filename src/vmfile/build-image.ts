@@ -7,7 +7,11 @@ import type {Located, ReadFields} from './shapes.ts'
 type VmFields = ReadFields<(typeof vmfile)['fields']['vm']['fields']>
 
 /** The one image source of a VM; undefined when there is none, or none that can be used. */
-export const buildImage = async (vm: Span, {image, 'image-url': imageUrl}: VmFields, context: Context): Promise<ImageReference | undefined> => {
+export const buildImage = async (
+  vm: Span,
+  {image, 'image-url': imageUrl}: VmFields,
+  context: Context,
+): Promise<ImageReference | undefined> => {
   const {report} = context
   if (image && imageUrl) {
     const second = image.start > imageUrl.start ? image : imageUrl
@@ -43,16 +47,24 @@ const resolveImage = async (path: Located<string>, context: Context): Promise<st
 const checkUrl = (text: Located<string>, schemes: readonly string[], {report}: Context): string | undefined => {
   const url = URL.parse(text.value)
   const allowed = schemes.map((scheme) => `${scheme}://`).join(', ')
-  if (!url || !/^[a-z][a-z0-9+.-]*:\/\/[^\s\0-\x1F]+$/i.test(text.value)) {
+  if (!url || !/^[a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}]+$/iu.test(text.value)) {
     const isPath = /^(?:[./~]|[\w-]+(?:\/|\.(?:qcow2|img|raw)$))/.test(text.value)
     const isUnquoted = /^https?:$/.test(text.value)
-    const hint = isUnquoted ? 'put the URL in quotes; // starts a comment' : isPath ? 'use image for a file on this computer' : `it starts with ${allowed}`
+    const hint = isUnquoted
+      ? 'put the URL in quotes; // starts a comment'
+      : isPath
+        ? 'use image for a file on this computer'
+        : `it starts with ${allowed}`
     report.error(text, 'this is not a URL', hint)
     return undefined
   }
   const scheme = url.protocol.slice(0, -1)
   if (!schemes.includes(scheme)) {
-    report.error(text, `URLs of the scheme ${scheme}: are not supported`, scheme === 'file' ? 'use image for a file on this computer' : `it starts with ${allowed}`)
+    report.error(
+      text,
+      `URLs of the scheme ${scheme}: are not supported`,
+      scheme === 'file' ? 'use image for a file on this computer' : `it starts with ${allowed}`,
+    )
     return undefined
   }
   if (url.host === '') {

@@ -20,7 +20,10 @@ export const buildNetwork = (network: Read<VmFields['network']>): NetworkConfig 
 }
 
 /** Undefined when the kind of firmware is missing or wrong, which has been reported. */
-export const buildFirmware = async (firmware: NonNullable<Read<VmFields['firmware']>>, context: Context): Promise<FirmwareConfig | undefined> => {
+export const buildFirmware = async (
+  firmware: NonNullable<Read<VmFields['firmware']>>,
+  context: Context,
+): Promise<FirmwareConfig | undefined> => {
   const {report} = context
   const {'secure-boot': secureBoot, code, vars} = firmware.fields
   const type = firmware.argument?.value
@@ -39,7 +42,8 @@ export const buildQemu = ({fields}: NonNullable<Read<VmFields['qemu']>>, {direct
   const {machine, cpu, accel, binary, args} = fields
   // A name is looked up in PATH, a path is relative to the VMFile like every other.
   const program = binary && (/^~|\//.test(binary.value) ? resolvePath(binary.value, directory) : binary.value)
-  const values = <T>(list: readonly {readonly value: T}[]): readonly T[] | undefined => (list.length > 0 ? list.map(({value}) => value) : undefined)
+  const values = <T>(list: readonly {readonly value: T}[]): readonly T[] | undefined =>
+    list.length > 0 ? list.map(({value}) => value) : undefined
   return {
     ...optional('machine', machine?.value),
     ...optional('cpu', cpu?.value),

@@ -51,7 +51,11 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
   const {inline, script, args, env, timeout, privileged} = step.fields
   const {report} = context
   if (inline && script) {
-    report.error(inline.start > script.start ? inline : script, 'shell provision cannot have both inline and script', 'write two provision blocks, one for each')
+    report.error(
+      inline.start > script.start ? inline : script,
+      'shell provision cannot have both inline and script',
+      'write two provision blocks, one for each',
+    )
   } else if (!step.given.has('inline') && !step.given.has('script')) {
     report.error(step, 'shell provision requires inline or script', 'add inline "COMMAND" or script "PATH"')
   }

@@ -23,7 +23,12 @@ type Wanted = 'file' | 'file or directory'
  * Resolves a path of the file and reports when nothing usable is there.
  * @param noun what it is in messages: `image file`, `script`
  */
-export const resolveExisting = async (path: Located<string>, noun: string, {report, directory}: Context, wanted: Wanted = 'file'): Promise<string> => {
+export const resolveExisting = async (
+  path: Located<string>,
+  noun: string,
+  {report, directory}: Context,
+  wanted: Wanted = 'file',
+): Promise<string> => {
   const resolved = resolvePath(path.value, directory)
   const {kind, reason} = await lookAt(resolved)
   const shown = quoted(path.value)
@@ -38,4 +43,5 @@ export const resolveExisting = async (path: Located<string>, noun: string, {repo
 }
 
 /** `{key: value}`, or nothing when there is no value: for optional properties that must not hold undefined. */
-export const optional = <K extends string, T>(key: K, value: T | undefined): Partial<Record<K, T>> => (value === undefined ? {} : ({[key]: value} as Record<K, T>))
+export const optional = <K extends string, T>(key: K, value: T | undefined): Partial<Record<K, T>> =>
+  value === undefined ? {} : ({[key]: value} as Record<K, T>)

@@ -1,7 +1,7 @@
 import type {Report} from './report.ts'
 import type {KdlNode, Value} from './tree.ts'
 import type {Fields} from './shapes.ts'
-import {quoted} from './wording.ts'
+import {plain, quoted} from './wording.ts'
 
 /** A field as it was written: a child node, or a property of the node that holds it. */
 export interface Entry extends KdlNode {
@@ -49,14 +49,19 @@ export const takeSingle = (entries: readonly Entry[], report: Report): Entry | u
 /** Reports type annotations, which KDL allows anywhere. */
 export const refuseAnnotations = ({annotation, args, properties}: KdlNode, report: Report): void => {
   const found = [annotation, ...args.map((arg) => arg.annotation), ...properties.map(({value}) => value?.annotation)]
-  for (const span of found) if (span) report.error(span, 'type annotations have no meaning in a VMFile', 'remove the parentheses and what is between them')
+  for (const span of found)
+    if (span) report.error(span, 'type annotations have no meaning in a VMFile', 'remove the parentheses and what is between them')
 }
 
 /** Reports the values of a node beyond the number it takes. */
 export const refuseMoreArguments = (node: KdlNode, count: number, siblings: Fields, report: Report): void => {
   const extra = node.args[count]
   if (!extra) return
-  report.error(extra, `${node.name} takes ${count === 0 ? 'no value' : 'one value'}`, isSibling(extra, siblings) ? separately(String(extra.value)) : undefined)
+  report.error(
+    extra,
+    `${plain(node.name)} takes ${count === 0 ? 'no value' : 'one value'}`,
+    isSibling(extra, siblings) ? separately(String(extra.value)) : undefined,
+  )
 }
 
 const isSibling = ({value}: Value, siblings: Fields): boolean => typeof value === 'string' && Object.hasOwn(siblings, value)

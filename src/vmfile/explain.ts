@@ -8,7 +8,12 @@ import type {Lexeme} from './lexemes.ts'
 export const explainSyntax = (lexemes: readonly Lexeme[], text: string, offset: number): Fault => {
   const around = lexemes.find(({kind, start, end}) => kind === 'string' && start < offset && offset < end)
   if (around) {
-    return fault(around.start, around.start + 3, 'a line of this text is indented less than the closing """', 'indent every line at least as much as the closing """, with the same tabs and blanks')
+    return fault(
+      around.start,
+      around.start + 3,
+      'a line of this text is indented less than the closing """',
+      'indent every line at least as much as the closing """, with the same tabs and blanks',
+    )
   }
   const found = lexemes.findIndex(({start}) => start >= offset)
   const index = found === -1 ? lexemes.length : found
@@ -19,6 +24,9 @@ export const explainSyntax = (lexemes: readonly Lexeme[], text: string, offset: 
   if (nothing?.kind === '/-' && lexeme?.kind !== 'bare') {
     return fault(nothing.start, nothing.end, '/- comments out nothing', 'remove it, or put it before a node or a value')
   }
+  const near = lexemes.slice(Math.max(0, index - 2), index)
+  const open = near.findLast(({kind}) => kind === '(' || kind === ')')
+  if (open?.kind === '(') return fault(open.start, open.end, 'unexpected (', 'a value with parentheses in it needs quotes')
   if (!lexeme) {
     const last = previous ?? {start: 0, end: 1}
     return fault(last.start, last.end, 'something is missing after this', 'complete the line')
@@ -78,7 +86,12 @@ const explainEquals = (lexemes: readonly Lexeme[], text: string, index: number):
   if (value?.kind === 'bare' && reserved.test(written(value))) return explainReserved(value, written(value))
   const keyStartsLine = !before || before.kind === 'end' || before.kind === '{'
   if (!value || value.kind === 'end' || value.kind === '}') {
-    return fault(key?.start ?? place.start, place.end, `${written(key) || 'this property'} has no value`, 'write the value directly after the =')
+    return fault(
+      key?.start ?? place.start,
+      place.end,
+      `${written(key) || 'this property'} has no value`,
+      'write the value directly after the =',
+    )
   }
   if (keyStartsLine) {
     return fault(place.start, place.end, 'a node and its value are not joined by =', `write ${written(key)} ${written(value)}`)

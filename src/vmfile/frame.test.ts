@@ -27,7 +27,7 @@ describe('frame', () => {
 
   it('shows tabs as blanks, and characters of two cells and of none with carets that fit', () => {
     expect(frame('\t漢字 e\u0301 😀 x', problem(1, 2, 2))).toBe(' --> VMFile.kdl:1:2\n1 |     漢字 e\u0301 😀 x\n  |     ^^^^')
-    expect(frame('\t漢字 e\u0301 😀 x', problem(1, 10, 1))).toBe(' --> VMFile.kdl:1:10\n1 |     漢字 e\u0301 😀 x\n  |                ^')
+    expect(frame('\t漢字 e\u0301 😀 x', problem(1, 10, 1))).toBe(' --> VMFile.kdl:1:10\n1 |     漢字 e\u0301 😀 x\n  |               ^')
   })
 
   it('shows control characters and direction overrides by their number', () => {
@@ -46,7 +46,6 @@ describe('frame', () => {
     expect(source?.length).toBeLessThan(110)
     expect(source).toMatch(/^1 \| …a+Xb+…$/)
     expect(caret?.indexOf('^')).toBe(source?.indexOf('X'))
-    expect(frame(line, problem(1, 1001, 1))).toContain('b…'.slice(0, 1))
     expect(frame('x'.repeat(1_000_000), problem(1, 900_000, 1_000)).length).toBeLessThan(300)
   })
 

@@ -2,17 +2,27 @@ import {isVmName, vmNameRule} from '../model/names.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
 import type {Fail, Kind} from './shapes.ts'
 import type {Scalar} from './tree.ts'
-import {describe, listOf, nearest, quoted, withArticle} from './wording.ts'
+import {describe, listOf, nearest, plain, quoted, withArticle} from './wording.ts'
 
-const expected = (what: string, value: Scalar, fail: Fail, hint?: string): undefined => fail(`expected ${what}, found ${describe(value)}`, hint)
+const expected = (what: string, value: Scalar, fail: Fail, hint?: string): undefined =>
+  fail(`expected ${what}, found ${describe(value)}`, hint)
 
-/** A text that is not empty; `isValid` and `rule` say what else it must be. */
-export const text = (type = 'text', rule?: string, isValid: (value: string) => boolean = () => true, example = '"…"'): Kind<string> => ({
+interface TextRule {
+  /** In words; also the hint for a text that is not valid. */
+  readonly rule?: string
+  readonly isValid?: (value: string) => boolean
+  readonly example?: string
+}
+
+/** A text that is not empty. */
+export const text = (type = 'text', {rule, isValid = () => true, example = '"…"'}: TextRule = {}): Kind<string> => ({
   type,
   ...(rule === undefined ? {} : {rule}),
   example,
   read(value, fail) {
-    if (typeof value !== 'string') return expected(withArticle(type), value, fail, canBeQuoted(value, type) ? `write it in quotes: "${value}"` : undefined)
+    if (typeof value !== 'string') {
+      return expected(withArticle(type), value, fail, canBeQuoted(value, type) ? `write it in quotes: "${value}"` : undefined)
+    }
     if (value === '') return fail(`the ${type} must not be empty`)
     if (value.includes('\0')) return fail(`the ${type} contains the character U+0000`)
     return isValid(value) ? value : fail(`${quoted(value)} is not a valid ${type}`, rule)
@@ -28,9 +38,9 @@ export const anyText: Kind<string> = {
   read: (value, fail) => (value === '' ? '' : text().read(value, fail)),
 }
 
-export const path = (example: string): Kind<string> => text('path', undefined, undefined, example)
+export const path = (example: string): Kind<string> => text('path', {example})
 
-export const vmName = text('VM name', vmNameRule, isVmName, '"web"')
+export const vmName = text('VM name', {rule: vmNameRule, isValid: isVmName, example: '"web"'})
 
 export const boolean: Kind<boolean> = {
   type: 'boolean',
@@ -65,6 +75,10 @@ interface SizeRule {
 
 const unitBytes = {MB: 2 ** 20, GB: 2 ** 30} as const
 const mostBytes = 2 ** 50
+const most = 'at most 1024T'
+
+/** A size that `parseSize` refuses only because it is beyond 2^53 bytes. */
+const isHuge = (value: number | string): boolean => typeof value === 'number' || parseSize(value.replace(/^\d+/, '1'), 1) !== undefined
 
 /** A size in bytes: an integer in the unit of the node, or a text with a unit of its own. */
 export const size = ({unit, leastBytes, least, stepBytes, example}: SizeRule): Kind<number> => ({
@@ -77,14 +91,10 @@ export const size = ({unit, leastBytes, least, stepBytes, example}: SizeRule): K
     if (typeof value !== 'number' && typeof value !== 'string') return expected('a size', value, fail, examples)
     if (typeof value === 'number' && value < 0) return fail('a size is not negative', `at least ${least}`)
     const bytes = parseSize(String(value), unitBytes[unit])
-    if (bytes === undefined) {
-      // An integer can only fail by being too large.
-      return typeof value === 'number' || /^\d/.test(value) && /^\d+\s*[kmgtb]?/i.test(value) && parseSize(value.replace(/^\d+/, '1'), 1) !== undefined
-        ? fail('this size is too large', 'at most 1024T')
-        : expected('a size', value, fail, examples)
-    }
-    if (bytes < leastBytes) return fail(`${typeof value === 'number' ? `${value} ${unit}` : quoted(value)} is too small`, `at least ${least}`)
-    if (bytes > mostBytes) return fail('this size is too large', 'at most 1024T')
+    if (bytes === undefined) return isHuge(value) ? fail('this size is too large', most) : expected('a size', value, fail, examples)
+    if (bytes < leastBytes)
+      return fail(`${typeof value === 'number' ? `${value} ${unit}` : quoted(value)} is too small`, `at least ${least}`)
+    if (bytes > mostBytes) return fail('this size is too large', most)
     return bytes % stepBytes === 0 ? bytes : fail('this is not a whole number of MB', `write a size in ${unit}`)
   },
 })
@@ -114,7 +124,7 @@ export const word = <const W extends string>(noun: string, ...words: readonly W[
     if (found !== undefined) return found
     const all = `it can be ${listOf(words)}`
     if (typeof value !== 'string') return expected(withArticle(noun), value, fail, all)
-    return fail(`unknown ${noun}: ${value.length > 60 ? quoted(value) : value}`, nearest(value, words) ?? all)
+    return fail(`unknown ${noun}: ${plain(value)}`, nearest(value, words) ?? all)
   },
 })
 
@@ -125,7 +135,8 @@ export const fileMode: Kind<number> = {
   example: '"0640"',
   read(value, fail) {
     if (typeof value === 'number') return expected('a file mode', value, fail, 'write octal digits in quotes, as in "0640"')
-    if (typeof value !== 'string' || !/^0?[0-7]{3,4}$/.test(value)) return expected('a file mode', value, fail, 'write octal digits, as in "0640"')
+    if (typeof value !== 'string' || !/^0?[0-7]{3,4}$/.test(value))
+      return expected('a file mode', value, fail, 'write octal digits, as in "0640"')
     return Number.parseInt(value, 8)
   },
 }

@@ -1,4 +1,4 @@
-import {execFileSync} from 'node:child_process'
+import {execFile, execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
 import {chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join, relative} from 'node:path'
@@ -49,13 +49,21 @@ describe('loadVmfile', () => {
             settings: {
               script: workspace.path('scripts/setup.sh'),
               args: ['--fast', 'two words', ''],
-              env: Object.fromEntries([['LANG', 'C'], ['EMPTY', ''], ['__proto__', 'own'], ['constructor', 'too']]),
+              env: Object.fromEntries([
+                ['LANG', 'C'],
+                ['EMPTY', ''],
+                ['__proto__', 'own'],
+                ['constructor', 'too'],
+              ]),
               timeoutMs: 150_000,
               privileged: true,
             },
           },
           {type: 'shell', settings: {inline: 'echo hello > /tmp/hello', args: [], env: {}, timeoutMs: 90_000, privileged: false}},
-          {type: 'file', settings: {source: workspace.path('config'), destination: '/etc/app', mode: 0o640, owner: 'root:adm', privileged: true}},
+          {
+            type: 'file',
+            settings: {source: workspace.path('config'), destination: '/etc/app', mode: 0o640, owner: 'root:adm', privileged: true},
+          },
         ],
       },
       {
@@ -73,7 +81,12 @@ describe('loadVmfile', () => {
         ssh: {user: 'debian'},
         firmware: {type: 'bios', secureBoot: false},
         qemu: {binary: 'qemu-kvm', accel: ['tcg']},
-        provision: [{type: 'file', settings: {source: workspace.path('home/.ssh/id_ed25519.pub'), destination: '/home/debian/key', privileged: false}}],
+        provision: [
+          {
+            type: 'file',
+            settings: {source: workspace.path('home/.ssh/id_ed25519.pub'), destination: '/home/debian/key', privileged: false},
+          },
+        ],
       },
       {
         name: 'user',
@@ -110,7 +123,10 @@ describe('loadVmfile', () => {
     await expect(loadVmfile(given)).rejects.toMatchObject({
       code: 'vmctl::vmfile::validation',
       message: `2 problems in ${given}`,
-      problems: [{file: given, line: 1, column: 16}, {file: given, line: 1, column: 27}],
+      problems: [
+        {file: given, line: 1, column: 16},
+        {file: given, line: 1, column: 27},
+      ],
     })
     workspace.write('broken.kdl', 'vm "a')
     await expect(loadVmfile(given)).rejects.toMatchObject({code: 'vmctl::vmfile::parse_failed', message: `1 problem in ${given}`})
@@ -137,9 +153,8 @@ describe('loadVmfile', () => {
   it('reads from a pipe', async () => {
     const pipe = workspace.path('pipe')
     execFileSync('mkfifo', [pipe])
-    const loading = loadVmfile(pipe)
-    writeFileSync(pipe, minimal)
-    expect((await loading).vms).toHaveLength(1)
+    execFile('cp', [workspace.write('piped.kdl', minimal), pipe])
+    expect((await loadVmfile(pipe)).vms).toHaveLength(1)
   })
 
   it('says that a file does not exist, or is a directory', async () => {
@@ -149,7 +164,10 @@ describe('loadVmfile', () => {
 
   it.skipIf(process.getuid?.() === 0)('says what may not be read', async () => {
     chmodSync(workspace.write('secret', privateKey), 0)
-    await expect(loadVmfile(workspace.path('secret'))).rejects.toMatchObject({code: 'vmctl::io', message: expect.stringContaining('permission denied')})
+    await expect(loadVmfile(workspace.path('secret'))).rejects.toMatchObject({
+      code: 'vmctl::io',
+      message: expect.stringContaining('permission denied'),
+    })
     const problems = await workspace.problems('vm "a" {\n image "image.qcow2"\n ssh private-key="secret"\n cloud-init ssh-key="secret"\n}')
     expect(problems.map(inOneLine)).toEqual([
       '3:18+8 warning: private key "secret" cannot be read: permission denied | make it readable for you: chmod 600',
@@ -181,7 +199,9 @@ describe('the files that a VMFile names', () => {
 
   it('survives paths that no system has', async () => {
     symlinkSync('loop', workspace.path('loop'))
-    const problems = await workspace.problems(['x'.repeat(300), 'a\\u{0}b', 'image.qcow2/x', 'loop'].map((path, index) => `vm "${index}" { image "${path}"; }\n`).join(''))
+    const problems = await workspace.problems(
+      ['x'.repeat(300), 'a\\u{0}b', 'image.qcow2/x', 'loop'].map((path, index) => `vm "${index}" { image "${path}"; }\n`).join(''),
+    )
     expect(problems.map(({message}) => message.replace(/x{20,}/, 'x…'))).toEqual([
       'image file "x……" cannot be used: the name is too long',
       'the path contains the character U+0000',
@@ -193,10 +213,13 @@ describe('the files that a VMFile names', () => {
 
 describe('what plugins bring', () => {
   const provisionTypes = new Map([
-    ['ansible', (settings: Readonly<Record<string, unknown>>) => {
-      if (typeof settings.playbook !== 'string') throw new Error('playbook is missing')
-      return settings
-    }],
+    [
+      'ansible',
+      (settings: Readonly<Record<string, unknown>>) => {
+        if (typeof settings.playbook !== 'string') throw new Error('playbook is missing')
+        return settings
+      },
+    ],
   ])
 
   it('provision types get their settings as written', async () => {
@@ -206,13 +229,14 @@ describe('what plugins bring', () => {
       provision "ansible" become=#true { playbook "site.yml"; tags "a" "b"; tags "c"; forks 5; }
     }`
     const {vms} = await workspace.parse(text, {provisionTypes})
-    expect(vms[0]?.provision).toEqual([
-      {type: 'ansible', settings: {become: true, playbook: 'site.yml', tags: ['a', 'b', 'c'], forks: 5}},
-    ])
+    expect(vms[0]?.provision).toEqual([{type: 'ansible', settings: {become: true, playbook: 'site.yml', tags: ['a', 'b', 'c'], forks: 5}}])
   })
 
   it('what they refuse is a problem at the step', async () => {
-    const problems = await workspace.problems('vm "a" {\n  image "image.qcow2"; ssh { }\n  provision "ansible" { x { y 1; }; z; }\n  provision "anible"\n}', {provisionTypes})
+    const problems = await workspace.problems(
+      'vm "a" {\n  image "image.qcow2"; ssh { }\n  provision "ansible" { x { y 1; }; z; }\n  provision "anible"\n}',
+      {provisionTypes},
+    )
     expect(problems.map(inOneLine)).toEqual([
       '3:3+9 error: provision "ansible": playbook is missing',
       '3:25+1 error: x has no block | remove { and }',
@@ -253,7 +277,9 @@ describe('discoverVmfile', () => {
     ['sub', {}, 'The VMFile sub is a directory.'],
     [undefined, {VMCTL_FILE: 'nothing.kdl'}, 'The VMFile nothing.kdl (named by VMCTL_FILE) does not exist.'],
   ])('says what is wrong with %s %j', (explicit, env, message) => {
-    expect(() => discoverVmfile(explicit, workspace.path('discover'), env)).toThrow(expect.objectContaining({code: 'vmctl::vmfile::not_found', message}))
+    expect(() => discoverVmfile(explicit, workspace.path('discover'), env)).toThrow(
+      expect.objectContaining({code: 'vmctl::vmfile::not_found', message}),
+    )
   })
 
   it('does not search the directories above', () => {

@@ -3,7 +3,7 @@ import type {Report, Span} from './report.ts'
 import type {Block, Choice, Fields, Kind, Located, Pairs, Read, ReadBlock, ReadExtension, Shape} from './shapes.ts'
 import type {KdlNode, Scalar, Value} from './tree.ts'
 import {hintForUnknown, notAvailable, type Place} from './unknown.ts'
-import {describe, listOf, nearest, quoted, withArticle} from './wording.ts'
+import {describe, listOf, nearest, plain, quoted, withArticle} from './wording.ts'
 
 /** What the reader needs besides the node and its shape. */
 export interface Scope {
@@ -15,7 +15,11 @@ export interface Scope {
 }
 
 /** Reads the nodes of a file by the shape of its top level. Everything that does not fit goes into the report. */
-export const readDocument = <F extends Fields>(nodes: readonly KdlNode[], shape: Block<unknown, F>, scope: Scope): ReadBlock<unknown, F>['fields'] => {
+export const readDocument = <F extends Fields>(
+  nodes: readonly KdlNode[],
+  shape: Block<unknown, F>,
+  scope: Scope,
+): ReadBlock<unknown, F>['fields'] => {
   const root: KdlNode = {name: '', span: {start: 0, end: 1}, args: [], properties: [], children: nodes}
   const place = {label: '', fields: shape.fields, later: shape.later ?? []}
   return readFields(root, place, scope)
@@ -27,13 +31,19 @@ const readFields = (node: KdlNode, place: Place, scope: Scope): any => {
   for (const [name, entries] of groups) {
     if (!Object.hasOwn(place.fields, name)) for (const entry of entries) reportUnknown(entry, place, scope)
   }
-  const read = Object.entries(place.fields).map(([name, shape]) => [name, readShape(name, shape, groups.get(name) ?? [], {node, place, scope})] as const)
+  const read = Object.entries(place.fields).map(
+    ([name, shape]) => [name, readShape(name, shape, groups.get(name) ?? [], {node, place, scope})] as const,
+  )
   return Object.fromEntries(read)
 }
 
 const reportUnknown = (entry: Entry, place: Place, {report, grammar}: Scope): void => {
   const where = place.label === '' ? '' : entry.isProperty ? ` of ${place.label}` : ` in ${place.label}`
-  report.error(entry.span, `unknown ${entry.isProperty ? 'property' : 'node'} ${quoted(entry.name)}${where}`, hintForUnknown(entry.name, place, grammar))
+  report.error(
+    entry.span,
+    `unknown ${entry.isProperty ? 'property' : 'node'} ${quoted(entry.name)}${where}`,
+    hintForUnknown(entry.name, place, grammar),
+  )
 }
 
 /** The block around a field. */
@@ -52,7 +62,8 @@ const readShape = (name: string, shape: Shape, entries: readonly Entry[], around
       return readPairs(entries, shape, around)
     case 'block':
     case 'choice': {
-      const readOne = (entry: Entry): unknown => (shape.shape === 'block' ? readBlock(entry, shape, around) : readChoice(entry, shape, around))
+      const readOne = (entry: Entry): unknown =>
+        shape.shape === 'block' ? readBlock(entry, shape, around) : readChoice(entry, shape, around)
       if (shape.repeatable) return entries.map(readOne).filter((read) => read !== undefined)
       const entry = takeSingle(entries, report)
       return entry && readOne(entry)
@@ -60,7 +71,8 @@ const readShape = (name: string, shape: Shape, entries: readonly Entry[], around
     case 'field': {
       const entry = takeSingle(entries, report)
       const value = entry && readField(entry, shape.kind, around)
-      if (!entry && shape.required) report.error(around.node.span, `${around.place.label} requires ${name}`, `add ${name} ${shape.kind.example}`)
+      if (!entry && shape.required)
+        report.error(around.node.span, `${around.place.label} requires ${name}`, `add ${name} ${shape.kind.example}`)
       return value ?? (shape.default === undefined ? undefined : {...around.node.span, value: shape.default})
     }
   }
@@ -82,9 +94,9 @@ const isExact = (value: number): boolean => !Number.isInteger(value) || Number.i
 const refuseFields = (entry: Entry, {place, scope}: Around): void => {
   for (const {key, span} of entry.properties) {
     const hint = Object.hasOwn(place.fields, key) ? separately(key) : undefined
-    scope.report.error(span, `unknown property ${quoted(key)} of ${entry.name}`, hint)
+    scope.report.error(span, `unknown property ${quoted(key)} of ${plain(entry.name)}`, hint)
   }
-  if (entry.children) scope.report.error(entry.span, `${entry.name} has no block`, 'remove { and }')
+  if (entry.children) scope.report.error(entry.span, `${plain(entry.name)} has no block`, 'remove { and }')
 }
 
 const readField = <T>(entry: Entry, kind: Kind<T>, around: Around): Located<T> | undefined => {
@@ -94,7 +106,7 @@ const readField = <T>(entry: Entry, kind: Kind<T>, around: Around): Located<T> |
   refuseMoreArguments(entry, 1, around.place.fields, report)
   const [arg] = entry.args
   if (arg) return readValue(arg, kind, around.scope)
-  report.error(entry.span, `${entry.name} needs a value`, `write ${entry.name} ${kind.example}`)
+  report.error(entry.span, `${plain(entry.name)} needs a value`, `write ${plain(entry.name)} ${kind.example}`)
   return undefined
 }
 
@@ -104,8 +116,10 @@ const readList = <T>(entries: readonly Entry[], kind: Kind<T>, around: Around): 
   return entries.flatMap((entry) => {
     refuseAnnotations(entry, report)
     refuseFields(entry, around)
-    if (entry.isProperty !== first?.isProperty) report.error(entry.span, `"${entry.name}" is given as a property and as a node`, 'write all values as nodes')
-    if (entry.args.length === 0) report.error(entry.span, `${entry.name} needs a value`, `write ${entry.name} ${kind.example}`)
+    if (entry.isProperty !== first?.isProperty)
+      report.error(entry.span, `${quoted(entry.name)} is given as a property and as a node`, 'write all values as nodes')
+    if (entry.args.length === 0)
+      report.error(entry.span, `${plain(entry.name)} needs a value`, `write ${plain(entry.name)} ${kind.example}`)
     return entry.args.flatMap((arg) => readValue(arg, kind, around.scope) ?? [])
   })
 }
@@ -132,14 +146,22 @@ const readBlock = (entry: Entry, shape: Block, around: Around): ReadBlock<unknow
   const [first] = entry.args
   refuseMoreArguments(entry, shape.argument ? 1 : 0, around.place.fields, report)
   if (shape.argument && !first) {
-    report.error(entry.span, `${entry.name} needs ${withArticle(shape.argument.kind.type)}`, `write ${entry.name} ${shape.argument.kind.example}`)
+    report.error(
+      entry.span,
+      `${entry.name} needs ${withArticle(shape.argument.kind.type)}`,
+      `write ${entry.name} ${shape.argument.kind.example}`,
+    )
   }
   const argument = shape.argument && first ? readValue(first, shape.argument.kind, around.scope) : undefined
   if (shape.body === 'block' && !entry.children) {
     report.error(entry.span, `${entry.name} needs a block`, 'add { and }, with the settings between them')
   } else if (shape.body === 'fields' && !entry.children && entry.properties.length === 0) {
     const [name, example] = Object.entries(shape.fields)[0] ?? []
-    report.error(entry.span, `${entry.name} needs a block or properties`, `write ${entry.name} { } for the defaults, or ${entry.name} ${name}=${exampleOf(example)}`)
+    report.error(
+      entry.span,
+      `${entry.name} needs a block or properties`,
+      `write ${entry.name} { } for the defaults, or ${entry.name} ${name}=${exampleOf(example)}`,
+    )
   }
   const place = {label: entry.name, fields: shape.fields, later: shape.later ?? []}
   const fields = readFields(entry, place, around.scope)
@@ -164,8 +186,14 @@ const readChoice = (entry: Entry, shape: Choice, around: Around): Read<Choice> |
     return {...entry.span, type: 'extension', extension: type, settings: readSettings(entry, around)}
   }
   const types = [...Object.keys(shape.variants), ...(shape.extensible ? extensions : [])]
-  if (typeof type !== 'string') report.error(typeSpan, `expected ${withArticle(shape.noun)}, found ${describe(type)}`, `use ${listOf(types)}`)
-  else report.error(typeSpan, `unknown ${shape.noun}: ${type.length > 60 ? quoted(type) : type}`, shape.later?.includes(type) ? notAvailable : (nearest(type, types) ?? `use ${listOf(types)}`))
+  if (typeof type !== 'string')
+    report.error(typeSpan, `expected ${withArticle(shape.noun)}, found ${describe(type)}`, `use ${listOf(types)}`)
+  else
+    report.error(
+      typeSpan,
+      `unknown ${shape.noun}: ${plain(type)}`,
+      shape.later?.includes(type) ? notAvailable : (nearest(type, types) ?? `use ${listOf(types)}`),
+    )
   return undefined
 }
 

@@ -76,21 +76,24 @@ const place = (findings: readonly Finding[], text: string, file: string): readon
   let line = 0
   let counted = 0
   let column = 1
-  return findings.toSorted(byPlace).slice(0, mostProblems).map(({start, end, hint, ...finding}) => {
-    const next = lineIndex(starts, start)
-    // The byte order mark is not a character of the first line that anybody sees.
-    if (next !== line || counted === 0) {
-      line = next
-      counted = Math.max(starts[line] ?? 0, text.startsWith('\uFEFF') ? 1 : 0)
-      column = 1
-    }
-    const from = Math.max(start, counted)
-    column += codePoints(text.slice(counted, from))
-    counted = from
-    const lineEnd = text.slice(from, Math.max(from, end)).search(/[\r\n]/)
-    const length = Math.max(1, codePoints(text.slice(from, lineEnd === -1 ? end : from + lineEnd)))
-    return {...finding, file, line: line + 1, column, length, ...(hint === undefined ? {} : {hint})}
-  })
+  return findings
+    .toSorted(byPlace)
+    .slice(0, mostProblems)
+    .map(({start, end, hint, ...finding}) => {
+      const next = lineIndex(starts, start)
+      // The byte order mark is not a character of the first line that anybody sees.
+      if (next !== line || counted === 0) {
+        line = next
+        counted = Math.max(starts[line] ?? 0, text.startsWith('\uFEFF') ? 1 : 0)
+        column = 1
+      }
+      const from = Math.max(start, counted)
+      column += codePoints(text.slice(counted, from))
+      counted = from
+      const lineEnd = text.slice(from, Math.max(from, end)).search(/[\r\n]/)
+      const length = Math.max(1, codePoints(text.slice(from, lineEnd === -1 ? end : from + lineEnd)))
+      return {...finding, file, line: line + 1, column, length, ...(hint === undefined ? {} : {hint})}
+    })
 }
 
 /** Every problem of the file in one error; a syntax error decides its code. */

@@ -26,7 +26,12 @@ const scanQuoted = (text: string, at: number): Scanned => {
     const stop = matchAt(stringStop, text, position)
     if (stop?.[0] === '"') return stop.index + 1
     if (stop?.[0] !== '\\') {
-      return fault(at, stop?.index ?? text.length, 'this string is not closed on its line', 'add the closing ", or write text of several lines between """ and """')
+      return fault(
+        at,
+        stop?.index ?? text.length,
+        'this string is not closed on its line',
+        'add the closing ", or write text of several lines between """ and """',
+      )
     }
     const after = scanEscape(text, stop.index)
     if (typeof after !== 'number') return after
@@ -94,7 +99,12 @@ const checkIndent = (text: string, at: number, start: number, end: number): Faul
   for (const [index, lineStart] of lineStarts.slice(0, -1).entries()) {
     const line = text.slice(lineStart, lineStarts[index + 1]).replace(newLine, '')
     if (!blankOnly.test(line) && !line.startsWith(indent)) {
-      return fault(lineStart, lineStart + Math.max(1, line.length), 'this line is indented less than the closing """', 'indent every line at least as much as the closing """, with the same tabs and blanks')
+      return fault(
+        lineStart,
+        lineStart + Math.max(1, line.length),
+        'this line is indented less than the closing """',
+        'indent every line at least as much as the closing """, with the same tabs and blanks',
+      )
     }
   }
   return undefined

@@ -11,6 +11,7 @@ const numberStart = /^[+-]?\.?\d/
 const keyword = /#(?:true|false|null|inf|-inf|nan)(?![\w-])/y
 const commentDelimiter = /\/\*|\*\//g
 const continuation = /\\[\t \u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]*(?:\/[/*]|[\n-\r\u0085\u2028\u2029]|$)/y
+const hashesAndQuote = /#+"/y
 const quoteLookalike = /^['‘’“”`«»„]/
 
 /**
@@ -22,7 +23,12 @@ export const findLexicalFault = (text: string): Fault | undefined => {
   const character = forbidden.exec(text)
   if (character) {
     const name = codePointName(character[0])
-    return fault(character.index, character.index + character[0].length, `the character ${name} is not allowed in a VMFile`, `remove it, or write \\u{${name.slice(2)}} in a string`)
+    return fault(
+      character.index,
+      character.index + character[0].length,
+      `the character ${name} is not allowed in a VMFile`,
+      `remove it, or write \\u{${name.slice(2)}} in a string`,
+    )
   }
   const blocks: number[] = []
   let at = text.startsWith('\uFEFF') ? 1 : 0
@@ -41,7 +47,9 @@ const scanToken = (text: string, at: number, blocks: number[]): Scanned => {
   switch (text[at]) {
     case '{':
       blocks.push(at)
-      return blocks.length > maxDepth ? fault(at, at + 1, `blocks are nested deeper than ${maxDepth}`, 'a VMFile needs three levels') : at + 1
+      return blocks.length > maxDepth
+        ? fault(at, at + 1, `blocks are nested deeper than ${maxDepth}`, 'a VMFile needs three levels')
+        : at + 1
     case '}':
       return blocks.pop() === undefined ? fault(at, at + 1, 'this } closes nothing', 'remove it, or add the { that it closes') : at + 1
     case '(':
@@ -70,13 +78,14 @@ const scanSlash = (text: string, at: number): Scanned => {
   if (text[at + 1] === '/') return matchAt(newLine, text, at)?.index ?? text.length
   if (text[at + 1] !== '*') return unquoted(text, at)
   let depth = 0
-  for (let position = at; ; ) {
+  for (let position = at; ;) {
     const delimiter = matchAt(commentDelimiter, text, position)
     if (!delimiter) return fault(at, at + 2, 'this comment is never closed', 'add a matching */')
     depth += delimiter[0] === '/*' ? 1 : -1
     position = delimiter.index + 2
     if (depth === 0) return position
-    if (depth > maxDepth) return fault(delimiter.index, position, `comments are nested deeper than ${maxDepth}`, 'remove the inner comments')
+    if (depth > maxDepth)
+      return fault(delimiter.index, position, `comments are nested deeper than ${maxDepth}`, 'remove the inner comments')
   }
 }
 
@@ -111,7 +120,7 @@ const scanWord = (text: string, at: number): Scanned => {
     return fault(at, end + 1, 'this is a raw string of KDL 1', 'write #"…"#, as in KDL 2')
   }
   // The parser is told about `r#"…"#` of KDL 1, which is unambiguous.
-  if (word === 'r' && text[end] === '#') return end
+  if (word === 'r' && matchAt(hashesAndQuote, text, end)) return end
   if (numberStart.test(word) && !numberWord.test(word)) return badNumber(text, at, word)
   return thenGap(text, end)
 }
@@ -120,13 +129,23 @@ const wrongQuotes = (text: string, at: number): Fault => {
   const rest = text.slice(at + 1, matchAt(newLine, text, at)?.index)
   const close = rest.search(/['‘’“”`«»„]/)
   const inside = close === -1 ? undefined : rest.slice(0, close)
-  return fault(at, at + 1 + (inside === undefined ? 0 : inside.length + 1), `${text[at]} does not start a string`, `a string stands between double quotes: ${quoted(inside ?? '…')}`)
+  return fault(
+    at,
+    at + 1 + (inside === undefined ? 0 : inside.length + 1),
+    `${text[at]} does not start a string`,
+    `a string stands between double quotes: ${quoted(inside ?? '…')}`,
+  )
 }
 
 const badNumber = (text: string, at: number, word: string): Fault => {
   if (word.endsWith(',') && numberWord.test(word.slice(0, -1))) return comma(at + word.length - 1)
   const whole = (matchAt(unquotedHere, text, at)?.[0] ?? word).replace(/=$/, '')
-  return fault(at, at + whole.length, `${quoted(whole)} is not a number`, `a value with a unit or other letters needs quotes: ${quoted(whole)}`)
+  return fault(
+    at,
+    at + whole.length,
+    `${quoted(whole)} is not a number`,
+    `a value with a unit or other letters needs quotes: ${quoted(whole)}`,
+  )
 }
 
 const comma = (at: number): Fault => fault(at, at + 1, 'values are not separated by commas', 'write a blank instead')

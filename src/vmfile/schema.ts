@@ -10,16 +10,27 @@ import {block, choice, defaulted, field, list, pairs, required} from './shapes.t
 const format = field(word('image format', 'qcow2', 'raw', 'vmdk', 'vdi', 'vhdx'), 'Format of the image; detected when absent.')
 const sha256 = field(digest('sha256'), 'SHA-256 of the file as published.')
 const sha512 = field(digest('sha512'), 'SHA-512 of the file as published.')
-const userName = text('user name', 'lower-case letters, digits, _ and -; it starts with a letter or _', isUserName, '"ubuntu"')
+const userName = text('user name', {
+  rule: 'lower-case letters, digits, _ and -; it starts with a letter or _',
+  isValid: isUserName,
+  example: '"ubuntu"',
+})
 const interfaceName = (example: string) =>
-  text('interface name', 'at most 15 characters, without blanks and /', (name) => name.length <= 15 && /^[\w.:@-]+$/.test(name) && !/^\.+$/.test(name), example)
-const ownerName = text(
-  'owner',
-  'write "user" or "user:group"',
-  (owner) => /^(?:[a-z_][a-z0-9_-]{0,31}|\d{1,10})(?::(?:[a-z_][a-z0-9_-]{0,31}|\d{1,10}))?$/.test(owner),
-  '"root:root"',
-)
-const guestPath = text('path in the guest', 'it must be absolute: it starts with /', (name) => name.startsWith('/'), '"/etc/app.conf"')
+  text('interface name', {
+    rule: 'at most 15 characters, without blanks and /',
+    isValid: (name) => name.length <= 15 && /^[\w.:@-]+$/.test(name) && !/^\.+$/.test(name),
+    example,
+  })
+const ownerName = text('owner', {
+  rule: 'write "user" or "user:group"',
+  isValid: (owner) => /^(?:[a-z_][a-z0-9_-]{0,31}|\d{1,10})(?::(?:[a-z_][a-z0-9_-]{0,31}|\d{1,10}))?$/.test(owner),
+  example: '"root:root"',
+})
+const guestPath = text('path in the guest', {
+  rule: 'it must be absolute: it starts with /',
+  isValid: (name) => name.startsWith('/'),
+  example: '"/etc/app.conf"',
+})
 const privileged = defaulted(boolean, false, 'Work as root, by way of sudo.')
 
 const environment = pairs(
@@ -40,14 +51,14 @@ const image = block(
 const imageUrl = block(
   'A disk image to download, once, into the cache.',
   {
-    argument: required(text('URL', undefined, undefined, '"https://…"'), 'URL of the image; .zst and .zstd are decompressed.'),
+    argument: required(text('URL', {example: '"https://…"'}), 'URL of the image; .zst and .zstd are decompressed.'),
     later: ['os', 'insecure'],
   },
   {
     format,
     sha256,
     sha512,
-    'checksum-url': field(text('URL', undefined, undefined, '"https://…"'), 'A file of checksums (SHA256SUMS, SHA512SUMS) that lists the image.'),
+    'checksum-url': field(text('URL', {example: '"https://…"'}), 'A file of checksums (SHA256SUMS, SHA512SUMS) that lists the image.'),
   },
 )
 
@@ -66,14 +77,30 @@ const cloudInit = block(
   'Configures the guest at its first boot.',
   {
     later: [
-      'packages', 'package-update', 'package-upgrade', 'write-file', 'bootcmd', 'runcmd', 'network-config',
-      'vendor-data', 'timezone', 'locale', 'password', 'console-autologin', 'merge',
+      'packages',
+      'package-update',
+      'package-upgrade',
+      'write-file',
+      'bootcmd',
+      'runcmd',
+      'network-config',
+      'vendor-data',
+      'timezone',
+      'locale',
+      'password',
+      'console-autologin',
+      'merge',
     ],
   },
   {
-    hostname: field(text('host name', 'letters, digits and inner dashes, in parts joined by dots', isHostname, '"web"'), 'Host name of the guest; the name of the VM when absent.'),
+    hostname: field(
+      text('host name', {rule: 'letters, digits and inner dashes, in parts joined by dots', isValid: isHostname, example: '"web"'}),
+      'Host name of the guest; the name of the VM when absent.',
+    ),
     user: field(userName, 'User to create in the guest; the SSH user when absent.'),
-    'ssh-key': list(text('public key', undefined, undefined, '"~/.ssh/id_ed25519.pub"'), 'Path of a file with public keys, or a public key itself.', {synonyms: ['ssh-keys', 'public-key', 'ssh-authorized-keys']}),
+    'ssh-key': list(text('public key', {example: '"~/.ssh/id_ed25519.pub"'}), 'Path of a file with public keys, or a public key itself.', {
+      synonyms: ['ssh-keys', 'public-key', 'ssh-authorized-keys'],
+    }),
     'user-data': field(path('"cloud-config.yaml"'), 'File that is passed to cloud-init untouched, instead of what vmctl generates.'),
   },
 )
@@ -83,7 +110,9 @@ const ssh = block(
   {body: 'fields', later: ['port', 'host-key-check', 'connect-timeout']},
   {
     user: field(userName, 'User to log in as; the user of cloud-init, or "vm", when absent.'),
-    'private-key': field(path('"~/.ssh/id_ed25519"'), 'Private key; the generated one, or those of ~/.ssh, when absent.', {synonyms: ['identity', 'identity-file', 'key']}),
+    'private-key': field(path('"~/.ssh/id_ed25519"'), 'Private key; the generated one, or those of ~/.ssh, when absent.', {
+      synonyms: ['identity', 'identity-file', 'key'],
+    }),
   },
 )
 
@@ -101,20 +130,26 @@ const qemu = block(
   'Settings of QEMU itself.',
   {body: 'fields', later: ['display']},
   {
-    machine: field(text('machine type', undefined, undefined, '"q35"'), 'Machine type.'),
-    cpu: field(text('CPU model', undefined, undefined, '"host"'), 'CPU model.'),
+    machine: field(text('machine type', {example: '"q35"'}), 'Machine type.'),
+    cpu: field(text('CPU model', {example: '"host"'}), 'CPU model.'),
     accel: list(word('accelerator', 'kvm', 'tcg', 'hvf', 'whpx', 'nvmm', 'xen'), 'Accelerators, in the order in which they are tried.'),
-    binary: field(text('program', undefined, undefined, '"qemu-system-x86_64"'), 'Program to run: a name, or a path.'),
+    binary: field(text('program', {example: '"qemu-system-x86_64"'}), 'Program to run: a name, or a path.'),
     args: list(anyText, 'Arguments to add at the end, unchecked.'),
   },
 )
 
 const provision = choice(
   'One step that sets up the guest. Steps run in the order of the file.',
-  {noun: 'provision type', default: 'shell', repeatable: true, extensible: true, later: ['run', 'interpreter', 'path', 'context', 'build-arg', 'dockerfile']},
+  {
+    noun: 'provision type',
+    default: 'shell',
+    repeatable: true,
+    extensible: true,
+    later: ['run', 'interpreter', 'path', 'context', 'build-arg', 'dockerfile'],
+  },
   {
     shell: {
-      inline: field(text('command', undefined, undefined, '"apt-get update"'), 'Command line to run in the guest.'),
+      inline: field(text('command', {example: '"apt-get update"'}), 'Command line to run in the guest.'),
       script: field(path('"scripts/setup.sh"'), 'Script to copy into the guest and run there.'),
       args: list(anyText, 'Arguments of the script.'),
       env: environment,
@@ -138,16 +173,35 @@ const vm = block(
     body: 'block',
     repeatable: true,
     later: [
-      'port', 'volume', 'share', 'device', 'env', 'label', 'autostart', 'replicas', 'dockerfile',
-      'depends-on', 'healthcheck', 'stop-grace-period',
+      'port',
+      'volume',
+      'share',
+      'device',
+      'env',
+      'label',
+      'autostart',
+      'replicas',
+      'dockerfile',
+      'depends-on',
+      'healthcheck',
+      'stop-grace-period',
     ],
   },
   {
     image,
     'image-url': imageUrl,
     vcpus: defaulted(integer(1, 1024, '2'), 1, 'Number of virtual CPUs.', {synonyms: ['cpus', 'cpu', 'cores', 'vcpu']}),
-    memory: defaulted(size({unit: 'MB', leastBytes: 64 * 2 ** 20, least: '64 MB', stepBytes: 2 ** 20, example: '2048'}), 2 ** 30, 'Memory.', {synonyms: ['mem', 'ram']}),
-    disk: field(size({unit: 'GB', leastBytes: 2 ** 20, least: '1 MB', stepBytes: 512, example: '20'}), 'Size of the disk; that of the image when absent.', {synonyms: ['storage', 'disk-size']}),
+    memory: defaulted(
+      size({unit: 'MB', leastBytes: 64 * 2 ** 20, least: '64 MB', stepBytes: 2 ** 20, example: '2048'}),
+      2 ** 30,
+      'Memory.',
+      {synonyms: ['mem', 'ram']},
+    ),
+    disk: field(
+      size({unit: 'GB', leastBytes: 2 ** 20, least: '1 MB', stepBytes: 512, example: '20'}),
+      'Size of the disk; that of the image when absent.',
+      {synonyms: ['storage', 'disk-size']},
+    ),
     network,
     'cloud-init': cloudInit,
     ssh,

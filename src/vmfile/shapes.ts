@@ -132,10 +132,18 @@ export interface ReadExtension extends Span {
 
 type Options<T> = Partial<Pick<Field<T>, 'synonyms'>>
 
-export const field = <T>(kind: Kind<T>, doc: string, options: Options<T> = {}): Field<T, 'optional'> => ({shape: 'field', kind, doc, ...options})
+export const field = <T>(kind: Kind<T>, doc: string, options: Options<T> = {}): Field<T, 'optional'> => ({
+  shape: 'field',
+  kind,
+  doc,
+  ...options,
+})
 
 /** A field that must be there; its absence is reported by the reader. */
-export const required = <T>(kind: Kind<T>, doc: string, options: Options<T> = {}): Field<T, 'optional'> => ({...field(kind, doc, options), required: true})
+export const required = <T>(kind: Kind<T>, doc: string, options: Options<T> = {}): Field<T, 'optional'> => ({
+  ...field(kind, doc, options),
+  required: true,
+})
 
 /** A field with a default, which is also what the reader returns for a value that is wrong. */
 export const defaulted = <T>(kind: Kind<T>, value: T, doc: string, options: Options<T> = {}): Field<T, 'present'> => ({
@@ -146,7 +154,12 @@ export const defaulted = <T>(kind: Kind<T>, value: T, doc: string, options: Opti
 
 export const list = <T>(kind: Kind<T>, doc: string, options: Options<T> = {}): List<T> => ({shape: 'list', kind, doc, ...options})
 
-export const pairs = <T>(kind: Kind<T>, key: Pick<Pairs<T>, 'isKey' | 'keyRule'>, doc: string): Pairs<T> => ({shape: 'pairs', kind, doc, ...key})
+export const pairs = <T>(kind: Kind<T>, key: Pick<Pairs<T>, 'isKey' | 'keyRule'>, doc: string): Pairs<T> => ({
+  shape: 'pairs',
+  kind,
+  doc,
+  ...key,
+})
 
 export const block = <A, const F extends Fields, const O extends Omit<Block<A, F>, 'shape' | 'fields' | 'doc'>>(
   doc: string,

@@ -19,7 +19,9 @@ const ours = (nodes: readonly KdlNode[]): readonly Outline[] =>
     [
       // For @bgotink/kdl the annotation belongs to an argument, but not to the value of a property.
       ...args.map(({value, annotation, start, end}) => [value, annotation?.start ?? start, end]),
-      ...properties.map(({key, span: {start, end}, value}) => (value ? [key, start, end, value.value, value.start, value.end] : [key, start, end])),
+      ...properties.map(({key, span: {start, end}, value}) =>
+        value ? [key, start, end, value.value, value.start, value.end] : [key, start, end],
+      ),
     ],
     children && ours(children),
   ])
@@ -68,16 +70,51 @@ describe('places in the text, compared with those of @bgotink/kdl', () => {
 
   it('holds for documents of every form', () => {
     const bare = fc.constantFrom('vm', 'image-url', '-x', 'ä', '😀', '"q u"', '#"r"w"#', '"\\u{41}"', '"__proto__x"', '"1"')
-    const value = fc.oneof(bare, fc.constantFrom('1', '-2.5', '0o17', '1_000', '#true', '#null', '#inf', '"a\\n\\tb"', '"""\n  m\n    l\n  """', '#"""\n  r\\\n  """#', '(u8)1', '(t)"x"'))
+    const value = fc.oneof(
+      bare,
+      fc.constantFrom(
+        '1',
+        '-2.5',
+        '0o17',
+        '1_000',
+        '#true',
+        '#null',
+        '#inf',
+        '"a\\n\\tb"',
+        '"""\n  m\n    l\n  """',
+        '#"""\n  r\\\n  """#',
+        '(u8)1',
+        '(t)"x"',
+      ),
+    )
     const gap = fc.constantFrom(' ', '\t ', ' /* c */ ', ' \\\n ', ' \\ // c\n  ')
-    const entry = fc.oneof(value, fc.tuple(bare, value).map(([key, text]) => `${key}=${text}`), value.map((text) => `/-${text}`))
+    const entry = fc.oneof(
+      value,
+      fc.tuple(bare, value).map(([key, text]) => `${key}=${text}`),
+      value.map((text) => `/-${text}`),
+    )
     const end = fc.constantFrom('\n', ';', ' // c\n', '\r\n', '\n\n  ')
     const {document} = fc.letrec<{document: string; node: string}>((tie) => ({
-      document: fc.array(fc.tuple(fc.constantFrom('', '', '/-', '/- ', '(t)', '/* c */ '), tie('node'), end).map((parts) => parts.join('')), {maxLength: 4}).map((nodes) => nodes.join('')),
+      document: fc
+        .array(
+          fc.tuple(fc.constantFrom('', '', '/-', '/- ', '(t)', '/* c */ '), tie('node'), end).map((parts) => parts.join('')),
+          {maxLength: 4},
+        )
+        .map((nodes) => nodes.join('')),
       node: fc
-        .tuple(bare, fc.array(fc.tuple(gap, entry).map((parts) => parts.join('')), {maxLength: 4}), fc.option(tie('document'), {depthSize: 'small', nil: undefined}))
+        .tuple(
+          bare,
+          fc.array(
+            fc.tuple(gap, entry).map((parts) => parts.join('')),
+            {maxLength: 4},
+          ),
+          fc.option(tie('document'), {depthSize: 'small', nil: undefined}),
+        )
         .map(([name, entries, block]) => `${name}${entries.join('')}${block === undefined ? '' : ` { ${block} }`}`),
     }))
-    fc.assert(fc.property(document, (text) => expectAgreement(text)), {numRuns: 1000})
+    fc.assert(
+      fc.property(document, (text) => expectAgreement(text)),
+      {numRuns: 1000},
+    )
   })
 })

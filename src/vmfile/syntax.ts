@@ -22,7 +22,11 @@ export const parseKdl = (text: string, report: Report): readonly KdlNode[] | und
   const {tokens, errors} = lexer.tokenize(text)
   const unexpected = errors[0]
   if (unexpected) {
-    report.syntax({start: unexpected.offset, end: unexpected.offset + 1}, 'unexpected character', 'put a text with special characters between double quotes')
+    report.syntax(
+      {start: unexpected.offset, end: unexpected.offset + 1},
+      'unexpected character',
+      'put a text with special characters between double quotes',
+    )
     return undefined
   }
   const {adapted, oldWords} = adaptTokens(tokens, isKdl2Only(text))
@@ -31,7 +35,9 @@ export const parseKdl = (text: string, report: Report): readonly KdlNode[] | und
   const document = withoutStackTraces(() => parser.document())
   const error = parser.errors[0]
   if (error) {
-    const offset = [error.token, error.previousToken].map((token) => token?.startOffset).find((place) => place !== undefined && !Number.isNaN(place))
+    const offset = [error.token, error.previousToken]
+      .map((token) => token?.startOffset)
+      .find((place) => place !== undefined && !Number.isNaN(place))
     const found = explainSyntax(lexemes, text, offset ?? text.length)
     report.syntax(found, found.message, found.hint)
     return undefined
@@ -86,7 +92,7 @@ const adaptTokens = (tokens: readonly Token[], isVersion2: boolean): Adapted => 
     if (keyword) {
       oldWords.push(fault(span.start, span.end, `${token.image} is KDL 1`, `write #${token.image}, as in KDL 2`))
       adapted.push(retype(token, keyword, `#${token.image}`))
-    } else if (!isVersion2 && token.image === 'r' && next?.startOffset === span.end && /RawString$/.test(next.tokenType.name)) {
+    } else if (!isVersion2 && token.image === 'r' && next?.startOffset === span.end && next.tokenType.name.endsWith('RawString')) {
       oldWords.push(fault(span.start, span.end, 'this is a raw string of KDL 1', 'leave out the r, as in KDL 2'))
     } else if (name === 'UnicodeEscape' && token.image.length > '\\u{FFFF}'.length) {
       // kdljs 0.3.0 decodes with String.fromCharCode, which cannot go beyond U+FFFF.

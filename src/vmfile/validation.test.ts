@@ -25,6 +25,8 @@ describe('what is wrong with the files in fixtures/vmfiles/bad', () => {
     const text = readFileSync(new URL(name, bad), 'utf8')
     const problems = await workspace.problems(text, {file: name})
     const shown = problems.map((problem) => `${problem.severity} ${problem.code}: ${problem.message}\n${frame(text, problem)}\n`).join('\n')
-    await expect(shown.replaceAll(workspace.directory, '/work')).toMatchFileSnapshot(fileURLToPath(new URL(name.replace('.kdl', '.txt'), bad)))
+    await expect(shown.replaceAll(workspace.directory, '/work')).toMatchFileSnapshot(
+      fileURLToPath(new URL(name.replace('.kdl', '.txt'), bad)),
+    )
   })
 })

@@ -6,6 +6,9 @@ const longest = 60
 /** A text of the user for a message: quoted, with control characters escaped, and never longer than a line. */
 export const quoted = (text: string): string => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}…` : text)
 
+/** A word of the user for a message: as it is when it is harmless. */
+export const plain = (word: string): string => (/^[\w.:-]{1,60}$/.test(word) ? word : quoted(word))
+
 /** What a value is, for `expected …, found …`. URLs are not repeated: they may hold a password. */
 export const describe = (value: Scalar): string => {
   if (value === null) return '#null'

@@ -87,29 +87,38 @@ const serve = ({file, count, seen}: Answer, request: IncomingMessage, response: 
     response.writeHead(302, {location: file.redirectsTo}).end()
     return
   }
+  const range = rangeOf(file, request)
+  if (range.start >= file.content.length) {
+    response.writeHead(416, {...range.validators, 'content-range': `bytes */${file.content.length}`}).end()
+    return
+  }
+  const body = file.content.subarray(range.start)
+  const {length} = file.content
+  response.writeHead(range.isRange ? 206 : 200, {
+    ...range.validators,
+    ...framingOf(file, body, response),
+    ...(range.isRange ? {'content-range': `bytes ${range.start}-${length - 1}/${length}`} : {}),
+  })
+  send(file, {body, count, seen}, response)
+}
+
+const rangeOf = (file: ServedFile, request: IncomingMessage) => {
   const {content} = file
   const etag = 'etag' in file ? file.etag : `"${createHash('sha256').update(content).digest('hex').slice(0, 16)}"`
   const wanted = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? -1)
   const condition = request.headers['if-range']
   const isFresh = condition === undefined || condition === etag || condition === file.lastModified
   const isRange = wanted >= 0 && isFresh && !file.ignoresRange
-  const headers: Record<string, string> = {...(etag === undefined ? {} : {etag}), ...(file.lastModified ? {'last-modified': file.lastModified} : {}), ...file.headers}
-  if (isRange && wanted >= content.length) {
-    response.writeHead(416, {...headers, 'content-range': `bytes */${content.length}`}).end()
-    return
-  }
-  const start = isRange ? wanted : 0
-  const body = content.subarray(start)
-  if ((file.framing ?? 'length') === 'length') headers['content-length'] = `${file.claimsLength ?? body.length}`
-  if (file.framing === 'close') {
-    response.removeHeader('transfer-encoding')
-    response.useChunkedEncodingByDefault = false
-    response.shouldKeepAlive = false
-    headers['connection'] = 'close'
-  }
-  if (isRange) headers['content-range'] = `bytes ${start}-${content.length - 1}/${content.length}`
-  response.writeHead(isRange ? 206 : 200, headers)
-  send(file, {body, count, seen}, response)
+  const validators = {...(etag === undefined ? {} : {etag}), ...(file.lastModified ? {'last-modified': file.lastModified} : {}), ...file.headers}
+  return {isRange, start: isRange ? wanted : 0, validators}
+}
+
+const framingOf = (file: ServedFile, body: Buffer, response: ServerResponse): Record<string, string> => {
+  if (file.framing === 'chunked') return {}
+  if (file.framing !== 'close') return {'content-length': `${file.claimsLength ?? body.length}`}
+  response.useChunkedEncodingByDefault = false
+  response.shouldKeepAlive = false
+  return {connection: 'close'}
 }
 
 const send = (file: ServedFile, {body, count, seen}: {body: Buffer; count: number; seen: SeenRequest}, response: ServerResponse): void => {

@@ -1,0 +1,46 @@
+import {describe, expect, it} from 'vitest'
+
+import {startReport} from './report.ts'
+import {vmfile} from './schema.ts'
+import type {Fields, Shape} from './shapes.ts'
+import {parseKdl} from './syntax.ts'
+
+/** Every shape of the language with its path: `vm/network/tap/bridge`. */
+const flatten = (path: string, fields: Fields): readonly (readonly [string, Shape])[] =>
+  Object.entries(fields).flatMap(([name, shape]): readonly (readonly [string, Shape])[] => [
+    [`${path}${name}`, shape],
+    ...(shape.shape === 'block' ? flatten(`${path}${name}/`, shape.fields) : []),
+    ...(shape.shape === 'choice'
+      ? Object.entries<Fields>(shape.variants).flatMap(([variant, inner]) => flatten(`${path}${name}/${variant}/`, inner))
+      : []),
+  ])
+
+const shapes = flatten('', vmfile.fields)
+
+describe('the table of the language', () => {
+  it('is found', () => expect(shapes.length).toBeGreaterThan(35))
+
+  it.each(shapes)('%s is documented in one sentence', (_path, {doc}) => {
+    expect(doc).toMatch(/^[A-Z][^\n]{5,150}\.$/)
+  })
+
+  it.each(shapes.filter(([, shape]) => 'kind' in shape))('the example and the default of %s are acceptable', (_path, shape) => {
+    const kind = 'kind' in shape ? shape.kind : undefined
+    const faults: string[] = []
+    const fail = (message: string): undefined => void faults.push(message)
+    const example = `a ${kind?.example}`
+    const [node] = parseKdl(example, startReport(example, 'x')) ?? []
+    if (!example.includes('…')) kind?.read(node?.args[0]?.value ?? null, fail)
+    expect(faults).toEqual([])
+    if (shape.shape === 'field' && kind?.words && shape.default !== undefined)
+      expect(kind.words).toContain(typeof shape.default === 'boolean' ? `#${shape.default}` : shape.default)
+  })
+
+  it.each(shapes)('%s knows none of the words that are to come', (_path, shape) => {
+    if (shape.shape !== 'block' && shape.shape !== 'choice') return
+    const known = new Set(
+      shape.shape === 'block' ? Object.keys(shape.fields) : Object.values<Fields>(shape.variants).flatMap((fields) => Object.keys(fields)),
+    )
+    expect((shape.later ?? []).filter((word: string) => known.has(word))).toEqual([])
+  })
+})
