@@ -9,6 +9,7 @@ import {type ImageServer, type ServedFile, startImageServer} from '../../test/su
 import {digestOf, makeRawDisk, makeScratch, type Scratch} from '../../test/support/images.ts'
 import {ensureImage, type ImageEvent} from './index.ts'
 import {createHttpSource} from './http.ts'
+import type {HttpOptions} from './http-client.ts'
 
 const {signal} = new AbortController()
 const disk = makeRawDisk(300_000)
@@ -24,6 +25,12 @@ afterEach(async () => {
   scratch[Symbol.dispose]()
   await server[Symbol.asyncDispose]()
 })
+
+/** An empty store whose source has other limits. */
+const startAgain = (http: HttpOptions): void => {
+  scratch[Symbol.dispose]()
+  scratch = makeScratch(http)
+}
 
 const serve = (path: string, file: Partial<ServedFile> = {}): string => {
   server.files.set(path, {content: disk, ...file})
@@ -141,7 +148,7 @@ describe('a server that lies or fails', () => {
 
   it('cannot pass a short or overlong body for the whole', async () => {
     const long = serve('/long.raw', {claimsLength: disk.length + 1000})
-    scratch = makeScratch({idleTimeoutMs: 150, retries: 1})
+    startAgain({idleTimeoutMs: 150, retries: 1})
     await expect(pull(long)).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
     const short = serve('/short.raw', {claimsLength: disk.length - 1000})
     await expect(pull(short, {sha256: digestOf(disk)})).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
@@ -159,13 +166,13 @@ describe('a server that lies or fails', () => {
     ['stalls', {stallsAfter: 0}],
     ['trickles', {stallsAfter: 0, tricklesMs: 20}],
   ])('is cut off when it %s', async (_, file) => {
-    scratch = makeScratch({idleTimeoutMs: 100, retries: 2})
+    startAgain({idleTimeoutMs: 100, retries: 2})
     await expect(pull(serve('/disk.raw', file))).rejects.toMatchObject({message: expect.stringContaining('next to nothing')})
     expect(server.requests).toHaveLength(3)
   })
 
   it('is asked for the rest when it stalls half-way', async () => {
-    scratch = makeScratch({idleTimeoutMs: 100})
+    startAgain({idleTimeoutMs: 100})
     expect(readFileSync((await pull(serve('/disk.raw', {stallsAfter: 150_000}))).path).equals(disk)).toBe(true)
     expect(sentBytes()).toBe(disk.length)
   })
@@ -278,7 +285,7 @@ it('goes through the proxy of the environment', async () => {
     delete process.env.http_proxy
     proxy.close()
   })
-  scratch = makeScratch({retries: 0})
+  startAgain({retries: 0})
   await expect(pull('http://images.example/disk.raw')).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
   expect(asked[0]).toMatch(/images\.example/)
   expect(existsSync(scratch.store.directory)).toBe(true)

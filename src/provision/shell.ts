@@ -94,19 +94,21 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
       if (memory) {
         running.job ??= memory
         const outcome = await attachJob(running.job, context, notes.delivered)
+        await notes.settle()
         if (outcome !== 'never-started') return await conclude(outcome, {...memory, ...running.job}, context)
       }
       const root: string = memory?.root ?? (await makeJobRoot(await context.guest(), context.signal))
       memory = {root, directory: `${root}/step-${context.step}-${Date.now().toString(36)}`, stdout: 0, stderr: 0}
       running.job = memory
       await notes.begin(memory)
-      return await conclude(await startJob(memory.directory, spec, context, notes.delivered), memory, context)
+      const outcome = await startJob(memory.directory, spec, context, notes.delivered)
+      await notes.settle()
+      return await conclude(outcome, memory, context)
     } catch (error) {
+      await notes.settle()
       if (!isConnectionLost(error) || context.signal.aborted) throw error
       losses = running.job === before ? losses + 1 : 1
       if (losses > patience) throw error
-    } finally {
-      await notes.settle()
     }
   }
 }
