@@ -8,9 +8,9 @@ import {formatProblem} from './diagnostics.ts'
 /** A command that works on the VMs of a VMFile. */
 export abstract class VmfileCommand extends VmctlCommand {
   /** Finds and reads the VMFile; its warnings are shown. */
-  protected async readVmfile(engine: Engine, path: string | undefined): Promise<Vmfile> {
+  protected async readVmfile(engine: Engine, path: string | undefined, options: {toleratesMissing?: boolean} = {}): Promise<Vmfile> {
     const {discoverVmfile, readVmfile} = await import('../engine/load.ts')
-    const vmfile = await readVmfile(engine, discoverVmfile(path, process.cwd(), engine.env))
+    const vmfile = await readVmfile(engine, discoverVmfile(path, process.cwd(), engine.env), options)
     for (const warning of vmfile.warnings) this.tell(formatProblem(warning, {colour: false}))
     return vmfile
   }
@@ -18,7 +18,7 @@ export abstract class VmfileCommand extends VmctlCommand {
   /** The VMFile of this directory, for a command that can do without. One that was named must be there. */
   protected async vmfileIfAny(engine: Engine, path: string | undefined, isNeeded: boolean): Promise<Vmfile | undefined> {
     try {
-      return await this.readVmfile(engine, path)
+      return await this.readVmfile(engine, path, {toleratesMissing: true})
     } catch (error) {
       if (path !== undefined || (isNeeded && !(isVmctlError(error) && error.code === 'vmctl::vmfile::not_found'))) throw error
       return undefined
@@ -31,7 +31,7 @@ export abstract class VmfileCommand extends VmctlCommand {
     options: Pick<ConvergeOptions, 'verb' | 'provision' | 'destroy'>,
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)
-    const vmfile = await this.readVmfile(engine, flags.file)
+    const vmfile = await this.readVmfile(engine, flags.file, {toleratesMissing: options.verb === 'down'})
     const {converge} = await import('../engine/converge.ts')
     return {vms: await converge(engine, {vmfile, names: flags.name, ...options})}
   }

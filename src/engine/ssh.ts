@@ -1,6 +1,6 @@
 import {runInteractive} from '../host/interactive.ts'
 import {resolvePath} from '../host/paths.ts'
-import {VmctlError} from '../model/errors.ts'
+import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'
 import type {SshConfig, Vm} from '../model/vm.ts'
 import {requireVm} from '../store/store.ts'
@@ -53,12 +53,22 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
     ssh: currentSsh(vm, options.vmfile),
     canPrompt: true,
   }
-  const {connection} = await waitForGuest(engine, vm, {...login, timeoutMs: patienceMs, cloudInit: false})
-  connection.close()
+  await checkGuest(engine, vm, login)
   const {host, user, options: sshOptions} = await sshCommand(engine, vm, login)
   const [first, ...more] = options.command
   const remote = first === undefined ? [] : more.length === 0 ? [first] : [quoteAll(options.command)]
   return runInteractive('ssh', [...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])], 'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).')
+}
+
+/** Waits until the guest would let us in; a key whose passphrase only the `ssh` program can ask for is left to it. */
+const checkGuest = async (engine: Engine, vm: Vm, login: Login): Promise<void> => {
+  try {
+    const {connection} = await waitForGuest(engine, vm, {...login, timeoutMs: patienceMs, cloudInit: false})
+    connection.close()
+  } catch (error) {
+    const needsPassphrase = isVmctlError(error) && Array.isArray(error.details.encrypted) && error.details.encrypted.length > 0
+    if (!needsPassphrase) throw error
+  }
 }
 
 const currentSsh = (vm: Vm, vmfile: Vmfile | undefined): SshConfig | undefined =>

@@ -14,6 +14,8 @@ export interface Context {
   readonly directory: string
   readonly imageSchemes: readonly string[]
   readonly provisionTypes: ReadonlyMap<string, ParseSettings>
+  /** Whether files that the VMFile names may be missing. */
+  readonly toleratesMissing: boolean
 }
 
 /** `file` alone, or also `directory`. */
@@ -26,12 +28,13 @@ type Wanted = 'file' | 'file or directory'
 export const resolveExisting = async (
   path: Located<string>,
   noun: string,
-  {report, directory}: Context,
+  {report, directory, toleratesMissing}: Context,
   wanted: Wanted = 'file',
 ): Promise<string> => {
   const resolved = resolvePath(path.value, directory)
   const {kind, reason} = await lookAt(resolved)
   const shown = quoted(path.value)
+  if (kind === 'missing' && toleratesMissing) return resolved
   if (kind === 'missing') {
     report.error(path, reason ? `${noun} ${shown} cannot be used: ${reason}` : `${noun} not found: ${shown}`, `vmctl looks for ${resolved}`)
   } else if (kind === 'directory' && wanted === 'file') {

@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly provisionTypes?: ReadonlyMap<string, ParseSettings>
   /** Schemes of `image-url` besides http and https, without the colon. */
   readonly imageSchemes?: readonly string[]
+  /** Whether files that the VMFile names may be missing: a VM must be stoppable although its script was deleted. */
+  readonly toleratesMissing?: boolean
 }
 
 export interface ParseOptions extends LoadOptions {
@@ -36,12 +38,12 @@ export interface ParseOptions extends LoadOptions {
 
 /** The implementation of `parseVmfile`, behind the lazy import of the KDL parser. */
 export const parse = async (text: string, options: ParseOptions): Promise<Vmfile> => {
-  const {path, directory, file = path, imageSchemes = [], provisionTypes = new Map()} = options
+  const {path, directory, file = path, imageSchemes = [], provisionTypes = new Map(), toleratesMissing = false} = options
   const report = startReport(text, file)
   if (text.length > sizeLimit) refuseSize(report)
   const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
   if (!nodes) throw problemsError(report, file)
-  const context: Context = {report, directory, imageSchemes, provisionTypes}
+  const context: Context = {report, directory, imageSchemes, provisionTypes, toleratesMissing}
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
   const {vm} = readDocument(nodes, vmfile, {report, grammar: {vm: vmfile.fields.vm}, extensions})
   const vms = await buildVms(vm, context)

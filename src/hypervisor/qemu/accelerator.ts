@@ -7,6 +7,7 @@ import {findProgram} from '../../host/paths.ts'
 import {hostBootId} from '../../host/proc.ts'
 import {lastLines, run} from '../../host/process.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
+import {sandbox} from './arguments.ts'
 
 /**
  * A boot sector that enters 64-bit long mode with paging on, executes CPUID and RDTSC, and ends QEMU through the
@@ -53,6 +54,8 @@ export const probeAccelerator = async (
       binary,
       [
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine', 'pc', '-m', '64'],
+        // The sandbox that every VM gets: a QEMU without it is found out here.
+        ...['-sandbox', sandbox],
         ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
         ...['-drive', `file=${image.replaceAll(',', ',,')},format=raw,if=ide,readonly=off`],
         ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],

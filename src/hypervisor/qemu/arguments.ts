@@ -12,6 +12,9 @@ export interface LaunchFacts {
   readonly seed: boolean
 }
 
+/** seccomp: nothing that a machine without helpers needs is allowed (qemu(1), "-sandbox"). */
+export const sandbox = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
+
 /** The machine type of a spec; QEMU options may follow the type after a comma. */
 export const machineType = (machine: string | undefined): string => machine?.split(',')[0] ?? 'q35'
 
@@ -41,7 +44,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-cpu', cpu],
     ...['-smp', String(spec.vcpus)],
     ...['-m', `${spec.memoryMiB}M`],
-    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ...['-sandbox', sandbox],
     ...['-display', 'none'],
     ...['-pidfile', 'pidfile'],
     ...monitor('qmp', 'qmp.sock'),

@@ -42,7 +42,10 @@ const press = async (vm: Vm, deadline: number, signal: AbortSignal): Promise<voi
     while (!gone && Date.now() < deadline) {
       signal.throwIfAborted()
       await client.execute('system_powerdown')
-      await Promise.race([client.closed, pause(Math.min(pressAgainMs, deadline - Date.now()), signal)])
+      // A pause that is not ended would keep this process alive for seconds after the guest is off.
+      const over = new AbortController()
+      await Promise.race([client.closed, pause(Math.min(pressAgainMs, deadline - Date.now()), AbortSignal.any([signal, over.signal]))])
+      over.abort()
     }
   } catch {
     // A monitor that refuses or stays silent is no reason to give up: the next rung of the ladder needs none.

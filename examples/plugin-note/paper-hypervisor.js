@@ -1,0 +1,27 @@
+import {readFile, rm, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+
+const file = (vm) => join(vm.directory, 'paper.txt')
+const read = (vm) => readFile(file(vm), 'utf8').catch(() => undefined)
+
+/**
+ * A backend whose VMs exist on paper only. `VMCTL_BACKEND=paper vmctl create …` uses it.
+ * Every method may be called twice; `testHypervisor` of vmctl/testing checks that.
+ * @type {import('vmctl/plugin').Hypervisor}
+ */
+export const paperHypervisor = {
+  name: 'paper',
+  unavailable: async () => undefined,
+  check: async () => undefined,
+  prepare: async () => undefined,
+  start: async (vm) => writeFile(file(vm), 'running'),
+  stop: async (vm) => rm(file(vm), {force: true}),
+  destroy: async (vm) => rm(file(vm), {force: true}),
+  suspend: async (vm) => writeFile(file(vm), 'suspended'),
+  resume: async (vm) => writeFile(file(vm), 'running'),
+  observe: async (vm) => ({state: (await read(vm)) ?? (vm.phase === 'prepared' ? 'prepared' : 'stopped')}),
+  dial: async (vm) => {
+    throw new Error(`${vm.name} is made of paper; nobody answers`)
+  },
+  sshAddress: async () => undefined,
+}

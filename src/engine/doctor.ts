@@ -1,0 +1,93 @@
+import {statfs} from 'node:fs/promises'
+
+import {lastLines, run} from '../host/process.ts'
+import {howToInstall, type PackageName} from '../host/packages.ts'
+import {findFirmware} from '../hypervisor/qemu/firmware.ts'
+import {judgeAccelerator} from '../hypervisor/qemu/accelerator.ts'
+import {defaultBinary} from '../hypervisor/qemu/index.ts'
+import {messageOf} from '../model/errors.ts'
+import {formatSize} from '../model/quantity.ts'
+import type {Engine} from './engine.ts'
+
+/** One thing that was looked at; the `--json` shape of an element of `vmctl doctor`. */
+export interface Check {
+  readonly name: string
+  /** `warn`: something that not everybody needs is missing. */
+  readonly status: 'ok' | 'warn' | 'fail'
+  readonly detail: string
+  /** How to mend it. */
+  readonly help?: string
+}
+
+/** Looks at everything that vmctl needs from this computer, by running it. */
+export const examine = async (engine: Engine): Promise<Check[]> => {
+  const qemu = await program(engine, {name: 'qemu', command: [defaultBinary, '--version'], need: 'fail'})
+  const accelerators = qemu.status === 'ok' ? await examineAccelerators(engine) : []
+  return [
+    {name: 'node', status: 'ok', detail: process.version},
+    qemu,
+    await program(engine, {name: 'qemu-img', command: ['qemu-img', '--version'], need: 'fail'}),
+    ...accelerators,
+    await program(engine, {name: 'ssh', command: ['ssh', '-V'], need: 'warn'}),
+    await examineFirmware(),
+    await program(engine, {name: 'iproute', command: ['ip', '-V'], need: 'warn'}),
+    await examineState(engine),
+  ]
+}
+
+const uses: Partial<Record<PackageName, string>> = {ssh: '`vmctl ssh`', iproute: '`network "tap"`', ovmf: '`firmware "uefi"`'}
+
+const program = async (
+  engine: Engine,
+  {name, command: [file = '', ...args], need}: {name: PackageName; command: readonly string[]; need: 'warn' | 'fail'},
+): Promise<Check> => {
+  try {
+    const {exitCode, stdout, stderr} = await run(file, args, {timeoutMs: 10_000, signal: engine.signal})
+    const version = (stdout || stderr).split('\n')[0] ?? ''
+    if (exitCode === 0) return {name, status: 'ok', detail: version}
+    return {name, status: need, detail: `${file} does not run: ${lastLines(stderr, 1)}`, help: await howToInstall(name)}
+  } catch (error) {
+    engine.signal.throwIfAborted()
+    const use = uses[name]
+    return {name, status: need, detail: `${messageOf(error)}${use ? ` Needed for ${use}.` : ''}`, help: await howToInstall(name)}
+  }
+}
+
+/** KVM is wanted but not needed; TCG must work in any case. */
+const examineAccelerators = async (engine: Engine): Promise<Check[]> => {
+  const options = {stateDirectory: engine.store.directory, signal: engine.signal, fresh: true}
+  const kvm = await judgeAccelerator(defaultBinary, 'kvm', options)
+  const tcg = await judgeAccelerator(defaultBinary, 'tcg', options)
+  return [
+    kvm.works
+      ? {name: 'kvm', status: 'ok', detail: 'a guest was run with it'}
+      : {
+          name: 'kvm',
+          status: 'warn',
+          detail: `no guest can be run with it: ${kvm.reason}`,
+          help: 'Enable VT-x or AMD-V in the firmware, load the kernel module (`sudo modprobe kvm_intel` or `kvm_amd`), and join the group kvm (`sudo usermod -aG kvm $USER`). Until then guests run under TCG, many times slower.',
+        },
+    tcg.works
+      ? {name: 'tcg', status: 'ok', detail: 'a guest was run with it'}
+      : {name: 'tcg', status: kvm.works ? 'warn' : 'fail', detail: `no guest can be run with it: ${tcg.reason}`, help: await howToInstall('qemu')},
+  ]
+}
+
+const examineFirmware = async (): Promise<Check> => {
+  try {
+    const {code} = await findFirmware({type: 'uefi', secureBoot: false}, 'q35')
+    return {name: 'uefi', status: 'ok', detail: code}
+  } catch (error) {
+    return {name: 'uefi', status: 'warn', detail: `${messageOf(error)} Needed for ${uses.ovmf}.`, help: await howToInstall('ovmf')}
+  }
+}
+
+const enoughBytes = 5 * 2 ** 30
+
+const examineState = async (engine: Engine): Promise<Check> => {
+  const {bavail, bsize} = await statfs(engine.store.directory)
+  const free = bavail * bsize
+  const detail = `${engine.store.directory}, ${formatSize(free)} free`
+  if (free >= enoughBytes) return {name: 'state', status: 'ok', detail}
+  return {name: 'state', status: 'warn', detail, help: 'Images and disks need room: free some, or choose another directory with VMCTL_STATE_DIR.'}
+}

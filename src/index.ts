@@ -1,0 +1,45 @@
+/** The library: every name that a program may import from `vmctl`. `docs/library.md` shows them at work. */
+export {openEngine, type Engine, type EngineOptions} from './engine/engine.ts'
+export type {EngineEvent, EventListener} from './engine/events.ts'
+export {converge, planAll, type ConvergeOptions, type VmResult} from './engine/converge.ts'
+export type {Action, PlanStep, Verb, VmPlan} from './engine/plan.ts'
+export {create, destroy, resume, start, stop, suspend, type LifecycleResult} from './engine/lifecycle.ts'
+export {list, openConsole, status, type VmStatus, type VmSummary} from './engine/inspect.ts'
+export {logFiles, readLog} from './engine/logs.ts'
+export {connectGuest, guestAddress} from './engine/guest.ts'
+export {specFromOptions, type SpecOptions} from './engine/spec.ts'
+export {examine, type Check} from './engine/doctor.ts'
+export type {Extension} from './engine/extensions.ts'
+
+export {discoverVmfile as discover, frame, loadVmfile, parseVmfile, type LoadOptions, type Vmfile} from './vmfile/index.ts'
+export {readVmfile as parse} from './engine/load.ts'
+export {resolveSpec as resolve} from './engine/resolve.ts'
+export {expandTilde, resolvePath} from './host/paths.ts'
+
+export {
+  convertImage,
+  createOverlay,
+  detectFormat,
+  downloadImage,
+  ensureImage,
+  findImage,
+  inspectImage,
+  listImages,
+  removeImage,
+  type CachedImage,
+  type ImageEvent,
+  type ImageStore,
+} from './image/index.ts'
+
+export {generateKeyPair as generateSshKeypair, fingerprint, type KeyPair} from './guest/keys.ts'
+export {connect, type ConnectOptions, type GuestConnection} from './guest/ssh.ts'
+export {exec, execStreaming} from './guest/commands.ts'
+export {download, upload} from './guest/transfer.ts'
+export {waitUntilReady as connectWithRetry, type ReadyGuest} from './guest/ready.ts'
+
+export {prepareSteps, runSteps, type PreparedStep, type ProvisionEvent} from './provision/run.ts'
+export {noopHypervisor} from './hypervisor/noop/index.ts'
+export {qemuHypervisor} from './hypervisor/qemu/index.ts'
+
+export {failures, isVmctlError, VmctlError, type FailureCode, type Problem} from './model/errors.ts'
+export * from './plugin.ts'
