@@ -14,17 +14,19 @@ export const directorySource = {
   async fetch(reference, path, {signal, onProgress}) {
     const {host, pathname} = new URL(reference.source)
     const name = basename(decodeURIComponent(`${host}${pathname}`))
-    const hash = createHash('sha256')
+    const sha256 = createHash('sha256')
+    const sha512 = createHash('sha512')
     let receivedBytes = 0
     const meter = new Transform({
       transform(chunk, _encoding, done) {
-        hash.update(chunk)
+        sha256.update(chunk)
+        sha512.update(chunk)
         receivedBytes += chunk.length
         onProgress?.({receivedBytes})
         done(null, chunk)
       },
     })
     await pipeline(createReadStream(join(process.env.VMCTL_SHELF ?? '.', name)), meter, createWriteStream(path), {signal})
-    return {name, sha256: hash.digest('hex')}
+    return {name, sizeBytes: receivedBytes, digests: {sha256: sha256.digest('hex'), sha512: sha512.digest('hex')}}
   },
 }

@@ -8,7 +8,7 @@ import type {GuestConnection} from '../guest/ssh.ts'
 import {upload} from '../guest/transfer.ts'
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
-import {VmctlError} from '../model/errors.ts'
+import {aboutVm, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {stripControls} from '../model/strip.ts'
 import type {SshConfig, Vm} from '../model/vm.ts'
@@ -58,7 +58,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
   const alias = hostKeyAlias(vm)
   const pinned = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
   const {ready} = await readJournal(vm.directory)
-  return waitUntilReady({
+  const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
     isAlive: async () => {
       const {state} = await hypervisor.observe(vm)
@@ -85,6 +85,9 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     ...(options.timeoutMs !== undefined && {timeoutMs: options.timeoutMs}),
     signal: engine.signal,
     onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
+  })
+  return climbing.catch((error: unknown) => {
+    throw aboutVm(error, vm.name)
   })
 }
 

@@ -1,5 +1,5 @@
 import {findImage} from '../image/cache.ts'
-import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {Vm, VmSpec, VmState} from '../model/vm.ts'
 import {emptyJournal, readJournal} from '../provision/journal.ts'
@@ -64,7 +64,8 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
       try {
         await convergeVm(engine, spec, {options, progress})
         return await resultOf(engine, spec, progress.plan)
-      } catch (error) {
+      } catch (cause) {
+        const error = aboutVm(cause, spec.name)
         errors.push(error)
         if (specs.length > 1) await engine.emit({type: 'vm.failed', vm: spec.name, error})
         return {...(await resultOf(engine, spec, progress.plan)), error: describeError(error)}
@@ -97,14 +98,13 @@ const convergeVm = async (
   const plan = planVm(target, observed, options)
   progress.plan = plan
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
-  const runsAllSteps = plan.steps.some(({action, from}) => action === 'provision' && from === 0)
-  if (runsAllSteps && observed.vm && observed.journal.steps.length > 0 && !continues(observed, plan)) await forgetSteps(observed.vm)
+  if (observed.vm && observed.journal.steps.length > 0 && beginsAnew(plan)) await forgetSteps(observed.vm)
   await applyPlan(engine, target, plan)
 }
 
-/** Whether the first step is one that was cut off and is to be followed on, rather than all steps being run anew. */
-const continues = ({observation}: Observed, plan: VmPlan): boolean =>
-  observation.state === 'running' && plan.steps.every(({action, cause}) => action !== 'provision' || cause !== 'asked for')
+/** Whether all steps run anew, because the guest was restarted or because the user asked for it; else the journal says where to go on. */
+const beginsAnew = ({steps}: VmPlan): boolean =>
+  steps.some(({action, cause}) => action === 'provision' && (cause === 'asked for' || steps.some((other) => other.action === 'start')))
 
 const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Target> => ({
   spec,

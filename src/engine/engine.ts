@@ -6,13 +6,14 @@ import {noopHypervisor} from '../hypervisor/noop/index.ts'
 import {qemuHypervisor} from '../hypervisor/qemu/index.ts'
 import {createHttpSource} from '../image/http.ts'
 import type {ImageStore} from '../image/image-store.ts'
+import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Vm} from '../model/vm.ts'
 import {fileProvisioner} from '../provision/file.ts'
 import type {Provisioner} from '../provision/provisioner.ts'
 import {shellProvisioner} from '../provision/shell.ts'
 import {openStore, type Store} from '../store/store.ts'
-import type {EventListener} from './events.ts'
+import type {EngineEvent, EventListener} from './events.ts'
 import {type Extension, registerExtensions} from './extensions.ts'
 
 /** Everything that a verb needs. Made once per command by `openEngine`. */
@@ -47,12 +48,15 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
   const registry = registerExtensions([builtIn(store, env), ...(options.extensions ?? [])])
   return {
     store,
-    images: {directory: join(store.directory, 'images'), lockDirectory: store.lockDirectory, sources: registry.imageSources},
+    images: {directory: join(store.directory, 'images'), lockDirectory: store.lockDirectory, sources: registry.imageSources, ...(env.VMCTL_ZSTD === 'mongodb' && {zstdDecoder: 'mongodb'})},
     hypervisors: registry.hypervisors,
     provisioners: registry.provisioners,
     backend: options.backend ?? (env.VMCTL_BACKEND || 'qemu'),
     env,
-    emit: options.onEvent ?? (() => undefined),
+    emit: (event) => {
+      debug(event.type.split('.')[0] ?? '', () => describeEvent(event))
+      return options.onEvent?.(event)
+    },
     signal: options.signal ?? new AbortController().signal,
   }
 }
@@ -80,6 +84,9 @@ const noopGuest = (address: string | undefined) => {
   const [, host, port] = /^(.+):(\d+)$/.exec(address ?? '') ?? []
   return host !== undefined && port !== undefined ? {guest: {host, port: Number(port)}} : {}
 }
+
+const describeEvent = (event: EngineEvent): string =>
+  event.type === 'provision.output' ? `${event.type} ${event.stream} ${event.chunk.length} bytes` : JSON.stringify(event)
 
 /** The backend of a VM, or of new VMs. Throws `vmctl::backend::not_available` when nothing of that name is there or it cannot run here. */
 export const hypervisorOf = async (engine: Engine, vm?: Vm): Promise<Hypervisor> => {

@@ -1,4 +1,4 @@
-import {VmctlError} from '../model/errors.ts'
+import {aboutVm, VmctlError} from '../model/errors.ts'
 import {isVmName, vmNameRule} from '../model/names.ts'
 import {allowedFrom, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
 import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../store/store.ts'
@@ -66,7 +66,9 @@ const transition = (
           details: {vm: name, state, verb, allowed},
         })
       }
-      await action(vm)
+      await action(vm).catch((error: unknown) => {
+        throw aboutVm(error, name)
+      })
       return resultOf(vm, to)
     }),
   )

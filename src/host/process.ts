@@ -1,5 +1,6 @@
 import {spawn} from 'node:child_process'
 
+import {debug} from '../model/debug.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 
 export interface RunOptions {
@@ -28,6 +29,7 @@ const outputLimit = 8 * 2 ** 20
  */
 export const run = async (program: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
   options.signal?.throwIfAborted()
+  debug('process', () => [program, ...args].join(' '))
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,

@@ -182,6 +182,17 @@ export class VmctlError extends Error {
 export const isVmctlError = (error: unknown): error is VmctlError =>
   typeof error === 'object' && error !== null && brand in error
 
+/** The same failure with the VM's name in its advice (`vmctl log NAME` becomes `vmctl log web`) and in its details. */
+export const aboutVm = (error: unknown, name: string): unknown => {
+  if (!isVmctlError(error)) return error
+  return new VmctlError(error.code, error.message, {
+    help: error.help.replaceAll(/\bNAME\b/g, name),
+    problems: error.problems,
+    details: {vm: name, ...error.details},
+    ...(error.cause !== undefined && {cause: error.cause}),
+  })
+}
+
 /** The exit status for anything that was thrown. */
 export const exitCodeOf = (error: unknown): number => (isVmctlError(error) ? failures[error.code].exit : unexplained)
 

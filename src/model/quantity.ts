@@ -48,8 +48,8 @@ export const formatSize = (bytes: number): string => {
 /** `0.4 s`, `12 s`, `2 min 5 s`. */
 export const formatDuration = (milliseconds: number): string => {
   const seconds = milliseconds / 1000
-  if (seconds < 10) return `${seconds.toFixed(1)} s`
-  if (seconds < 60) return `${Math.round(seconds)} s`
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
   const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
   return `${Math.floor(whole / 60)} min ${whole % 60} s`
 }

@@ -110,7 +110,7 @@ export interface Vm {
   /** RFC 3339. */
   readonly createdAt: string
   /** How far the VM has come; what a backend observes takes precedence. */
-  readonly phase: 'preparing' | 'prepared' | 'started'
+  readonly phase: 'prepared' | 'started'
   /** The last operation that failed, until one succeeds. */
   readonly failure?: {readonly operation: string; readonly message: string; readonly at: string}
 }
@@ -128,7 +128,6 @@ export interface Observation {
 
 /** The state of a VM that has no process. */
 export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
-  if (vm.phase === 'preparing') return vm.failure ? 'failed' : 'preparing'
   if (vm.failure) return 'failed'
   return vm.phase === 'prepared' ? 'prepared' : 'stopped'
 }

@@ -42,7 +42,8 @@ export const makeJobRoot = async (guest: Guest, signal: AbortSignal): Promise<st
   const program = `umask 077
 for parent in /var/tmp /tmp "$HOME"; do
   root=$(mktemp -d "$parent/vmctl-XXXXXXXXXX" 2>/dev/null) || continue
-  printf '#!/bin/sh\\n' >"$root/try" && chmod 700 "$root/try" && "$root/try" 2>/dev/null && rm -f "$root/try" && { printf '%s' "$root"; exit 0; }
+  # On a file system that is mounted noexec no file is executable.
+  : >"$root/try" && chmod 700 "$root/try" && [ -x "$root/try" ] && { printf '%s' "$root"; exit 0; }
   rm -rf "$root"
 done
 exit 1`

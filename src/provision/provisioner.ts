@@ -54,6 +54,8 @@ export interface StepContext {
   readonly memory: unknown
   /** Writes durably what a later vmctl needs in order to continue this step. Plain JSON data, no secrets. */
   readonly remember: (memory: unknown) => Promise<void>
+  /** Something to do once the result of the run is on record, such as tidying up in the guest. Its failure does not matter. */
+  readonly afterwards: (action: () => Promise<void>) => void
   readonly signal: AbortSignal
 }
 

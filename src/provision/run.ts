@@ -56,9 +56,14 @@ export interface RunOptions {
  */
 export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: RunOptions): Promise<void> => {
   await using log = await openProvisionLog(vmFiles(vm.directory).provisionLog)
-  for (const [index, step] of steps.entries()) {
-    if (index < options.from) continue
-    await runStep(vm, {step, index, total: steps.length, log}, options)
+  const afterwards: (() => Promise<void>)[] = []
+  try {
+    for (const [index, step] of steps.entries()) {
+      if (index < options.from) continue
+      await runStep(vm, {step, index, total: steps.length, log, afterwards}, options)
+    }
+  } finally {
+    await Promise.allSettled(afterwards.map((action) => action()))
   }
 }
 
@@ -67,9 +72,10 @@ interface Turn {
   readonly index: number
   readonly total: number
   readonly log: ProvisionLog
+  readonly afterwards: (() => Promise<void>)[]
 }
 
-const runStep = async (vm: Vm, {step, index, total, log}: Turn, options: RunOptions): Promise<void> => {
+const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, options: RunOptions): Promise<void> => {
   const number = index + 1
   const journal = await readJournal(vm.directory)
   const earlier = journal.steps[index]
@@ -100,6 +106,7 @@ const runStep = async (vm: Vm, {step, index, total, log}: Turn, options: RunOpti
         // Terminal and log at the same time; the slower one sets the pace.
         await Promise.all([log.append(chunk), options.onEvent({type: 'provision.output', step: number, stream, chunk})])
       },
+      afterwards: (action) => void afterwards.push(action),
       signal: options.signal,
     })
   } catch (error) {

@@ -117,7 +117,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
 const conclude = async (outcome: JobOutcome, memory: ShellMemory, context: StepContext): Promise<JobOutcome> => {
   if (typeof outcome !== 'object') return outcome
   await context.remember({...memory, exitCode: outcome.exitCode})
-  await removeJobRoot(await context.guest(), memory.root, context.signal)
+  context.afterwards(async () => removeJobRoot(await context.guest(), memory.root, context.signal))
   return outcome
 }
 

@@ -112,7 +112,7 @@ const isRecord = (value: unknown): value is Vm => {
     typeof vm.name === 'string' &&
     typeof vm.backend === 'string' &&
     typeof vm.createdAt === 'string' &&
-    ['preparing', 'prepared', 'started'].includes(String(vm.phase)) &&
+    ['prepared', 'started'].includes(String(vm.phase)) &&
     typeof base.path === 'string' &&
     typeof spec.vcpus === 'number' &&
     typeof spec.memoryMiB === 'number' &&

@@ -1,6 +1,7 @@
 import type {Socket} from 'node:net'
 
 import {connectUnix} from '../../host/sockets.ts'
+import {debug} from '../../model/debug.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 
 /** An event of the QEMU Machine Protocol, section 2.5 of qmp-spec. */
@@ -71,6 +72,7 @@ const converse = (socket: Socket): QmpClient & {greeted(timeoutMs: number): Prom
     pending.clear()
   }
   const receive = (line: string): void => {
+    debug('qmp', () => line, 'trace')
     const message = parseMessage(line)
     if (!message) {
       socket.destroy()
@@ -128,6 +130,7 @@ const converse = (socket: Socket): QmpClient & {greeted(timeoutMs: number): Prom
           reject(new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU did not answer ${command} within ${timeoutMs} ms.`))
         }, timeoutMs)
         pending.set(id, {resolve, reject, timer})
+        debug('qmp', () => `${command} ${JSON.stringify(args ?? {})}`)
         if (socket.destroyed) failAll('QEMU closed its control connection.')
         else socket.write(`${JSON.stringify({execute: command, id, ...(args && {arguments: args})})}\n`)
       }),

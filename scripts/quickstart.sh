@@ -1,0 +1,31 @@
+#!/bin/sh
+# From a fresh clone to a running, provisioned VM. Run it again at any time: what is done stays done.
+set -eu
+cd "$(dirname "$0")/.."
+PATH=$PWD/node_modules/.bin:$PATH
+file=examples/quickstart/VMFile.kdl
+
+step() { printf '\n==> %s\n' "$*" >&2; }
+
+step 'Installing what is missing'
+sh scripts/setup.sh run
+
+step 'Building vmctl'
+tsc -p tsconfig.build.json
+
+step 'Building a small guest image from Debian packages'
+image=$(fixtures/guests/build.sh micro)
+ln -sfn "$image" examples/quickstart/guest.qcow2
+
+step "vmctl up --file $file"
+node bin/run.js up --file "$file"
+
+cat <<END
+
+The VM runs. Go on with:
+
+  npx vmctl ssh --file $file              a shell in it
+  npx vmctl ssh --file $file -- uname -a  one command
+  npx vmctl log --file $file              what it and its provisioning said
+  npx vmctl down --destroy --file $file   stop it and remove it
+END

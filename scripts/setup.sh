@@ -1,0 +1,149 @@
+#!/bin/sh
+# Installs what is missing, and says what before it does: npm packages, Node 24, and programs by apt-get.
+#
+#   setup.sh run        what `vmctl up` and building a small guest need
+#   setup.sh run test   and what the tests need
+set -eu
+cd "$(dirname "$0")/.."
+PATH=$PWD/node_modules/.bin:$PATH
+
+# What is installed, and why: use, what must be there (a program or a file), its Debian package, the reason.
+py=/usr/lib/python3/dist-packages
+list="
+run   qemu-system-x86_64    qemu-system-x86     runs the VMs
+run   qemu-img              qemu-utils          makes their disks
+run   ssh                   openssh-client      vmctl ssh hands over to it
+test  /usr/share/OVMF       ovmf                UEFI firmware for VMs
+test  xz                    xz-utils            .xz images
+test  bzip2                 bzip2               .bz2 images
+test  zstd                  zstd                packs the .zst images that are read back
+test  openssl               openssl             a certificate for the https server of the tests
+test  /usr/sbin/sshd        openssh-server      a real sshd to talk to, on loopback, only while a test runs
+test  sftp                  openssh-client      the real sftp client against a VM
+test  isoinfo               genisoimage         reads the seed ISO back
+test  xorriso               xorriso             reads the seed ISO back
+test  ip                    iproute2            a bridge and TAP devices in a network namespace
+test  dnsmasq               dnsmasq-base        DHCP on that bridge
+test  ss                    iproute2            shows who listens where
+test  pgrep                 procps              finds processes left behind
+test  setpriv               util-linux          runs a test as an ordinary user
+test  /usr/bin/python3      python3             a second opinion on the YAML that is written
+test  $py/yaml              python3-yaml        the same
+test  $py/jsonschema        python3-jsonschema  cloud-init checks its configuration with it
+test  $py/configobj.py      python3-configobj   cloud-init loads it
+test  $py/jinja2            python3-jinja2      cloud-init loads it
+test  $py/jsonpatch.py      python3-jsonpatch   cloud-init loads it
+test  $py/requests          python3-requests    cloud-init loads it
+"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  else
+    sudo "$@"
+  fi
+}
+
+packages() {
+  missing=
+  PATH=$PATH:/usr/sbin:/sbin
+  while read -r use thing package reason; do
+    case " $* " in *" $use "*) ;; *) continue ;; esac
+    case $thing in
+      /*) [ -e "$thing" ] && continue ;;
+      *) command -v "$thing" >/dev/null && continue ;;
+    esac
+    case " $missing " in *" $package "*) continue ;; esac
+    [ -n "$missing" ] || say "these packages are missing:"
+    missing="$missing $package"
+    say "  $package: $reason"
+  done <<END
+$list
+END
+  [ -n "$missing" ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    say "this is no Debian or Ubuntu: install these programs with your package manager, then run the command again:$missing"
+    exit 1
+  fi
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    say "you are not root and there is no sudo. Run this as root, then run the command again: apt-get install$missing"
+    exit 1
+  fi
+  case $missing in *openssh-server*) keep_services_off ;; esac
+  # The lists of apt may be absent, or older than the mirror: a second try with fresh ones then.
+  say "installing them with apt-get"
+  # shellcheck disable=SC2086 # a list of words
+  if ! install_packages $missing; then
+    say "apt does not know them all yet, or its lists are old: running apt-get update"
+    as_root apt-get update -q >&2
+    install_packages $missing || { say "apt-get could not install:$missing"; exit 1; }
+  fi
+  # shellcheck disable=SC2154 # set by keep_services_off
+  if [ -n "${policy-}" ]; then
+    as_root rm -f "$policy"
+    as_root update-rc.d ssh disable >/dev/null 2>&1 || :
+    say "the ssh service was neither started nor enabled"
+  fi
+}
+
+# The tests start their own sshd on loopback; Debian's package would start one for the whole network.
+keep_services_off() {
+  [ ! -e /usr/sbin/policy-rc.d ] || return 0
+  policy=/usr/sbin/policy-rc.d
+  trap 'as_root rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+  as_root chmod 755 "$policy"
+}
+
+install_packages() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2 </dev/null
+}
+
+npm_packages() {
+  # The copy of the lock file tells what node_modules was made from.
+  if [ ! -e node_modules/.package-lock.json ] || ! node_modules/.bin/node --version >/dev/null 2>&1; then
+    say "installing npm packages, with Node 24 among them (npm ci)"
+    npm ci --no-audit --no-fund --loglevel=error >&2 </dev/null
+  elif ! cmp -s package-lock.json node_modules/.lock-of-setup; then
+    say "bringing npm packages up to date (npm install)"
+    npm install --no-save --no-audit --no-fund --loglevel=error >&2 </dev/null
+  fi
+  cp package-lock.json node_modules/.lock-of-setup
+  # So that `npx vmctl` in this repository is this vmctl.
+  ln -sf ../../bin/run.js node_modules/.bin/vmctl
+  case $(node --version) in
+    v2[4-9].* | v[3-9][0-9].*) ;;
+    *) say "Node 24 did not arrive: $(command -v node) is $(node --version). Remove node_modules and try again."; exit 1 ;;
+  esac
+}
+
+# Programs that only the tests use, in a directory that test.sh puts on PATH. Installing cloud-init on a real machine would
+# let it configure that machine at the next boot; unpacking its package does nothing.
+tools() {
+  tools=${VMCTL_FIXTURES:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl-fixtures}/tools
+  mkdir -p "$tools/bin"
+  # Another Python may be first on PATH; Debian's modules belong to this one.
+  printf '#!/bin/sh\nexec /usr/bin/python3 "$@"\n' >"$tools/bin/python3"
+  chmod +x "$tools/bin/python3"
+  if command -v cloud-init >/dev/null || [ -x "$tools/bin/cloud-init" ]; then return 0; fi
+  say "unpacking cloud-init's schema check into $tools"
+  work=$(mktemp -d "$tools/.new-XXXXXX")
+  chmod 755 "$work"
+  (cd "$work" && apt-get download -q cloud-init >&2 2>&1) || {
+    say "apt does not know cloud-init: running apt-get update"
+    as_root apt-get update -q >&2
+    (cd "$work" && apt-get download -q cloud-init >&2)
+  }
+  dpkg-deb -x "$work"/cloud-init_*.deb "$work"
+  rm -rf "$tools/cloud-init"
+  mv "$work$py" "$tools/cloud-init"
+  rm -rf "$work"
+  printf '#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/python3 -m cloudinit.cmd.main "$@"\n' "$tools/cloud-init" >"$tools/bin/cloud-init"
+  chmod +x "$tools/bin/cloud-init"
+}
+
+npm_packages
+packages "$@"
+case " $* " in *' test '*) tools ;; esac

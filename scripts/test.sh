@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs what is missing and runs everything: checks, unit tests, and the tests on real QEMU.
+# The last line counts the tests; the exit status is 0 only when nothing failed and something ran.
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/setup.sh run test
+export PATH="$PWD/node_modules/.bin:${VMCTL_FIXTURES:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl-fixtures}/tools/bin:$PATH:/usr/sbin:/sbin"
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# run NAME COMMAND...: goes on after a failure, so that one run tells all of them.
+run() {
+  name=$1
+  shift
+  printf '\n==> %s\n' "$name"
+  "$@" </dev/null || echo "$name" >>"$results/failed"
+}
+
+run 'build' npm run --silent build
+run 'checks' npm run --silent check
+run 'unit tests' vitest run --project unit --reporter default --reporter json --outputFile "$results/unit.json"
+run 'tests on QEMU' vitest run --project e2e --reporter default --reporter json --outputFile "$results/e2e.json"
+node scripts/closing-line.ts "$results"
