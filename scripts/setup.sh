@@ -101,13 +101,12 @@ install_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2 </dev/null
 }
 
+# `npm ci` wants every platform's build of the native tools in the lock file; registries that hold only some of them give none
+# to write down. `npm install --no-save` installs the same locked versions and leaves the lock file alone.
 npm_packages() {
   # The copy of the lock file tells what node_modules was made from.
-  if [ ! -e node_modules/.package-lock.json ] || ! node_modules/.bin/node --version >/dev/null 2>&1; then
-    say "installing npm packages, with Node 24 among them (npm ci)"
-    npm ci --no-audit --no-fund --loglevel=error >&2 </dev/null
-  elif ! cmp -s package-lock.json node_modules/.lock-of-setup; then
-    say "bringing npm packages up to date (npm install)"
+  if ! cmp -s package-lock.json node_modules/.lock-of-setup || ! node_modules/.bin/node --version >/dev/null 2>&1; then
+    say "installing npm packages, with Node 24 among them"
     npm install --no-save --no-audit --no-fund --loglevel=error >&2 </dev/null
   fi
   cp package-lock.json node_modules/.lock-of-setup

@@ -45,11 +45,16 @@ export const sshKeys = (engine: Engine, vm: Vm, login: Login = {}): Promise<read
   })
 
 export interface WaitOptions extends Login {
-  /** Milliseconds without progress after which the wait ends. */
+  /** Milliseconds without progress after which the wait ends; three times as many under TCG. */
   readonly timeoutMs?: number
   /** Whether cloud-init's result is waited for. */
   readonly cloudInit?: boolean
 }
+
+const patienceMs = 120_000
+
+/** Without hardware acceleration a guest takes several times as long for everything. */
+const tcgSlowness = 3
 
 /** Waits until a VM's guest can be worked with, and returns the connection. */
 export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
@@ -57,7 +62,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
   const files = vmFiles(vm.directory)
   const alias = hostKeyAlias(vm)
   const pinned = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
-  const {ready} = await readJournal(vm.directory)
+  const [{ready}, {accelerator}] = await Promise.all([readJournal(vm.directory), hypervisor.observe(vm)])
   const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
     isAlive: async () => {
@@ -82,7 +87,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
       }),
     },
     firstBoot: !ready,
-    ...(options.timeoutMs !== undefined && {timeoutMs: options.timeoutMs}),
+    timeoutMs: (options.timeoutMs ?? patienceMs) * (accelerator === 'tcg' ? tcgSlowness : 1),
     signal: engine.signal,
     onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
   })

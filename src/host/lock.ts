@@ -1,7 +1,8 @@
-import {readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, closeSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {messageOf, VmctlError} from '../model/errors.ts'
+import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
+import {ioError} from './files.ts'
 
 export interface LockOptions {
   /** What the holder does, for the error of others: `up web`. */
@@ -30,21 +31,24 @@ export const acquireLock = async (path: string, options: LockOptions): Promise<L
   const deadline = Date.now() + options.timeoutMs
   const holderFile = `${path}.holder`
   let told = false
+  createPrivately(path)
   for (let pause = 10; ; pause = Math.min(pause * 1.5, 200)) {
     options.signal?.throwIfAborted()
-    const database = new DatabaseSync(path, {timeout: 0})
+    let database: InstanceType<typeof DatabaseSync> | undefined
     try {
-      database.exec('BEGIN EXCLUSIVE')
+      const opened = new DatabaseSync(path, {timeout: 0})
+      database = opened
+      opened.exec('BEGIN EXCLUSIVE')
       writeFileSync(holderFile, `${options.purpose} (process ${process.pid})`, {mode: 0o600})
       return {
         path,
         async [Symbol.asyncDispose]() {
           rmSync(holderFile, {force: true})
-          database.close()
+          opened.close()
         },
       }
     } catch (error) {
-      database.close()
+      database?.close()
       if (!/database is locked/.test(messageOf(error))) {
         throw new VmctlError('vmctl::io', `Cannot lock ${path}: ${messageOf(error)}`, {cause: error})
       }
@@ -62,6 +66,19 @@ export const acquireLock = async (path: string, options: LockOptions): Promise<L
       options.signal?.throwIfAborted()
       throw error
     })
+  }
+}
+
+/**
+ * SQLite would make the file for everybody, as far as the umask allows. One that exists is not even opened: closing
+ * any descriptor of a file drops all POSIX locks that this process has on it (fcntl(2)).
+ */
+const createPrivately = (path: string): void => {
+  try {
+    closeSync(openSync(path, 'ax', 0o600))
+    chmodSync(path, 0o600)
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw ioError('make the lock', path, error)
   }
 }
 

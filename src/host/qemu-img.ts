@@ -1,4 +1,4 @@
-import {rename, rm} from 'node:fs/promises'
+import {chmod, rename, rm} from 'node:fs/promises'
 import {isAbsolute} from 'node:path'
 
 import {isVmctlError, messageOf, VmctlError, type FailureCode} from '../model/errors.ts'
@@ -140,6 +140,8 @@ const produce = async (path: string, code: FailureCode, write: (temporary: strin
   const temporary = temporaryPath(fileName(path))
   try {
     await translated(code, () => write(temporary))
+    // qemu-img makes files that everybody may read, as far as the umask allows.
+    await chmod(temporary, 0o600)
     await rename(temporary, path).catch((error: unknown) => {
       throw ioError('write', path, error)
     })

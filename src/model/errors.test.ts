@@ -8,7 +8,7 @@ test('every failure has a known exit status and says what to do', () => {
     expect(code).toMatch(/^vmctl::[a-z]+(?:::[a-z_]+)?$/)
     expect(statuses, code).toContain(exit)
     expect(exit, code).not.toBe(0)
-    expect(help, code).toMatch(/^[A-Z`].*\.$/)
+    expect(help, code).toMatch(/^\S.*[.?]$/)
   }
 })
 

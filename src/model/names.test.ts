@@ -22,7 +22,7 @@ test('no VM name leads out of its directory, into a hidden file, or into an opti
       expect(name).toMatch(/^[A-Za-z0-9]/)
       expect(Buffer.byteLength(name)).toBeLessThan(64)
     }),
-    {numRuns: 500},
+    {numRuns: 100},
   )
 })
 

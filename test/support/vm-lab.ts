@@ -1,0 +1,311 @@
+import {type ChildProcess, spawn} from 'node:child_process'
+import {randomBytes} from 'node:crypto'
+import {appendFileSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {dirname, join, resolve} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {fileURLToPath} from 'node:url'
+
+import {afterAll, afterEach, beforeAll, expect, inject, test} from 'vitest'
+
+import {absent, sbinPath} from './vm-lab-programs.ts'
+import {stopAll} from './vm-processes.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Path of the micro guest's image; empty when the host cannot run guests. */
+    micro: string
+    /** Path of the Debian guest's image; empty when it could not be built. */
+    debian: string
+    /** Why no VM can run here; empty when one can. */
+    cannotRun: string
+  }
+}
+
+const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+
+/** The program under test, as a user has it. */
+export const vmctlProgram = join(repository, 'bin/run.js')
+
+export interface Outcome {
+  readonly command: string
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly durationMs: number
+}
+
+/** A vmctl that is under way. */
+export interface Running {
+  readonly pid: number
+  readonly outcome: Promise<Outcome>
+  /** What it has written so far. */
+  readonly written: {readonly stdout: string; readonly stderr: string}
+  type(text: string | Uint8Array): void
+  kill(signal?: NodeJS.Signals): void
+}
+
+export interface RunOptions {
+  readonly cwd?: string
+  readonly env?: NodeJS.ProcessEnv
+  /** Words that go before `node bin/run.js`: `ip netns exec NAME`, `setpriv …`. */
+  readonly prefix?: readonly string[]
+  /** Octal umask of the process: `000`. */
+  readonly umask?: string
+  readonly timeoutMs?: number
+  /** The command line, when it is not simply node, bin/run.js and the arguments. */
+  readonly program?: readonly string[]
+}
+
+/** What one test has for itself: a home, a state directory, a project directory and every VM that it makes. */
+export interface VmLab {
+  readonly root: string
+  readonly home: string
+  readonly project: string
+  readonly stateDirectory: string
+  /** Environment of every vmctl of this test. */
+  readonly env: NodeJS.ProcessEnv
+  /** Starts vmctl and does not wait for it. */
+  start(args: readonly string[], options?: RunOptions): Running
+  /** Runs vmctl to its end, whatever that is. */
+  run(args: readonly string[], options?: RunOptions): Promise<Outcome>
+  /** Like `run`, with arguments only. */
+  vmctl(...args: readonly string[]): Promise<Outcome>
+  /** Runs vmctl and requires success. */
+  ok(...args: readonly string[]): Promise<Outcome>
+  /** Runs vmctl with `--json`, requires success, an empty stderr, and nothing but JSON on stdout. */
+  json<T = any>(...args: readonly string[]): Promise<T>
+  /** Runs vmctl with `--json`, requires failure, and returns the error object with its exit code. */
+  jsonError(...args: readonly string[]): Promise<{readonly exitCode: number | null; readonly error: any}>
+  /** Runs a shell command line in a guest and returns its standard output, trimmed. */
+  guest(name: string, command: string): Promise<string>
+  /** Writes a file below the project directory. */
+  write(path: string, content: string | Uint8Array, mode?: number): string
+  /** Writes VMFile.kdl. */
+  vmfile(text: string): void
+  /** The directory of a VM. */
+  directory(name: string): string
+  /** The text of a file of a VM; empty when there is none. */
+  read(name: string, file: string): string
+}
+
+/** Environment variables of whoever runs the tests that would change what vmctl does. */
+const isForeign = (name: string): boolean => /^(?:VMCTL_|XDG_|NODE_ENV$|NODE_OPTIONS$|RUST_LOG$|VITEST|SSH_|FORCE_COLOR$|NO_COLOR$|COLUMNS$|LINES$|DEBUG$|OCLIF_|HTTPS?_PROXY$|ALL_PROXY$|NO_PROXY$|https?_proxy$|TERM$)/.test(name)
+
+const environment = (home: string): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign(name))),
+  HOME: home,
+  PATH: sbinPath(),
+  TERM: 'dumb',
+})
+
+const makeLab = (name: string, stateDirectory?: (root: string) => string): VmLab => {
+  const root = join(realpathSync(tmpdir()), `vmctl-e2e-${name}-${randomBytes(4).toString('hex')}`)
+  const home = join(root, 'home')
+  const project = join(root, 'project')
+  const state = stateDirectory?.(root) ?? join(home, '.local/share/vmctl')
+  const env = {...environment(home), ...(stateDirectory && {VMCTL_STATE_DIR: state})}
+  const note = (text: string): void => {
+    appendFileSync(join(root, 'transcript.log'), `${new Date().toISOString()} ${text}\n`)
+  }
+
+  const start = (args: readonly string[], options: RunOptions = {}): Running => {
+    const words = [...(options.prefix ?? []), ...(options.program ?? [process.execPath, vmctlProgram, ...args])]
+    const line = options.umask === undefined ? words : ['sh', '-c', `umask ${options.umask}; exec "$@"`, 'sh', ...words]
+    const [program = '', ...rest] = line
+    const started = Date.now()
+    const child: ChildProcess = spawn(program, rest, {
+      cwd: options.cwd ?? project,
+      env: {...env, ...options.env},
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    const written = {stdout: '', stderr: ''}
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (written.stdout += text))
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (written.stderr += text))
+    child.stdin?.on('error', () => undefined)
+    const command = `vmctl ${args.join(' ')}`
+    note(`$ ${command} (pid ${child.pid})`)
+    const limit = setTimeout(() => {
+      note(`${command} (pid ${child.pid}) takes too long and is killed`)
+      child.kill('SIGKILL')
+    }, options.timeoutMs ?? 240_000)
+    const outcome = new Promise<Outcome>((settle, reject) => {
+      child.once('error', reject)
+      child.once('close', (exitCode, signal) => {
+        clearTimeout(limit)
+        const durationMs = Date.now() - started
+        note(`${command} (pid ${child.pid}) ended: ${signal ?? exitCode} after ${durationMs} ms\n--- stdout\n${written.stdout}--- stderr\n${written.stderr}---`)
+        settle({command, exitCode, signal, ...written, durationMs})
+      })
+    })
+    return {
+      pid: child.pid ?? 0,
+      outcome,
+      written,
+      type: (text) => void child.stdin?.write(text),
+      kill: (signal = 'SIGKILL') => void child.kill(signal),
+    }
+  }
+  const run: VmLab['run'] = (args, options) => {
+    const running = start(args, options)
+    return running.outcome
+  }
+  const lab: VmLab = {
+    root,
+    home,
+    project,
+    stateDirectory: state,
+    env,
+    start,
+    run,
+    vmctl: (...args) => run(args),
+    ok: async (...args) => expectSuccess(await run(args)),
+    json: async (...args) => {
+      const dashes = args.indexOf('--')
+      const outcome = expectSuccess(await run(dashes === -1 ? [...args, '--json'] : [...args.slice(0, dashes), '--json', ...args.slice(dashes)]))
+      expect(outcome.stderr, `stderr of ${outcome.command}`).toBe('')
+      return JSON.parse(outcome.stdout)
+    },
+    jsonError: async (...args) => {
+      const {exitCode, stdout, stderr, command} = await run([...args, '--json'])
+      expect(exitCode, `exit status of ${command}`).not.toBe(0)
+      expect(stderr, `stderr of ${command}`).toBe('')
+      return {exitCode, error: JSON.parse(stdout).error}
+    },
+    guest: async (vm, command) => expectSuccess(await run(['ssh', vm, '--', command])).stdout.trim(),
+    write(path, content, mode = 0o644) {
+      const full = resolve(project, path)
+      mkdirSync(dirname(full), {recursive: true})
+      writeFileSync(full, content, {mode})
+      return full
+    },
+    vmfile: (text) => void lab.write('VMFile.kdl', text),
+    directory: (vm) => join(state, 'vms', vm),
+    read(vm, file) {
+      try {
+        return readFileSync(join(state, 'vms', vm, file), 'utf8')
+      } catch {
+        return ''
+      }
+    },
+  }
+  return lab
+}
+
+/** Requires that a command has succeeded; what it wrote is in the failure otherwise. */
+export const expectSuccess = (outcome: Outcome): Outcome => {
+  expect(outcome.exitCode, `${outcome.command} ended with ${outcome.signal ?? outcome.exitCode}\n${outcome.stdout}\n${outcome.stderr}`).toBe(0)
+  return outcome
+}
+
+/** Requires that a command has failed with this exit status and, unless it was told under `--json`, this error code. */
+export const expectFailure = (outcome: Outcome, exitCode: number, code: string): Outcome => {
+  const all = `${outcome.command}\n${outcome.stdout}\n${outcome.stderr}`
+  expect(outcome.stderr, all).toContain(`[${code}]`)
+  expect(outcome.exitCode, all).toBe(exitCode)
+  return outcome
+}
+
+export interface Scenario {
+  readonly lab: VmLab
+  /** A step of the story; the steps after one that failed are skipped, since they rest on it. */
+  step(sentence: string, body: () => unknown, timeoutMs?: number): void
+}
+
+export interface ScenarioOptions {
+  /** Where the state directory is to be, below the test's root. */
+  readonly stateDirectory?: (root: string) => string
+  /** Why this scenario cannot run on this computer. It fails instead under CI. */
+  readonly missing?: string | undefined
+}
+
+const isKept = process.env.VMCTL_E2E_KEEP === '1'
+const isCi = process.env.CI === 'true'
+
+/** One end-to-end story: a lab of its own, sentences as steps, and an end in which no VM is left over. */
+export const scenario = (name: string, options: ScenarioOptions = {}): Scenario => {
+  const missing = inject('cannotRun') || options.missing
+  const lab = makeLab(name, options.stateDirectory)
+  let broken: string | undefined
+
+  beforeAll(() => {
+    if (missing) {
+      if (isCi) throw new Error(`CI must run every test, but ${missing}`)
+      process.stderr.write(`e2e: ${name} is skipped: ${missing}\n`)
+      return
+    }
+    for (const directory of [lab.root, lab.home, lab.project]) mkdirSync(directory, {mode: 0o755})
+  })
+  afterEach(({task}) => {
+    if (task.result?.state === 'fail') broken ??= task.name
+  })
+  afterAll(async () => {
+    if (missing) return
+    if (isKept) {
+      process.stderr.write(`e2e: ${name}: everything was kept in ${lab.root}, running VMs included\n`)
+      return
+    }
+    await stopAll(lab.root)
+    if (broken === undefined) rmSync(lab.root, {recursive: true, force: true, maxRetries: 3})
+    else process.stderr.write(`e2e: ${name}: "${broken}" failed; transcript, logs and VM directories are in ${lab.root}\n`)
+  })
+  return {
+    lab,
+    step(sentence, body, timeoutMs = 240_000) {
+      test(missing ? `${sentence} (skipped: ${missing})` : sentence, {timeout: timeoutMs, skip: Boolean(missing) && !isCi}, async (context) => {
+        if (broken !== undefined) context.skip(`"${broken}" failed before`)
+        await body()
+      })
+    },
+  }
+}
+
+/** Polls until a check passes, and fails with its last failure when the time is up. */
+export const eventually = async <T>(check: () => T | Promise<T>, {timeoutMs = 30_000, everyMs = 100} = {}): Promise<T> => {
+  const deadline = Date.now() + timeoutMs
+  for (;;) {
+    try {
+      return await check()
+    } catch (error) {
+      if (Date.now() >= deadline) throw error
+    }
+    await sleep(everyMs)
+  }
+}
+
+/** Why a program of the host keeps a scenario from running; undefined when it is there. */
+export const needs = (...programs: readonly string[]): string | undefined => {
+  const names = absent(...programs)
+  return names.length === 0 ? undefined : `${names.join(', ')} not installed`
+}
+
+/** Why a scenario that changes networks or users cannot run. */
+export const needsRoot = (): string | undefined => (process.getuid?.() === 0 ? undefined : 'it needs root')
+
+export interface MicroOptions {
+  readonly image?: string
+  readonly user?: string
+  readonly memory?: number
+}
+
+/** A `vm` block on the micro guest. */
+export const microVm = (name: string, body = '', {image = inject('micro'), user = 'dev', memory = 192}: MicroOptions = {}): string => `
+vm ${JSON.stringify(name)} {
+    image ${JSON.stringify(image)}
+    memory ${memory}
+    cloud-init { hostname ${JSON.stringify(name)}; }
+    ssh { user ${JSON.stringify(user)}; }
+${body}
+}
+`
+
+/** A shell step with an inline text. */
+export const inline = (text: string, settings = ''): string => `    provision "shell" { inline ${JSON.stringify(text)}; ${settings} }`
+
+/** Names of half-made and half-removed things in a state directory: nothing of the kind may survive a successful command. */
+export const leftovers = (lab: VmLab): string[] => {
+  const vms = join(lab.stateDirectory, 'vms')
+  const entries = readdirSync(vms, {recursive: true, encoding: 'utf8'})
+  return entries.filter((entry) => /(?:^|\/)\.(?:new|gone)-|\.tmp$/.test(entry))
+}
