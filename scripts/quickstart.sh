@@ -24,8 +24,9 @@ cat <<END
 
 The VM runs. Go on with:
 
-  npx vmctl ssh --file $file              a shell in it
-  npx vmctl ssh --file $file -- uname -a  one command
-  npx vmctl log --file $file              what it and its provisioning said
-  npx vmctl down --destroy --file $file   stop it and remove it
+  npx vmctl ssh hello                    a shell in it; \`exit\` leaves it
+  npx vmctl ssh hello -- uname -a        one command
+  npx vmctl log hello                    what it and its provisioning said
+  npx vmctl down --destroy --file $file
+                                         stop it and remove it
 END

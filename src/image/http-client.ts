@@ -1,4 +1,3 @@
-import {STATUS_CODES} from 'node:http'
 import type {Readable} from 'node:stream'
 
 import {systemCode, messageOf, VmctlError} from '../model/errors.ts'
@@ -134,8 +133,11 @@ const redirectTarget = (from: URL, location: string | undefined): URL => {
 
 const statusFailure = (url: URL, response: HttpResponse): HttpFailure => {
   const seconds = Number(single(response.headers['retry-after']))
-  return new HttpFailure(`${displayUrl(url)} answered ${response.status} ${STATUS_CODES[response.status] ?? ''}`.trimEnd() + '.', {
+  return new HttpFailure(`${displayUrl(url)} answered ${response.status} ${reasonPhrase(response.status)}`.trimEnd() + '.', {
     retry: transient.has(response.status) ? 'yes' : 'no',
     afterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
   })
 }
+
+/** Loaded only for an error: node:http takes as long as everything else of `vmctl list` together. */
+const reasonPhrase = (status: number): string => process.getBuiltinModule('node:http').STATUS_CODES[status] ?? ''

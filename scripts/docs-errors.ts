@@ -1,0 +1,88 @@
+import {exitCodes, failures} from '../src/model/errors.ts'
+
+/** What each exit status means; a new one without a line here does not compile. */
+const meanings = {
+  done: 'Everything that was asked for is done.',
+  unexplained: 'vmctl failed in a way that it cannot explain: a defect. Please report it.',
+  usage: 'The command line or the VMFile is wrong. Nothing was done.',
+  notFound: 'There is no such VM or image.',
+  host: 'This computer lacks something, or something on it failed: a program, a network, room on the disk, a permission.',
+  state: 'The state of the VM does not allow it, or another vmctl is at work on it.',
+  guest: 'The guest or a provision step failed.',
+  timeout: 'It took too long.',
+  interrupted: 'Ctrl+C, SIGTERM or SIGHUP ended the command.',
+} as const satisfies Record<keyof typeof exitCodes, string>
+
+const nameOf = (exit: number): keyof typeof exitCodes => {
+  const found = Object.entries(exitCodes).find(([, code]) => code === exit)
+  if (!found) throw new Error(`The exit status ${exit} has no name.`)
+  return found[0] as keyof typeof exitCodes
+}
+
+const anchor = (code: string): string => code.replaceAll(':', '')
+
+export const errorsPage = (): string => `${header('src/model/errors.ts')}
+# Errors
+
+Every failure that vmctl can explain has a code. The code is stable; the message is not. On the terminal a failure looks like this:
+
+\`\`\`text
+error[vmctl::vm::not_found]: There is no VM named "wbe".
+  help: Did you mean web? Run \`vmctl list\` to see the VMs that exist.
+\`\`\`
+
+With \`--json\` it is printed on standard output:
+
+\`\`\`json
+{"error": {"code": "vmctl::vm::not_found", "message": "…", "help": "…"}}
+\`\`\`
+
+Problems of a VMFile come all at once in \`problems\`, each with \`file\`, \`line\`, \`column\`, \`length\`, \`severity\`, \`message\` and, where there is one, a \`hint\`.
+Other facts, such as \`vm\`, \`state\` or \`exitCode\`, stand beside \`code\`. A failure without a code is a defect of vmctl; it has the code \`unexplained\`.
+
+The advice below is the default. vmctl says something more exact where it knows more.
+
+| code | [exit](exit-codes.md) | advice |
+|---|---|---|
+${Object.entries(failures)
+  .map(([code, {exit, help}]) => `| <a id="${anchor(code)}"></a>\`${code}\` | ${exit} | ${cell(help)} |`)
+  .join('\n')}
+`
+
+export const exitCodesPage = (): string => `${header('src/model/errors.ts')}
+# Exit statuses
+
+The same for every command.
+
+| status | meaning |
+|---|---|
+${Object.entries(exitCodes)
+  .map(([name, code]) => `| ${code} | ${meanings[name as keyof typeof exitCodes]} |`)
+  .join('\n')}
+
+Two commands use them in a way of their own:
+
+- \`vmctl ssh NAME -- COMMAND\` passes on the status of the command in the guest. A failure of vmctl itself keeps the meaning above, so the two can look alike: \`--json\` tells them apart.
+- \`vmctl doctor\` prints its findings and ends with 4 when something is missing that everybody needs.
+
+When several VMs are brought up at once and some fail, every failure is printed and the status is that of \`vmctl::vms::failed\`, ${failures['vmctl::vms::failed'].exit}. When the VMFile or \`--name\` selects one VM, the status is that of its failure.
+
+## Which error has which status
+
+${[...new Set(Object.values(failures).map(({exit}) => exit))]
+  .toSorted((left, right) => left - right)
+  .map((exit) => `**${exit}** (${nameOf(exit)}): ${codesOf(exit)}`)
+  .join('\n\n')}
+`
+
+const codesOf = (exit: number): string =>
+  Object.entries(failures)
+    .filter(([, failure]) => failure.exit === exit)
+    .map(([code]) => `[\`${code}\`](errors.md#${anchor(code)})`)
+    .join(', ')
+
+/** The line that tells a reader of the source not to edit the page. */
+export const header = (source: string): string => `<!-- Generated from ${source} by \`npm run docs\`. Do not edit. -->\n`
+
+/** Text as a cell of a table. */
+export const cell = (text: string): string => text.replaceAll('|', String.raw`\|`).replaceAll('\n', ' ')

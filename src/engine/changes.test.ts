@@ -1,0 +1,54 @@
+import {expect, test} from 'vitest'
+
+import {makeSpec} from '../../test/support/builders.ts'
+import type {VmSpec} from '../model/vm.ts'
+import {applyChanges, compareSpecs, type Effect} from './changes.ts'
+
+const GiB = 2 ** 30
+
+const cases: readonly [string, Partial<VmSpec>, Partial<VmSpec>, string][] = [
+  ['nothing', {}, {}, ''],
+  ['the name of the file only', {qemu: {args: ['-a']}}, {qemu: {args: ['-a']}}, ''],
+  ['more processors', {}, {vcpus: 4}, 'restart: vcpus 1 → 4'],
+  ['less memory', {}, {memoryMiB: 512}, 'restart: memory 1024 → 512 MB'],
+  ['a disk that grows', {diskBytes: 10 * GiB}, {diskBytes: 20 * GiB}, 'restart: disk 10.00 GB → 20.00 GB'],
+  ['a disk that shrinks', {diskBytes: 20 * GiB}, {diskBytes: 10 * GiB}, 'reload: disk 20.00 GB → 10.00 GB'],
+  ['a disk size that is new', {}, {diskBytes: 10 * GiB}, 'restart: disk size of the image → 10.00 GB'],
+  ['a disk size that is no longer given', {diskBytes: 10 * GiB}, {}, 'now: disk 10.00 GB → size of the image'],
+  ['a network', {}, {network: {type: 'tap', bridge: 'br0'}}, 'restart: network user → tap br0'],
+  ['a bridge', {network: {type: 'tap', bridge: 'br0'}}, {network: {type: 'tap', bridge: 'br1'}}, 'restart: network tap br0 → tap br1'],
+  ['no network', {network: {type: 'vnic', name: 'v0'}}, {network: {type: 'none'}}, 'restart: network vnic v0 → none'],
+  ['the image', {}, {image: {kind: 'url', source: 'https://x/y'}}, 'reload: image /images/base.qcow2 → https://x/y'],
+  ['a checksum of the image', {}, {image: {kind: 'file', source: '/images/base.qcow2', sha256: 'ab'}}, 'reload: image /images/base.qcow2 → /images/base.qcow2'],
+  ['cloud-init', {}, {cloudInit: {hostname: 'x', sshKeys: []}}, 'reload: cloud-init'],
+  ['a key of cloud-init', {cloudInit: {hostname: 'x', sshKeys: ['a']}}, {cloudInit: {hostname: 'x', sshKeys: ['b']}}, 'reload: cloud-init'],
+  ['the user of SSH', {ssh: {user: 'a'}}, {ssh: {user: 'b'}}, 'now: ssh'],
+  ['firmware', {}, {firmware: {type: 'uefi', secureBoot: false}}, 'restart: firmware bios → uefi'],
+  ['settings of QEMU', {qemu: {cpu: 'host'}}, {qemu: {cpu: 'max'}}, 'restart: qemu'],
+  ['steps', {}, {provision: [{type: 'shell', settings: {inline: 'true'}}]}, ''],
+  ['several at once', {}, {vcpus: 2, ssh: {}, cloudInit: {hostname: 'x', sshKeys: []}}, 'reload: cloud-init; restart: vcpus 1 → 2; now: ssh'],
+]
+
+test.each(cases)('%s', (_, applied, wanted, expected) => {
+  const changes = compareSpecs(makeSpec(applied), makeSpec(wanted))
+  expect(changes.map(({effect, text}) => `${effect}: ${text}`).join('; ')).toBe(expected)
+})
+
+test('the order of properties is no change', () => {
+  const left = makeSpec({ssh: {user: 'a', privateKeyPath: '/k'}})
+  const right = makeSpec({ssh: {privateKeyPath: '/k', user: 'a'}})
+  expect(compareSpecs(left, right)).toEqual([])
+})
+
+test('only what may take effect is applied; the rest is seen again next time', () => {
+  const applied = makeSpec({ssh: {user: 'a'}, diskBytes: 10 * GiB})
+  const wanted = makeSpec({vcpus: 2, image: {kind: 'file', source: '/other'}, provision: [{type: 'shell', settings: {}}]})
+  const after = (...effects: Effect[]): VmSpec => applyChanges(applied, wanted, new Set(effects))
+  const running = after('now')
+  expect(running).toEqual(makeSpec({provision: wanted.provision}))
+  expect('ssh' in running || 'diskBytes' in running).toBe(false)
+  expect(compareSpecs(running, wanted).map(({field}) => field)).toEqual(['image', 'vcpus'])
+  const atRest = after('now', 'restart')
+  expect(compareSpecs(atRest, wanted).map(({field}) => field)).toEqual(['image'])
+  expect(applied).toEqual(makeSpec({ssh: {user: 'a'}, diskBytes: 10 * GiB}))
+})

@@ -1,0 +1,274 @@
+import {describe, expect, test} from 'vitest'
+
+import {makeSpec, makeVm} from '../../test/support/builders.ts'
+import {isVmctlError} from '../model/errors.ts'
+import type {VmSpec, VmState} from '../model/vm.ts'
+import type {Journal, JournalEntry} from '../provision/journal.ts'
+import {canLogIn, type Observed, type PlanOptions, planVm} from './plan.ts'
+
+const steps = [
+  {title: 'inline: echo 1', hash: 'h1'},
+  {title: 'script: setup.sh', hash: 'h2'},
+]
+
+const entry = (hash: string, state: JournalEntry['state']): JournalEntry => ({hash, state, title: hash, startedAt: ''})
+const journal = (ready: boolean, ...entries: readonly JournalEntry[]): Journal => ({schema: 1, ready, steps: entries})
+const allDone = journal(true, entry('h1', 'done'), entry('h2', 'done'))
+
+const withSteps = makeSpec({ssh: {user: 'vm'}})
+
+/** What is on this computer, in words. `vm` is made from the same spec that is wanted. */
+const seen = (state: VmState, change: {journal?: Journal; pid?: number; applied?: Partial<VmSpec>; phase?: 'prepared' | 'started'} = {}): Observed => ({
+  vm: makeVm({spec: {...withSteps, ...change.applied}, phase: change.phase ?? 'started'}),
+  observation: {state, ...(change.pid !== undefined && {pid: change.pid})},
+  journal: change.journal ?? allDone,
+  imageIsHere: true,
+})
+
+const nothing: Observed = {observation: {state: 'destroyed'}, journal: journal(false), imageIsHere: false}
+
+const situations = {
+  'does not exist': nothing,
+  'does not exist, image is here': {...nothing, imageIsHere: true},
+  prepared: seen('prepared', {phase: 'prepared', journal: journal(false)}),
+  stopped: seen('stopped'),
+  'running, all done': seen('running', {pid: 7}),
+  'running, step 2 changed': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('old', 'done'))}),
+  'running, step 1 failed': seen('running', {pid: 7, journal: journal(true, entry('h1', 'failed'))}),
+  'running, step 2 cut off': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('h2', 'running'))}),
+  'running, step 2 never run': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'))}),
+  suspended: seen('suspended', {pid: 7}),
+  'suspended, step 1 cut off': seen('suspended', {pid: 7, journal: journal(true, entry('h1', 'running'))}),
+  crashed: seen('failed', {pid: 7}),
+  'failed to start': seen('failed', {phase: 'prepared', journal: journal(false)}),
+} as const
+
+type Situation = keyof typeof situations
+
+const render = (observed: Observed, options: PlanOptions, {spec = withSteps, declared = steps}: {spec?: VmSpec; declared?: typeof steps} = {}): string => {
+  try {
+    const plan = planVm({spec, steps: declared}, observed, options)
+    return [...plan.steps.map(({action, cause, from}) => `${action}${from ? ` from ${from + 1}` : ''} (${cause})`), ...plan.notices.map((notice) => `! ${notice}`)].join('\n')
+  } catch (error) {
+    if (!isVmctlError(error)) throw error
+    return `${error.code}: ${error.message}`
+  }
+}
+
+const lines = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join('\n')
+
+/** One verb, every situation. */
+const table = (title: string, options: PlanOptions, expected: Record<Situation, string>): void => {
+  describe(title, () => {
+    test.each(Object.keys(situations) as Situation[])('%s', (situation) => {
+      expect(render(situations[situation], options)).toBe(lines(expected[situation]))
+    })
+  })
+}
+
+const restarted = `
+  start (stopped)
+  provision (restarted)`
+
+table('up', {verb: 'up', provision: true}, {
+  'does not exist': `
+    fetch-image (not in the cache)
+    create (does not exist)
+    start (new)
+    provision (first start)`,
+  'does not exist, image is here': `
+    create (does not exist)
+    start (new)
+    provision (first start)`,
+  prepared: `
+    start (prepared)
+    provision (first start)`,
+  stopped: restarted,
+  'running, all done': '! is already running',
+  'running, step 2 changed': 'provision from 2 (step 2 (script: setup.sh): changed)',
+  'running, step 1 failed': 'provision (step 1 (inline: echo 1): failed)',
+  'running, step 2 cut off': 'provision from 2 (step 2 (script: setup.sh): never finished)',
+  'running, step 2 never run': 'provision from 2 (step 2 (script: setup.sh): never run)',
+  suspended: 'resume (suspended)',
+  'suspended, step 1 cut off': `
+    resume (suspended)
+    provision (step 1 (inline: echo 1): never finished)`,
+  crashed: `
+    stop (the guest has crashed)
+    start (failed)
+    provision (restarted)`,
+  'failed to start': `
+    start (failed)
+    provision (first start)`,
+})
+
+table('up --no-provision', {verb: 'up', provision: false}, {
+  'does not exist': `
+    fetch-image (not in the cache)
+    create (does not exist)
+    start (new)`,
+  'does not exist, image is here': `
+    create (does not exist)
+    start (new)`,
+  prepared: 'start (prepared)',
+  stopped: 'start (stopped)',
+  'running, all done': '! is already running',
+  'running, step 2 changed': '! is already running',
+  'running, step 1 failed': '! is already running',
+  'running, step 2 cut off': '! is already running',
+  'running, step 2 never run': '! is already running',
+  suspended: 'resume (suspended)',
+  'suspended, step 1 cut off': 'resume (suspended)',
+  crashed: `
+    stop (the guest has crashed)
+    start (failed)`,
+  'failed to start': 'start (failed)',
+})
+
+table('down', {verb: 'down', provision: false}, {
+  'does not exist': '! does not exist',
+  'does not exist, image is here': '! does not exist',
+  prepared: '! is not running',
+  stopped: '! is not running',
+  'running, all done': 'stop (running)',
+  'running, step 2 changed': 'stop (running)',
+  'running, step 1 failed': 'stop (running)',
+  'running, step 2 cut off': 'stop (running)',
+  'running, step 2 never run': 'stop (running)',
+  suspended: 'stop (suspended)',
+  'suspended, step 1 cut off': 'stop (suspended)',
+  crashed: 'stop (failed)',
+  'failed to start': '! is not running',
+})
+
+table('down --destroy', {verb: 'down', provision: false, destroy: true}, {
+  'does not exist': '! does not exist',
+  'does not exist, image is here': '! does not exist',
+  prepared: 'destroy (--destroy, prepared)',
+  stopped: 'destroy (--destroy, stopped)',
+  'running, all done': 'destroy (--destroy, running)',
+  'running, step 2 changed': 'destroy (--destroy, running)',
+  'running, step 1 failed': 'destroy (--destroy, running)',
+  'running, step 2 cut off': 'destroy (--destroy, running)',
+  'running, step 2 never run': 'destroy (--destroy, running)',
+  suspended: 'destroy (--destroy, suspended)',
+  'suspended, step 1 cut off': 'destroy (--destroy, suspended)',
+  crashed: 'destroy (--destroy, failed)',
+  'failed to start': 'destroy (--destroy, failed)',
+})
+
+const recreated = (state: string): string => `
+  recreate (asked for, ${state})
+  start (new)
+  provision (first start)`
+
+table('reload', {verb: 'reload', provision: true}, {
+  'does not exist': `
+    fetch-image (not in the cache)
+    create (does not exist)
+    start (new)
+    provision (first start)`,
+  'does not exist, image is here': `
+    create (does not exist)
+    start (new)
+    provision (first start)`,
+  prepared: recreated('prepared'),
+  stopped: recreated('stopped'),
+  'running, all done': recreated('running'),
+  'running, step 2 changed': recreated('running'),
+  'running, step 1 failed': recreated('running'),
+  'running, step 2 cut off': recreated('running'),
+  'running, step 2 never run': recreated('running'),
+  suspended: recreated('suspended'),
+  'suspended, step 1 cut off': recreated('suspended'),
+  crashed: recreated('failed'),
+  'failed to start': recreated('failed'),
+})
+
+const refused = (state: string): string => `vmctl::vm::invalid_state: web is ${state}; only a running VM can be provisioned.`
+
+table('provision', {verb: 'provision', provision: true}, {
+  'does not exist': refused('not created yet'),
+  'does not exist, image is here': refused('not created yet'),
+  prepared: refused('prepared'),
+  stopped: refused('stopped'),
+  'running, all done': 'provision (asked for)',
+  'running, step 2 changed': 'provision (asked for)',
+  'running, step 1 failed': 'provision (asked for)',
+  'running, step 2 cut off': 'provision (asked for)',
+  'running, step 2 never run': 'provision (asked for)',
+  suspended: refused('suspended'),
+  'suspended, step 1 cut off': refused('suspended'),
+  crashed: refused('failed'),
+  'failed to start': refused('failed'),
+})
+
+const up: PlanOptions = {verb: 'up', provision: true}
+
+describe('a VM without provision steps', () => {
+  const wait = {declared: []}
+
+  test('is waited for when vmctl can log in, and not otherwise', () => {
+    expect(render(situations.stopped, up, wait)).toBe('start (stopped)\nwait (restarted)')
+    expect(render(situations.prepared, up, {...wait, spec: makeSpec()})).toBe('update (ssh)\nstart (prepared)')
+    expect(render(seen('running', {pid: 7, journal: journal(false)}), up, wait)).toBe('wait (was never seen ready)')
+    expect(render(seen('running', {pid: 7, journal: journal(true)}), up, wait)).toBe('! is already running')
+    expect(render(situations.prepared, {...up, provision: false}, wait)).toBe('start (prepared)')
+  })
+
+  test('has nothing to provision', () => {
+    expect(render(situations['running, all done'], {verb: 'provision', provision: true}, wait)).toBe('! has no provision steps')
+    expect(render(situations.stopped, {verb: 'provision', provision: true}, wait)).toBe('! has no provision steps')
+  })
+})
+
+describe('changes of the VMFile', () => {
+  const more = {spec: {...withSteps, memoryMiB: 2048}}
+
+  test('that need a restart are applied to a VM at rest and told of a running one', () => {
+    expect(render(situations.stopped, up, more)).toBe(`update (memory 1024 → 2048 MB)\n${lines(restarted)}`)
+    expect(render(situations['running, all done'], up, more)).toBe(
+      '! is already running\n! changed, needs a restart (`vmctl down --name web && vmctl up --name web`): memory 1024 → 2048 MB',
+    )
+    expect(render(situations.crashed, up, more)).toBe('stop (the guest has crashed)\nupdate (memory 1024 → 2048 MB)\nstart (failed)\nprovision (restarted)')
+  })
+
+  test('that need a new VM are told, never applied', () => {
+    const other = {spec: {...withSteps, image: {kind: 'file' as const, source: '/images/other.qcow2'}}}
+    const told = '! changed, needs `vmctl reload --name web`: image /images/base.qcow2 → /images/other.qcow2'
+    expect(render(situations.stopped, up, other)).toBe(`${lines(restarted)}\n${told}`)
+    expect(render(situations['running, all done'], up, other)).toBe(`! is already running\n${told}`)
+    expect(render(situations['running, all done'], {verb: 'reload', provision: true}, other)).toBe(lines(recreated('running')))
+  })
+
+  test('that take effect at once are applied to a running VM, by provision too', () => {
+    const renamed = {spec: {...withSteps, ssh: {user: 'other'}}}
+    expect(render(situations['running, all done'], up, renamed)).toBe('update (ssh)')
+    expect(render(situations['running, all done'], {verb: 'provision', provision: true}, renamed)).toBe('update (ssh)\nprovision (asked for)')
+  })
+})
+
+describe('logging in', () => {
+  test.each([
+    ['an ssh block', makeSpec({ssh: {}}), true],
+    ['cloud-init that vmctl writes', makeSpec({cloudInit: {hostname: 'web', sshKeys: []}}), true],
+    ['cloud-init of the user', makeSpec({cloudInit: {hostname: 'web', sshKeys: [], userData: {path: '/u', sha256: ''}}}), false],
+    ['nothing', makeSpec(), false],
+    ['an ssh block without a network', makeSpec({ssh: {}, network: {type: 'none'}}), false],
+  ])('with %s', (_, spec, expected) => {
+    expect(canLogIn(spec)).toBe(expected)
+  })
+
+  test('is needed for steps, and its absence is an error before anything is done', () => {
+    const bare = makeSpec({cloudInit: {hostname: 'web', sshKeys: []}})
+    expect(render(nothing, up, {spec: bare})).toBe('vmctl::provision::no_ssh: web has provisioners but no ssh block.')
+    expect(render(nothing, {...up, provision: false}, {spec: bare})).toContain('start (new)')
+    expect(render(nothing, up, {spec: {...withSteps, network: {type: 'none'}}})).toBe('vmctl::provision::no_ssh: web has provisioners but no network.')
+    expect(render(situations['running, all done'], {verb: 'down', provision: false}, {spec: bare})).toBe('stop (running)')
+  })
+})
