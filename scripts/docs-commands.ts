@@ -75,18 +75,25 @@ const globalFlags = (command: Loadable): Flag[] => Object.values(command.flags).
 
 const rows = (flags: readonly Flag[]): string =>
   flags
-    .map((flag) => {
-      const facts = [
-        flag.required ? 'Required.' : '',
-        flag.type === 'option' && flag.options ? `One of ${flag.options.map((option) => `\`${option}\``).join(', ')}.` : '',
-        flag.type === 'option' && flag.default !== undefined ? `Default: \`${String(flag.default)}\`.` : '',
-        flag.env === undefined ? '' : `Also \`$${flag.env}\`.`,
-        (flag.exclusive ?? []).length > 0 ? `Not with ${(flag.exclusive ?? []).map((other) => `\`--${String(other)}\``).join(', ')}.` : '',
-      ]
-      const words = [flag.name === 'json' ? 'Print the result as JSON on standard output, and nothing else there.' : (flag.summary ?? flag.description ?? ''), ...facts]
-      return `| \`${synopsis(flag)}\` | ${cell(words.filter((word) => word !== '').join(' '))} |`
-    })
+    .map((flag) => `| \`${synopsis(flag)}\` | ${cell([summaryOf(flag), ...factsOf(flag)].filter((word) => word !== '').join(' '))} |`)
     .join('\n')
+
+/** oclif's own text for --json says less than ours. */
+const summaryOf = (flag: Flag): string =>
+  flag.name === 'json' ? 'Print the result as JSON on standard output, and nothing else there.' : (flag.summary ?? flag.description ?? '')
+
+const factsOf = (flag: Flag): string[] => {
+  const {options, default: value} = flag.type === 'option' ? flag : {}
+  return [
+    flag.required ? 'Required.' : '',
+    options ? `One of ${list(options)}.` : '',
+    value === undefined ? '' : `Default: \`${String(value)}\`.`,
+    flag.env === undefined ? '' : `Also \`$${flag.env}\`.`,
+    flag.exclusive ? `Not with ${list(flag.exclusive.map((other) => `--${other}`))}.` : '',
+  ]
+}
+
+const list = (words: readonly string[]): string => words.map((word) => `\`${word}\``).join(', ')
 
 const synopsis = (flag: Flag): string => {
   const short = flag.char === undefined ? '' : `-${flag.char}, `

@@ -13,12 +13,6 @@ const meanings = {
   interrupted: 'Ctrl+C, SIGTERM or SIGHUP ended the command.',
 } as const satisfies Record<keyof typeof exitCodes, string>
 
-const nameOf = (exit: number): keyof typeof exitCodes => {
-  const found = Object.entries(exitCodes).find(([, code]) => code === exit)
-  if (!found) throw new Error(`The exit status ${exit} has no name.`)
-  return found[0] as keyof typeof exitCodes
-}
-
 const anchor = (code: string): string => code.replaceAll(':', '')
 
 export const errorsPage = (): string => `${header('src/model/errors.ts')}
@@ -60,10 +54,11 @@ ${Object.entries(exitCodes)
   .map(([name, code]) => `| ${code} | ${meanings[name as keyof typeof exitCodes]} |`)
   .join('\n')}
 
-Two commands use them in a way of their own:
+Three things differ:
 
 - \`vmctl ssh NAME -- COMMAND\` passes on the status of the command in the guest. A failure of vmctl itself keeps the meaning above, so the two can look alike: \`--json\` tells them apart.
 - \`vmctl doctor\` prints its findings and ends with 4 when something is missing that everybody needs.
+- A command that does not exist ends with 127, as in a shell.
 
 When several VMs are brought up at once and some fail, every failure is printed and the status is that of \`vmctl::vms::failed\`, ${failures['vmctl::vms::failed'].exit}. When the VMFile or \`--name\` selects one VM, the status is that of its failure.
 
@@ -71,7 +66,7 @@ When several VMs are brought up at once and some fail, every failure is printed 
 
 ${[...new Set(Object.values(failures).map(({exit}) => exit))]
   .toSorted((left, right) => left - right)
-  .map((exit) => `**${exit}** (${nameOf(exit)}): ${codesOf(exit)}`)
+  .map((exit) => `**${exit}**: ${codesOf(exit)}`)
   .join('\n\n')}
 `
 

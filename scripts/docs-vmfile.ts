@@ -1,8 +1,8 @@
 import {vmfile} from '../src/vmfile/schema.ts'
-import type {Block, Choice, Field, Fields, Kind, List, Pairs, Shape} from '../src/vmfile/shapes.ts'
+import type {Block, Choice, Field, Kind, List, Pairs, Shape} from '../src/vmfile/shapes.ts'
 import {cell, header} from './docs-errors.ts'
 
-type AnyBlock = Block<unknown, Fields>
+type AnyBlock = Block
 type AnyChoice = Choice
 type Leaf = Field<unknown> | List<unknown> | Pairs<unknown>
 
@@ -28,7 +28,7 @@ Every field of a block can be written as a child or as a property of its node: \
 
 ${vm.doc}
 
-\`\`\`kdl
+\`\`\`text
 vm "NAME" {
 ${nodes.map(([name, shape]) => `    ${outline(name, shape)}`).join('\n')}
 }
@@ -45,13 +45,17 @@ ${nodes.filter(([, shape]) => !isLeaf(shape)).map(([name, shape]) => (isBlock(sh
 }
 
 const outline = (name: string, shape: Shape): string => {
-  const comment = ` // ${shape.doc}`
+  const node = outlineOf(name, shape)
+  return `${node.padEnd(36)}// ${shape.doc}`
+}
+
+const outlineOf = (name: string, shape: Shape): string => {
   if (isBlock(shape)) {
     const argument = shape.argument ? ` ${shape.argument.kind.example}` : ''
-    return `${name}${argument}${Object.keys(shape.fields).length > 0 && !shape.argument ? ' { … }' : ''}${comment}`
+    return `${name}${argument}${Object.keys(shape.fields).length > 0 && !shape.argument ? ' { … }' : ''}`
   }
-  if (isChoice(shape)) return `${name} "${shape.default}"${shape.repeatable ? ' { … }' : ''}${comment}`
-  return `${name} ${(shape as Leaf).kind.example}${comment}`
+  if (isChoice(shape)) return `${name} "${shape.default}"${shape.repeatable ? ' { … }' : ''}`
+  return `${name} ${(shape as Leaf).kind.example}`
 }
 
 const blockSection = (name: string, {doc, argument, fields, repeatable}: AnyBlock): string => {

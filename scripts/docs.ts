@@ -40,7 +40,8 @@ const excerpt = /<!-- excerpt: (?<path>[^\s#]+)(?:#(?<region>[\w-]+))? -->\n```(
 
 /** Fills the code block after each `<!-- excerpt: PATH#REGION -->` with what that file says now. */
 const withExcerpts = (text: string): string =>
-  text.replaceAll(excerpt, (_all, path: string, region: string | undefined, language: string) => {
+  text.replaceAll(excerpt, (block: string) => {
+    const {path = '', region, language = ''} = new RegExp(excerpt.source).exec(block)?.groups ?? {}
     const name = region === undefined ? path : `${path}#${region}`
     return `${marker}${name} -->\n\`\`\`${language}\n${regionOf(read(path), region, name)}\n\`\`\`\n`
   })

@@ -75,7 +75,7 @@ END
   # The lists of apt may be absent, or older than the mirror: a second try with fresh ones then.
   say "installing them with apt-get"
   # shellcheck disable=SC2086 # a list of words
-  if ! install_packages $missing; then
+  if ! install_packages $missing 2>/dev/null; then
     say "apt does not know them all yet, or its lists are old: running apt-get update"
     as_root apt-get update -q >&2
     install_packages $missing || { say "apt-get could not install:$missing"; exit 1; }
@@ -97,8 +97,16 @@ keep_services_off() {
   as_root chmod 755 "$policy"
 }
 
+# What apt-get says is shown only when it fails: it is long, and which packages come was told.
 install_packages() {
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2 </dev/null
+  log=$(mktemp)
+  if as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >"$log" 2>&1 </dev/null; then
+    rm -f "$log"
+  else
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
 }
 
 # `npm ci` wants every platform's build of the native tools in the lock file; registries that hold only some of them give none

@@ -27,7 +27,7 @@ const packageProvisioner: Provisioner<{readonly name: string}> = {
 
 // #region run
 const engine = await openEngine({
-  extensions: [{provisioners: [packageProvisioner as Provisioner]}],
+  extensions: [{provisioners: [packageProvisioner]}],
   onEvent: (event) => {
     if (event.type === 'provision.step') process.stdout.write(`step ${event.step} of ${event.total}: ${event.title}\n`)
     if (event.type === 'provision.output') process.stdout.write(event.chunk)

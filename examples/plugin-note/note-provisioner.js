@@ -11,7 +11,7 @@ export const noteProvisioner = {
 
   parse({text, path = '/tmp/note'}) {
     if (typeof text !== 'string') throw new Error('a note needs a text')
-    return {text, path: String(path)}
+    return {text, path}
   },
 
   describe: ({path}) => `note in ${path}`,

@@ -3,7 +3,7 @@ import {styleText} from 'node:util'
 
 import {messageOf, type Problem, type VmctlError} from '../model/errors.ts'
 import {stripControls} from '../model/strip.ts'
-import {type FrameLine, frameLines} from '../vmfile/frame.ts'
+import {type FrameLine, frameLines} from '../model/frame.ts'
 
 interface Look {
   readonly colour: boolean

@@ -9,9 +9,13 @@ interface OutputChunk {
 }
 
 interface Pending {
+  readonly vm: string
+  readonly stream: OutputChunk['stream']
   readonly decoder: StringDecoder
   text: string
   timer: NodeJS.Timeout | undefined
+  /** The beginning of the line was printed already. */
+  begun: boolean
 }
 
 /** How long an unfinished line, a prompt say, is held back. */
@@ -34,25 +38,36 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
   const active = new Set<string>()
   const seen = new Set<string>()
 
-  const print = (vm: string, stream: OutputChunk['stream'], text: string): boolean => {
-    const prefix = seen.size > 1 ? `${vm} | ` : ''
-    const lines = stripControls(text).replace(/\n$/, '').split('\n').map((line) => `${prefix}${line}\n`).join('')
-    if (spinner.isLive && stream === 'stderr') {
+  const print = (line: Pending, text: string): boolean => {
+    const prefix = seen.size > 1 ? `${line.vm} | ` : ''
+    const lines = stripControls(text)
+      .replace(/\n$/, '')
+      .split('\n')
+      .map((one, index) => `${index === 0 && line.begun ? '' : prefix}${one}\n`)
+      .join('')
+    line.begun = false
+    if (spinner.isLive && line.stream === 'stderr') {
       spinner.print(lines.slice(0, -1))
       return true
     }
-    return process[stream].write(lines)
+    return process[line.stream].write(lines)
   }
-  const flush = (vm: string, stream: OutputChunk['stream']): void => {
-    const rest = pending.get(`${stream} ${vm}`)
-    if (!rest) return
-    clearTimeout(rest.timer)
-    if (rest.text !== '') print(vm, stream, rest.text)
-    rest.text = ''
+  const flush = (line: Pending): void => {
+    clearTimeout(line.timer)
+    if (line.text !== '' || line.begun) print(line, line.text)
+    line.text = ''
+  }
+  /** Shows the beginning of a line that is long in coming. Where lines are read by a program, it must not be cut in two. */
+  const show = (line: Pending): void => {
+    if (process[line.stream].isTTY) flush(line)
+    else if (seen.size === 1) {
+      process[line.stream].write(stripControls(line.text))
+      line.text = ''
+      line.begun = true
+    }
   }
   const flushVm = (vm: string): void => {
-    flush(vm, 'stdout')
-    flush(vm, 'stderr')
+    for (const line of pending.values()) if (line.vm === vm) flush(line)
   }
 
   return {
@@ -62,18 +77,18 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
     },
     async write(vm, {stream, chunk}) {
       const key = `${stream} ${vm}`
-      const rest = pending.get(key) ?? {decoder: new StringDecoder('utf8'), text: '', timer: undefined}
-      pending.set(key, rest)
-      clearTimeout(rest.timer)
-      const text = rest.text + rest.decoder.write(Buffer.from(chunk))
+      const line = pending.get(key) ?? {vm, stream, decoder: new StringDecoder('utf8'), text: '', timer: undefined, begun: false}
+      pending.set(key, line)
+      clearTimeout(line.timer)
+      const text = line.text + line.decoder.write(Buffer.from(chunk))
       const end = text.lastIndexOf('\n') + 1
-      rest.text = text.slice(end)
-      if (rest.text !== '') {
-        rest.timer = setTimeout(() => {
-          flush(vm, stream)
+      line.text = text.slice(end)
+      if (line.text !== '') {
+        line.timer = setTimeout(() => {
+          show(line)
         }, patienceMs)
       }
-      if (end === 0 || print(vm, stream, text.slice(0, end))) return
+      if (end === 0 || print(line, text.slice(0, end))) return
       await new Promise<void>((resolve) => {
         process[stream].once('drain', resolve)
       })

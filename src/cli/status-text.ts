@@ -8,7 +8,7 @@ const describeNetwork = ({network, bridge}: VmStatus): string => {
 
 /** The lines of `vmctl status`; what does not apply is left out. */
 export const describeStatus = (vm: VmStatus): string => {
-  const lines: (readonly [string, unknown])[] = [
+  const lines: (readonly [string, string | number | undefined])[] = [
     ['Name', vm.name],
     ['ID', vm.id],
     ['Backend', vm.backend],
@@ -31,5 +31,5 @@ export const describeStatus = (vm: VmStatus): string => {
     ['Failure', vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`],
     ...vm.provision.map(({step, title, state}) => [`Step ${step}`, `${state} (${title})`] as const),
   ]
-  return lines.flatMap(([label, value]) => (value === undefined ? [] : [`${`${label}:`.padEnd(10)} ${String(value)}`])).join('\n')
+  return lines.flatMap(([label, value]) => (value === undefined ? [] : [`${`${label}:`.padEnd(10)} ${value}`])).join('\n')
 }

@@ -177,11 +177,11 @@ export const sshCommand = async (engine: Engine, vm: Vm, login: Login = {}): Pro
       ...option('UserKnownHostsFile', quoteForSshConfig(vmFiles(vm.directory).knownHosts)),
       ...option('GlobalKnownHostsFile', '/dev/null'),
       ...(identities.length > 0 ? option('IdentitiesOnly', 'yes') : []),
-      ...identities.flatMap((path) => ['-i', path]),
+      ...identities.flatMap((path) => option('IdentityFile', quoteForSshConfig(path))),
       ...['-p', String(address.port)],
     ],
   }
 }
 
-/** ssh_config(5): a value with blanks stands in double quotes, and `%` begins a token. */
-const quoteForSshConfig = (path: string): string => `"${path.replaceAll('%', '%%')}"`
+/** ssh_config(5): a value with blanks stands in double quotes, in which `\\` escapes, and `%` begins a token. */
+const quoteForSshConfig = (path: string): string => `"${path.replaceAll('%', '%%').replaceAll(/["\\]/g, String.raw`\$&`)}"`

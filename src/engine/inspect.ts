@@ -1,5 +1,7 @@
 import {access} from 'node:fs/promises'
+import type {Duplex} from 'node:stream'
 
+import type {Lock} from '../host/lock.ts'
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {NetworkConfig, Vm, VmState} from '../model/vm.ts'
@@ -109,8 +111,14 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** A byte stream to the serial console of a running VM. */
-export const openConsole = async (engine: Engine, name: string) => {
+/** A byte stream to a serial console, and the lock that keeps others from it. */
+export interface OpenConsole {
+  readonly stream: Duplex
+  readonly lock: Lock
+}
+
+/** Opens the serial console of a running VM. */
+export const openConsole = async (engine: Engine, name: string): Promise<OpenConsole> => {
   const vm = await requireVm(engine.store, name)
   const hypervisor = await hypervisorOf(engine, vm)
   if (!hypervisor.console) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} has no serial console.`)

@@ -39,11 +39,11 @@ export interface CandidateSources {
 export const sshCandidates = async (sources: CandidateSources): Promise<readonly Candidate[]> => {
   const found: Candidate[] = []
   for (const path of [sources.explicit, sources.vmfile]) {
-    if (path !== undefined) found.push(candidate(await readPrivateKey(path), sources))
+    if (path !== undefined) found.push(candidateOf(await readPrivateKey(path), sources))
   }
   if (sources.generated !== undefined) {
     const key = await readUnless(sources.generated, (reason) => reason === 'missing')
-    if (key) found.push(candidate(key, sources))
+    if (key) found.push(candidateOf(key, sources))
   }
   if (sources.home !== undefined) {
     for (const name of ['id_ed25519', 'id_ecdsa', 'id_rsa']) {
@@ -62,7 +62,7 @@ export const describeCandidate = (candidate: Candidate): string => {
   return candidate.path === undefined ? 'the keys of ssh-agent' : `${candidate.path} (by ssh-agent)`
 }
 
-const candidate = (key: PrivateKey, {agentSocket, canPrompt}: CandidateSources): Candidate => {
+const candidateOf = (key: PrivateKey, {agentSocket, canPrompt}: CandidateSources): Candidate => {
   if (!key.encrypted || canPrompt) return {kind: 'key', ...key}
   if (agentSocket && key.publicKey) return {kind: 'agent', socket: agentSocket, only: key.publicKey, path: key.path}
   throw new VmctlError('vmctl::ssh::key_unusable', `The private key ${key.path} is encrypted${agentSocket ? ', and its public half is not beside it' : ''}.`, {

@@ -39,7 +39,7 @@ export const followChannel = (channel: ClientChannel, options: ExecOptions, {gra
     const {stdin, signal} = options
     const outputs = [
       {stream: channel as Readable, take: options.onStdout},
-      {stream: channel.stderr as Readable, take: options.onStderr},
+      {stream: channel.stderr, take: options.onStderr},
     ]
     let exit: ExecExit | undefined
     let closed = false

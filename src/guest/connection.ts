@@ -48,12 +48,13 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
   client.on('error', (error) => {
     reason = `The connection to the guest was lost: ${error.message}.`
   })
-  // ssh2 says so before it closes the channels, so a channel that ends now was cut off.
-  client.on('close', () => {
-    end ??= lost(reason)
+  const die = (cause?: unknown): void => {
+    end ??= lost(reason, cause)
     for (const action of whenLost) action(end)
     whenLost.clear()
-  })
+  }
+  // ssh2 says so before it closes the channels, so a channel that ends now was cut off.
+  client.on('close', () => die())
 
   const open = (command: string, options: ExecOptions): Promise<ExecExit> =>
     new Promise((resolve, reject) => {
@@ -70,8 +71,9 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
           else followChannel(channel, options, life).then(resolve, reject)
         })
       } catch (error) {
-        // ssh2 throws "Not connected" at once.
-        reject(end ?? lost(reason, error))
+        // ssh2 throws "Not connected" at once, which may be earlier than it tells that the connection has ended.
+        die(error)
+        reject(end)
       }
     })
 

@@ -29,7 +29,7 @@ export const readPrivateKey = async (path: string): Promise<PrivateKey> => {
   if (label === undefined || body === undefined) throw unusable(path, 'not-a-key', notAKey(path, pem))
   if (label === 'OPENSSH PRIVATE KEY') return {path, pem, ...opensshKey(path, body)}
   if (/^(?:RSA|EC) PRIVATE KEY$/.test(label)) return {path, pem, encrypted: /^Proc-Type:.*ENCRYPTED/m.test(body), ...(await publicHalf(path))}
-  if (/PRIVATE KEY$/.test(label)) {
+  if (label.endsWith('PRIVATE KEY')) {
     throw unusable(path, 'unsupported', `${path} is a private key in a format that SSH does not use here (${label}); \`ssh-keygen -p -f ${path}\` rewrites it.`)
   }
   throw unusable(path, 'not-a-key', notAKey(path, pem))

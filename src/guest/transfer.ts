@@ -150,5 +150,5 @@ const shellPath = (path: string): string => (path.startsWith('/') ? path : `./${
 /** `-rwxr-xr-x` as numbers; set-ID bits do not travel. */
 const modeOf = (listing: string): number => {
   const letters = /^.([r-][w-][xsS-][r-][w-][xsS-][r-][w-][xtT-])/m.exec(listing)?.[1] ?? 'rw-------'
-  return [...letters].reduce((mode, letter, index) => (/[rwxst]/.test(letter) ? mode | (0o400 >> index) : mode), 0)
+  return letters.split('').reduce((mode, letter, index) => (/[rwxst]/.test(letter) ? mode | (0o400 >> index) : mode), 0)
 }

@@ -27,6 +27,13 @@ export const defaultStateDirectory = (env: NodeJS.ProcessEnv = process.env): str
   return home && home !== '/' ? join(home, '.local', 'share', 'vmctl') : `/tmp/vmctl-${process.getuid?.() ?? 'user'}`
 }
 
+/** The environment of this process, for a default that a caller can replace. */
+export const environment = (): NodeJS.ProcessEnv => process.env
+
+/** Where programs keep what the user configured: `$XDG_CONFIG_HOME`, `~/.config`. */
+export const configDirectory = (env: NodeJS.ProcessEnv = process.env): string =>
+  env.XDG_CONFIG_HOME && isAbsolute(env.XDG_CONFIG_HOME) ? env.XDG_CONFIG_HOME : join(env.HOME || homedir(), '.config')
+
 /** The path of a program: as given when it has a slash, else the first one on PATH; undefined when there is none that may be run. */
 export const findProgram = async (program: string, env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> => {
   const candidates = program.includes('/') ? [program] : (env.PATH ?? '').split(':').map((directory) => join(directory || '.', program))

@@ -1,4 +1,6 @@
 import {spawn} from 'node:child_process'
+import {once} from 'node:events'
+import type {FileHandle} from 'node:fs/promises'
 
 import {debug} from '../model/debug.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
@@ -87,6 +89,34 @@ export const runOrThrow = async (program: string, args: readonly string[], optio
 
 export const describeExit = (result: Pick<RunResult, 'exitCode' | 'signal'>): string =>
   result.signal === null ? `ended with status ${result.exitCode}` : `was ended by ${result.signal}`
+
+export interface DetachedProcess {
+  readonly pid: number
+  /** Resolves to why it ended, when it ends while this process lives. */
+  readonly ended: Promise<string>
+}
+
+/**
+ * Starts a program in a session of its own, so that it outlives this process and its terminal. What it writes is appended to
+ * a file. The files and sockets that it makes are for this user only, whatever the umask of the terminal.
+ */
+export const spawnDetached = async (
+  program: string,
+  args: readonly string[],
+  {cwd, output}: {readonly cwd: string; readonly output: FileHandle},
+): Promise<DetachedProcess> => {
+  const mask = process.umask(0o077)
+  const child = spawn(program, args, {cwd, detached: true, stdio: ['ignore', output.fd, output.fd]})
+  process.umask(mask)
+  const ended = new Promise<string>((resolve) => {
+    child.once('exit', (code, signal) => {
+      resolve(signal === null ? `status ${code}` : signal)
+    })
+  })
+  await once(child, 'spawn')
+  child.unref()
+  return {pid: child.pid ?? 0, ended}
+}
 
 /** The last lines of a text, for error messages. */
 export const lastLines = (text: string, count: number): string => text.trimEnd().split('\n').slice(-count).join('\n')

@@ -14,7 +14,7 @@ import type {Guest, GuestExit, StepContext} from './provisioner.ts'
  *
  * A job's directory (0700, in a directory made by mktemp) holds:
  * `inner` what is run · `script` the uploaded script · `out`, `err` its output · `claim` taken by the one run that may
- * ever happen · `pid`, `boot` who runs and since which boot · `rc` the exit status, written last.
+ * ever happen, or by a vmctl that makes sure that none ever does · `pid`, `boot` who runs and since which boot · `rc` the exit status, written last.
  */
 export interface Job {
   /** Absolute path in the guest. */
@@ -70,11 +70,10 @@ const innerProgram = (spec: JobSpec): string => {
   const exports = Object.entries(spec.env).map(([name, value]) => `export ${name}=${quote(value)}`)
   const args = spec.args.map((argument) => ` ${quote(argument)}`).join('')
   // A script is a program of its own; an inline text is for the login shell, when that is of the Bourne family.
-  const program = spec.executable
-    ? '"$directory/script"'
-    : `"$(case "$VMCTL_SHELL" in */bash|*/zsh|*/ksh|*/mksh) echo "$VMCTL_SHELL" ;; *) echo /bin/sh ;; esac)" "$directory/script"`
-  const start = [`directory=$PWD`, 'cd "$HOME" 2>/dev/null || cd /', `set -- ${program}${args}`, 'unset VMCTL_SHELL directory', 'exec "$@"']
-  return [...exports, ...start, ''].join('\n')
+  const shell = '"$(case "$VMCTL_SHELL" in */bash|*/zsh|*/ksh|*/mksh) echo "$VMCTL_SHELL" ;; *) echo /bin/sh ;; esac)" '
+  // The step's own variables come last, so that none of them (PWD, HOME, PATH, …) is taken for one of ours.
+  const start = [`set -- ${spec.executable ? '' : shell}"$PWD/script"${args}`, 'cd "$HOME" 2>/dev/null || cd /', 'unset VMCTL_SHELL']
+  return [...start, ...exports, 'exec "$@"', ''].join('\n')
 }
 
 /** `run`: claims the job, runs `inner`, and writes `rc` last and as a whole. */
@@ -91,7 +90,7 @@ const followProgram = `emit() {
   s=$(($(wc -c <"$1"))); [ "$s" -gt "$2" ] || return 1
   dd if="$1" bs=65536 skip=$(($2/65536)) count=$(((s+65535)/65536-$2/65536)) 2>/dev/null | tail -c +$(($2%65536+1)) | head -c $((s-$2))
 }
-pause=0.05
+pause=0.05; unborn=0
 while :; do
   over=; [ -e rc ] && over=1
   quiet=1
@@ -100,6 +99,8 @@ while :; do
   [ "$over" ] && exit 0
   if [ -s boot ] && [ "$(cat boot)" != "$(cat /proc/sys/kernel/random/boot_id)" ]; then [ -e rc ] || exit ${verdicts.rebooted}; fi
   if [ -s pid ] && ! kill -0 "$(cat pid)" 2>/dev/null; then [ -e rc ] || exit ${verdicts.died}; fi
+  # Claimed, and for half a minute nobody says that he runs it: a crash of the guest took the file, or the claimer, away.
+  if [ ! -s pid ]; then unborn=$((unborn+1)); [ $unborn -lt 150 ] || [ -e rc ] || exit ${verdicts.died}; fi
   if [ "$quiet" ]; then case $pause in 0.05) pause=0.1 ;; *) pause=0.2 ;; esac; else pause=0.05; fi
   sleep $pause 2>/dev/null || sleep 1
 done`
@@ -116,13 +117,17 @@ else nohup sh -c ${quote(runProgram(privileged))} </dev/null >/dev/null 2>&1 & f
 o=0; e=0
 ${followProgram}`
 
+/** Takes the claim so that nobody can run the job any more; true when nobody has, or had. A runner's claim is a directory, this one a file. */
+const fence = '{ [ -f claim ] || (set -C; : >claim) 2>/dev/null; }'
+
 /**
- * Comes back to a job. One that was never started is fenced off by taking its claim, so that a late starter
+ * Comes back to a job. One that was never started is fenced off, so that a late starter
  * (its connection may be lost but not yet noticed) can never run it.
  */
 const attachProgram = (job: Job): string => `[ -d ${quote(parentOf(job.directory))} ] || exit ${verdicts.gone}
-cd ${quote(job.directory)} 2>/dev/null || { mkdir -p ${quote(`${job.directory}/claim`)}; exit ${verdicts.neverStarted}; }
-[ -e rc ] || { mkdir claim 2>/dev/null && exit ${verdicts.neverStarted}; }
+mkdir ${quote(job.directory)} 2>/dev/null
+cd ${quote(job.directory)} 2>/dev/null || exit ${verdicts.gone}
+[ -e rc ] || { ${fence} && exit ${verdicts.neverStarted}; }
 o=${job.stdout}; e=${job.stderr}
 ${followProgram}`
 
@@ -156,17 +161,25 @@ interface Follower {
 
 const follow = async (program: string, stdin: Readable | undefined, job: Job, {context, onDelivered}: Follower): Promise<JobOutcome> => {
   const delivered = {...job}
+  const pending = new Set<Promise<void>>()
   const deliver = (stream: 'stdout' | 'stderr') => async (chunk: Buffer) => {
-    await context.output(stream, chunk)
+    const shown = context.output(stream, chunk)
+    pending.add(shown)
+    await shown.finally(() => pending.delete(shown))
     delivered[stream] += chunk.length
     onDelivered({...delivered})
   }
   const guest = await context.guest()
-  const exit = await guest.exec(`sh -c ${quote(program)}`, {
+  const exec = guest.exec(`sh -c ${quote(program)}`, {
     ...(stdin && {stdin}),
     onStdout: deliver('stdout'),
     onStderr: deliver('stderr'),
     signal: context.signal,
+  })
+  const exit = await exec.catch(async (error: unknown) => {
+    // What is on its way to a slow terminal while the connection breaks must be counted, or it would be fetched again.
+    if (isConnectionLost(error)) await Promise.allSettled(pending)
+    throw error
   })
   return exit.code === 0 ? readResult(await context.guest(), job.directory, context.signal) : verdictOf(exit)
 }
@@ -196,16 +209,27 @@ const readResult = async (guest: Guest, directory: string, signal: AbortSignal):
   return {exitCode}
 }
 
-/** Ends everything that a job started: SIGTERM, five seconds, SIGKILL; as root when the job runs as root. */
+/**
+ * Ends everything that a job started: SIGTERM, five seconds, SIGKILL; as root when the job runs as root.
+ * That is: the children of its shell and theirs, and whoever is in a session of one of them, even when its parent is gone.
+ */
 export const killJob = async (guest: Guest, directory: string, privileged: boolean): Promise<void> => {
   const program = `cd ${quote(directory)} 2>/dev/null || exit 0
-mkdir claim 2>/dev/null && exit 0
-top=$(cat pid 2>/dev/null) || exit 0
-tree() { ps -e -o pid= -o ppid= 2>/dev/null | awk -v top="$top" '{p[$1]=$2} END {print top; do {more=0; for (i in p) if (!(i in s) && (p[i]==top || p[i] in s)) {s[i]=1; more=1; print i}} while (more)}'; }
+[ -e rc ] && exit 0
+${fence} && exit 0
+[ "$(cat boot 2>/dev/null)" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ] || exit 0
+top=$(cat pid 2>/dev/null) && [ "$top" ] || exit 0
+processes() {
+  [ -r /proc/self/stat ] || { ps -e -o pid= -o ppid= -o sid= 2>/dev/null; return; }
+  for stat in /proc/[0-9]*/stat; do
+    IFS= read -r line <"$stat" && set -- \${line##*) } && echo "\${line%% *} $2 $4"
+  done 2>/dev/null
+}
+tree() { processes | awk -v top="$top" '{p[$1]=$2; g[$1]=$3} END {s[top]=1; do {more=0; for (i in p) if (!(i in s) && (p[i] in s || g[i] in s)) {s[i]=1; more=1}} while (more); for (i in s) print i}'; }
 all=$(tree)
 kill -TERM $all 2>/dev/null
 n=0; while [ $n -lt 50 ]; do live=; for i in $all; do kill -0 $i 2>/dev/null && live=1; done; [ "$live" ] || break; n=$((n+1)); sleep 0.1 2>/dev/null || { n=$((n+9)); sleep 1; }; done
-[ "$live" ] && kill -KILL $all $(tree) 2>/dev/null
+kill -KILL $(tree) 2>/dev/null
 exit 0`
   const command = `sh -c ${quote(program)}`
   await guest.exec(privileged ? elevate(command) : command, {signal: AbortSignal.timeout(15_000)})

@@ -110,7 +110,7 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
       signal: options.signal,
     })
   } catch (error) {
-    if (!leavesStepRunning(error, options.signal)) await record(failureOf(error))
+    if (!leavesStepRunning(error)) await record(failureOf(error))
     await log.append(`=== Step ${number} ${options.signal.aborted ? 'was interrupted' : `failed: ${messageOf(error)}`} ===\n`)
     throw explain(error, {vm, number, step, log})
   }
@@ -127,8 +127,7 @@ const withEntry = (journal: Journal, index: number, entry: JournalEntry): Journa
 })
 
 /** A job goes on when only the connection is lost; its fate stays open. */
-const leavesStepRunning = (error: unknown, signal: AbortSignal): boolean =>
-  !signal.aborted &&
+const leavesStepRunning = (error: unknown): boolean =>
   isVmctlError(error) &&
   ['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch', 'vmctl::provision::unknown_outcome'].includes(error.code)
 

@@ -3,7 +3,7 @@ import {basename} from 'node:path'
 
 import {hashFile} from '../host/hash.ts'
 import {formatDuration} from '../model/quantity.ts'
-import {VmctlError} from '../model/errors.ts'
+import {messageOf, VmctlError} from '../model/errors.ts'
 import {attachJob, isConnectionLost, type Job, type JobOutcome, type JobSpec, killJob, makeJobRoot, removeJobRoot, startJob} from './job.ts'
 import type {Provisioner, StepContext} from './provisioner.ts'
 
@@ -55,18 +55,41 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     const signal = deadline ? AbortSignal.any([context.signal, deadline]) : context.signal
     const running: {job?: Job} = {}
     try {
-      const known = isMemory(context.memory) ? context.memory.exitCode : undefined
-      const outcome = known === undefined ? await followToTheEnd(settings, {...context, signal}, running) : {exitCode: known}
-      judge(outcome, context.step)
+      judge(await resultOf(settings, {...context, signal}, running), context.step)
     } catch (error) {
       const cancelled = deadline?.aborted === true || context.signal.aborted
-      if (cancelled && running.job) await killJob(await context.guest(), running.job.directory, settings.privileged)
+      if (cancelled && running.job) await endJob(running.job, settings, context)
       if (deadline?.aborted === true && !context.signal.aborted) {
         throw new VmctlError('vmctl::provision::timed_out', `Step ${context.step} did not finish within ${formatDuration(settings.timeoutMs ?? 0)} and was ended.`)
       }
       throw error
     }
   },
+}
+
+/** The result that an earlier vmctl wrote down, or that of following the job to its end. */
+const resultOf = async (settings: ShellSettings, context: StepContext, running: {job?: Job}): Promise<JobOutcome> => {
+  const known = isMemory(context.memory) ? context.memory : undefined
+  if (known?.exitCode === undefined) return followToTheEnd(settings, context, running)
+  tidyAfterwards(known.root, context)
+  return {exitCode: known.exitCode}
+}
+
+/** Ends a job that is given up. One that could not be reached may still run, and its step must not be taken for ended. */
+const endJob = async (job: Job, {privileged}: ShellSettings, context: StepContext): Promise<void> => {
+  try {
+    await killJob(await context.guest(), job.directory, privileged)
+  } catch (error) {
+    throw new VmctlError('vmctl::ssh::connection_lost', `Step ${context.step} could not be ended in the guest, where it may still run: ${messageOf(error)}`, {cause: error})
+  }
+  tidyAfterwards(job.directory.slice(0, job.directory.lastIndexOf('/')), context)
+}
+
+/** Milliseconds that tidying up may take; it happens after Ctrl+C too, so it has a deadline of its own. */
+const tidyingMs = 10_000
+
+const tidyAfterwards = (root: string, context: StepContext): void => {
+  context.afterwards(async () => removeJobRoot(await context.guest(), root, AbortSignal.timeout(tidyingMs)))
 }
 
 const firstLine = (text: string): string => {
@@ -117,7 +140,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
 const conclude = async (outcome: JobOutcome, memory: ShellMemory, context: StepContext): Promise<JobOutcome> => {
   if (typeof outcome !== 'object') return outcome
   await context.remember({...memory, exitCode: outcome.exitCode})
-  context.afterwards(async () => removeJobRoot(await context.guest(), memory.root, context.signal))
+  tidyAfterwards(memory.root, context)
   return outcome
 }
 

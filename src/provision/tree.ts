@@ -23,9 +23,8 @@ export interface TreeEntry {
 
 /** Everything below a directory, sorted by name. Sockets, pipes and devices are an error, since they cannot be carried over. */
 export const listTree = async (directory: string): Promise<TreeEntry[]> => {
-  const names = (await readdir(directory, {recursive: true})).sort()
   const entries: TreeEntry[] = []
-  for (const name of names) {
+  for (const name of (await namesBelow(directory, '')).toSorted()) {
     const path = join(directory, name)
     const info = await lstat(path)
     const mode = info.mode & 0o7777
@@ -35,6 +34,16 @@ export const listTree = async (directory: string): Promise<TreeEntry[]> => {
     else throw new VmctlError('vmctl::provision::failed', `${path} is neither a file, a directory nor a symbolic link and cannot be uploaded.`)
   }
   return entries
+}
+
+/** Node's own recursive `readdir` would walk into links to directories, in circles too. */
+const namesBelow = async (directory: string, prefix: string): Promise<string[]> => {
+  const entries = await readdir(join(directory, prefix), {withFileTypes: true})
+  const nested = entries.map(async (entry) => {
+    const name = `${prefix}${entry.name}`
+    return entry.isDirectory() ? [name, ...(await namesBelow(directory, `${name}/`))] : [name]
+  })
+  return (await Promise.all(nested)).flat()
 }
 
 /** A hash of a tree: names, types, modes, targets and contents. */
@@ -57,8 +66,9 @@ export const uploadTree = async (guest: Guest, source: string, destination: stri
   const feed = async (): Promise<void> => {
     for (const {name, type, mode, size, target} of await listTree(source)) {
       const header = {name, type, mode, uid: 0, gid: 0, uname: 'root', gname: 'root', ...(target !== undefined && {linkname: target})}
-      if (type === 'file') await pipeline(createReadStream(join(source, name)), archive.entry({...header, size}))
-      else archive.entry(header)
+      // The entry first: it throws when the archive was given up, and nobody would listen to a file that is open by then.
+      const entry = archive.entry(type === 'file' ? {...header, size} : header)
+      if (type === 'file') await pipeline(createReadStream(join(source, name)), entry)
     }
     archive.finalize()
   }
@@ -69,14 +79,26 @@ export const uploadTree = async (guest: Guest, source: string, destination: stri
   shipping.catch((error: unknown) => {
     gzip.destroy(error instanceof Error ? error : new Error(String(error)))
   })
-  const {code} = await guest.exec(options.privileged ? elevate(command) : `sh -c ${quote(command)}`, {
+  const giveUp = async (): Promise<void> => {
+    archive.destroy()
+    gzip.destroy()
+    await shipping.catch(() => undefined)
+  }
+  const exec = guest.exec(options.privileged ? elevate(command) : `sh -c ${quote(command)}`, {
     stdin: gzip,
     onStderr: (chunk) => {
       said = `${said}${chunk.toString()}`.slice(-2000)
     },
     signal: options.signal,
   })
-  if (code !== 0) throw new VmctlError('vmctl::provision::failed', `The directory ${source} could not be put into the guest at ${destination}: ${said.trim() || `status ${code}`}`)
+  const {code} = await exec.catch(async (error: unknown) => {
+    await giveUp()
+    throw error
+  })
+  if (code !== 0) {
+    await giveUp()
+    throw new VmctlError('vmctl::provision::failed', `The directory ${source} could not be put into the guest at ${destination}: ${said.trim() || `status ${code}`}`)
+  }
   await shipping
 }
 
@@ -92,8 +114,14 @@ gzip -dc | tar -xpf - -C "$stage"
 chown -hR "\${owner:-$(id -u):$(id -g)}" "$stage"
 cd "$stage"
 find . -type d ! -name . -exec sh -c 'for d; do
-  [ -d "$target/$d" ] || mkdir "$target/$d"
+  [ -d "$target/$d" ] || mkdir "$target/$d" || exit 1
   chmod "$(stat -c %a "$d")" "$target/$d"
   [ -z "$owner" ] || chown "$owner" "$target/$d"
 done' sh {} +
-find . ! -type d -exec sh -c 'for f; do mv -f "$f" "$target/$f"; done' sh {} +`
+find . ! -type d -exec sh -c 'for f; do
+  t=$target/$f
+  # mv would move into a directory, or into what a link leads to.
+  if [ -L "$t" ]; then [ ! -d "$t" ] || rm -f "$t"
+  elif [ -d "$t" ]; then echo "$t is a directory" >&2; exit 1; fi
+  mv -f "$f" "$t" || exit 1
+done' sh {} +`

@@ -1,7 +1,7 @@
 import {statSync} from 'node:fs'
 import {resolve} from 'node:path'
 
-import {resolvePath} from '../host/paths.ts'
+import {environment, resolvePath} from '../host/paths.ts'
 import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
 
 export const defaultName = 'VMFile.kdl'
@@ -11,7 +11,7 @@ export const defaultName = 'VMFile.kdl'
  * @returns the path as the user wrote it, or an absolute one when `cwd` is not the directory of this process
  * @throws VmctlError `vmctl::vmfile::not_found`, also for a directory
  */
-export const discoverVmfile = (explicit: string | undefined, cwd: string, env: NodeJS.ProcessEnv = process.env): string => {
+export const discoverVmfile = (explicit: string | undefined, cwd: string, env: NodeJS.ProcessEnv = environment()): string => {
   const named = explicit || env.VMCTL_FILE
   const given = named || defaultName
   const path = resolvePath(given, cwd)

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
 
 import {makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
-import {frame} from './index.ts'
+import {frame} from '../model/frame.ts'
 
 const fixtures = new URL('../../fixtures/vmfiles/', import.meta.url)
 const sources = ['book/', 'bad/', 'good/'].flatMap((folder) =>

@@ -7,7 +7,6 @@ import {readSource} from './source.ts'
 
 export type {FileSettings, ShellSettings} from './build-provision.ts'
 export {discoverVmfile} from './discover.ts'
-export {frame, frameLines, type FrameLine} from './frame.ts'
 export type {LoadOptions, ParseOptions, Vmfile} from './parse.ts'
 
 /**

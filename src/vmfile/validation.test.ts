@@ -4,7 +4,7 @@ import {fileURLToPath} from 'node:url'
 import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
 
 import {makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
-import {frame} from './index.ts'
+import {frame} from '../model/frame.ts'
 
 const bad = new URL('../../fixtures/vmfiles/bad/', import.meta.url)
 const names = readdirSync(bad).filter((name) => name.endsWith('.kdl'))

@@ -4,7 +4,9 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {expect} from 'vitest'
 
-import {eventually, expectSuccess, inline, leftovers, microVm, scenario, type VmLab} from '../support/vm-lab.ts'
+import {eventually, inline, leftovers, microVm} from '../support/vm-guests.ts'
+import {expectSuccess, type VmLab} from '../support/vm-lab.ts'
+import {scenario} from '../support/vm-scenario.ts'
 import {qemusBelow} from '../support/vm-processes.ts'
 
 /** vmctl may die at any moment: one more `up` brings the VM to where it belongs, and nothing is done twice. */
@@ -43,7 +45,7 @@ const killAfter = async (file: string, milliseconds: number, verb = 'up'): Promi
 const requireOrder = async (name: string, note: string): Promise<void> => {
   expect(await qemusOf(name), `QEMU processes of ${name} ${note}`).toHaveLength(1)
   expect(leftovers(lab).filter((entry) => entry.includes(name)), `left over ${note}`).toEqual([])
-  expect((await lab.json('status', name)).state).toBe('running')
+  expect((await lab.status(name)).state).toBe('running')
 }
 
 /** Kills a cold `up` at these times, and requires that one more `up` converges with every step run exactly once. */

@@ -38,7 +38,7 @@ const installMissing = (): void => {
 }
 
 /** Builds the program and the guests once, before the first test. */
-export default function setup(project: TestProject): void {
+export const setup = (project: TestProject): void => {
   installMissing()
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {cwd: root, stdio: ['ignore', 2, 2]})
   const missing = ['qemu-system-x86_64', 'qemu-img', 'ssh'].filter((program) => !isThere(program))

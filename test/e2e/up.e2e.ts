@@ -2,7 +2,10 @@ import {statSync} from 'node:fs'
 
 import {expect} from 'vitest'
 
-import {eventually, expectFailure, inline, leftovers, microVm, scenario} from '../support/vm-lab.ts'
+import {eventually, inline, leftovers, microVm} from '../support/vm-guests.ts'
+import {expectFailure} from '../support/vm-lab.ts'
+import {scenario} from '../support/vm-scenario.ts'
+import type {VmPlan} from '../../src/engine/plan.ts'
 import {isAlive, qemusBelow} from '../support/vm-processes.ts'
 
 /** The declarative life of one VM: `plan`, `up`, a failing step, its correction, no-op, edits, `provision`, `down`, `up`, `reload`, `down --destroy`. */
@@ -32,8 +35,8 @@ step('plan says what up would do and why, and does nothing', async () => {
   expect(stdout).toMatch(/^web +create +does not exist$/m)
   expect(stdout).toMatch(/^web +start +new$/m)
   expect(stdout).toMatch(/^web +provision +first start$/m)
-  const {vms} = await lab.json('plan')
-  expect(vms[0].steps.map(({action}: {action: string}) => action)).toEqual(['create', 'start', 'provision'])
+  const {vms} = await lab.json<{vms: VmPlan[]}>('plan')
+  expect(vms[0]?.steps.map(({action}) => action)).toEqual(['create', 'start', 'provision'])
   expect(await lab.json('list')).toEqual({vms: []})
   expect(qemusBelow(lab.root)).toEqual([])
 })
@@ -68,10 +71,9 @@ step('the provision log has all output, in order, and nothing of the steps after
 })
 
 step('status and --json tell which step failed', async () => {
-  const {provision, state} = await lab.json('status', 'web')
-  expect(state).toBe('running')
-  expect(provision.map(({state}: {state: string}) => state)).toEqual(['done', 'done', 'failed'])
-  expect(provision[2].exitCode).toBe(7)
+  const status = await lab.status('web')
+  expect(status.state).toBe('running')
+  expect(status.provision).toMatchObject([{state: 'done'}, {state: 'done'}, {state: 'failed', exitCode: 7}])
 })
 
 step('up --json reports the failure as JSON, with the step and its exit code', async () => {
@@ -100,7 +102,7 @@ step('a second up touches nothing', async () => {
   expect(outcome.stderr).toBe('web: is already running\n')
   expect(stamps()).toEqual(before)
   expect(qemuPid()).toBe(pid)
-  expect((await lab.json('up')).vms).toMatchObject([{name: 'web', state: 'running', actions: []}])
+  expect(await lab.json('up')).toMatchObject({vms: [{name: 'web', state: 'running', actions: []}]})
   expect(await lab.guest('web', 'wc -l < runs')).toBe('6')
 })
 
@@ -151,7 +153,7 @@ step('down powers the guest off; a second down does nothing', async () => {
   expect(outcome.stdout).toContain("VM 'web' is stopped.")
   expect(outcome.durationMs).toBeLessThan(15_000)
   expect(isAlive(pid)).toBe(false)
-  expect((await lab.json('status', 'web')).state).toBe('stopped')
+  expect((await lab.status('web')).state).toBe('stopped')
   expect((await lab.ok('down')).stderr).toContain('is not running')
 })
 
@@ -176,11 +178,11 @@ step('reload with an image that cannot be used leaves the old VM running', async
 
 step('reload makes the VM anew, with a new disk, new keys and the same port', async () => {
   vmfile([inline('echo reloaded; test ! -e ~/runs')])
-  const before = await lab.json('status', 'web')
+  const before = await lab.status('web')
   const key = lab.read('web', 'id_ed25519_generated')
   const outcome = await lab.ok('reload')
   expect(outcome.stdout).toContain('reloaded')
-  const after = await lab.json('status', 'web')
+  const after = await lab.status('web')
   expect(after.id).not.toBe(before.id)
   expect(after.sshPort).toBe(before.sshPort)
   expect(lab.read('web', 'id_ed25519_generated')).not.toBe(key)

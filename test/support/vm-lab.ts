@@ -1,26 +1,14 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
-import {appendFileSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync} from 'node:fs'
+import {appendFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {dirname, join, resolve} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
 import {fileURLToPath} from 'node:url'
 
-import {afterAll, afterEach, beforeAll, expect, inject, test} from 'vitest'
+import {expect} from 'vitest'
 
-import {absent, sbinPath} from './vm-lab-programs.ts'
-import {stopAll} from './vm-processes.ts'
-
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** Path of the micro guest's image; empty when the host cannot run guests. */
-    micro: string
-    /** Path of the Debian guest's image; empty when it could not be built. */
-    debian: string
-    /** Why no VM can run here; empty when one can. */
-    cannotRun: string
-  }
-}
+import type {VmStatus} from '../../src/engine/inspect.ts'
+import {sbinPath} from './vm-lab-programs.ts'
 
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 
@@ -75,9 +63,11 @@ export interface VmLab {
   /** Runs vmctl and requires success. */
   ok(...args: readonly string[]): Promise<Outcome>
   /** Runs vmctl with `--json`, requires success, an empty stderr, and nothing but JSON on stdout. */
-  json<T = any>(...args: readonly string[]): Promise<T>
+  json<T>(...args: readonly string[]): Promise<T>
   /** Runs vmctl with `--json`, requires failure, and returns the error object with its exit code. */
-  jsonError(...args: readonly string[]): Promise<{readonly exitCode: number | null; readonly error: any}>
+  jsonError(...args: readonly string[]): Promise<{readonly exitCode: number | null; readonly error: Readonly<Record<string, unknown>>}>
+  /** `vmctl status --json`. */
+  status(name: string): Promise<VmStatus>
   /** Runs a shell command line in a guest and returns its standard output, trimmed. */
   guest(name: string, command: string): Promise<string>
   /** Writes a file below the project directory. */
@@ -100,7 +90,8 @@ const environment = (home: string): NodeJS.ProcessEnv => ({
   TERM: 'dumb',
 })
 
-const makeLab = (name: string, stateDirectory?: (root: string) => string): VmLab => {
+/** Names the directories of a lab; whoever uses it makes `root`, `home` and `project`. */
+export const makeLab = (name: string, stateDirectory?: (root: string) => string): VmLab => {
   const root = join(realpathSync(tmpdir()), `vmctl-e2e-${name}-${randomBytes(4).toString('hex')}`)
   const home = join(root, 'home')
   const project = join(root, 'project')
@@ -173,6 +164,7 @@ const makeLab = (name: string, stateDirectory?: (root: string) => string): VmLab
       expect(stderr, `stderr of ${command}`).toBe('')
       return {exitCode, error: JSON.parse(stdout).error}
     },
+    status: (vm) => lab.json<VmStatus>('status', vm),
     guest: async (vm, command) => expectSuccess(await run(['ssh', vm, '--', command])).stdout.trim(),
     write(path, content, mode = 0o644) {
       const full = resolve(project, path)
@@ -205,107 +197,4 @@ export const expectFailure = (outcome: Outcome, exitCode: number, code: string):
   expect(outcome.stderr, all).toContain(`[${code}]`)
   expect(outcome.exitCode, all).toBe(exitCode)
   return outcome
-}
-
-export interface Scenario {
-  readonly lab: VmLab
-  /** A step of the story; the steps after one that failed are skipped, since they rest on it. */
-  step(sentence: string, body: () => unknown, timeoutMs?: number): void
-}
-
-export interface ScenarioOptions {
-  /** Where the state directory is to be, below the test's root. */
-  readonly stateDirectory?: (root: string) => string
-  /** Why this scenario cannot run on this computer. It fails instead under CI. */
-  readonly missing?: string | undefined
-}
-
-const isKept = process.env.VMCTL_E2E_KEEP === '1'
-const isCi = process.env.CI === 'true'
-
-/** One end-to-end story: a lab of its own, sentences as steps, and an end in which no VM is left over. */
-export const scenario = (name: string, options: ScenarioOptions = {}): Scenario => {
-  const missing = inject('cannotRun') || options.missing
-  const lab = makeLab(name, options.stateDirectory)
-  let broken: string | undefined
-
-  beforeAll(() => {
-    if (missing) {
-      if (isCi) throw new Error(`CI must run every test, but ${missing}`)
-      process.stderr.write(`e2e: ${name} is skipped: ${missing}\n`)
-      return
-    }
-    for (const directory of [lab.root, lab.home, lab.project]) mkdirSync(directory, {mode: 0o755})
-  })
-  afterEach(({task}) => {
-    if (task.result?.state === 'fail') broken ??= task.name
-  })
-  afterAll(async () => {
-    if (missing) return
-    if (isKept) {
-      process.stderr.write(`e2e: ${name}: everything was kept in ${lab.root}, running VMs included\n`)
-      return
-    }
-    await stopAll(lab.root)
-    if (broken === undefined) rmSync(lab.root, {recursive: true, force: true, maxRetries: 3})
-    else process.stderr.write(`e2e: ${name}: "${broken}" failed; transcript, logs and VM directories are in ${lab.root}\n`)
-  })
-  return {
-    lab,
-    step(sentence, body, timeoutMs = 240_000) {
-      test(missing ? `${sentence} (skipped: ${missing})` : sentence, {timeout: timeoutMs, skip: Boolean(missing) && !isCi}, async (context) => {
-        if (broken !== undefined) context.skip(`"${broken}" failed before`)
-        await body()
-      })
-    },
-  }
-}
-
-/** Polls until a check passes, and fails with its last failure when the time is up. */
-export const eventually = async <T>(check: () => T | Promise<T>, {timeoutMs = 30_000, everyMs = 100} = {}): Promise<T> => {
-  const deadline = Date.now() + timeoutMs
-  for (;;) {
-    try {
-      return await check()
-    } catch (error) {
-      if (Date.now() >= deadline) throw error
-    }
-    await sleep(everyMs)
-  }
-}
-
-/** Why a program of the host keeps a scenario from running; undefined when it is there. */
-export const needs = (...programs: readonly string[]): string | undefined => {
-  const names = absent(...programs)
-  return names.length === 0 ? undefined : `${names.join(', ')} not installed`
-}
-
-/** Why a scenario that changes networks or users cannot run. */
-export const needsRoot = (): string | undefined => (process.getuid?.() === 0 ? undefined : 'it needs root')
-
-export interface MicroOptions {
-  readonly image?: string
-  readonly user?: string
-  readonly memory?: number
-}
-
-/** A `vm` block on the micro guest. */
-export const microVm = (name: string, body = '', {image = inject('micro'), user = 'dev', memory = 192}: MicroOptions = {}): string => `
-vm ${JSON.stringify(name)} {
-    image ${JSON.stringify(image)}
-    memory ${memory}
-    cloud-init { hostname ${JSON.stringify(name)}; }
-    ssh { user ${JSON.stringify(user)}; }
-${body}
-}
-`
-
-/** A shell step with an inline text. */
-export const inline = (text: string, settings = ''): string => `    provision "shell" { inline ${JSON.stringify(text)}; ${settings} }`
-
-/** Names of half-made and half-removed things in a state directory: nothing of the kind may survive a successful command. */
-export const leftovers = (lab: VmLab): string[] => {
-  const vms = join(lab.stateDirectory, 'vms')
-  const entries = readdirSync(vms, {recursive: true, encoding: 'utf8'})
-  return entries.filter((entry) => /(?:^|\/)\.(?:new|gone)-|\.tmp$/.test(entry))
 }

@@ -1,4 +1,4 @@
-import {mkdtemp, open, rm, stat} from 'node:fs/promises'
+import {mkdtemp, open, rm, stat, writeFile} from 'node:fs/promises'
 import {cpus} from 'node:os'
 import {join} from 'node:path'
 
@@ -47,8 +47,7 @@ export const probeAccelerator = async (
   const directory = await mkdtemp(join(options.directory, '.probe-'))
   try {
     const image = join(directory, 'probe.img')
-    const file = await open(image, 'w', 0o600)
-    await file.writeFile(probeImage()).finally(() => file.close())
+    await writeFile(image, probeImage(), {mode: 0o600})
     const timeoutMs = options.timeoutMs ?? 5000
     const result = await run(
       binary,

@@ -19,7 +19,7 @@ export const addressFromNeighbours = (json: string, macAddress: string): string 
     .filter((entry) => typeof entry?.dst === 'string' && isIPv4(entry.dst) && String(entry.lladdr).toLowerCase() === macAddress.toLowerCase())
     .map((entry) => ({address: String(entry.dst), rank: rank.indexOf(String(entry.state?.[0]))}))
     .filter((entry) => entry.rank >= 0)
-    .sort((left, right) => left.rank - right.rank)
+    .toSorted((left, right) => left.rank - right.rank)
   return candidates[0]?.address
 }
 

@@ -1,7 +1,7 @@
 import {access, readdir, readFile} from 'node:fs/promises'
-import {homedir} from 'node:os'
 import {join} from 'node:path'
 
+import {configDirectory} from '../../host/paths.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {FirmwareConfig} from '../../model/vm.ts'
 
@@ -14,7 +14,7 @@ export interface FirmwarePair {
 
 /** The directories of QEMU's firmware descriptors, first one first (docs/interop/firmware.json). */
 const descriptorDirectories = (): string[] => [
-  join(process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'qemu', 'firmware'),
+  join(configDirectory(), 'qemu', 'firmware'),
   '/etc/qemu/firmware',
   '/usr/local/share/qemu/firmware',
   '/usr/share/qemu/firmware',
@@ -59,7 +59,7 @@ const descriptorPaths = async (directories: readonly string[]): Promise<string[]
     const names = await readdir(directory).catch(() => [])
     for (const name of names) if (name.endsWith('.json') && !found.has(name)) found.set(name, join(directory, name))
   }
-  return [...found.keys()].sort().map((name) => found.get(name) ?? '')
+  return [...found.keys()].toSorted().map((name) => found.get(name) ?? '')
 }
 
 const readDescriptor = async (path: string): Promise<Descriptor> => {
@@ -70,6 +70,7 @@ const readDescriptor = async (path: string): Promise<Descriptor> => {
   }
 }
 
+// oxlint-disable-next-line complexity -- A flat list of conditions; splitting it would not make it simpler.
 const pairOf = (descriptor: Descriptor, config: FirmwareConfig, machine: string): FirmwarePair | undefined => {
   const {mapping} = descriptor
   const features = descriptor.features ?? []

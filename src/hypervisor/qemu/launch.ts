@@ -41,8 +41,8 @@ export const launch = async (
 
 /** Made here and not by QEMU, so that its mode is right whatever the umask. */
 const createConsoleLog = async (vm: Vm): Promise<void> => {
-  const log = await open(vmFiles(vm.directory).consoleLog, 'a', 0o600)
-  await log.chmod(0o600).finally(() => log.close())
+  await using log = await open(vmFiles(vm.directory).consoleLog, 'a', 0o600)
+  await log.chmod(0o600)
 }
 
 const greet = async (vm: Vm, child: SpawnedQemu, signal: AbortSignal): Promise<QmpClient> => {
@@ -73,5 +73,5 @@ const vncAddressOf = async (qmp: QmpClient): Promise<string | undefined> => {
   const answer = await qmp.execute('query-vnc').catch(() => undefined)
   if (typeof answer !== 'object' || answer === null || !('enabled' in answer) || answer.enabled !== true) return undefined
   const {host, service} = {host: '', service: '', ...answer}
-  return host === '' ? undefined : `${String(host)}:${String(service)}`
+  return host === '' ? undefined : `${host}:${service}`
 }

@@ -1,11 +1,11 @@
-import {spawn} from 'node:child_process'
 import {open} from 'node:fs/promises'
 import {basename} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {readIfExists} from '../../host/files.ts'
 import {identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments} from '../../host/proc.ts'
-import {systemCode, VmctlError} from '../../model/errors.ts'
+import {type DetachedProcess, spawnDetached} from '../../host/process.ts'
+import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
 import {readRuntime} from './runtime.ts'
@@ -42,10 +42,7 @@ export const findAnyProcess = async (vm: Vm): Promise<ProcessIdentity | undefine
   return undefined
 }
 
-export interface SpawnedQemu {
-  readonly pid: number
-  /** Resolves to why it ended, when it ends while this vmctl watches. */
-  readonly ended: Promise<string>
+export interface SpawnedQemu extends DetachedProcess {
   /** What it has written to qemu.log since it was started. */
   messages(): Promise<string>
 }
@@ -60,32 +57,17 @@ export const spawnQemu = async (vm: Vm, binary: string, args: readonly string[])
   try {
     await log.chmod(0o600)
     const {size} = await log.stat()
-    // QEMU makes sockets and a pid file by itself: they are for this user only, whatever the umask of the terminal.
-    const mask = process.umask(0o077)
-    const child = spawn(binary, args, {cwd: vm.directory, detached: true, stdio: ['ignore', log.fd, log.fd]})
-    process.umask(mask)
-    const ended = new Promise<string>((resolve) => {
-      child.once('exit', (code, signal) => {
-        resolve(signal === null ? `status ${code}` : signal)
-      })
+    const child = await spawnDetached(binary, args, {cwd: vm.directory, output: log}).catch((error: unknown) => {
+      throw systemCode(error) === 'ENOENT'
+        ? new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`, {cause: error})
+        : new VmctlError('vmctl::qemu::spawn_failed', `Cannot run ${binary}: ${messageOf(error)}`, {cause: error})
     })
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve)
-      child.once('error', (error) => {
-        reject(
-          systemCode(error) === 'ENOENT'
-            ? new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`, {cause: error})
-            : new VmctlError('vmctl::qemu::spawn_failed', `Cannot run ${binary}: ${error.message}`, {cause: error}),
-        )
-      })
-    })
-    child.unref()
     const messages = async (): Promise<string> =>
       Buffer.from((await readIfExists(logPath)) ?? '')
         .subarray(size)
         .toString()
         .trim()
-    return {pid: child.pid ?? 0, ended, messages}
+    return {...child, messages}
   } finally {
     await log.close()
   }

@@ -152,6 +152,6 @@ const parseMessage = (line: string): Record<string, unknown> | undefined => {
 }
 
 const commandFailed = (error: Record<string, unknown>): VmctlError =>
-  new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU refused: ${String(error.desc ?? 'no reason given')}`, {
+  new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU refused: ${typeof error.desc === 'string' ? error.desc : 'no reason given'}`, {
     details: {class: error.class},
   })

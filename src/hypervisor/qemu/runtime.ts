@@ -32,6 +32,7 @@ export const readRuntime = async (vmDirectory: string): Promise<QemuRuntime | un
   }
 }
 
+// oxlint-disable-next-line complexity -- A flat list of conditions; splitting it would not make it simpler.
 const isRuntime = (value: unknown): value is QemuRuntime =>
   typeof value === 'object' &&
   value !== null &&

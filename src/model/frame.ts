@@ -1,4 +1,4 @@
-import type {Problem} from '../model/errors.ts'
+import type {Problem} from './errors.ts'
 
 /** One line of a code frame; `label` is the line number, or what stands in its place. */
 export interface FrameLine {

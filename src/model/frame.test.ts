@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest'
 
-import type {Problem} from '../model/errors.ts'
-import {frame, frameLines} from './index.ts'
+import type {Problem} from './errors.ts'
+import {frame, frameLines} from './frame.ts'
 
 const problem = (line: number, column: number, length: number, hint?: string): Problem => ({
   code: 'vmctl::vmfile::validation',

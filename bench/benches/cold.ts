@@ -1,0 +1,147 @@
+import {copyFile, readFile, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+
+import {inTurn, median, timesAsLong} from '../lib/measure.ts'
+import {missing, run} from '../lib/process.ts'
+import type {Row, Skipped} from '../lib/report.ts'
+import {type Workspace, writeVmfile} from '../lib/workspace.ts'
+
+const steps = ['echo one', 'uname -a', 'id']
+const rounds = 3
+
+/** From nothing but the image to the end of the last step, against a script that somebody wrote by hand for just this VM. */
+export const cold = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
+  const lack = await guestLack()
+  if (lack !== undefined) return [{what: 'cold up', skipped: lack}]
+  const group = await guests(workspace, 1)
+  const plain = await inTurn({count: rounds}, () => group.up().then(({ms}) => ms), () => group.script('plain'))
+  const shared = {ours: plain.ours, reference: [] as number[]}
+  for (let round = 0; round < rounds; round++) shared.reference.push(await group.script('shared'))
+  const goal = {atMost: 1.05}
+  return [
+    timesAsLong({what: 'cold vmctl up, 3 steps', referenceName: 'script: qemu, ssh per step', samples: plain, goal}),
+    timesAsLong({what: 'the same', referenceName: 'script: qemu, one ssh for all steps', samples: shared}),
+  ]
+}
+
+/** Four VMs at once: does the program itself stand in the way of the guests? */
+export const four = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
+  const lack = await guestLack()
+  if (lack !== undefined) return [{what: 'cold up of 4 VMs', skipped: lack}]
+  const [one, group] = [await guests(workspace, 1), await guests(workspace, 4)]
+  const single = await one.up()
+  const cpu: number[] = []
+  const walls = await inTurn(
+    {count: 2},
+    async () => {
+      const {ms, cpuMs} = await group.up()
+      cpu.push(cpuMs / 4)
+      return ms
+    },
+    () => group.script('plain'),
+  )
+  const node = await run(process.execPath, ['-e', 'setTimeout(() => {}, 100)'])
+  return [
+    timesAsLong({what: 'cold vmctl up of 4 VMs', referenceName: '4 scripts at once', samples: walls, goal: {atMost: 1.05}}),
+    timesAsLong({what: 'the same', referenceName: 'vmctl up of 1 VM', samples: {ours: walls.ours, reference: [single.ms]}}),
+    {
+      what: 'CPU time of vmctl per VM, 4 at once',
+      referenceName: 'idle node',
+      unit: 'ms',
+      kind: 'difference',
+      ours: median(cpu),
+      reference: node.cpuMs / 4,
+      value: median(cpu) - node.cpuMs / 4,
+      goal: {atMost: 1500},
+      met: median(cpu) - node.cpuMs / 4 <= 1500,
+      samples: {ours: cpu, reference: [node.cpuMs / 4]},
+    },
+  ]
+}
+
+const guestLack = async (): Promise<string | undefined> =>
+  process.platform === 'linux' ? missing('qemu-system-x86_64', 'qemu-img', 'ssh') : 'needs Linux'
+
+interface Guests {
+  /** Makes, starts and provisions all of them with vmctl, and destroys them. */
+  up(): Promise<{readonly ms: number; readonly cpuMs: number}>
+  /** The same by hand-written scripts, all at once. `plain`: one ssh per step; `shared`: one ssh runs them all. */
+  script(kind: 'plain' | 'shared'): Promise<number>
+}
+
+/**
+ * The scripts get what vmctl made for its own VMs: the command line of QEMU as the kernel tells it, the seed, the key. So the
+ * guest does the same work for both, and only the program around it differs.
+ */
+const guests = async (workspace: Workspace, count: number): Promise<Guests> => {
+  const directory = await workspace.directory(`cold-${count}`)
+  const image = (await run('sh', [join(workspace.repository, 'fixtures/guests/build.sh'), 'micro'])).stdout.trim()
+  const names = Array.from({length: count}, (_, index) => `bench-${count}-${index}`)
+  const vmfile = await writeVmfile(directory, names.map((name) => definition(name, image)).join(''))
+  const state = join(directory, 'state')
+  const where = ['--file', vmfile, '--state-dir', state]
+  const down = () => workspace.vmctl(['down', '--destroy', ...where])
+  // The first one also fills the caches: the accelerator's verdict, the host's page cache.
+  await workspace.vmctl(['up', ...where])
+  const scripts = await Promise.all(
+    names.map(async (name) => {
+      const own = await workspace.directory(name)
+      return handWritten(join(state, 'vms', name), own, image)
+    }),
+  )
+  await down()
+  return {
+    async up() {
+      const ran = await workspace.vmctl(['up', ...where])
+      await down()
+      return ran
+    },
+    async script(kind) {
+      const times = await Promise.all(scripts.map(async (script) => (await run('sh', [script, kind], {env: workspace.env})).ms))
+      // Each ends by killing its QEMU, which takes a few milliseconds at most.
+      return Math.max(...times)
+    },
+  }
+}
+
+const definition = (name: string, image: string): string => `vm "${name}" {
+  image "${image}" format="qcow2"
+  memory "256M"
+  cloud-init {
+    hostname "${name}"
+    user "vm"
+  }
+  ssh {
+    user "vm"
+  }
+${steps.map((step) => `  provision "shell" {\n    inline "${step}"\n  }\n`).join('')}}
+`
+
+/** Copies what a script needs from a running VM, and writes the script. */
+const handWritten = async (vm: string, own: string, image: string): Promise<string> => {
+  for (const file of ['seed.iso', 'id_ed25519_generated', 'known_hosts']) await copyFile(join(vm, file), join(own, file))
+  const pid = (await readFile(join(vm, 'pidfile'), 'utf8')).trim()
+  const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1).map((word) => word.replaceAll(vm, own))
+  const [, port] = /hostfwd=tcp:127\.0\.0\.1:(\d+)-/.exec(words.join(' ')) ?? []
+  const [, alias] = /^(\S+) /.exec(await readFile(join(own, 'known_hosts'), 'utf8')) ?? []
+  const quoted = words.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ')
+  const ssh = `ssh -F none -q -i id_ed25519_generated -p ${port} -o HostKeyAlias=${alias} -o UserKnownHostsFile=known_hosts -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=2 vm@127.0.0.1`
+  const script = join(own, 'by-hand.sh')
+  await writeFile(
+    script,
+    `cd '${own}'
+rm -f overlay.qcow2 console.log
+qemu-img create -q -f qcow2 -F qcow2 -b '${image}' overlay.qcow2
+${quoted} &
+trap 'kill -9 $!' EXIT
+guest() { ${ssh} "$@" >>output; }
+if [ "$1" = shared ]; then
+  until guest 'cloud-init status --wait >/dev/null; ${steps.join(' && ')}'; do sleep 0.1; done
+else
+  until guest 'cloud-init status --wait >/dev/null'; do sleep 0.1; done
+${steps.map((step) => `  guest '${step}' || exit 1`).join('\n')}
+fi
+`,
+  )
+  return script
+}

@@ -1,0 +1,201 @@
+import {readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {expect, test} from 'vitest'
+
+import {makeVm, temporaryDirectory} from '../../test/support/builders.ts'
+import {VmctlError} from '../model/errors.ts'
+import type {Vm} from '../model/vm.ts'
+import {type Journal, readJournal, writeJournal} from './journal.ts'
+import type {Guest, Provisioner, StepContext} from './provisioner.ts'
+import {prepareSteps, type ProvisionEvent, type RunOptions, runSteps} from './run.ts'
+
+interface FakeSettings {
+  readonly text: string
+  readonly run: (context: StepContext) => Promise<void>
+}
+
+/** A provisioner whose steps are functions of the test. */
+const fake: Provisioner<FakeSettings> = {
+  type: 'fake',
+  parse: (settings) => settings as unknown as FakeSettings,
+  describe: ({text}) => `fake: ${text}`,
+  fingerprint: async ({text}) => text,
+  run: ({run}, context) => run(context),
+}
+
+type Run = FakeSettings['run']
+
+const prepare = (...runs: readonly (readonly [string, Run])[]) =>
+  prepareSteps(runs.map(([text, run]) => ({type: 'fake', settings: {text, run}})), new Map([['fake', fake as Provisioner]]))
+
+const guest = (): Promise<Guest> => Promise.reject(new Error('this test has no guest'))
+
+const newVm = (): Vm => makeVm({directory: temporaryDirectory()})
+
+const options = (change: Partial<RunOptions> = {}): RunOptions => ({from: 0, guest, onEvent: () => undefined, signal: new AbortController().signal, ...change})
+
+const summary = ({steps}: Journal): string[] => steps.map(({title, state}) => `${title} ${state}`)
+
+const logOf = (vm: Vm): string => readFileSync(join(vm.directory, 'provision.log'), 'utf8')
+
+test('steps run one after the other, and the journal knows of each before and after it', async () => {
+  const vm = newVm()
+  const seen: string[][] = []
+  const look = async () => void seen.push(summary(await readJournal(vm.directory)))
+  const steps = await prepare(['one', look], ['two', look], ['three', look])
+  await runSteps(vm, steps, options())
+  expect(seen).toEqual([['fake: one running'], ['fake: one done', 'fake: two running'], ['fake: one done', 'fake: two done', 'fake: three running']])
+  const journal = await readJournal(vm.directory)
+  expect(summary(journal)).toEqual(['fake: one done', 'fake: two done', 'fake: three done'])
+  expect(journal.steps.map(({hash}) => hash)).toEqual(steps.map(({hash}) => hash))
+  expect(journal.steps[0]).toMatchObject({exitCode: 0, startedAt: expect.stringMatching(/^20.*Z$/), endedAt: expect.stringMatching(/^20.*Z$/)})
+})
+
+test('the first failure stops everything, and says which step, why, and what was printed last', async () => {
+  const vm = newVm()
+  const fail: Run = async ({output}) => {
+    await output('stdout', Buffer.from(Array.from({length: 30}, (_, index) => `line ${index}\n`).join('')))
+    await output('stderr', Buffer.from('\u001b[31mno such package\u001b[0m\n'))
+    throw new VmctlError('vmctl::provision::failed', 'Step 2 ended with exit code 3.', {details: {exitCode: 3}})
+  }
+  const steps = await prepare(['one', async () => undefined], ['two', fail], ['three', () => Promise.reject(new Error('must not run'))])
+  const error = await runSteps(vm, steps, options()).catch((caught: unknown) => caught)
+  expect(error).toMatchObject({
+    code: 'vmctl::provision::failed',
+    message: expect.stringMatching(/^web: step 2 \(fake: two\): Step 2 ended with exit code 3\.\nLast lines:\n {2}line 2[0-9]\n[^]*line 29\n {2}no such package$/),
+    help: expect.stringContaining('vmctl log web --provision'),
+    details: {exitCode: 3, vm: 'web', step: 2},
+  })
+  const journal = await readJournal(vm.directory)
+  expect(summary(journal)).toEqual(['fake: one done', 'fake: two failed'])
+  expect(journal.steps[1]).toMatchObject({exitCode: 3, message: 'Step 2 ended with exit code 3.'})
+  expect(logOf(vm)).toContain('=== Step 2 failed: Step 2 ended with exit code 3. ===')
+})
+
+test('a failure of any kind is recorded, and passed on as it is', async () => {
+  const vm = newVm()
+  const bug = new TypeError('x is not a function')
+  await expect(runSteps(vm, await prepare(['one', () => Promise.reject(bug)]), options())).rejects.toBe(bug)
+  expect(await readJournal(vm.directory)).toMatchObject({steps: [{state: 'failed', message: 'x is not a function'}]})
+})
+
+test('steps that are done are left alone; a step that runs again forgets the ones after it', async () => {
+  const vm = newVm()
+  const ran: string[] = []
+  const steps = await prepare(['one', async () => void ran.push('one')], ['two', () => Promise.reject(new Error('no'))], ['three', async () => void ran.push('three')])
+  const done = (index: number) => ({hash: steps[index]?.hash ?? '', title: `old ${index}`, state: 'done', startedAt: ''}) as const
+  await writeJournal(vm.directory, {schema: 1, ready: true, steps: [done(0), done(1), done(2)]})
+  await expect(runSteps(vm, steps, options({from: 1}))).rejects.toThrow('no')
+  expect(ran).toEqual([])
+  const journal = await readJournal(vm.directory)
+  expect(summary(journal)).toEqual(['old 0 done', 'fake: two failed'])
+  expect(journal.ready).toBe(true)
+})
+
+test.each(['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::provision::unknown_outcome'] as const)(
+  'a step whose fate is open (%s) stays so in the journal, with what it remembered',
+  async (code) => {
+    const vm = newVm()
+    const cut: Run = async ({remember}) => {
+      await remember({root: '/var/tmp/x', stdout: 12})
+      throw new VmctlError(code, 'gone')
+    }
+    await expect(runSteps(vm, await prepare(['one', cut]), options())).rejects.toMatchObject({code})
+    expect(await readJournal(vm.directory)).toMatchObject({steps: [{state: 'running', memory: {root: '/var/tmp/x', stdout: 12}}]})
+    // The next run gets the memory, tells so, and takes it off when it is done.
+    const got: unknown[] = []
+    const events: ProvisionEvent[] = []
+    const again = await prepare(['one', async ({memory}) => void got.push(memory)])
+    await runSteps(vm, again, options({onEvent: (event) => void events.push(event)}))
+    expect(got).toEqual([{root: '/var/tmp/x', stdout: 12}])
+    expect(events[0]).toMatchObject({type: 'provision.step', resumed: true})
+    const [entry] = (await readJournal(vm.directory)).steps
+    expect(entry).toMatchObject({state: 'done'})
+    expect(entry).not.toHaveProperty('memory')
+    expect(logOf(vm)).toContain('=== Step 1: fake: one (continued) ===')
+  },
+)
+
+test('memory of a step that was changed meanwhile, or that has failed, is not handed on', async () => {
+  const vm = newVm()
+  const cut: Run = async ({remember}) => {
+    await remember('secret of the old step')
+    throw new VmctlError('vmctl::ssh::connection_lost', 'gone')
+  }
+  await expect(runSteps(vm, await prepare(['one', cut]), options())).rejects.toThrow('gone')
+  const got: unknown[] = []
+  const take: Run = async ({memory, remember}) => {
+    got.push(memory)
+    await remember('new')
+    throw new VmctlError('vmctl::provision::failed', 'no')
+  }
+  await expect(runSteps(vm, await prepare(['other', take]), options())).rejects.toThrow('no')
+  await expect(runSteps(vm, await prepare(['other', take]), options())).rejects.toThrow('no')
+  expect(got).toEqual([undefined, undefined])
+})
+
+test('a cancelled step is recorded as failed, and the log says that it was interrupted', async () => {
+  const vm = newVm()
+  const abort = new AbortController()
+  const hang: Run = async ({signal}) => {
+    abort.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))
+    await sleep(10_000, undefined, {signal}).catch(() => signal.throwIfAborted())
+  }
+  await expect(runSteps(vm, await prepare(['one', hang]), options({signal: abort.signal}))).rejects.toMatchObject({code: 'vmctl::interrupted'})
+  expect(summary(await readJournal(vm.directory))).toEqual(['fake: one failed'])
+  expect(logOf(vm)).toContain('=== Step 1 was interrupted ===')
+})
+
+test('output reaches the log and a slow listener in order, and the slow one sets the pace', async () => {
+  const vm = newVm()
+  const shown: string[] = []
+  let ahead = 0
+  let most = 0
+  const onEvent = async (event: ProvisionEvent): Promise<void> => {
+    if (event.type !== 'provision.output') return
+    await sleep(1)
+    shown.push(`${event.stream} ${Buffer.from(event.chunk).toString()}`)
+    ahead--
+  }
+  const talk: Run = async ({output}) => {
+    for (let index = 0; index < 100; index++) {
+      most = Math.max(most, ++ahead)
+      await output(index % 3 === 0 ? 'stderr' : 'stdout', Buffer.from(`${index}\n`))
+    }
+  }
+  await runSteps(vm, await prepare(['one', talk]), options({onEvent}))
+  const numbers = Array.from({length: 100}, (_, index) => index)
+  expect(shown).toEqual(numbers.map((index) => `${index % 3 === 0 ? 'stderr' : 'stdout'} ${index}\n`))
+  expect(logOf(vm)).toBe(`=== Step 1: fake: one ===\n${numbers.join('\n')}\n`)
+  expect(most).toBe(1)
+})
+
+test('a listener that fails fails the step', async () => {
+  const vm = newVm()
+  const steps = await prepare(['one', ({output}) => output('stdout', Buffer.from('x\n'))])
+  const onEvent = (event: ProvisionEvent): void => {
+    if (event.type === 'provision.output') throw new Error('the terminal is gone')
+  }
+  await expect(runSteps(vm, steps, options({onEvent}))).rejects.toThrow('the terminal is gone')
+  expect(summary(await readJournal(vm.directory))).toEqual(['fake: one failed'])
+})
+
+test('what is to be done afterwards is done after the result is on record, whatever it was, and cannot fail the run', async () => {
+  const vm = newVm()
+  const seen: string[][] = []
+  const tidy: Run = async ({afterwards}) => {
+    afterwards(async () => void seen.push(summary(await readJournal(vm.directory))))
+    afterwards(() => Promise.reject(new Error('does not matter')))
+  }
+  await runSteps(vm, await prepare(['one', tidy]), options())
+  await expect(runSteps(vm, await prepare(['one', (context) => tidy(context).then(() => Promise.reject(new Error('no')))]), options())).rejects.toThrow('no')
+  expect(seen).toEqual([['fake: one done'], ['fake: one failed']])
+})
+
+test('an unknown type of step is an error before anything runs; titles are safe for a terminal', async () => {
+  await expect(prepareSteps([{type: 'ansible', settings: {}}], new Map())).rejects.toMatchObject({code: 'vmctl::plugin::invalid', message: expect.stringContaining('Step 1 has the type "ansible"')})
+  const [step] = await prepare(['\u001b]0;title\u0007red\u001b[31m', async () => undefined])
+  expect(step?.title).toBe('fake: red')
+})

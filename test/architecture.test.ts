@@ -1,0 +1,122 @@
+import {readdirSync, readFileSync} from 'node:fs'
+import {dirname, join, relative} from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+import {expect, test} from 'vitest'
+
+/** Who may import whom. Parts do not import each other; the engine joins them. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  commands: ['cli', 'engine', 'model'],
+  cli: ['engine', 'model'],
+  engine: ['vmfile', 'image', 'guest', 'provision', 'hypervisor', 'store', 'host', 'model'],
+  vmfile: ['host', 'model'],
+  image: ['host', 'model'],
+  guest: ['host', 'model'],
+  hypervisor: ['host', 'model'],
+  store: ['host', 'model'],
+  provision: ['host', 'model'],
+  host: ['model'],
+  model: [],
+}
+
+/** A package, and the folders that may import it. */
+const homes: Readonly<Record<string, readonly string[]>> = {
+  '@oclif/core': ['commands', 'cli'],
+  ora: ['cli'],
+  'node:child_process': ['host'],
+  execa: ['host'],
+  undici: ['image'],
+  'node:http': ['image'],
+  'node:https': ['image'],
+  ssh2: ['guest'],
+  'tar-stream': ['provision'],
+  'js-yaml': ['guest'],
+  kdljs: ['vmfile'],
+}
+
+/** What stands in the text of a file, and where it may. */
+const words: readonly {readonly pattern: RegExp; readonly where: (path: string, folder: string) => boolean}[] = [
+  {pattern: /process\.env\b/, where: (path, folder) => ['commands', 'cli', 'host'].includes(folder) || path === 'engine/engine.ts'},
+  {pattern: /process\.cwd\(\)/, where: (_path, folder) => ['commands', 'cli', 'host'].includes(folder)},
+  {pattern: /process\.exit\b/, where: (_path, folder) => folder === 'cli'},
+  {pattern: /\bconsole\.(?:log|error|warn|info)\(/, where: () => false},
+]
+
+const source = join(dirname(fileURLToPath(import.meta.url)), '../src')
+
+interface Source {
+  /** From src/. */
+  readonly path: string
+  /** The folder of src/ that it is in; empty for src/index.ts and src/plugin.ts. */
+  readonly folder: string
+  readonly isTest: boolean
+  readonly text: string
+  /** As written: types only, dynamic and re-exported ones included. */
+  readonly imports: readonly string[]
+}
+
+const specifier = /(?:\bfrom|\bimport)\s*\(?\s*'(?<name>[^'\n]+)'/g
+
+const folderOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '')
+
+const withoutComments = (text: string): string => text.replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '')
+
+const sources: readonly Source[] = readdirSync(source, {recursive: true, encoding: 'utf8'})
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => {
+    const text = withoutComments(readFileSync(join(source, path), 'utf8'))
+    const imports = [...text.matchAll(specifier)].map(({groups}) => groups?.name ?? '')
+    return {path, folder: folderOf(path), isTest: path.endsWith('.test.ts'), text, imports}
+  })
+
+/** The path from src/ that a relative import leads to. */
+const target = (from: Source, name: string): string => relative(source, join(source, dirname(from.path), name))
+
+test('this test sees the source', () => {
+  expect(sources.length).toBeGreaterThanOrEqual(80)
+  expect(new Set(sources.map(({folder}) => folder))).toEqual(new Set(['', ...Object.keys(mayImport)]))
+  expect(sources.flatMap(({imports}) => imports).length).toBeGreaterThan(300)
+})
+
+test('folders import only what they may', () => {
+  const offences = sources.flatMap((file) =>
+    file.imports
+      .filter((name) => name.startsWith('.'))
+      .map((name) => target(file, name))
+      .filter((path) => {
+        if (path.startsWith('../')) return !file.isTest || !/^\.\.\/(?:test|fixtures)\//.test(path)
+        const folder = folderOf(path)
+        return file.folder !== '' && folder !== file.folder && !(mayImport[file.folder] ?? []).includes(folder)
+      })
+      .map((path) => `${file.path} imports ${path}`),
+  )
+  expect(offences).toEqual([])
+})
+
+test('a package is imported in its one home', () => {
+  const offences = sources
+    .filter(({isTest}) => !isTest)
+    .flatMap(({path, folder, imports}) =>
+      imports
+        .filter((name) =>
+          Object.entries(homes).some(([home, folders]) => (name === home || name.startsWith(`${home}/`)) && !folders.includes(folder)),
+        )
+        .map((name) => `${path} imports ${name}`),
+    )
+  expect(offences).toEqual([])
+})
+
+test('the doors of the library only re-export', () => {
+  for (const {path, text} of sources.filter(({folder}) => folder === '')) {
+    expect(text.replaceAll(/export (?:type )?(?:\*|\{[^}]*\}) from '[^']+'/g, '').trim(), path).toBe('')
+  }
+})
+
+test('the process is asked and ended only where it may be', () => {
+  const offences = sources
+    .filter(({isTest}) => !isTest)
+    .flatMap(({path, folder, text}) =>
+      words.flatMap(({pattern, where}) => (pattern.test(text) && !where(path, folder) ? [`${path} has ${pattern.source}`] : [])),
+    )
+  expect(offences).toEqual([])
+})

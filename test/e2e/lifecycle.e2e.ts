@@ -1,0 +1,161 @@
+import {spawnSync} from 'node:child_process'
+import {copyFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {expect, inject} from 'vitest'
+
+import {eventually} from '../support/vm-guests.ts'
+import {expectFailure, expectSuccess} from '../support/vm-lab.ts'
+import {isAlive, qemusBelow} from '../support/vm-processes.ts'
+import {scenario} from '../support/vm-scenario.ts'
+
+/** The imperative tutorial of the book, with what happens when a verb does not fit the state, and when QEMU dies. */
+const {lab, step, check} = scenario('lifecycle')
+
+const vm = 'tutorial'
+const pidOf = (): number => qemusBelow(lab.root)[0]?.pid ?? 0
+const uptime = async (): Promise<number> => Number((await lab.guest(vm, 'cat /proc/uptime')).split(' ')[0])
+
+step('create makes a prepared VM from a local image given relative to the current directory', async () => {
+  copyFileSync(inject('micro'), join(lab.project, 'image.qcow2'))
+  const keygen = spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(lab.home, 'id_ed25519')])
+  expect(keygen.status).toBe(0)
+  const outcome = await lab.ok('create', '--name', vm, '--image', 'image.qcow2', '--vcpus', '2', '--memory', '192', '--ssh-key', '~/id_ed25519.pub')
+  expect(outcome.stdout).toMatch(/^VM 'tutorial' created \(id: [0-9a-f-]{36}\)\n$/)
+  expect((await lab.status(vm)).state).toBe('prepared')
+  expect(qemusBelow(lab.root)).toEqual([])
+})
+
+step('a second VM of that name, a missing image and an impossible name are refused', async () => {
+  expectFailure(await lab.vmctl('create', '--name', vm, '--image', 'image.qcow2'), 5, 'vmctl::vm::name_exists')
+  expectFailure(await lab.vmctl('create', '--name', 'other', '--image', 'nowhere.qcow2'), 3, 'vmctl::image::not_found')
+  expectFailure(await lab.vmctl('create', '--name', 'other'), 2, 'vmctl::create::no_image')
+  expectFailure(await lab.vmctl('create', '--name', '../other', '--image', 'image.qcow2'), 2, 'vmctl::usage::invalid')
+})
+
+step('verbs that a prepared VM does not allow are refused with the way out', async () => {
+  for (const verb of ['stop', 'suspend', 'resume', 'ssh', 'console']) {
+    const outcome = expectFailure(await lab.vmctl(verb, vm), 5, 'vmctl::vm::invalid_state')
+    expect(outcome.stderr).toMatch(/prepared/)
+    expect(outcome.stderr).toMatch(/help: /)
+  }
+})
+
+step('start boots it; list and status show it as the book does', async () => {
+  expect((await lab.ok('start', vm)).stdout).toBe("VM 'tutorial' started\n")
+  const {stdout} = await lab.ok('list')
+  const [head, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/))
+  expect(head).toEqual(['NAME', 'BACKEND', 'VCPUS', 'MEM', 'NETWORK', 'PID', 'SSH'])
+  const {sshPort, pid} = await lab.status(vm)
+  expect(row).toEqual([vm, 'qemu', '2', '192', 'user', String(pid), String(sshPort)])
+  expect(pid).toBe(pidOf())
+  const {stdout: text} = await lab.ok('status', vm)
+  for (const label of ['Name', 'ID', 'Backend', 'State', 'vCPUs', 'Memory', 'Disk', 'Network', 'WorkDir', 'Overlay', 'Seed', 'PID', 'SSH', 'MAC']) {
+    expect(text).toMatch(new RegExp(`^${label}: +\\S`, 'm'))
+  }
+})
+
+step('ssh waits for the guest, logs in as "vm" with the key beside the public one, and passes the exit status on', async () => {
+  const key = ['--key', join(lab.home, 'id_ed25519')]
+  const outcome = expectSuccess(await lab.run(['ssh', vm, ...key, '--', 'id -un; hostname; echo to-stderr >&2']))
+  expect(outcome.stdout).toBe('vm\ntutorial\n')
+  expect(outcome.stderr).toContain('to-stderr')
+  expect((await lab.vmctl('ssh', vm, '--', 'exit 42')).exitCode).toBe(42)
+  expect(await lab.guest(vm, "printf '%s|' 'a b' \"c'd\" '$HOME'")).toBe("a b|c'd|$HOME|")
+  expect((await lab.ok('ssh', vm, '--', 'printf', '%s|', 'a b', "c'd", '$HOME', '')).stdout).toBe("a b|c'd|$HOME||")
+  expect(await lab.guest(vm, 'sudo id -u')).toBe('0')
+})
+
+step('starting a running VM is refused, and the running VM is untouched', async () => {
+  const pid = pidOf()
+  expectFailure(await lab.vmctl('start', vm), 5, 'vmctl::vm::invalid_state')
+  expectFailure(await lab.vmctl('resume', vm), 5, 'vmctl::vm::invalid_state')
+  expect(pidOf()).toBe(pid)
+  expect(await lab.guest(vm, 'echo still here')).toBe('still here')
+})
+
+step('suspend halts the guest, resume continues it where it was', async () => {
+  const before = await uptime()
+  await lab.ok('suspend', vm)
+  expect((await lab.status(vm)).state).toBe('suspended')
+  expect((await lab.json<{vms: unknown[]}>('list')).vms).toMatchObject([{name: vm, state: 'suspended'}])
+  expectFailure(await lab.vmctl('suspend', vm), 5, 'vmctl::vm::invalid_state')
+  const refused = expectFailure(await lab.vmctl('ssh', vm), 5, 'vmctl::vm::invalid_state')
+  expect(refused.stderr).toContain(`vmctl resume ${vm}`)
+  await lab.ok('resume', vm)
+  expect((await lab.status(vm)).state).toBe('running')
+  expect(await uptime()).toBeGreaterThan(before)
+})
+
+step('a suspended VM is stopped in an orderly way', async () => {
+  await lab.guest(vm, 'echo precious > ~/file; sync')
+  const pid = pidOf()
+  await lab.ok('suspend', vm)
+  const outcome = await lab.ok('stop', vm)
+  expect(outcome.stdout).toBe("VM 'tutorial' stopped\n")
+  expect(outcome.durationMs, 'the guest powered off by itself').toBeLessThan(15_000)
+  expect(isAlive(pid)).toBe(false)
+  expect((await lab.status(vm)).state).toBe('stopped')
+})
+
+step('a stopped VM starts again with its disk', async () => {
+  expectFailure(await lab.vmctl('stop', vm), 5, 'vmctl::vm::invalid_state')
+  await lab.ok('start', vm)
+  expect(await lab.guest(vm, 'cat file')).toBe('precious')
+})
+
+step('when QEMU is killed, status tells the truth at once and start recovers', async () => {
+  process.kill(pidOf(), 'SIGKILL')
+  await eventually(() => expect(qemusBelow(lab.root)).toEqual([]), {everyMs: 5})
+  const status = await lab.status(vm)
+  expect(status.state).toBe('stopped')
+  expect(status.pid).toBeUndefined()
+  expect((await lab.ok('list')).stdout).toMatch(/tutorial .* - +\d+$/m)
+  expectFailure(await lab.vmctl('ssh', vm), 5, 'vmctl::vm::invalid_state')
+  await lab.ok('start', vm)
+  expect(await lab.guest(vm, 'cat file')).toBe('precious')
+})
+
+step('a guest that ignores the power button is ended by SIGTERM when its time is up', async () => {
+  await lab.guest(vm, 'sudo killall acpid; sync')
+  const pid = pidOf()
+  const outcome = await lab.ok('stop', vm, '--timeout', '3')
+  expect(outcome.durationMs).toBeGreaterThan(3000)
+  expect(outcome.durationMs).toBeLessThan(10_000)
+  expect(isAlive(pid)).toBe(false)
+})
+
+step('a QEMU that answers nobody is ended by SIGKILL', async () => {
+  await lab.ok('start', vm)
+  const pid = pidOf()
+  process.kill(pid, 'SIGSTOP')
+  const outcome = await lab.ok('stop', vm, '--timeout', '1')
+  expect(isAlive(pid)).toBe(false)
+  expect(outcome.durationMs).toBeLessThan(20_000)
+})
+
+step('destroy removes the VM in any state with everything of it, and knows names', async () => {
+  await lab.ok('start', vm)
+  const pid = pidOf()
+  process.kill(pid, 'SIGSTOP')
+  const wrong = expectFailure(await lab.vmctl('destroy', 'tutoral'), 3, 'vmctl::vm::not_found')
+  expect(wrong.stderr).toContain('Did you mean tutorial?')
+  expect((await lab.ok('destroy', vm)).stdout).toBe("VM 'tutorial' destroyed\n")
+  expect(isAlive(pid)).toBe(false)
+  expect((await lab.ok('list')).stdout).toBe('No VMs found.\n')
+  expectFailure(await lab.vmctl('destroy', vm), 3, 'vmctl::vm::not_found')
+})
+
+check('create --start and every other verb print JSON and nothing else with --json', async () => {
+  const made = await lab.json<{state: string; id: string}>('create', '--name', 'j', '--image', 'image.qcow2', '--memory', '128', '--start')
+  expect(made).toMatchObject({name: 'j', state: 'running', id: expect.stringMatching(/^[0-9a-f-]{36}$/)})
+  expect(await lab.json('suspend', 'j')).toMatchObject({name: 'j', state: 'suspended'})
+  expect(await lab.json('resume', 'j')).toMatchObject({name: 'j', state: 'running'})
+  expect(await lab.jsonError('start', 'j')).toMatchObject({exitCode: 5, error: {code: 'vmctl::vm::invalid_state', state: 'running'}})
+  expect(await lab.json('log', 'j')).toMatchObject({logs: [{log: 'console'}, {log: 'provision'}]})
+  expect(await lab.json('image', 'inspect', 'image.qcow2')).toMatchObject({format: 'qcow2'})
+  expect(await lab.json('image', 'list')).toBeTypeOf('object')
+  expect(await lab.json('stop', 'j', '--timeout', '0')).toMatchObject({name: 'j', state: 'stopped'})
+  expect(await lab.json('destroy', 'j')).toEqual({name: 'j'})
+  expect(await lab.jsonError('status', 'j')).toMatchObject({exitCode: 3, error: {code: 'vmctl::vm::not_found'}})
+})
