@@ -10,7 +10,17 @@ import {vmfile} from './benches/vmfile.ts'
 import {type Line, type Row, type Skipped, table} from './lib/report.ts'
 import {openWorkspace, type Workspace} from './lib/workspace.ts'
 
-const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonly (Row | Skipped)[]>>> = {startup, unchanged, vmfile, upload, tree, output, image, cold, four}
+const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonly (Row | Skipped)[]>>> = {
+  startup,
+  unchanged,
+  vmfile,
+  upload,
+  tree,
+  output,
+  image,
+  cold,
+  four,
+}
 
 const usage = `Usage: npm run bench -- [NAME…] [--json]\nBenches: ${Object.keys(benches).join(', ')}\n`
 

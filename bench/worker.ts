@@ -22,7 +22,16 @@ export interface TaskOptions {
 }
 
 const [app = '', task = '', report = '', json = '{}'] = process.argv.slice(2)
-const {port = 0, user = '', keyPath = '', hostKey = '', source = '', destination = '', command = '', state = ''} = JSON.parse(json) as TaskOptions
+const {
+  port = 0,
+  user = '',
+  keyPath = '',
+  hostKey = '',
+  source = '',
+  destination = '',
+  command = '',
+  state = '',
+} = JSON.parse(json) as TaskOptions
 const load = async <T>(path: string): Promise<T> => (await import(pathToFileURL(join(app, 'dist', path)).href)) as T
 const library = await load<typeof Library>('index.js')
 
@@ -55,7 +64,10 @@ const provisioned = async (step: string): Promise<number> => {
   const engine = await library.openEngine({stateDirectory: state, backend: 'noop', env, onEvent: (event) => progress.show(event)})
   const path = join(dirname(state), `${task}.kdl`)
   const define = async (steps: string): Promise<Library.Vmfile> => {
-    await writeFile(path, `vm "guest" {\n  image "${disk}" format="raw"\n  ssh {\n    user "${user}"\n    private-key "${keyPath}"\n  }\n${steps}}\n`)
+    await writeFile(
+      path,
+      `vm "guest" {\n  image "${disk}" format="raw"\n  ssh {\n    user "${user}"\n    private-key "${keyPath}"\n  }\n${steps}}\n`,
+    )
     return library.parse(engine, path)
   }
   await library.converge(engine, {vmfile: await define(''), verb: 'up', provision: true})
@@ -78,7 +90,10 @@ const tasks: Readonly<Record<Task, () => Promise<number>>> = {
   upload: () => connected((guest) => library.upload(guest, source, destination)),
   download: () => connected((guest) => library.download(guest, source, destination)),
   async tree() {
-    const [{uploadTree}, {asGuest}] = [await load<typeof import('../src/provision/tree.ts')>('provision/tree.js'), await load<typeof import('../src/engine/access.ts')>('engine/access.js')]
+    const [{uploadTree}, {asGuest}] = [
+      await load<typeof import('../src/provision/tree.ts')>('provision/tree.js'),
+      await load<typeof import('../src/engine/access.ts')>('engine/access.js'),
+    ]
     return connected((guest) => uploadTree(asGuest(guest), source, destination, {}))
   },
   'file-step': () => provisioned(`  provision "file" {\n    source "${source}"\n    destination "${destination}"\n  }\n`),

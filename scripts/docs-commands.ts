@@ -21,7 +21,8 @@ export const commandsPage = async (): Promise<string> => {
   const own = config.commands.filter((command) => command.pluginName === 'vmctl' && !command.hidden)
   const byId = new Map(own.map((command) => [command.id, command]))
   const forgotten = own.filter(({id}) => !Object.values(groups).flat().includes(id))
-  if (forgotten.length > 0) throw new Error(`Put these commands into a group of scripts/docs-commands.ts: ${forgotten.map(({id}) => id).join(', ')}`)
+  if (forgotten.length > 0)
+    throw new Error(`Put these commands into a group of scripts/docs-commands.ts: ${forgotten.map(({id}) => id).join(', ')}`)
   const command = (id: string): Loadable => {
     const found = byId.get(id)
     if (!found) throw new Error(`There is no command ${id} any more.`)
@@ -41,7 +42,10 @@ ${rows(globalFlags(command('list')))}
 What a command prints for people may change; scripts read \`--json\`, [exit statuses](exit-codes.md) and [error codes](errors.md).
 
 ${Object.entries(groups)
-  .map(([title, ids]) => `**${title}**\n\n${ids.map((id) => `- [\`vmctl ${spaced(id)}\`](#vmctl-${id.replace(':', '-')}) – ${command(id).summary ?? ''}`).join('\n')}`)
+  .map(
+    ([title, ids]) =>
+      `**${title}**\n\n${ids.map((id) => `- [\`vmctl ${spaced(id)}\`](#vmctl-${id.replace(':', '-')}) – ${command(id).summary ?? ''}`).join('\n')}`,
+  )
   .join('\n\n')}
 
 ${Object.values(groups)
@@ -54,15 +58,24 @@ const spaced = (id: string): string => id.replaceAll(':', ' ')
 
 const section = (command: Loadable): string => {
   const name = `vmctl ${spaced(command.id)}`
-  const fill = (text: string): string => text.replaceAll(/<%=\s*config\.bin\s*%>/g, 'vmctl').replaceAll(/<%=\s*command\.id\s*%>/g, spaced(command.id))
+  const fill = (text: string): string =>
+    text.replaceAll(/<%=\s*config\.bin\s*%>/g, 'vmctl').replaceAll(/<%=\s*command\.id\s*%>/g, spaced(command.id))
   const flags = Object.values(command.flags).filter((flag) => !isGlobal(flag) && !flag.hidden)
   const examples = (command.examples ?? []).map((example) => fill(typeof example === 'string' ? example : example.command))
-  const usage = [name, ...Object.values(command.args).map((arg) => (arg.required ? arg.name.toUpperCase() : `[${arg.name.toUpperCase()}]`)), ...(command.id === 'ssh' ? ['[-- COMMAND…]'] : [])]
+  const usage = [
+    name,
+    ...Object.values(command.args).map((arg) => (arg.required ? arg.name.toUpperCase() : `[${arg.name.toUpperCase()}]`)),
+    ...(command.id === 'ssh' ? ['[-- COMMAND…]'] : []),
+  ]
   const parts = [
     `## ${name}\n\n${command.summary ?? ''}`,
     command.description === undefined ? '' : fill(command.description),
     `\`\`\`text\n${[...usage, ...flags.filter((flag) => flag.required).map((flag) => synopsis(flag)), ...(flags.length > 0 ? ['[FLAGS]'] : [])].join(' ')}\n\`\`\``,
-    Object.keys(command.args).length === 0 ? '' : `| argument | |\n|---|---|\n${Object.values(command.args).map((arg) => `| \`${arg.name.toUpperCase()}\` | ${cell(arg.description ?? '')} |`).join('\n')}`,
+    Object.keys(command.args).length === 0
+      ? ''
+      : `| argument | |\n|---|---|\n${Object.values(command.args)
+          .map((arg) => `| \`${arg.name.toUpperCase()}\` | ${cell(arg.description ?? '')} |`)
+          .join('\n')}`,
     flags.length === 0 ? '' : `| flag | |\n|---|---|\n${rows(flags)}`,
     examples.length === 0 ? '' : `\`\`\`sh\n${examples.join('\n')}\n\`\`\``,
   ]

@@ -37,11 +37,17 @@ ${nodes.map(([name, shape]) => `    ${outline(name, shape)}`).join('\n')}
 | node | value | default | |
 |---|---|---|---|
 | *(argument)* | ${valueOf(vm.argument?.kind)} | *required* | ${cell(vm.argument?.doc ?? '')} |
-${nodes.filter(([, shape]) => isLeaf(shape)).map(([name, shape]) => row(name, shape as Leaf)).join('\n')}
+${nodes
+  .filter(([, shape]) => isLeaf(shape))
+  .map(([name, shape]) => row(name, shape as Leaf))
+  .join('\n')}
 
 A VM needs exactly one of \`image\` and \`image-url\`. A VM with \`provision\` needs an \`ssh\` block.
 
-${nodes.filter(([, shape]) => !isLeaf(shape)).map(([name, shape]) => (isBlock(shape) ? blockSection(name, shape) : choiceSection(name, shape as AnyChoice))).join('\n')}`
+${nodes
+  .filter(([, shape]) => !isLeaf(shape))
+  .map(([name, shape]) => (isBlock(shape) ? blockSection(name, shape) : choiceSection(name, shape as AnyChoice)))
+  .join('\n')}`
 }
 
 const outline = (name: string, shape: Shape): string => {
@@ -59,7 +65,10 @@ const outlineOf = (name: string, shape: Shape): string => {
 }
 
 const blockSection = (name: string, {doc, argument, fields, repeatable}: AnyBlock): string => {
-  const rows = [...(argument ? [row('*(argument)*', argument)] : []), ...Object.entries(fields).map(([key, shape]) => row(key, shape as Leaf))]
+  const rows = [
+    ...(argument ? [row('*(argument)*', argument)] : []),
+    ...Object.entries(fields).map(([key, shape]) => row(key, shape as Leaf)),
+  ]
   return `## ${name}\n\n${doc}${repeatable ? ' May be repeated.' : ''}\n\n| field | value | default | |\n|---|---|---|---|\n${rows.join('\n')}\n`
 }
 

@@ -55,7 +55,10 @@ const regionOf = (text: string, region: string | undefined, name: string): strin
   if (start === -1 || end === -1) throw new Error(`There is no region ${name}.`)
   const body = lines.slice(start + 1, end)
   const margin = Math.min(...body.filter((line) => line.trim() !== '').map((line) => line.length - line.trimStart().length))
-  return body.map((line) => line.slice(margin)).join('\n').trim()
+  return body
+    .map((line) => line.slice(margin))
+    .join('\n')
+    .trim()
 }
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')

@@ -67,7 +67,9 @@ const escapeXml = (text: string): string => text.replaceAll('&', '&amp;').replac
 /** Breaks what is longer than the terminal, as a terminal does. */
 const wrap = ({text, ...line}: Line): Line[] => {
   const width = line.at === undefined ? columns : columns - 8
-  const parts = Array.from({length: Math.max(1, Math.ceil(text.length / width))}, (_, index) => text.slice(index * width, (index + 1) * width))
+  const parts = Array.from({length: Math.max(1, Math.ceil(text.length / width))}, (_, index) =>
+    text.slice(index * width, (index + 1) * width),
+  )
   return parts.map((part, index) => (index === 0 ? {...line, text: part} : {kind: line.kind, text: part}))
 }
 
@@ -94,7 +96,10 @@ ${texts.join('\n')}
 `
 }
 
-const image = spawnSync('sh', [join(root, 'fixtures/guests/build.sh'), 'micro'], {encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit']}).stdout.trim()
+const image = spawnSync('sh', [join(root, 'fixtures/guests/build.sh'), 'micro'], {
+  encoding: 'utf8',
+  stdio: ['ignore', 'pipe', 'inherit'],
+}).stdout.trim()
 const directory = mkdtempSync(join(tmpdir(), 'vmctl-'))
 const program = join(directory, 'bin')
 spawnSync('mkdir', [program])
@@ -102,7 +107,13 @@ symlinkSync(join(root, 'bin/run.js'), join(program, 'vmctl'))
 symlinkSync(image, join(directory, 'debian.qcow2'))
 writeFileSync(join(directory, 'VMFile.kdl'), vmfile)
 writeFileSync(join(directory, 'motd'), 'Made by vmctl.\n')
-const env = {...process.env, PATH: `${program}:${process.env.PATH}`, VMCTL_STATE_DIR: join(directory, 'state'), VMCTL_ACCEL: 'tcg', NO_COLOR: '1'}
+const env = {
+  ...process.env,
+  PATH: `${program}:${process.env.PATH}`,
+  VMCTL_STATE_DIR: join(directory, 'state'),
+  VMCTL_ACCEL: 'tcg',
+  NO_COLOR: '1',
+}
 try {
   const lines = await record(directory, env)
   writeFileSync(join(root, 'docs/images/up.svg'), draw(lines))

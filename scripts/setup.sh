@@ -30,7 +30,7 @@ test  setpriv               util-linux          runs a test as an ordinary user
 test  /usr/bin/python3      python3             a second opinion on the YAML that is written
 test  $py/yaml              python3-yaml        the same
 test  $py/jsonschema        python3-jsonschema  cloud-init checks its configuration with it
-test  $py/configobj.py      python3-configobj   cloud-init loads it
+test  $py/configobj*        python3-configobj   cloud-init loads it
 test  $py/jinja2            python3-jinja2      cloud-init loads it
 test  $py/jsonpatch.py      python3-jsonpatch   cloud-init loads it
 test  $py/requests          python3-requests    cloud-init loads it
@@ -52,7 +52,11 @@ packages() {
   while read -r use thing package reason; do
     case " $* " in *" $use "*) ;; *) continue ;; esac
     case $thing in
-      /*) [ -e "$thing" ] && continue ;;
+      /*)
+        # Unquoted, since a version may have a folder where another has a file: `configobj*`.
+        for found in $thing; do break; done
+        [ -e "$found" ] && continue
+        ;;
       *) command -v "$thing" >/dev/null && continue ;;
     esac
     case " $missing " in *" $package "*) continue ;; esac

@@ -30,9 +30,16 @@ export const image = async (workspace: Workspace): Promise<(Row | Skipped)[]> =>
       await rm(output)
       return ms
     }
-    const samples = await inTurn({count: 4, warmUp: 1}, ours, plain)
+    const samples = await inTurn({count: 3}, ours, plain)
     const what = where === 'memory' ? '.zst image of 1 GiB into the cache (files in memory)' : 'the same on disk'
-    rows.push(timesAsFast({what, referenceName: where === 'memory' ? 'zstd -d' : 'zstd -d; sync', samples, ...(where === 'memory' && {goal: {atLeast: 0.9}})}))
+    rows.push(
+      timesAsFast({
+        what,
+        referenceName: where === 'memory' ? 'zstd -d' : 'zstd -d; sync',
+        samples,
+        ...(where === 'memory' && {goal: {atLeast: 0.9}}),
+      }),
+    )
     if (where === 'memory') rows.push(memory('its peak memory, vmctl up', await peaks(workspace, directory, compressed), {atMost: 150}))
     await rm(directory, {recursive: true})
   }

@@ -23,7 +23,11 @@ export const startup = async (workspace: Workspace): Promise<(Row | Skipped)[]> 
   ]
   const rows: Row[] = []
   for (const {what, args, goal} of commands) {
-    const samples = await inTurn({count: 9, warmUp: 2}, () => workspace.cpuOfVmctl(args), () => emptyNode(workspace))
+    const samples = await inTurn(
+      {count: 9, warmUp: 2},
+      () => workspace.cpuOfVmctl(args),
+      () => emptyNode(workspace),
+    )
     rows.push(cpuOver({what, referenceName: 'node -e 0', samples, ...(goal && {goal})}))
   }
   return rows

@@ -23,7 +23,9 @@ export const upload = async (workspace: Workspace): Promise<(Row | Skipped)[]> =
   const [source, destination] = [join(directory, 'source'), join(directory, 'destination')]
   await writeNoise(source)
   const sftp = (verb: 'put' | 'get') => async (): Promise<number> => {
-    const {ms} = await run('sftp', [...sshd.options, '-P', String(sshd.port), '-b', '-', host(sshd)], {input: `${verb} ${source} ${destination}\n`})
+    const {ms} = await run('sftp', [...sshd.options, '-P', String(sshd.port), '-b', '-', host(sshd)], {
+      input: `${verb} ${source} ${destination}\n`,
+    })
     await rm(destination)
     return ms
   }
@@ -35,9 +37,23 @@ export const upload = async (workspace: Workspace): Promise<(Row | Skipped)[]> =
   const rounds = {count: 3, warmUp: 1}
   const size = `${fileBytes / mib} MiB`
   return [
-    timesAsFast({what: `a file of ${size} up`, referenceName: 'sftp put', samples: await inTurn(rounds, ours('upload'), sftp('put')), goal}),
-    timesAsFast({what: `a file of ${size} down`, referenceName: 'sftp get', samples: await inTurn(rounds, ours('download'), sftp('get')), goal}),
-    timesAsFast({what: `a file of ${size} up, as a provision step`, referenceName: 'sftp put', samples: await inTurn({count: 2}, ours('file-step'), sftp('put'))}),
+    timesAsFast({
+      what: `a file of ${size} up`,
+      referenceName: 'sftp put',
+      samples: await inTurn(rounds, ours('upload'), sftp('put')),
+      goal,
+    }),
+    timesAsFast({
+      what: `a file of ${size} down`,
+      referenceName: 'sftp get',
+      samples: await inTurn(rounds, ours('download'), sftp('get')),
+      goal,
+    }),
+    timesAsFast({
+      what: `a file of ${size} up, as a provision step`,
+      referenceName: 'sftp put',
+      samples: await inTurn({count: 2}, ours('file-step'), sftp('put')),
+    }),
   ]
 }
 
@@ -56,10 +72,18 @@ export const tree = async (workspace: Workspace): Promise<(Row | Skipped)[]> => 
     await rm(destination, {recursive: true})
     return ms
   }
-  const scp = measured(async () => (await run('scp', ['-r', ...sshd.options, '-P', String(sshd.port), source, `${host(sshd)}:${destination}`])).ms)
-  const ours = (task: 'tree' | 'file-step') => measured(() => work(workspace, task, {...login(sshd), source, destination, state: join(directory, 'state')}))
+  const scp = measured(
+    async () => (await run('scp', ['-r', ...sshd.options, '-P', String(sshd.port), source, `${host(sshd)}:${destination}`])).ms,
+  )
+  const ours = (task: 'tree' | 'file-step') =>
+    measured(() => work(workspace, task, {...login(sshd), source, destination, state: join(directory, 'state')}))
   return [
-    timesAsFast({what: '10,000 files of 4 KiB up', referenceName: 'scp -r', samples: await inTurn({count: 3, warmUp: 1}, ours('tree'), scp), goal: {atLeast: 5}}),
+    timesAsFast({
+      what: '10,000 files of 4 KiB up',
+      referenceName: 'scp -r',
+      samples: await inTurn({count: 3}, ours('tree'), scp),
+      goal: {atLeast: 5},
+    }),
     timesAsFast({what: 'the same as a provision step', referenceName: 'scp -r', samples: await inTurn({count: 2}, ours('file-step'), scp)}),
   ]
 }

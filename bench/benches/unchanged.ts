@@ -11,7 +11,10 @@ const names = Array.from({length: 10}, (_, index) => `vm-${index}`)
 const goal = {atMost: 250}
 
 /** `vmctl up` of ten VMs that run and are as the VMFile wants them: it has to look, and to do nothing. */
-export const unchanged = async (workspace: Workspace): Promise<(Row | Skipped)[]> => [...(await onNoop(workspace)), ...(await onQemu(workspace))]
+export const unchanged = async (workspace: Workspace): Promise<(Row | Skipped)[]> => [
+  ...(await onNoop(workspace)),
+  ...(await onQemu(workspace)),
+]
 
 /** Each VM has three steps, run against a real sshd, which is gone when the time is taken: a guest that were touched would not answer. */
 const onNoop = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
@@ -23,7 +26,10 @@ const onNoop = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
   const disk = await emptyDisk(directory)
   const steps = [1, 2, 3].map((step) => `  provision "shell" {\n    inline "echo ${step}"\n  }\n`).join('')
   const ssh = `  ssh {\n    user "${sshd.user}"\n    private-key "${sshd.keyPath}"\n  }\n`
-  const vmfile = await writeVmfile(directory, names.map((name) => `vm "${name}" {\n  image "${disk}" format="raw"\n${ssh}${steps}}\n`).join(''))
+  const vmfile = await writeVmfile(
+    directory,
+    names.map((name) => `vm "${name}" {\n  image "${disk}" format="raw"\n${ssh}${steps}}\n`).join(''),
+  )
   const args = ['up', '--file', vmfile, '--state-dir', join(directory, 'state')]
   const env = {VMCTL_BACKEND: 'noop', VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`}
   await workspace.vmctl(args, {env})
@@ -38,7 +44,10 @@ const onQemu = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
   if (lack !== undefined) return [{what, skipped: lack}]
   const directory = await workspace.directory('unchanged-qemu')
   const disk = await emptyDisk(directory)
-  const vmfile = await writeVmfile(directory, names.map((name) => `vm "${name}" {\n  image "${disk}" format="raw"\n  memory "64M"\n}\n`).join(''))
+  const vmfile = await writeVmfile(
+    directory,
+    names.map((name) => `vm "${name}" {\n  image "${disk}" format="raw"\n  memory "64M"\n}\n`).join(''),
+  )
   const args = ['up', '--file', vmfile, '--state-dir', join(directory, 'state')]
   await workspace.vmctl(args)
   const rows = await measured(workspace, {what, args})
@@ -46,10 +55,17 @@ const onQemu = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
   return rows
 }
 
-const measured = async (workspace: Workspace, {what, args, env}: {what: string; args: readonly string[]; env?: NodeJS.ProcessEnv}): Promise<Row[]> => {
+const measured = async (
+  workspace: Workspace,
+  {what, args, env}: {what: string; args: readonly string[]; env?: NodeJS.ProcessEnv},
+): Promise<Row[]> => {
   const {stdout} = await workspace.vmctl(['plan', '--json', ...args.slice(1)], {...(env && {env})})
   const {vms} = JSON.parse(stdout) as {readonly vms: readonly {readonly steps: readonly unknown[]}[]}
   if (vms.length !== names.length || vms.some(({steps}) => steps.length > 0)) throw new Error(`there is something to do: ${stdout}`)
-  const samples = await inTurn({count: 7, warmUp: 1}, () => workspace.cpuOfVmctl(args, {...(env && {env})}), () => emptyNode(workspace))
+  const samples = await inTurn(
+    {count: 7, warmUp: 1},
+    () => workspace.cpuOfVmctl(args, {...(env && {env})}),
+    () => emptyNode(workspace),
+  )
   return [cpuOver({what, referenceName: 'node -e 0', samples, goal})]
 }

@@ -21,15 +21,24 @@ export const vmfile = async (workspace: Workspace): Promise<(Row | Skipped)[]> =
     await writeFile(path, text(lines, disk, broken))
     return path
   }
-  const [small, large, broken] = [await write('small.kdl', 20), await write('large.kdl', lineCount), await write('broken.kdl', lineCount, true)]
+  const [small, large, broken] = [
+    await write('small.kdl', 20),
+    await write('large.kdl', lineCount),
+    await write('broken.kdl', lineCount, true),
+  ]
   const validate = (path: string): Promise<number> =>
     // A VMFile with problems ends with status 2.
     cpuMs(['sh', '-c', '"$@" || [ $? -eq 2 ]', 'sh', ...workspace.command('validate', '--file', path)], {env: workspace.env})
-  const compare = (one: string, other: () => Promise<number>) => inTurn({count: 5, warmUp: 1}, () => validate(one), other)
+  const compare = (one: string, other: () => Promise<number>) => inTurn({count: 5}, () => validate(one), other)
   const referenceName = 'validate 20 lines'
   return [
     cpuOver({what: `vmctl validate, ${lineCount} lines`, referenceName, samples: await compare(large, () => validate(small)), goal}),
-    cpuOver({what: `the same with a problem in each of its VMs`, referenceName, samples: await compare(broken, () => validate(small)), goal}),
+    cpuOver({
+      what: `the same with a problem in each of its VMs`,
+      referenceName,
+      samples: await compare(broken, () => validate(small)),
+      goal,
+    }),
     cpuOver({what: `vmctl validate, 20 lines`, referenceName: 'node -e 0', samples: await compare(small, () => emptyNode(workspace))}),
   ]
 }

@@ -60,7 +60,12 @@ export const run = (program: string, args: readonly string[], options: RunOption
     child.on('close', (code, signal) => {
       running.delete(child)
       if (code === 0) resolve({ms, ...said, ...seen})
-      else reject(new Error(`${basename(program)} ended with ${code ?? signal}\n${[program, ...args].join(' ').slice(0, 1000)}\n${said.stderr.slice(-2000)}${said.stdout.slice(-500)}`))
+      else
+        reject(
+          new Error(
+            `${basename(program)} ended with ${code ?? signal}\n${[program, ...args].join(' ').slice(0, 1000)}\n${said.stderr.slice(-2000)}${said.stdout.slice(-500)}`,
+          ),
+        )
     })
   })
 

@@ -1,5 +1,16 @@
 /** Images from code. Run it after a build: node examples/library/images.ts URL */
-import {convertImage, createOverlay, detectFormat, downloadImage, ensureImage, findImage, inspectImage, listImages, openEngine, removeImage} from 'vmctl'
+import {
+  convertImage,
+  createOverlay,
+  detectFormat,
+  downloadImage,
+  ensureImage,
+  findImage,
+  inspectImage,
+  listImages,
+  openEngine,
+  removeImage,
+} from 'vmctl'
 
 const [url = 'https://example.org/disk.qcow2'] = process.argv.slice(2)
 const engine = await openEngine()

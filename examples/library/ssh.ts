@@ -2,7 +2,19 @@
 import {readFile} from 'node:fs/promises'
 import {connect as dial} from 'node:net'
 
-import {connect, connectGuest, connectWithRetry, download, exec, execStreaming, fingerprint, guestAddress, openEngine, status, upload} from 'vmctl'
+import {
+  connect,
+  connectGuest,
+  connectWithRetry,
+  download,
+  exec,
+  execStreaming,
+  fingerprint,
+  guestAddress,
+  openEngine,
+  status,
+  upload,
+} from 'vmctl'
 
 const [name = 'example'] = process.argv.slice(2)
 const engine = await openEngine()

@@ -15,6 +15,8 @@ export const extensionHook = 'vmctl:extend'
 
 export interface EngineFlags {
   readonly 'state-dir'?: string | undefined
+  readonly 'lock-timeout'?: number | undefined
+  readonly 'no-wait'?: boolean | undefined
 }
 
 /** What all commands share: the global flags, the engine, Ctrl+C, and how failures end. */
@@ -48,7 +50,9 @@ export abstract class VmctlCommand extends Command {
     this.#watchSignals()
     const progress = openProgress({silent: this.jsonEnabled()})
     this.#progress = progress
+    const lockTimeoutMs = flags['no-wait'] ? 0 : flags['lock-timeout']
     return openEngine({
+      ...(lockTimeoutMs !== undefined && {lockTimeoutMs}),
       ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),
       extensions: await this.#extensions(),
       onEvent: (event: EngineEvent) => progress.show(event),
@@ -83,7 +87,8 @@ export abstract class VmctlCommand extends Command {
     this.#progress?.close()
     const explained = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : error
     const exit = exitCodeOf(explained)
-    if (this.jsonEnabled() || !isVmctlError(explained)) return super.catch(isVmctlError(explained) ? Object.assign(explained, {oclif: {exit}}) : error)
+    if (this.jsonEnabled() || !isVmctlError(explained))
+      return super.catch(isVmctlError(explained) ? Object.assign(explained, {oclif: {exit}}) : error)
     process.stderr.write(formatError(explained, {colour: process.stderr.hasColors?.() === true && !process.env.NO_COLOR}))
     throw new Errors.ExitError(exit)
   }

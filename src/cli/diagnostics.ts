@@ -21,7 +21,10 @@ const frameStyle: Readonly<Record<FrameLine['kind'], Style>> = {place: 'dim', so
 export const formatProblem = (problem: Problem, look: Look): string => {
   const head = `${paint(['bold', severityStyle[problem.severity]], problem.severity, look)}: ${problem.message}`
   const lines = frameLines(sourceOf(problem.file), problem)
-  return [head, ...lines.map(({kind, margin, text}) => `${paint('dim', margin, look)}${paint(frameStyle[kind], text, look)}`.trimEnd())].join('\n')
+  return [
+    head,
+    ...lines.map(({kind, margin, text}) => `${paint('dim', margin, look)}${paint(frameStyle[kind], text, look)}`.trimEnd()),
+  ].join('\n')
 }
 
 /** The file may have vanished meanwhile; the problem is told without its lines then. */

@@ -21,10 +21,17 @@ export const duration = Flags.custom<number>({
   helpValue: 'SECONDS|2m30s',
   parse: async (input) => {
     const milliseconds = parseDuration(input)
-    if (milliseconds === undefined) throw new Errors.CLIError(`${input} is not a duration; write seconds, or for example 90s, 2m30s or 500ms.`, {exit: 2})
+    if (milliseconds === undefined)
+      throw new Errors.CLIError(`${input} is not a duration; write seconds, or for example 90s, 2m30s or 500ms.`, {exit: 2})
     return milliseconds
   },
 })
+
+/** For commands that take the lock of a VM. */
+export const locking = {
+  'lock-timeout': duration({summary: 'How long to wait while another vmctl works on the VM.'}),
+  'no-wait': Flags.boolean({summary: 'Fail at once while another vmctl works on the VM.', exclusive: ['lock-timeout']}),
+}
 
 const readSize = async (input: string, unitBytes: number): Promise<number> => {
   const bytes = parseSize(input, unitBytes)

@@ -40,4 +40,5 @@ export const listenToDebug = ({level, modules}: LogFilter): void => {
   })
 }
 
-const isDebugMessage = (value: unknown): value is DebugMessage => typeof value === 'object' && value !== null && 'module' in value && 'text' in value
+const isDebugMessage = (value: unknown): value is DebugMessage =>
+  typeof value === 'object' && value !== null && 'module' in value && 'text' in value

@@ -2,7 +2,7 @@ import type {Engine} from '../engine/engine.ts'
 import type {Vmfile} from '../engine/load.ts'
 import type {ConvergeOptions, VmResult} from '../engine/converge.ts'
 import {isVmctlError} from '../model/errors.ts'
-import {VmctlCommand} from './base-command.ts'
+import {type EngineFlags, VmctlCommand} from './base-command.ts'
 import {formatProblem} from './diagnostics.ts'
 
 /** A command that works on the VMs of a VMFile. */
@@ -27,7 +27,7 @@ export abstract class VmfileCommand extends VmctlCommand {
 
   /** Reads the VMFile and brings its VMs to where the verb wants them. */
   protected async converge(
-    flags: {readonly file?: string | undefined; readonly name?: string[] | undefined; readonly 'state-dir'?: string | undefined},
+    flags: EngineFlags & {readonly file?: string | undefined; readonly name?: string[] | undefined},
     options: Pick<ConvergeOptions, 'verb' | 'provision' | 'destroy'>,
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
-import {gigabytes, megabytes} from '../cli/flags.ts'
+import {gigabytes, locking, megabytes} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Create extends VmctlCommand {
@@ -11,6 +11,7 @@ export default class Create extends VmctlCommand {
     '<%= config.bin %> <%= command.id %> --name web --image-url https://example.com/image.img --vcpus 4 --memory 4096 --disk 40',
   ]
   static override flags = {
+    ...locking,
     name: Flags.string({summary: 'Name of the VM.', required: true}),
     image: Flags.string({summary: 'Path of a local disk image.', helpValue: 'PATH', exclusive: ['image-url']}),
     'image-url': Flags.string({summary: 'URL to download an image from.', helpValue: 'URL'}),

@@ -1,11 +1,14 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../cli/base-command.ts'
+import {locking} from '../cli/flags.ts'
 
 export default class Destroy extends VmctlCommand {
   static override summary = 'Destroy a VM with its disk, keys and logs.'
-  static override description = 'Ends the VM if it runs, and removes everything of it. This cannot be undone. Base images stay in the cache.'
+  static override description =
+    'Ends the VM if it runs, and removes everything of it. This cannot be undone. Base images stay in the cache.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+  static override flags = locking
   static override examples = ['<%= config.bin %> <%= command.id %> web']
 
   async run(): Promise<{readonly name: string}> {

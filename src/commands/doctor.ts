@@ -5,7 +5,8 @@ import {exitCodes} from '../model/errors.ts'
 
 export default class Doctor extends VmctlCommand {
   static override summary = 'Say what this computer lacks for running VMs, and how to get it.'
-  static override description = 'Programs are run and a tiny guest is started with each accelerator, so what it says has been tried. Exit status 4 when something is missing that everybody needs.'
+  static override description =
+    'Programs are run and a tiny guest is started with each accelerator, so what it says has been tried. Exit status 4 when something is missing that everybody needs.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
   async run(): Promise<{readonly checks: readonly Check[]}> {
@@ -13,7 +14,12 @@ export default class Doctor extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {examine} = await import('../engine/doctor.ts')
     const checks = await examine(engine)
-    this.log(table(['', 'CHECK', 'DETAIL'], checks.map(({name, status, detail}) => [status, name, detail])))
+    this.log(
+      table(
+        ['', 'CHECK', 'DETAIL'],
+        checks.map(({name, status, detail}) => [status, name, detail]),
+      ),
+    )
     for (const {name, help} of checks) if (help !== undefined) this.log(`${name}: ${help}`)
     if (checks.some(({status}) => status === 'fail')) process.exitCode = exitCodes.host
     return {checks}

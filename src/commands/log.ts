@@ -7,7 +7,8 @@ import type {LogName} from '../engine/logs.ts'
 
 export default class Log extends VmctlCommand {
   static override summary = 'Show the console log and the provision log of a VM.'
-  static override description = 'Both are shown unless one is asked for. Terminal controls that the guest wrote are removed on a terminal and kept elsewhere.'
+  static override description =
+    'Both are shown unless one is asked for. Terminal controls that the guest wrote are removed on a terminal and kept elsewhere.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
   static override flags = {
     console: Flags.boolean({summary: 'Only the console log (boot and cloud-init).'}),
@@ -15,7 +16,11 @@ export default class Log extends VmctlCommand {
     tail: Flags.integer({char: 'n', summary: 'Only the last lines; 0 for all.', default: 0, min: 0, helpValue: 'LINES'}),
     follow: Flags.boolean({summary: 'Go on with what is appended, until Ctrl+C.'}),
   }
-  static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --provision --follow', '<%= config.bin %> <%= command.id %> web --console -n 50']
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> web',
+    '<%= config.bin %> <%= command.id %> web --provision --follow',
+    '<%= config.bin %> <%= command.id %> web --console -n 50',
+  ]
 
   async run(): Promise<{readonly logs: readonly {readonly log: LogName; readonly path: string; readonly text?: string}[]}> {
     const {args, flags} = await this.parse(Log)

@@ -11,7 +11,11 @@ export default class Plan extends VmfileCommand {
   static override flags = {
     file: flags.file,
     name: flags.names,
-    for: Flags.option({options: ['up', 'down', 'reload', 'provision'] as const, default: 'up' as const, summary: 'The command to plan for.'})(),
+    for: Flags.option({
+      options: ['up', 'down', 'reload', 'provision'] as const,
+      default: 'up' as const,
+      summary: 'The command to plan for.',
+    })(),
     destroy: Flags.boolean({summary: 'Plan for `vmctl down --destroy`.'}),
     'no-provision': flags.noProvision,
   }

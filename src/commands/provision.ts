@@ -5,7 +5,7 @@ import type {VmResult} from '../engine/converge.ts'
 export default class Provision extends VmfileCommand {
   static override summary = 'Run all provision steps again on running VMs.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name builder']
-  static override flags = {file: flags.file, name: flags.names}
+  static override flags = {...flags.locking, file: flags.file, name: flags.names}
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {flags: given} = await this.parse(Provision)

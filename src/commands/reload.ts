@@ -7,7 +7,7 @@ export default class Reload extends VmfileCommand {
   static override description =
     'The new VM is prepared first: its image is fetched and checked, its disk, keys and seed are made. Only then is the old VM destroyed, with its disk, and replaced.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name web']
-  static override flags = {file: flags.file, name: flags.names, 'no-provision': flags.noProvision}
+  static override flags = {...flags.locking, file: flags.file, name: flags.names, 'no-provision': flags.noProvision}
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {flags: given} = await this.parse(Reload)

@@ -16,7 +16,11 @@ export default class Ssh extends VmfileCommand {
     key: Flags.string({summary: 'Path of a private key.', helpValue: 'PATH'}),
     file: flags.file,
   }
-  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> web --user root', "<%= config.bin %> <%= command.id %> web -- 'df -h | tail -1'"]
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> web --user root',
+    "<%= config.bin %> <%= command.id %> web -- 'df -h | tail -1'",
+  ]
 
   async run(): Promise<{readonly name: string; readonly exitCode: number}> {
     const {flags: given} = await this.parse(Ssh)

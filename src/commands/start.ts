@@ -1,11 +1,13 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../cli/base-command.ts'
+import {locking} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Start extends VmctlCommand {
   static override summary = 'Start an existing VM.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+  static override flags = locking
   static override examples = ['<%= config.bin %> <%= command.id %> web']
 
   async run(): Promise<LifecycleResult> {

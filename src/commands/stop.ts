@@ -1,14 +1,18 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../cli/base-command.ts'
-import {duration} from '../cli/flags.ts'
+import {duration, locking} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Stop extends VmctlCommand {
   static override summary = 'Stop a running VM.'
-  static override description = 'Presses the power button of the guest. If it has not powered off in time, QEMU gets SIGTERM, and SIGKILL as a last resort.'
+  static override description =
+    'Presses the power button of the guest. If it has not powered off in time, QEMU gets SIGTERM, and SIGKILL as a last resort.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
-  static override flags = {timeout: duration({default: 30_000, defaultHelp: async () => '30', summary: 'How long the guest may take before it is forced off.'})}
+  static override flags = {
+    ...locking,
+    timeout: duration({default: 30_000, defaultHelp: async () => '30', summary: 'How long the guest may take before it is forced off.'}),
+  }
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --timeout 2m']
 
   async run(): Promise<LifecycleResult> {

@@ -7,7 +7,7 @@ export default class Up extends VmfileCommand {
   static override description =
     'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. Running it twice does nothing the second time.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name web --no-provision']
-  static override flags = {file: flags.file, name: flags.names, 'no-provision': flags.noProvision}
+  static override flags = {...flags.locking, file: flags.file, name: flags.names, 'no-provision': flags.noProvision}
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {flags: given} = await this.parse(Up)

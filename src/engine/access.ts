@@ -71,7 +71,11 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     },
     connectOptions: {user: sshUser(vm, options.user, options.ssh), auth: await sshKeys(engine, vm, options)},
     console: {
-      sizeBytes: () => stat(files.consoleLog).then((info) => info.size, () => 0),
+      sizeBytes: () =>
+        stat(files.consoleLog).then(
+          (info) => info.size,
+          () => 0,
+        ),
       tail: (lines) => consoleTail(files.consoleLog, lines),
     },
     expectCloudInit: options.cloudInit ?? vm.spec.cloudInit !== undefined,
@@ -140,9 +144,12 @@ export const openSession = (connect: () => Promise<ClosableGuest>): Session => {
       return opening
     },
     [Symbol.dispose]: () => {
-      void current?.then((connection) => {
-        connection.close()
-      }, () => undefined)
+      void current?.then(
+        (connection) => {
+          connection.close()
+        },
+        () => undefined,
+      )
     },
   }
 }

@@ -146,7 +146,8 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
     await hypervisor.start(vm, operation(engine, vm))
   } catch (error) {
     // A cancelled start is not a failure of the VM.
-    if (!engine.signal.aborted) await writeVm({...rest, failure: {operation: 'start', message: messageOf(error), at: new Date().toISOString()}})
+    if (!engine.signal.aborted)
+      await writeVm({...rest, failure: {operation: 'start', message: messageOf(error), at: new Date().toISOString()}})
     throw error
   }
   await writeVm({...rest, phase: 'started'})

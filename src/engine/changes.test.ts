@@ -19,14 +19,24 @@ const cases: readonly [string, Partial<VmSpec>, Partial<VmSpec>, string][] = [
   ['a bridge', {network: {type: 'tap', bridge: 'br0'}}, {network: {type: 'tap', bridge: 'br1'}}, 'restart: network tap br0 → tap br1'],
   ['no network', {network: {type: 'vnic', name: 'v0'}}, {network: {type: 'none'}}, 'restart: network vnic v0 → none'],
   ['the image', {}, {image: {kind: 'url', source: 'https://x/y'}}, 'reload: image /images/base.qcow2 → https://x/y'],
-  ['a checksum of the image', {}, {image: {kind: 'file', source: '/images/base.qcow2', sha256: 'ab'}}, 'reload: image /images/base.qcow2 → /images/base.qcow2'],
+  [
+    'a checksum of the image',
+    {},
+    {image: {kind: 'file', source: '/images/base.qcow2', sha256: 'ab'}},
+    'reload: image /images/base.qcow2 → /images/base.qcow2',
+  ],
   ['cloud-init', {}, {cloudInit: {hostname: 'x', sshKeys: []}}, 'reload: cloud-init'],
   ['a key of cloud-init', {cloudInit: {hostname: 'x', sshKeys: ['a']}}, {cloudInit: {hostname: 'x', sshKeys: ['b']}}, 'reload: cloud-init'],
   ['the user of SSH', {ssh: {user: 'a'}}, {ssh: {user: 'b'}}, 'now: ssh'],
   ['firmware', {}, {firmware: {type: 'uefi', secureBoot: false}}, 'restart: firmware bios → uefi'],
   ['settings of QEMU', {qemu: {cpu: 'host'}}, {qemu: {cpu: 'max'}}, 'restart: qemu'],
   ['steps', {}, {provision: [{type: 'shell', settings: {inline: 'true'}}]}, ''],
-  ['several at once', {}, {vcpus: 2, ssh: {}, cloudInit: {hostname: 'x', sshKeys: []}}, 'reload: cloud-init; restart: vcpus 1 → 2; now: ssh'],
+  [
+    'several at once',
+    {},
+    {vcpus: 2, ssh: {}, cloudInit: {hostname: 'x', sshKeys: []}},
+    'reload: cloud-init; restart: vcpus 1 → 2; now: ssh',
+  ],
 ]
 
 test.each(cases)('%s', (_, applied, wanted, expected) => {

@@ -34,7 +34,11 @@ export const compareSpecs = (applied: VmSpec, wanted: VmSpec): Change[] => {
   add('cloudInit', 'reload', 'cloud-init')
   add('vcpus', 'restart', `vcpus ${applied.vcpus} → ${wanted.vcpus}`)
   add('memoryMiB', 'restart', `memory ${applied.memoryMiB} → ${wanted.memoryMiB} MB`)
-  add('diskBytes', diskEffect(applied.diskBytes, wanted.diskBytes), `disk ${describeDisk(applied.diskBytes)} → ${describeDisk(wanted.diskBytes)}`)
+  add(
+    'diskBytes',
+    diskEffect(applied.diskBytes, wanted.diskBytes),
+    `disk ${describeDisk(applied.diskBytes)} → ${describeDisk(wanted.diskBytes)}`,
+  )
   add('network', 'restart', `network ${describeNetwork(applied.network)} → ${describeNetwork(wanted.network)}`)
   add('firmware', 'restart', `firmware ${applied.firmware?.type ?? 'bios'} → ${wanted.firmware?.type ?? 'bios'}`)
   add('qemu', 'restart', 'qemu')

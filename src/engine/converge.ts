@@ -26,7 +26,7 @@ export interface VmResult {
 }
 
 /** A VM's `up` may provision for an hour while another one waits for it. */
-const lockTimeoutMs = 3_600_000
+const patienceMs = 3_600_000
 
 /** The specs that `--name` selects. Throws `vmctl::vm::not_found` with the names of the file for one that matches nothing. */
 export const selectVms = (vmfile: Vmfile, names: readonly string[] | undefined): readonly VmSpec[] => {
@@ -36,9 +36,13 @@ export const selectVms = (vmfile: Vmfile, names: readonly string[] | undefined):
     if (spec) return spec
     const known = vmfile.vms.map((candidate) => candidate.name)
     const suggestion = closest(name, known)
-    throw new VmctlError('vmctl::vm::not_found', `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`, {
-      help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
-    })
+    throw new VmctlError(
+      'vmctl::vm::not_found',
+      `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,
+      {
+        help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
+      },
+    )
   })
 }
 
@@ -76,10 +80,14 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   if (errors.length === 0) return results
   if (specs.length === 1) throw errors[0]
   const failed = results.filter((result) => result.error)
-  throw new VmctlError('vmctl::vms::failed', `${failed.length} of ${specs.length} VMs failed: ${failed.map(({name}) => name).join(', ')}.`, {
-    cause: errors.length === 1 ? errors[0] : undefined,
-    details: {vms: results},
-  })
+  throw new VmctlError(
+    'vmctl::vms::failed',
+    `${failed.length} of ${specs.length} VMs failed: ${failed.map(({name}) => name).join(', ')}.`,
+    {
+      cause: errors.length === 1 ? errors[0] : undefined,
+      details: {vms: results},
+    },
+  )
 }
 
 const convergeVm = async (
@@ -89,7 +97,7 @@ const convergeVm = async (
 ): Promise<void> => {
   await using _lock = await lockVm(engine.store, spec.name, {
     purpose: `vmctl ${options.verb} ${spec.name}`,
-    timeoutMs: lockTimeoutMs,
+    timeoutMs: engine.lockTimeoutMs ?? patienceMs,
     signal: engine.signal,
     onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: spec.name, holder}),
   })
@@ -125,9 +133,13 @@ const observe = async (engine: Engine, spec: VmSpec, {vmfile}: ConvergeOptions):
 const requireOwner = (vm: Vm, vmfile: Vmfile): void => {
   if (vm.vmfile === vmfile.path) return
   const owner = vm.vmfile === undefined ? '`vmctl create`' : vm.vmfile
-  throw new VmctlError('vmctl::vm::owned_elsewhere', `A VM named ${vm.name} exists already; it was made by ${owner}, not by ${vmfile.path}.`, {
-    details: {vm: vm.name, owner: vm.vmfile},
-  })
+  throw new VmctlError(
+    'vmctl::vm::owned_elsewhere',
+    `A VM named ${vm.name} exists already; it was made by ${owner}, not by ${vmfile.path}.`,
+    {
+      details: {vm: vm.name, owner: vm.vmfile},
+    },
+  )
 }
 
 const resultOf = async (engine: Engine, spec: VmSpec, plan: VmPlan | undefined): Promise<VmResult> => {

@@ -69,7 +69,12 @@ const examineAccelerators = async (engine: Engine): Promise<Check[]> => {
         },
     tcg.works
       ? {name: 'tcg', status: 'ok', detail: 'a guest was run with it'}
-      : {name: 'tcg', status: kvm.works ? 'warn' : 'fail', detail: `no guest can be run with it: ${tcg.reason}`, help: await howToInstall('qemu')},
+      : {
+          name: 'tcg',
+          status: kvm.works ? 'warn' : 'fail',
+          detail: `no guest can be run with it: ${tcg.reason}`,
+          help: await howToInstall('qemu'),
+        },
   ]
 }
 
@@ -89,5 +94,10 @@ const examineState = async (engine: Engine): Promise<Check> => {
   const free = bavail * bsize
   const detail = `${engine.store.directory}, ${formatSize(free)} free`
   if (free >= enoughBytes) return {name: 'state', status: 'ok', detail}
-  return {name: 'state', status: 'warn', detail, help: 'Images and disks need room: free some, or choose another directory with VMCTL_STATE_DIR.'}
+  return {
+    name: 'state',
+    status: 'warn',
+    detail,
+    help: 'Images and disks need room: free some, or choose another directory with VMCTL_STATE_DIR.',
+  }
 }

@@ -1,4 +1,4 @@
-import {join} from 'node:path'
+import {join, resolve} from 'node:path'
 
 import {defaultStateDirectory} from '../host/paths.ts'
 import type {Hypervisor} from '../hypervisor/hypervisor.ts'
@@ -24,17 +24,20 @@ export interface Engine {
   readonly provisioners: ReadonlyMap<string, Provisioner>
   /** The backend of new VMs. */
   readonly backend: string
+  /** Milliseconds to wait for another vmctl that works on the same VM; each verb has its own patience when absent. */
+  readonly lockTimeoutMs?: number
   readonly env: NodeJS.ProcessEnv
   readonly emit: EventListener
   readonly signal: AbortSignal
 }
 
 export interface EngineOptions {
-  /** Absolute path; by default as in `defaultStateDirectory`. */
+  /** By default as in `defaultStateDirectory`. */
   readonly stateDirectory?: string
   readonly extensions?: readonly Extension[]
   /** Backend of new VMs: `qemu` unless VMCTL_BACKEND says otherwise. */
   readonly backend?: string
+  readonly lockTimeoutMs?: number
   readonly env?: NodeJS.ProcessEnv
   readonly onEvent?: EventListener
   /** Cancels everything that is under way. */
@@ -44,15 +47,21 @@ export interface EngineOptions {
 /** Opens the state directory and joins the parts: the composition root. */
 export const openEngine = async (options: EngineOptions = {}): Promise<Engine> => {
   const env = options.env ?? process.env
-  const store = await openStore(options.stateDirectory ?? defaultStateDirectory(env))
+  const store = await openStore(options.stateDirectory === undefined ? defaultStateDirectory(env) : resolve(options.stateDirectory))
   const registry = registerExtensions([builtIn(store, env), ...(options.extensions ?? [])])
   return {
     store,
-    images: {directory: join(store.directory, 'images'), lockDirectory: store.lockDirectory, sources: registry.imageSources, ...(env.VMCTL_ZSTD === 'mongodb' && {zstdDecoder: 'mongodb'})},
+    images: {
+      directory: join(store.directory, 'images'),
+      lockDirectory: store.lockDirectory,
+      sources: registry.imageSources,
+      ...(env.VMCTL_ZSTD === 'mongodb' && {zstdDecoder: 'mongodb'}),
+    },
     hypervisors: registry.hypervisors,
     provisioners: registry.provisioners,
     backend: options.backend ?? (env.VMCTL_BACKEND || 'qemu'),
     env,
+    ...(options.lockTimeoutMs !== undefined && {lockTimeoutMs: options.lockTimeoutMs}),
     emit: (event) => {
       debug(event.type.split('.')[0] ?? '', () => describeEvent(event))
       return options.onEvent?.(event)

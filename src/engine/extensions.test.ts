@@ -7,7 +7,12 @@ import {shellProvisioner} from '../provision/shell.ts'
 import {registerExtensions} from './extensions.ts'
 
 test('parts of several extensions are found by name', () => {
-  const registry = registerExtensions([{hypervisors: [noopHypervisor()]}, {provisioners: [shellProvisioner, fileProvisioner]}, {imageSources: [createHttpSource()]}, {}])
+  const registry = registerExtensions([
+    {hypervisors: [noopHypervisor()]},
+    {provisioners: [shellProvisioner, fileProvisioner]},
+    {imageSources: [createHttpSource()]},
+    {},
+  ])
   expect([...registry.hypervisors.keys()]).toEqual(['noop'])
   expect([...registry.provisioners.keys()]).toEqual(['shell', 'file'])
   expect(registry.imageSources).toHaveLength(1)

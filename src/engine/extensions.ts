@@ -19,9 +19,15 @@ export interface Registry {
 /** Collects extensions by name. Two parts of one name are an error: nobody could say which one a VMFile means. */
 export const registerExtensions = (extensions: readonly Extension[]): Registry => {
   const imageSources = extensions.flatMap((extension) => extension.imageSources ?? [])
-  collect('image source', imageSources.flatMap((source) => source.schemes.map((scheme) => [scheme, source] as const)))
+  collect(
+    'image source',
+    imageSources.flatMap((source) => source.schemes.map((scheme) => [scheme, source] as const)),
+  )
   return {
-    hypervisors: collect('hypervisor', extensions.flatMap((extension) => extension.hypervisors ?? []).map((part) => [part.name, part] as const)),
+    hypervisors: collect(
+      'hypervisor',
+      extensions.flatMap((extension) => extension.hypervisors ?? []).map((part) => [part.name, part] as const),
+    ),
     imageSources,
     provisioners: collect(
       'provisioner',

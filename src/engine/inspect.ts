@@ -124,7 +124,9 @@ export const openConsole = async (engine: Engine, name: string): Promise<OpenCon
   if (!hypervisor.console) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} has no serial console.`)
   const {state} = await hypervisor.observe(vm)
   if (state !== 'running' && state !== 'suspended') {
-    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; it has no console.`, {help: `Start it with \`vmctl start ${name}\`.`})
+    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; it has no console.`, {
+      help: `Start it with \`vmctl start ${name}\`.`,
+    })
   }
   const {lockConsole} = await import('../store/console-lock.ts')
   const lock = await lockConsole(engine.store, name, engine.signal)

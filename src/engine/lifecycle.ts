@@ -13,12 +13,12 @@ export interface LifecycleResult {
 }
 
 /** Long enough for another command to finish with the VM, short enough for a person to wait. */
-const lockTimeoutMs = 60_000
+const patienceMs = 60_000
 
 const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: string}, action: () => Promise<T>): Promise<T> => {
   await using _lock = await lockVm(engine.store, name, {
     purpose: `vmctl ${verb} ${name}`,
-    timeoutMs: lockTimeoutMs,
+    timeoutMs: engine.lockTimeoutMs ?? patienceMs,
     signal: engine.signal,
     onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
   })
@@ -75,7 +75,10 @@ const transition = (
 
 const advice = (name: string, state: VmState, verb: string): string => {
   if (state === 'suspended') return `Resume it with \`vmctl resume ${name}\`.`
-  if (state === 'running') return verb === 'start' ? 'It runs already; nothing needs to be done.' : `Suspend it with \`vmctl suspend ${name}\`, or stop it with \`vmctl stop ${name}\`.`
+  if (state === 'running')
+    return verb === 'start'
+      ? 'It runs already; nothing needs to be done.'
+      : `Suspend it with \`vmctl suspend ${name}\`, or stop it with \`vmctl stop ${name}\`.`
   return verb === 'stop' ? 'It does not run; nothing needs to be done.' : `Start it with \`vmctl start ${name}\`.`
 }
 

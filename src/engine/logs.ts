@@ -20,7 +20,14 @@ export const logFiles = async (engine: Engine, name: string): Promise<LogFile[]>
   const files = vmFiles(vm.directory)
   const paths = {console: files.consoleLog, provision: files.provisionLog}
   return Promise.all(
-    (['console', 'provision'] as const).map(async (log) => ({log, path: paths[log], exists: await stat(paths[log]).then(() => true, () => false)})),
+    (['console', 'provision'] as const).map(async (log) => ({
+      log,
+      path: paths[log],
+      exists: await stat(paths[log]).then(
+        () => true,
+        () => false,
+      ),
+    })),
   )
 }
 
@@ -34,7 +41,7 @@ const startOfTail = async (path: string, lines: number): Promise<number> => {
     const {size} = await handle.stat()
     const buffer = Buffer.alloc(blockBytes)
     let missing = lines
-    for (let end = size; end > 0; ) {
+    for (let end = size; end > 0;) {
       const start = Math.max(0, end - blockBytes)
       const {bytesRead} = await handle.read(buffer, 0, end - start, start)
       for (let index = bytesRead - 1; index >= 0; index--) {
@@ -75,7 +82,10 @@ export async function* readLog(path: string, {tail, follow, signal}: ReadLogOpti
     if (!follow || signal.aborted) return
     await sleep(200, undefined, {signal}).catch(() => undefined)
     if (signal.aborted) return
-    const size = await stat(path).then((info) => info.size, () => 0)
+    const size = await stat(path).then(
+      (info) => info.size,
+      () => 0,
+    )
     if (size < offset) offset = 0
   }
 }
@@ -84,7 +94,7 @@ async function* readFrom(path: string, offset: number): AsyncGenerator<Buffer> {
   const handle = await open(path, 'r').catch(() => undefined)
   if (!handle) return
   try {
-    for (let position = offset; ; ) {
+    for (let position = offset; ;) {
       const {bytesRead, buffer} = await handle.read(Buffer.alloc(blockBytes), 0, blockBytes, position)
       if (bytesRead === 0) return
       position += bytesRead

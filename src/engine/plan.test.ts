@@ -18,7 +18,10 @@ const allDone = journal(true, entry('h1', 'done'), entry('h2', 'done'))
 const withSteps = makeSpec({ssh: {user: 'vm'}})
 
 /** What is on this computer, in words. `vm` is made from the same spec that is wanted. */
-const seen = (state: VmState, change: {journal?: Journal; pid?: number; applied?: Partial<VmSpec>; phase?: 'prepared' | 'started'} = {}): Observed => ({
+const seen = (
+  state: VmState,
+  change: {journal?: Journal; pid?: number; applied?: Partial<VmSpec>; phase?: 'prepared' | 'started'} = {},
+): Observed => ({
   vm: makeVm({spec: {...withSteps, ...change.applied}, phase: change.phase ?? 'started'}),
   observation: {state, ...(change.pid !== undefined && {pid: change.pid})},
   journal: change.journal ?? allDone,
@@ -45,10 +48,17 @@ const situations = {
 
 type Situation = keyof typeof situations
 
-const render = (observed: Observed, options: PlanOptions, {spec = withSteps, declared = steps}: {spec?: VmSpec; declared?: typeof steps} = {}): string => {
+const render = (
+  observed: Observed,
+  options: PlanOptions,
+  {spec = withSteps, declared = steps}: {spec?: VmSpec; declared?: typeof steps} = {},
+): string => {
   try {
     const plan = planVm({spec, steps: declared}, observed, options)
-    return [...plan.steps.map(({action, cause, from}) => `${action}${from ? ` from ${from + 1}` : ''} (${cause})`), ...plan.notices.map((notice) => `! ${notice}`)].join('\n')
+    return [
+      ...plan.steps.map(({action, cause, from}) => `${action}${from ? ` from ${from + 1}` : ''} (${cause})`),
+      ...plan.notices.map((notice) => `! ${notice}`),
+    ].join('\n')
   } catch (error) {
     if (!isVmctlError(error)) throw error
     return `${error.code}: ${error.message}`
@@ -75,138 +85,162 @@ const restarted = `
   start (stopped)
   provision (restarted)`
 
-table('up', {verb: 'up', provision: true}, {
-  'does not exist': `
+table(
+  'up',
+  {verb: 'up', provision: true},
+  {
+    'does not exist': `
     fetch-image (not in the cache)
     create (does not exist)
     start (new)
     provision (first start)`,
-  'does not exist, image is here': `
+    'does not exist, image is here': `
     create (does not exist)
     start (new)
     provision (first start)`,
-  prepared: `
+    prepared: `
     start (prepared)
     provision (first start)`,
-  stopped: restarted,
-  'running, all done': '! is already running',
-  'running, step 2 changed': 'provision from 2 (step 2 (script: setup.sh): changed)',
-  'running, step 1 failed': 'provision (step 1 (inline: echo 1): failed)',
-  'running, step 2 cut off': 'provision from 2 (step 2 (script: setup.sh): never finished)',
-  'running, step 2 never run': 'provision from 2 (step 2 (script: setup.sh): never run)',
-  suspended: 'resume (suspended)',
-  'suspended, step 1 cut off': `
+    stopped: restarted,
+    'running, all done': '! is already running',
+    'running, step 2 changed': 'provision from 2 (step 2 (script: setup.sh): changed)',
+    'running, step 1 failed': 'provision (step 1 (inline: echo 1): failed)',
+    'running, step 2 cut off': 'provision from 2 (step 2 (script: setup.sh): never finished)',
+    'running, step 2 never run': 'provision from 2 (step 2 (script: setup.sh): never run)',
+    suspended: 'resume (suspended)',
+    'suspended, step 1 cut off': `
     resume (suspended)
     provision (step 1 (inline: echo 1): never finished)`,
-  crashed: `
+    crashed: `
     stop (the guest has crashed)
     start (failed)
     provision (restarted)`,
-  'failed to start': `
+    'failed to start': `
     start (failed)
     provision (first start)`,
-})
+  },
+)
 
-table('up --no-provision', {verb: 'up', provision: false}, {
-  'does not exist': `
+table(
+  'up --no-provision',
+  {verb: 'up', provision: false},
+  {
+    'does not exist': `
     fetch-image (not in the cache)
     create (does not exist)
     start (new)`,
-  'does not exist, image is here': `
+    'does not exist, image is here': `
     create (does not exist)
     start (new)`,
-  prepared: 'start (prepared)',
-  stopped: 'start (stopped)',
-  'running, all done': '! is already running',
-  'running, step 2 changed': '! is already running',
-  'running, step 1 failed': '! is already running',
-  'running, step 2 cut off': '! is already running',
-  'running, step 2 never run': '! is already running',
-  suspended: 'resume (suspended)',
-  'suspended, step 1 cut off': 'resume (suspended)',
-  crashed: `
+    prepared: 'start (prepared)',
+    stopped: 'start (stopped)',
+    'running, all done': '! is already running',
+    'running, step 2 changed': '! is already running',
+    'running, step 1 failed': '! is already running',
+    'running, step 2 cut off': '! is already running',
+    'running, step 2 never run': '! is already running',
+    suspended: 'resume (suspended)',
+    'suspended, step 1 cut off': 'resume (suspended)',
+    crashed: `
     stop (the guest has crashed)
     start (failed)`,
-  'failed to start': 'start (failed)',
-})
+    'failed to start': 'start (failed)',
+  },
+)
 
-table('down', {verb: 'down', provision: false}, {
-  'does not exist': '! does not exist',
-  'does not exist, image is here': '! does not exist',
-  prepared: '! is not running',
-  stopped: '! is not running',
-  'running, all done': 'stop (running)',
-  'running, step 2 changed': 'stop (running)',
-  'running, step 1 failed': 'stop (running)',
-  'running, step 2 cut off': 'stop (running)',
-  'running, step 2 never run': 'stop (running)',
-  suspended: 'stop (suspended)',
-  'suspended, step 1 cut off': 'stop (suspended)',
-  crashed: 'stop (failed)',
-  'failed to start': '! is not running',
-})
+table(
+  'down',
+  {verb: 'down', provision: false},
+  {
+    'does not exist': '! does not exist',
+    'does not exist, image is here': '! does not exist',
+    prepared: '! is not running',
+    stopped: '! is not running',
+    'running, all done': 'stop (running)',
+    'running, step 2 changed': 'stop (running)',
+    'running, step 1 failed': 'stop (running)',
+    'running, step 2 cut off': 'stop (running)',
+    'running, step 2 never run': 'stop (running)',
+    suspended: 'stop (suspended)',
+    'suspended, step 1 cut off': 'stop (suspended)',
+    crashed: 'stop (failed)',
+    'failed to start': '! is not running',
+  },
+)
 
-table('down --destroy', {verb: 'down', provision: false, destroy: true}, {
-  'does not exist': '! does not exist',
-  'does not exist, image is here': '! does not exist',
-  prepared: 'destroy (--destroy, prepared)',
-  stopped: 'destroy (--destroy, stopped)',
-  'running, all done': 'destroy (--destroy, running)',
-  'running, step 2 changed': 'destroy (--destroy, running)',
-  'running, step 1 failed': 'destroy (--destroy, running)',
-  'running, step 2 cut off': 'destroy (--destroy, running)',
-  'running, step 2 never run': 'destroy (--destroy, running)',
-  suspended: 'destroy (--destroy, suspended)',
-  'suspended, step 1 cut off': 'destroy (--destroy, suspended)',
-  crashed: 'destroy (--destroy, failed)',
-  'failed to start': 'destroy (--destroy, failed)',
-})
+table(
+  'down --destroy',
+  {verb: 'down', provision: false, destroy: true},
+  {
+    'does not exist': '! does not exist',
+    'does not exist, image is here': '! does not exist',
+    prepared: 'destroy (--destroy, prepared)',
+    stopped: 'destroy (--destroy, stopped)',
+    'running, all done': 'destroy (--destroy, running)',
+    'running, step 2 changed': 'destroy (--destroy, running)',
+    'running, step 1 failed': 'destroy (--destroy, running)',
+    'running, step 2 cut off': 'destroy (--destroy, running)',
+    'running, step 2 never run': 'destroy (--destroy, running)',
+    suspended: 'destroy (--destroy, suspended)',
+    'suspended, step 1 cut off': 'destroy (--destroy, suspended)',
+    crashed: 'destroy (--destroy, failed)',
+    'failed to start': 'destroy (--destroy, failed)',
+  },
+)
 
 const recreated = (state: string): string => `
   recreate (asked for, ${state})
   start (new)
   provision (first start)`
 
-table('reload', {verb: 'reload', provision: true}, {
-  'does not exist': `
+table(
+  'reload',
+  {verb: 'reload', provision: true},
+  {
+    'does not exist': `
     fetch-image (not in the cache)
     create (does not exist)
     start (new)
     provision (first start)`,
-  'does not exist, image is here': `
+    'does not exist, image is here': `
     create (does not exist)
     start (new)
     provision (first start)`,
-  prepared: recreated('prepared'),
-  stopped: recreated('stopped'),
-  'running, all done': recreated('running'),
-  'running, step 2 changed': recreated('running'),
-  'running, step 1 failed': recreated('running'),
-  'running, step 2 cut off': recreated('running'),
-  'running, step 2 never run': recreated('running'),
-  suspended: recreated('suspended'),
-  'suspended, step 1 cut off': recreated('suspended'),
-  crashed: recreated('failed'),
-  'failed to start': recreated('failed'),
-})
+    prepared: recreated('prepared'),
+    stopped: recreated('stopped'),
+    'running, all done': recreated('running'),
+    'running, step 2 changed': recreated('running'),
+    'running, step 1 failed': recreated('running'),
+    'running, step 2 cut off': recreated('running'),
+    'running, step 2 never run': recreated('running'),
+    suspended: recreated('suspended'),
+    'suspended, step 1 cut off': recreated('suspended'),
+    crashed: recreated('failed'),
+    'failed to start': recreated('failed'),
+  },
+)
 
 const refused = (state: string): string => `vmctl::vm::invalid_state: web is ${state}; only a running VM can be provisioned.`
 
-table('provision', {verb: 'provision', provision: true}, {
-  'does not exist': refused('not created yet'),
-  'does not exist, image is here': refused('not created yet'),
-  prepared: refused('prepared'),
-  stopped: refused('stopped'),
-  'running, all done': 'provision (asked for)',
-  'running, step 2 changed': 'provision (asked for)',
-  'running, step 1 failed': 'provision (asked for)',
-  'running, step 2 cut off': 'provision (asked for)',
-  'running, step 2 never run': 'provision (asked for)',
-  suspended: refused('suspended'),
-  'suspended, step 1 cut off': refused('suspended'),
-  crashed: refused('failed'),
-  'failed to start': refused('failed'),
-})
+table(
+  'provision',
+  {verb: 'provision', provision: true},
+  {
+    'does not exist': refused('not created yet'),
+    'does not exist, image is here': refused('not created yet'),
+    prepared: refused('prepared'),
+    stopped: refused('stopped'),
+    'running, all done': 'provision (asked for)',
+    'running, step 2 changed': 'provision (asked for)',
+    'running, step 1 failed': 'provision (asked for)',
+    'running, step 2 cut off': 'provision (asked for)',
+    'running, step 2 never run': 'provision (asked for)',
+    suspended: refused('suspended'),
+    'suspended, step 1 cut off': refused('suspended'),
+    crashed: refused('failed'),
+    'failed to start': refused('failed'),
+  },
+)
 
 const up: PlanOptions = {verb: 'up', provision: true}
 
@@ -235,7 +269,9 @@ describe('changes of the VMFile', () => {
     expect(render(situations['running, all done'], up, more)).toBe(
       '! is already running\n! changed, needs a restart (`vmctl down --name web && vmctl up --name web`): memory 1024 → 2048 MB',
     )
-    expect(render(situations.crashed, up, more)).toBe('stop (the guest has crashed)\nupdate (memory 1024 → 2048 MB)\nstart (failed)\nprovision (restarted)')
+    expect(render(situations.crashed, up, more)).toBe(
+      'stop (the guest has crashed)\nupdate (memory 1024 → 2048 MB)\nstart (failed)\nprovision (restarted)',
+    )
   })
 
   test('that need a new VM are told, never applied', () => {
@@ -249,7 +285,9 @@ describe('changes of the VMFile', () => {
   test('that take effect at once are applied to a running VM, by provision too', () => {
     const renamed = {spec: {...withSteps, ssh: {user: 'other'}}}
     expect(render(situations['running, all done'], up, renamed)).toBe('update (ssh)')
-    expect(render(situations['running, all done'], {verb: 'provision', provision: true}, renamed)).toBe('update (ssh)\nprovision (asked for)')
+    expect(render(situations['running, all done'], {verb: 'provision', provision: true}, renamed)).toBe(
+      'update (ssh)\nprovision (asked for)',
+    )
   })
 })
 
@@ -268,7 +306,9 @@ describe('logging in', () => {
     const bare = makeSpec({cloudInit: {hostname: 'web', sshKeys: []}})
     expect(render(nothing, up, {spec: bare})).toBe('vmctl::provision::no_ssh: web has provisioners but no ssh block.')
     expect(render(nothing, {...up, provision: false}, {spec: bare})).toContain('start (new)')
-    expect(render(nothing, up, {spec: {...withSteps, network: {type: 'none'}}})).toBe('vmctl::provision::no_ssh: web has provisioners but no network.')
+    expect(render(nothing, up, {spec: {...withSteps, network: {type: 'none'}}})).toBe(
+      'vmctl::provision::no_ssh: web has provisioners but no network.',
+    )
     expect(render(situations['running, all done'], {verb: 'down', provision: false}, {spec: bare})).toBe('stop (running)')
   })
 })

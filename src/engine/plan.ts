@@ -61,7 +61,8 @@ type Decision = Omit<VmPlan, 'vm'>
 
 const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
-  if (!vm) return {steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, ...firstStart(desired, options)], notices: []}
+  if (!vm)
+    return {steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, ...firstStart(desired, options)], notices: []}
   const changes = compareSpecs(vm.spec, desired.spec)
   const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'
   if (observation.state === 'failed' && isAlive) {
@@ -70,7 +71,8 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
       notices: notices(desired, changes, false),
     }
   }
-  if (!isAlive) return {steps: [...update(changes, false), ...restart(desired, observed, options)], notices: notices(desired, changes, false)}
+  if (!isAlive)
+    return {steps: [...update(changes, false), ...restart(desired, observed, options)], notices: notices(desired, changes, false)}
   const steps = [
     ...update(changes, true),
     ...(observation.state === 'suspended' ? [{action: 'resume', cause: 'suspended'} as const] : []),
@@ -100,9 +102,13 @@ const planProvision = (desired: Desired, observed: Observed): Decision => {
   requireLogin(desired.spec)
   const {state} = observed.observation
   if (!observed.vm || state !== 'running') {
-    throw new VmctlError('vmctl::vm::invalid_state', `${name} is ${observed.vm ? state : 'not created yet'}; only a running VM can be provisioned.`, {
-      help: `Bring it up first: \`vmctl up --name ${name}\`.`,
-    })
+    throw new VmctlError(
+      'vmctl::vm::invalid_state',
+      `${name} is ${observed.vm ? state : 'not created yet'}; only a running VM can be provisioned.`,
+      {
+        help: `Bring it up first: \`vmctl up --name ${name}\`.`,
+      },
+    )
   }
   const changes = compareSpecs(observed.vm.spec, desired.spec)
   return {steps: [...update(changes, true), {action: 'provision', cause: 'asked for', from: 0}], notices: notices(desired, changes, true)}
@@ -111,7 +117,10 @@ const planProvision = (desired: Desired, observed: Observed): Decision => {
 const fetchImage = ({imageIsHere}: Observed): PlanStep[] => (imageIsHere ? [] : [{action: 'fetch-image', cause: 'not in the cache'}])
 
 /** Start of a VM whose disk is new. */
-const firstStart = (desired: Desired, options: PlanOptions): PlanStep[] => [{action: 'start', cause: 'new'}, ...afterStart(desired, options, 'first start')]
+const firstStart = (desired: Desired, options: PlanOptions): PlanStep[] => [
+  {action: 'start', cause: 'new'},
+  ...afterStart(desired, options, 'first start'),
+]
 
 /** Start of a VM that is at rest; all of its steps run again, which is the vmctl book's rule. */
 const restart = (desired: Desired, {vm, observation}: Observed, options: PlanOptions): PlanStep[] => [
@@ -131,7 +140,10 @@ const afterStart = (desired: Desired, options: PlanOptions, cause: string): Plan
 /** What an earlier run has not brought to an end, or what has changed since. */
 const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions): PlanStep[] => {
   if (!options.provision) return []
-  const remaining = remainingSteps(journal, desired.steps.map((step) => step.hash))
+  const remaining = remainingSteps(
+    journal,
+    desired.steps.map((step) => step.hash),
+  )
   if (remaining) {
     requireLogin(desired.spec)
     const title = desired.steps[remaining.from]?.title ?? ''

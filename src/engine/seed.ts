@@ -28,7 +28,11 @@ export const writeCredentials = async (vm: Vm): Promise<void> => {
     return
   }
   const authorizedKeys = cloudInit.sshKeys.length > 0 ? cloudInit.sshKeys : [await makeUserKey(vm)]
-  await writeSeed(files.seed, {metaData: identity, userData: userData({user: cloudInit.user ?? sshUser(vm), authorizedKeys, hostKey})}, date)
+  await writeSeed(
+    files.seed,
+    {metaData: identity, userData: userData({user: cloudInit.user ?? sshUser(vm), authorizedKeys, hostKey})},
+    date,
+  )
 }
 
 const makeUserKey = async (vm: Vm): Promise<string> => {

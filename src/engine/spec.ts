@@ -76,13 +76,19 @@ const loginOf = async ({name, userData, sshKey, directory}: SpecOptions): Promis
 const privateHalf = async (publicPath: string): Promise<string | undefined> => {
   const path = publicPath.replace(/\.pub$/, '')
   if (path === publicPath) return undefined
-  return stat(path).then(() => path, () => undefined)
+  return stat(path).then(
+    () => path,
+    () => undefined,
+  )
 }
 
 const readPublicKeys = async (path: string): Promise<string[]> => {
   const text = await readIfExists(path)
   if (text === undefined) throw new VmctlError('vmctl::usage::invalid', `There is no public key file ${path}.`)
-  const lines = text.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+  const lines = text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
   if (lines.length === 0 || !lines.every((line) => parsePublicKeyLine(line))) {
     throw new VmctlError('vmctl::ssh::key_unusable', `${path} is not an SSH public key.`, {
       help: 'Give the public half of a key pair, the file that ends in .pub.',

@@ -30,7 +30,9 @@ export const chooseVm = (name: string | undefined, vmfile: Vmfile | undefined): 
   if (known.length === 1 && only !== undefined) return only
   throw new VmctlError(
     'vmctl::usage::invalid',
-    known.length === 0 ? 'No VM is named, and there is no VMFile here that defines one.' : `The VMFile defines several VMs: ${known.join(', ')}.`,
+    known.length === 0
+      ? 'No VM is named, and there is no VMFile here that defines one.'
+      : `The VMFile defines several VMs: ${known.join(', ')}.`,
     {help: 'Name one: `vmctl ssh NAME`.'},
   )
 }
@@ -57,7 +59,11 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   const {host, user, options: sshOptions} = await sshCommand(engine, vm, login)
   const [first, ...more] = options.command
   const remote = first === undefined ? [] : more.length === 0 ? [first] : [quoteAll(options.command)]
-  return runInteractive('ssh', [...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])], 'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).')
+  return runInteractive(
+    'ssh',
+    [...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])],
+    'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
+  )
 }
 
 /** Waits until the guest would let us in; a key whose passphrase only the `ssh` program can ask for is left to it. */

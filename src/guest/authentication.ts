@@ -73,7 +73,11 @@ const limitedAgent = <Agent extends BaseAgent>(agent: Agent, wanted: (key: strin
   agent.getIdentities = (callback) => {
     all((error, keys) => {
       if (error) callback(error)
-      else callback(undefined, keys?.filter((key) => wanted((key as ParsedKey).getPublicSSH().toString('base64'))))
+      else
+        callback(
+          undefined,
+          keys?.filter((key) => wanted((key as ParsedKey).getPublicSSH().toString('base64'))),
+        )
     })
   }
   return agent

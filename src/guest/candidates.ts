@@ -65,10 +65,14 @@ export const describeCandidate = (candidate: Candidate): string => {
 const candidateOf = (key: PrivateKey, {agentSocket, canPrompt}: CandidateSources): Candidate => {
   if (!key.encrypted || canPrompt) return {kind: 'key', ...key}
   if (agentSocket && key.publicKey) return {kind: 'agent', socket: agentSocket, only: key.publicKey, path: key.path}
-  throw new VmctlError('vmctl::ssh::key_unusable', `The private key ${key.path} is encrypted${agentSocket ? ', and its public half is not beside it' : ''}.`, {
-    help: `Load it into ssh-agent first: \`ssh-add ${key.path}\`.`,
-    details: {path: key.path, reason: 'encrypted'},
-  })
+  throw new VmctlError(
+    'vmctl::ssh::key_unusable',
+    `The private key ${key.path} is encrypted${agentSocket ? ', and its public half is not beside it' : ''}.`,
+    {
+      help: `Load it into ssh-agent first: \`ssh-add ${key.path}\`.`,
+      details: {path: key.path, reason: 'encrypted'},
+    },
+  )
 }
 
 const readUnless = async (path: string, passOver: (reason: unknown) => boolean): Promise<PrivateKey | undefined> => {

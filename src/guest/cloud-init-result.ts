@@ -12,7 +12,12 @@ export const guestPaths: GuestPaths = {bootId: '/proc/sys/kernel/random/boot_id'
 /** What cloud-init says of itself. `running` means: ask again. */
 export type CloudInitReport =
   | {readonly state: 'absent' | 'disabled' | 'running'}
-  | {readonly state: 'done'; readonly errors: readonly string[]; readonly recoverable: readonly string[]; readonly datasource: string | undefined}
+  | {
+      readonly state: 'done'
+      readonly errors: readonly string[]
+      readonly recoverable: readonly string[]
+      readonly datasource: string | undefined
+    }
 
 const marker = '-- vmctl --'
 
@@ -91,6 +96,7 @@ const json = (text: string | undefined): unknown => {
   }
 }
 
-const record = (value: unknown): Readonly<Record<string, unknown>> => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {})
+const record = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 
 const strings = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : [])

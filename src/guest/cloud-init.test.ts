@@ -18,16 +18,107 @@ const settings = {user: 'vm', authorizedKeys: ['ssh-ed25519 AAAA me@host'], host
 const readYaml = (text: string): unknown => parse(text, {version: '1.1'})
 
 const pyYaml = 'import sys, json, yaml; print(json.dumps([yaml.safe_load(d) for d in json.load(sys.stdin)]))'
-const noPyYaml = process.env.CI !== 'true' && spawnSync('python3', ['-c', 'import yaml']).status !== 0 ? 'python3-yaml is not installed' : undefined
+const noPyYaml =
+  process.env.CI !== 'true' && spawnSync('python3', ['-c', 'import yaml']).status !== 0 ? 'python3-yaml is not installed' : undefined
 const noCloudInit = missingProgram('cloud-init')
 
 const nastyWords = [
-  ...['yes', 'no', 'on', 'off', 'y', 'n', 'true', 'False', 'null', '~', '', ' ', ' a', 'a ', '1', '0x1f', '0o17', '017', '1_000', '1e3', '.5', '.inf', '.nan'],
-  ...['1:30', '2001-12-14', '2001-12-14 21:59:43', 'a: b', 'a:', ': a', 'a #b', '#a', '- a', '-', '--- a', '...', '|', '>', '|-\n a', '%TAG', '@a', '`a'],
-  ...['&a', '*a', '!a', '!!str a', '{a: b}', '[a]', '{', '}', ',', '"', "'", "it's", '\\', '\\n', 'a\nb', '\na', 'a\n', 'a\n\n', '\n', '\t', 'a\tb', 'a\r\nb', 'a\rb'],
-  ...['\u0085', 'a\u0085b', '\u2028', 'a\u2029b', '\u00a0', '\ufeff', 'a\u007fb', '日本', '🙂', '<<', '=', '<', '?', '? a', 'x'.repeat(500), '$(reboot)', '`id`', '!include x'],
+  ...[
+    'yes',
+    'no',
+    'on',
+    'off',
+    'y',
+    'n',
+    'true',
+    'False',
+    'null',
+    '~',
+    '',
+    ' ',
+    ' a',
+    'a ',
+    '1',
+    '0x1f',
+    '0o17',
+    '017',
+    '1_000',
+    '1e3',
+    '.5',
+    '.inf',
+    '.nan',
+  ],
+  ...[
+    '1:30',
+    '2001-12-14',
+    '2001-12-14 21:59:43',
+    'a: b',
+    'a:',
+    ': a',
+    'a #b',
+    '#a',
+    '- a',
+    '-',
+    '--- a',
+    '...',
+    '|',
+    '>',
+    '|-\n a',
+    '%TAG',
+    '@a',
+    '`a',
+  ],
+  ...[
+    '&a',
+    '*a',
+    '!a',
+    '!!str a',
+    '{a: b}',
+    '[a]',
+    '{',
+    '}',
+    ',',
+    '"',
+    "'",
+    "it's",
+    '\\',
+    '\\n',
+    'a\nb',
+    '\na',
+    'a\n',
+    'a\n\n',
+    '\n',
+    '\t',
+    'a\tb',
+    'a\r\nb',
+    'a\rb',
+  ],
+  ...[
+    '\u0085',
+    'a\u0085b',
+    '\u2028',
+    'a\u2029b',
+    '\u00a0',
+    '\ufeff',
+    'a\u007fb',
+    '日本',
+    '🙂',
+    '<<',
+    '=',
+    '<',
+    '?',
+    '? a',
+    'x'.repeat(500),
+    '$(reboot)',
+    '`id`',
+    '!include x',
+  ],
 ]
-const nasty = fc.oneof({weight: 3, arbitrary: fc.constantFrom(...nastyWords)}, {weight: 2, arbitrary: fc.array(fc.constantFrom(...nastyWords), {maxLength: 4}).map((parts) => parts.join(''))}, fc.string({unit: 'binary'}).filter((text) => text.isWellFormed()))
+const nasty = fc.oneof(
+  {weight: 3, arbitrary: fc.constantFrom(...nastyWords)},
+  {weight: 2, arbitrary: fc.array(fc.constantFrom(...nastyWords), {maxLength: 4}).map((parts) => parts.join(''))},
+  fc.string({unit: 'binary'}).filter((text) => text.isWellFormed()),
+)
 const documents = (accept: (word: string) => boolean = () => true): {readonly text: string; readonly values: readonly string[]}[] =>
   fc.sample(fc.array(nasty.filter(accept), {minLength: 25, maxLength: 25}), 400).map((values) => ({
     text: userData({user: values[0] ?? '', authorizedKeys: values, hostKey}),
@@ -42,7 +133,9 @@ test('user-data is what the book promises', () => {
   const text = userData(settings)
   expect(text.startsWith('#cloud-config\n')).toBe(true)
   expect(readYaml(text)).toEqual({
-    users: [{name: 'vm', shell: '/bin/bash', sudo: 'ALL=(ALL) NOPASSWD:ALL', lock_passwd: true, ssh_authorized_keys: settings.authorizedKeys}],
+    users: [
+      {name: 'vm', shell: '/bin/bash', sudo: 'ALL=(ALL) NOPASSWD:ALL', lock_passwd: true, ssh_authorized_keys: settings.authorizedKeys},
+    ],
     disable_root: true,
     ssh_pwauth: false,
     manage_etc_hosts: 'localhost',

@@ -36,10 +36,15 @@ export const exec = async (
   let size = 0
   const collect = (name: 'stdout' | 'stderr') => (chunk: Buffer) => {
     size += chunk.length
-    if (size > limitBytes) throw new VmctlError('vmctl::ssh::failed', `The command printed more than ${limitBytes} bytes: ${command.slice(0, 200)}`)
+    if (size > limitBytes)
+      throw new VmctlError('vmctl::ssh::failed', `The command printed more than ${limitBytes} bytes: ${command.slice(0, 200)}`)
     output[name].push(chunk)
   }
-  const {code, signal} = await guest.exec(commandLine(command, options), {...inputOf(options), onStdout: collect('stdout'), onStderr: collect('stderr')})
+  const {code, signal} = await guest.exec(commandLine(command, options), {
+    ...inputOf(options),
+    onStdout: collect('stdout'),
+    onStderr: collect('stderr'),
+  })
   return {stdout: Buffer.concat(output.stdout).toString(), stderr: Buffer.concat(output.stderr).toString(), exitCode: code, signal}
 }
 
@@ -58,10 +63,17 @@ export const execStreaming = async (
     const target = options[name]
     if (!target.write(chunk)) await once(target, 'drain')
   }
-  const {code, signal} = await guest.exec(commandLine(command, options), {...inputOf(options), onStdout: forward('stdout'), onStderr: forward('stderr')})
+  const {code, signal} = await guest.exec(commandLine(command, options), {
+    ...inputOf(options),
+    onStdout: forward('stdout'),
+    onStderr: forward('stderr'),
+  })
   return {stdout: tails.stdout.toString(), stderr: tails.stderr.toString(), exitCode: code, signal}
 }
 
 const commandLine = (command: string, {privileged}: CommandOptions): string => (privileged ? elevate(command) : command)
 
-const inputOf = ({stdin, signal}: CommandOptions): Pick<ExecOptions, 'stdin' | 'signal'> => ({signal, ...(stdin === undefined ? {} : {stdin})})
+const inputOf = ({stdin, signal}: CommandOptions): Pick<ExecOptions, 'stdin' | 'signal'> => ({
+  signal,
+  ...(stdin === undefined ? {} : {stdin}),
+})

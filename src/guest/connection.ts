@@ -67,7 +67,13 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
       }
       try {
         client.exec(command, (error, channel) => {
-          if (error) reject(end ?? (isRefusal(error) ? new Refused(error) : new VmctlError('vmctl::ssh::failed', `The guest did not run the command: ${error.message}.`, {cause: error})))
+          if (error)
+            reject(
+              end ??
+                (isRefusal(error)
+                  ? new Refused(error)
+                  : new VmctlError('vmctl::ssh::failed', `The guest did not run the command: ${error.message}.`, {cause: error})),
+            )
           else followChannel(channel, options, life).then(resolve, reject)
         })
       } catch (error) {

@@ -40,7 +40,12 @@ export const greetedStream = async ({dial, onConnected, onFailure, signal}: Gree
       first.resolve(stream)
     } catch (error) {
       stream?.destroy()
-      if (!either.aborted) onFailure(isVmctlError(error) ? error : new VmctlError('vmctl::ssh::unreachable', `No connection to the SSH port: ${messageOf(error)}.`, {cause: error}))
+      if (!either.aborted)
+        onFailure(
+          isVmctlError(error)
+            ? error
+            : new VmctlError('vmctl::ssh::unreachable', `No connection to the SSH port: ${messageOf(error)}.`, {cause: error}),
+        )
     }
     return undefined
   }
@@ -49,7 +54,9 @@ export const greetedStream = async ({dial, onConnected, onFailure, signal}: Gree
     for (let pauseMs: number = timing.pauseMs.first; ; pauseMs = Math.min(timing.pauseMs.longest, pauseMs * timing.pauseMs.growth)) {
       signal.throwIfAborted()
       const silent = sleep(timing.silenceMs, undefined, {signal: either})
-      const stream = (await Promise.race([first.promise, attempt(), silent])) ?? (await Promise.race([first.promise, sleep(pauseMs, undefined, {signal: either})]))
+      const stream =
+        (await Promise.race([first.promise, attempt(), silent])) ??
+        (await Promise.race([first.promise, sleep(pauseMs, undefined, {signal: either})]))
       if (stream) return stream
     }
   } catch (error) {

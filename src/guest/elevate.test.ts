@@ -14,7 +14,10 @@ beforeAll(async () => {
 afterAll(() => rm(root, {recursive: true}))
 
 /** Runs a command line in a guest that has only these programs. */
-const runWith = async (programs: Readonly<Record<string, string>>, command: string): Promise<{status: number | null; stdout: string; stderr: string}> => {
+const runWith = async (
+  programs: Readonly<Record<string, string>>,
+  command: string,
+): Promise<{status: number | null; stdout: string; stderr: string}> => {
   const directory = await mkdtemp(join(root, 'bin-'))
   await symlink('/bin/sh', join(directory, 'sh'))
   for (const [name, script] of Object.entries(programs)) {
@@ -39,5 +42,9 @@ test('sudo comes before doas; neither may ask for a password', async () => {
 })
 
 test('a guest with neither says so', async () => {
-  expect(await runWith({id: 'echo 1000'}, command)).toMatchObject({status: 126, stdout: '', stderr: expect.stringContaining('neither sudo nor doas')})
+  expect(await runWith({id: 'echo 1000'}, command)).toMatchObject({
+    status: 126,
+    stdout: '',
+    stderr: expect.stringContaining('neither sudo nor doas'),
+  })
 })

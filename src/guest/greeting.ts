@@ -14,7 +14,10 @@ const limitBytes = 8192
  * @returns the server's identification, such as `SSH-2.0-OpenSSH_9.2p1`
  * @throws VmctlError `vmctl::ssh::unreachable` when nothing comes, `vmctl::ssh::failed` when it is not SSH
  */
-export const awaitGreeting = (stream: Duplex, {timeoutMs, signal}: {readonly timeoutMs: number; readonly signal?: AbortSignal | undefined}): Promise<string> =>
+export const awaitGreeting = (
+  stream: Duplex,
+  {timeoutMs, signal}: {readonly timeoutMs: number; readonly signal?: AbortSignal | undefined},
+): Promise<string> =>
   new Promise((resolve, reject) => {
     let seen = Buffer.alloc(0)
     const finish = (action: () => void): void => {
@@ -29,7 +32,8 @@ export const awaitGreeting = (stream: Duplex, {timeoutMs, signal}: {readonly tim
       finish(() => reject(new VmctlError('vmctl::ssh::unreachable', message, {cause})))
     }
     const onReadable = (): void => {
-      for (let chunk = stream.read() as Buffer | null; chunk !== null; chunk = stream.read() as Buffer | null) seen = Buffer.concat([seen, chunk])
+      for (let chunk = stream.read() as Buffer | null; chunk !== null; chunk = stream.read() as Buffer | null)
+        seen = Buffer.concat([seen, chunk])
       const text = seen.toString('latin1')
       const greeting = /(?:^|\n)(SSH-([0-9.]+)-[^\r\n]*)\r?\n/.exec(text)
       if (greeting?.[1] !== undefined && (greeting[2] === '2.0' || greeting[2] === '1.99')) {
@@ -40,7 +44,9 @@ export const awaitGreeting = (stream: Duplex, {timeoutMs, signal}: {readonly tim
         })
       } else if (greeting || seen.length > limitBytes) {
         const said = stripControls(text).slice(0, 60)
-        finish(() => reject(new VmctlError('vmctl::ssh::failed', `What answers on the SSH port does not speak SSH 2: ${JSON.stringify(said)}`)))
+        finish(() =>
+          reject(new VmctlError('vmctl::ssh::failed', `What answers on the SSH port does not speak SSH 2: ${JSON.stringify(said)}`)),
+        )
       }
     }
     const onError = (error: Error): void => unreachable(`The connection broke before SSH greeted: ${error.message}`, error)

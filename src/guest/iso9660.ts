@@ -154,7 +154,11 @@ const directoryExtent = (
 const plainName = (name: string): string => {
   const dot = name.lastIndexOf('.')
   const [stem, extension] = dot > 0 ? [name.slice(0, dot), name.slice(dot + 1)] : [name, '']
-  const short = (text: string, length: number): string => text.toUpperCase().replaceAll(/[^A-Z0-9]/g, '').slice(0, length)
+  const short = (text: string, length: number): string =>
+    text
+      .toUpperCase()
+      .replaceAll(/[^A-Z0-9]/g, '')
+      .slice(0, length)
   return `${short(stem, 8) || 'FILE'}.${short(extension, 3)};1`
 }
 
@@ -198,5 +202,9 @@ const alternateName = (name: string): Buffer => systemUseEntry('NM', 1, Buffer.c
 const extensionReference = (() => {
   const identifier = 'RRIP_1991A'
   const description = 'THE ROCK RIDGE INTERCHANGE PROTOCOL PROVIDES SUPPORT FOR POSIX FILE SYSTEM SEMANTICS'
-  return systemUseEntry('ER', 1, Buffer.concat([Buffer.from([identifier.length, description.length, 0, 1]), Buffer.from(identifier + description)]))
+  return systemUseEntry(
+    'ER',
+    1,
+    Buffer.concat([Buffer.from([identifier.length, description.length, 0, 1]), Buffer.from(identifier + description)]),
+  )
 })()

@@ -58,7 +58,14 @@ test('a public key line is read, and nothing else', () => {
   const key = parsePublicKeyLine(`  ${publicKey}\n`)
   expect(key).toMatchObject({type: 'ssh-ed25519', comment: 'with a comment'})
   expect(publicKeyLine(key?.blob ?? Buffer.alloc(0), 'with a comment')).toBe(publicKey)
-  for (const line of ['', 'ssh-ed25519', 'ssh-ed25519 AAAA', publicKey.replace('ssh-ed25519', 'ssh-rsa'), publicKey.replace('AAAA', '!!!!'), `no-pty ${publicKey}`]) {
+  for (const line of [
+    '',
+    'ssh-ed25519',
+    'ssh-ed25519 AAAA',
+    publicKey.replace('ssh-ed25519', 'ssh-rsa'),
+    publicKey.replace('AAAA', '!!!!'),
+    `no-pty ${publicKey}`,
+  ]) {
     expect(parsePublicKeyLine(line), line).toBeUndefined()
   }
   expect(() => fingerprint('nonsense')).toThrow(expect.objectContaining({code: 'vmctl::ssh::key_unusable'}))
@@ -76,13 +83,21 @@ test('a known_hosts line is found again by its alias', () => {
 test('a private key file that cannot be used is explained', async () => {
   const {publicKey, privateKey} = generateKeyPair('x')
   const damaged = privateKey.replace(/\n(.{20})/, (_, start: string) => `\n${start.split('').toReversed().join('')}`)
-  await expect(readPrivateKey(join(directory, 'none'))).rejects.toMatchObject({code: 'vmctl::ssh::key_unusable', details: {reason: 'missing'}})
+  await expect(readPrivateKey(join(directory, 'none'))).rejects.toMatchObject({
+    code: 'vmctl::ssh::key_unusable',
+    details: {reason: 'missing'},
+  })
   await expect(readPrivateKey(directory)).rejects.toMatchObject({details: {reason: 'unreadable'}})
   await expect(readPrivateKey(await file('text', 'hello'))).rejects.toMatchObject({details: {reason: 'not-a-key'}})
   await expect(readPrivateKey(await file('public', publicKey))).rejects.toThrow(/is a public key/)
   await expect(readPrivateKey(await file('damaged', damaged))).rejects.toThrow(/damaged/)
-  await expect(readPrivateKey(await file('pkcs8', '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n'))).rejects.toThrow(/ssh-keygen -p/)
-  await expect(readPrivateKey(await file('good', privateKey))).resolves.toMatchObject({encrypted: false, publicKey: publicKey.split(' ').slice(0, 2).join(' ')})
+  await expect(readPrivateKey(await file('pkcs8', '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n'))).rejects.toThrow(
+    /ssh-keygen -p/,
+  )
+  await expect(readPrivateKey(await file('good', privateKey))).resolves.toMatchObject({
+    encrypted: false,
+    publicKey: publicKey.split(' ').slice(0, 2).join(' '),
+  })
 })
 
 testUnless(process.getuid?.() === 0 ? 'root may read everything' : undefined)('a file that may not be read is told apart', async () => {
@@ -92,7 +107,11 @@ testUnless(process.getuid?.() === 0 ? 'root may read everything' : undefined)('a
 })
 
 testUnless(noKeygen)('keys of ssh-keygen are read, encrypted ones recognised, in both formats', async () => {
-  for (const [name, ...args] of [['ed25519', '-t', 'ed25519'], ['ecdsa', '-t', 'ecdsa', '-m', 'PEM'], ['rsa', '-t', 'rsa', '-b', '1024', '-m', 'PEM']] as const) {
+  for (const [name, ...args] of [
+    ['ed25519', '-t', 'ed25519'],
+    ['ecdsa', '-t', 'ecdsa', '-m', 'PEM'],
+    ['rsa', '-t', 'rsa', '-b', '1024', '-m', 'PEM'],
+  ] as const) {
     for (const passphrase of ['', 'secret']) {
       const path = join(directory, `${name}-${passphrase}`)
       keygen('-q', ...args, '-N', passphrase, '-C', '', '-f', path)
@@ -122,7 +141,10 @@ testUnless(noKeygen)('candidates come in the settled order; named keys must work
   expect(await paths({generated: join(directory, 'missing')})).toEqual([])
   expect(await paths({vmfile: encrypted, agentSocket: '/run/agent'})).toEqual([`agent ${encrypted}`, 'agent '])
   expect(await paths({vmfile: encrypted, canPrompt: true})).toEqual([encrypted])
-  await expect(paths({vmfile: encrypted})).rejects.toMatchObject({code: 'vmctl::ssh::key_unusable', help: expect.stringContaining('ssh-add')})
+  await expect(paths({vmfile: encrypted})).rejects.toMatchObject({
+    code: 'vmctl::ssh::key_unusable',
+    help: expect.stringContaining('ssh-add'),
+  })
   await expect(paths({...all, explicit: join(directory, 'missing')})).rejects.toMatchObject({details: {reason: 'missing'}})
   await expect(paths({...all, generated: join(home, '.ssh', 'id_rsa')})).rejects.toMatchObject({details: {reason: 'not-a-key'}})
 })

@@ -28,9 +28,14 @@ export const readPrivateKey = async (path: string): Promise<PrivateKey> => {
   const [, label, body] = /-----BEGIN ([A-Z0-9 ]+)-----\r?\n([\s\S]*?)\r?\n?-----END \1-----/.exec(pem) ?? []
   if (label === undefined || body === undefined) throw unusable(path, 'not-a-key', notAKey(path, pem))
   if (label === 'OPENSSH PRIVATE KEY') return {path, pem, ...opensshKey(path, body)}
-  if (/^(?:RSA|EC) PRIVATE KEY$/.test(label)) return {path, pem, encrypted: /^Proc-Type:.*ENCRYPTED/m.test(body), ...(await publicHalf(path))}
+  if (/^(?:RSA|EC) PRIVATE KEY$/.test(label))
+    return {path, pem, encrypted: /^Proc-Type:.*ENCRYPTED/m.test(body), ...(await publicHalf(path))}
   if (label.endsWith('PRIVATE KEY')) {
-    throw unusable(path, 'unsupported', `${path} is a private key in a format that SSH does not use here (${label}); \`ssh-keygen -p -f ${path}\` rewrites it.`)
+    throw unusable(
+      path,
+      'unsupported',
+      `${path} is a private key in a format that SSH does not use here (${label}); \`ssh-keygen -p -f ${path}\` rewrites it.`,
+    )
   }
   throw unusable(path, 'not-a-key', notAKey(path, pem))
 }
@@ -58,7 +63,8 @@ const opensshKey = (path: string, body: string): {encrypted: boolean; publicKey:
   const count = reader.uint32()
   const blob = reader.string()
   const secret = reader.string()
-  const wellFormed = file.subarray(0, opensshMagic.length).equals(opensshMagic) && count === 1 && blob && keyTypeOf(blob) && secret && secret.length >= 8
+  const wellFormed =
+    file.subarray(0, opensshMagic.length).equals(opensshMagic) && count === 1 && blob && keyTypeOf(blob) && secret && secret.length >= 8
   // The two check numbers are equal exactly when the rest was decrypted (or never encrypted).
   if (!wellFormed || (cipher === 'none' && secret.readUInt32BE(0) !== secret.readUInt32BE(4))) {
     throw unusable(path, 'not-a-key', `The private key ${path} is damaged.`)

@@ -40,7 +40,8 @@ export const probeGuest = async (connection: GuestConnection, watch: Watch, sett
         if (first && expectCloudInit) watch.allow({ms: cloudInitTimeoutMs, ...slowCloudInit})
       },
     })
-    if (code !== 0) throw new VmctlError('vmctl::ssh::failed', `The user cannot run a shell command in the guest (status ${code ?? 'unknown'}).`)
+    if (code !== 0)
+      throw new VmctlError('vmctl::ssh::failed', `The user cannot run a shell command in the guest (status ${code ?? 'unknown'}).`)
     if (!expectCloudInit) return {bootId: bootId || undefined, cloudInit: 'absent', warnings: []}
     const report = parseProbe(output)
     if (report.state === 'running') continue
@@ -59,7 +60,9 @@ const judge = (report: Exclude<CloudInitReport, {readonly state: 'running'}>): P
   }
   const say = (messages: readonly string[]): readonly string[] => messages.map((message) => stripControls(message))
   if (report.errors.length > 0) {
-    throw new VmctlError('vmctl::cloudinit::failed', `cloud-init failed in the guest:\n${say(report.errors).join('\n')}`, {details: {errors: report.errors}})
+    throw new VmctlError('vmctl::cloudinit::failed', `cloud-init failed in the guest:\n${say(report.errors).join('\n')}`, {
+      details: {errors: report.errors},
+    })
   }
   const warnings = say(report.recoverable).map((message) => `cloud-init: ${message}`)
   // DataSourceNone is what is left when no source was found, ours included.

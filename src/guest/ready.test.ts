@@ -24,7 +24,12 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
   let root: string
   beforeAll(async () => {
     const hostKey = generateKeyPair('host')
-    ;[sshd, early, stranger, silent] = await Promise.all([startSshd({hostKey}), startSshd({hostKey}), startSshd(), fakeServer(() => undefined)])
+    ;[sshd, early, stranger, silent] = await Promise.all([
+      startSshd({hostKey}),
+      startSshd({hostKey}),
+      startSshd(),
+      fakeServer(() => undefined),
+    ])
     auth = await sshCandidates({explicit: sshd.keyPath})
     root = await mkdtemp(join(tmpdir(), 'vmctl-ready-'))
   })
@@ -111,9 +116,17 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
   test.concurrent('a failed cloud-init is an error, a degraded one a warning', async () => {
     const {climb, directory, result} = await scene()
     await result(['("users_groups", ValueError("\u001b[31mno user"))'])
-    await expect(climb({expectCloudInit: true})).rejects.toMatchObject({code: 'vmctl::cloudinit::failed', message: 'cloud-init failed in the guest:\n("users_groups", ValueError("no user"))'})
+    await expect(climb({expectCloudInit: true})).rejects.toMatchObject({
+      code: 'vmctl::cloudinit::failed',
+      message: 'cloud-init failed in the guest:\n("users_groups", ValueError("no user"))',
+    })
     await result()
-    await writeFile(join(directory, 'status.json'), JSON.stringify({v1: {stage: null, init: {errors: [], recoverable_errors: {WARNING: ['no such module']}}, 'modules-final': {recoverable_errors: {}}}}))
+    await writeFile(
+      join(directory, 'status.json'),
+      JSON.stringify({
+        v1: {stage: null, init: {errors: [], recoverable_errors: {WARNING: ['no such module']}}, 'modules-final': {recoverable_errors: {}}},
+      }),
+    )
     expect(await climb({expectCloudInit: true})).toMatchObject({cloudInit: 'degraded', warnings: ['cloud-init: WARNING: no such module']})
     await result([], 'DataSourceNone')
     await rm(join(directory, 'status.json'))
@@ -129,14 +142,29 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     expect(asked('')).toEqual({state: 'running'})
     expect(asked('{"status": "running", "errors": []}')).toEqual({state: 'running'})
     expect(asked('{"status": "disabled"}')).toEqual({state: 'disabled'})
-    expect(asked('{"status": "done", "errors": [], "datasource": "nocloud", "recoverable_errors": {"WARNING": ["w"]}}')).toEqual({state: 'done', errors: [], recoverable: ['WARNING: w'], datasource: 'nocloud'})
+    expect(asked('{"status": "done", "errors": [], "datasource": "nocloud", "recoverable_errors": {"WARNING": ["w"]}}')).toEqual({
+      state: 'done',
+      errors: [],
+      recoverable: ['WARNING: w'],
+      datasource: 'nocloud',
+    })
     expect(asked('{"status": "error", "errors": []}')).toMatchObject({state: 'done', errors: ['it does not say why']})
-    expect(parseProbe('id\n-- vmctl --\ndone\n-- vmctl --\nnot json\n-- vmctl --\n')).toEqual({state: 'done', errors: [], recoverable: [], datasource: undefined})
+    expect(parseProbe('id\n-- vmctl --\ndone\n-- vmctl --\nnot json\n-- vmctl --\n')).toEqual({
+      state: 'done',
+      errors: [],
+      recoverable: [],
+      datasource: undefined,
+    })
   })
 
   test.concurrent('a cloud-init that hangs has its own limit', async () => {
     const {climb} = await scene()
-    const hanging = climb({expectCloudInit: true, cloudInitTimeoutMs: 700, timeoutMs: 5000, console: {sizeBytes: async () => 0, tail: async () => 'apt is stuck'}})
+    const hanging = climb({
+      expectCloudInit: true,
+      cloudInitTimeoutMs: 700,
+      timeoutMs: 5000,
+      console: {sizeBytes: async () => 0, tail: async () => 'apt is stuck'},
+    })
     await expect(hanging).rejects.toMatchObject({
       code: 'vmctl::cloudinit::timed_out',
       message: 'cloud-init did not finish within 0.7 s.\n\nThe last lines of the console:\napt is stuck',
@@ -156,10 +184,15 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
 
   test.concurrent('time without progress ends the wait, with the rung and the console', async () => {
     const {climb} = await scene()
-    const stuck = climb({dial: through(silent), timeoutMs: 800, console: {sizeBytes: async () => 7, tail: async (lines) => `${lines} lines\r\n\u001b[1mKernel panic\u001b[0m\n`}})
+    const stuck = climb({
+      dial: through(silent),
+      timeoutMs: 800,
+      console: {sizeBytes: async () => 7, tail: async (lines) => `${lines} lines\r\n\u001b[1mKernel panic\u001b[0m\n`},
+    })
     await expect(stuck).rejects.toMatchObject({
       code: 'vmctl::ssh::unreachable',
-      message: 'The guest did not become ready within 0.8 s without progress; it came as far as "tcp".\n\nThe last lines of the console:\n10 lines\nKernel panic',
+      message:
+        'The guest did not become ready within 0.8 s without progress; it came as far as "tcp".\n\nThe last lines of the console:\n10 lines\nKernel panic',
       details: {rung: 'tcp', timedOut: true},
     })
   })
@@ -168,7 +201,12 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     const {climb} = await scene()
     let bytes = 0
     const started = performance.now()
-    const busy = climb({dial: through(silent), timeoutMs: 600, ceilingMs: 1500, console: {sizeBytes: async () => bytes++, tail: async () => ''}})
+    const busy = climb({
+      dial: through(silent),
+      timeoutMs: 600,
+      ceilingMs: 1500,
+      console: {sizeBytes: async () => bytes++, tail: async () => ''},
+    })
     await expect(busy).rejects.toThrow('within 1.5 s; it came as far as "tcp".')
     expect(performance.now() - started).toBeGreaterThan(1400)
   })
@@ -176,7 +214,11 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
   test.concurrent('a VM that ends is noticed at once', async () => {
     const {climb} = await scene()
     let looks = 0
-    const dead = climb({dial: through(silent), isAlive: async () => (looks++ > 0 ? 'QEMU ended with status 1' : undefined), console: {sizeBytes: async () => 0, tail: async () => 'last words'}})
+    const dead = climb({
+      dial: through(silent),
+      isAlive: async () => (looks++ > 0 ? 'QEMU ended with status 1' : undefined),
+      console: {sizeBytes: async () => 0, tail: async () => 'last words'},
+    })
     await expect(dead).rejects.toMatchObject({
       code: 'vmctl::ssh::unreachable',
       message: 'The VM ended while vmctl waited for it: QEMU ended with status 1.\n\nThe last lines of the console:\nlast words',
@@ -191,13 +233,22 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
 
   test.concurrent('in a first boot they are what the time-out is about, when they stay', async () => {
     const {climb} = await scene()
-    await expect(climb({dial: through(stranger), timeoutMs: 1500})).rejects.toMatchObject({code: 'vmctl::ssh::host_key_mismatch', message: expect.stringContaining('came as far as "banner". The host key SHA256:')})
-    await expect(climb({dial: through(early), timeoutMs: 1500})).rejects.toMatchObject({code: 'vmctl::ssh::authentication_failed', message: expect.stringContaining('came as far as "host-key". The guest did not let')})
+    await expect(climb({dial: through(stranger), timeoutMs: 1500})).rejects.toMatchObject({
+      code: 'vmctl::ssh::host_key_mismatch',
+      message: expect.stringContaining('came as far as "banner". The host key SHA256:'),
+    })
+    await expect(climb({dial: through(early), timeoutMs: 1500})).rejects.toMatchObject({
+      code: 'vmctl::ssh::authentication_failed',
+      message: expect.stringContaining('came as far as "host-key". The guest did not let'),
+    })
   })
 
   test.concurrent('later they fail at once', async () => {
     const {climb} = await scene()
-    await expect(climb({dial: through(stranger), firstBoot: false})).rejects.toMatchObject({code: 'vmctl::ssh::host_key_mismatch', message: expect.not.stringContaining('ready')})
+    await expect(climb({dial: through(stranger), firstBoot: false})).rejects.toMatchObject({
+      code: 'vmctl::ssh::host_key_mismatch',
+      message: expect.not.stringContaining('ready'),
+    })
     await expect(climb({dial: through(early), firstBoot: false})).rejects.toMatchObject({code: 'vmctl::ssh::authentication_failed'})
   })
 
@@ -218,7 +269,9 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     expect(keys).toEqual([])
     await climb({...user, dial: through(stranger), hostKey: {pinned: sshd.hostKey.publicKey, onFirstUse}})
     expect(keys).toEqual([stranger.hostKey.publicKey.split(' ').slice(0, 2).join(' ')])
-    await expect(climb({...user, dial: through(stranger), firstBoot: false, hostKey: {pinned: sshd.hostKey.publicKey, onFirstUse}})).rejects.toMatchObject({code: 'vmctl::ssh::host_key_mismatch'})
+    await expect(
+      climb({...user, dial: through(stranger), firstBoot: false, hostKey: {pinned: sshd.hostKey.publicKey, onFirstUse}}),
+    ).rejects.toMatchObject({code: 'vmctl::ssh::host_key_mismatch'})
   })
 
   test.concurrent('an abort ends the wait with its own reason', async () => {

@@ -99,7 +99,12 @@ const logIn = async (options: ReadinessOptions, watch: Watch): Promise<GuestConn
   const failures = new Map<string, number>()
   for (;;) {
     try {
-      const stream = await greetedStream({dial: options.dial, onConnected: () => watch.reached('tcp'), onFailure: (error) => watch.note(error), signal})
+      const stream = await greetedStream({
+        dial: options.dial,
+        onConnected: () => watch.reached('tcp'),
+        onFailure: (error) => watch.note(error),
+        signal,
+      })
       return await connect({
         ...options.connectOptions,
         stream,

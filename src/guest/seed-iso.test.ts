@@ -18,7 +18,12 @@ beforeAll(async () => {
 afterAll(() => rm(directory, {recursive: true}))
 
 const date = new Date('2026-01-02T03:04:05Z')
-const documents = {metaData: 'instance-id: x\n', userData: Buffer.from([0, 255, 10, 13, 10]), vendorData: '#cloud-config\n', networkConfig: ''}
+const documents = {
+  metaData: 'instance-id: x\n',
+  userData: Buffer.from([0, 255, 10, 13, 10]),
+  vendorData: '#cloud-config\n',
+  networkConfig: '',
+}
 const noIsoinfo = missingProgram('isoinfo', ['-version'])
 
 /** Reads an image as a guest does: directory records of one descriptor, by ECMA-119. */
@@ -33,7 +38,10 @@ const readFiles = (image: Buffer, descriptor: number): Map<string, Buffer> => {
     const name = record.subarray(33, 33 + (record[32] ?? 0))
     if (name.length > 1) {
       const first = record.readUInt32LE(2) * 2048
-      files.set(descriptor === 17 ? Buffer.from(name).swap16().toString('utf16le') : name.toString(), image.subarray(first, first + record.readUInt32LE(10)))
+      files.set(
+        descriptor === 17 ? Buffer.from(name).swap16().toString('utf16le') : name.toString(),
+        image.subarray(first, first + record.readUInt32LE(10)),
+      )
     }
   }
   return files
@@ -43,7 +51,9 @@ test('the seed is written for this user only, and has the label that cloud-init 
   const path = join(directory, 'seed.iso')
   await writeSeed(path, documents, date)
   expect((await stat(path)).mode & 0o777).toBe(0o600)
-  await expect(writeSeed(join(directory, 'none', 'seed.iso'), documents, date)).rejects.toMatchObject({code: 'vmctl::cloudinit::iso_failed'})
+  await expect(writeSeed(join(directory, 'none', 'seed.iso'), documents, date)).rejects.toMatchObject({
+    code: 'vmctl::cloudinit::iso_failed',
+  })
 })
 
 test('the same input gives the same bytes', () => {
@@ -54,7 +64,13 @@ test('the same input gives the same bytes', () => {
 
 test('files of any content and size come back in both name spaces', () => {
   const names = ['meta-data', 'user-data', 'vendor-data', 'network-config']
-  const files = fc.dictionary(fc.constantFrom(...names), fc.oneof(fc.uint8Array({maxLength: 5000}), fc.constantFrom(0, 1, 2047, 2048, 2049, 70_000).map((size) => new Uint8Array(size).fill(7))))
+  const files = fc.dictionary(
+    fc.constantFrom(...names),
+    fc.oneof(
+      fc.uint8Array({maxLength: 5000}),
+      fc.constantFrom(0, 1, 2047, 2048, 2049, 70_000).map((size) => new Uint8Array(size).fill(7)),
+    ),
+  )
   fc.assert(
     fc.property(files, (content) => {
       const image = Buffer.from(buildIso({volumeId: 'cidata', files: content, date}))
@@ -69,7 +85,10 @@ test('files of any content and size come back in both name spaces', () => {
 })
 
 test('what does not fit is refused', () => {
-  const build = (files: Record<string, Uint8Array>, volumeId = 'cidata') => () => buildIso({volumeId, files, date})
+  const build =
+    (files: Record<string, Uint8Array>, volumeId = 'cidata') =>
+    () =>
+      buildIso({volumeId, files, date})
   expect(build({'../x': new Uint8Array()})).toThrow(RangeError)
   expect(build({'user-data': new Uint8Array(16 * 2 ** 20 + 1)})).toThrow(RangeError)
   expect(build({'user-data': new Uint8Array(), userdata: new Uint8Array()})).toThrow(/short form/)

@@ -28,7 +28,9 @@ export const explainFailure = (failed: FailedHandshake): VmctlError => {
     new VmctlError(code, message, {cause: error, details: {stage, ...details}})
 
   if (refusal !== undefined && hostKey) {
-    return fail('vmctl::ssh::host_key_mismatch', `The host key ${fingerprint(hostKey)} was refused: ${refusal}.`, {fingerprint: fingerprint(hostKey)})
+    return fail('vmctl::ssh::host_key_mismatch', `The host key ${fingerprint(hostKey)} was refused: ${refusal}.`, {
+      fingerprint: fingerprint(hostKey),
+    })
   }
   if (error?.level === 'client-timeout') return fail('vmctl::ssh::unreachable', `SSH answered, but the ${words[stage]} took too long.`)
   if (stage === 'key-exchange') {

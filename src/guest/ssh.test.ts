@@ -52,7 +52,10 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
     expect(connection.hostKey).toBe(sshd.hostKey.publicKey.split(' ').slice(0, 2).join(' '))
     expect(hasNoDelay(stream)).toBe(true)
     connection.close()
-    await expect(connection.closed).rejects.toMatchObject({code: 'vmctl::ssh::connection_lost', message: expect.stringContaining('was closed')})
+    await expect(connection.closed).rejects.toMatchObject({
+      code: 'vmctl::ssh::connection_lost',
+      message: expect.stringContaining('was closed'),
+    })
   })
 
   test('exit statuses and signals are told apart', async () => {
@@ -67,15 +70,29 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
     expect(await exec(guest, 'cat; echo done')).toMatchObject({stdout: 'done\n'})
     expect(await exec(guest, 'cat', {stdin: 'text ä'})).toMatchObject({stdout: 'text ä'})
     expect(await exec(guest, 'wc -c', {stdin: Buffer.alloc(5_000_000)})).toMatchObject({stdout: '5000000\n'})
-    expect(await exec(guest, 'wc -c', {stdin: Readable.from([Buffer.alloc(3_000_000), Buffer.alloc(10)])})).toMatchObject({stdout: '3000010\n'})
+    expect(await exec(guest, 'wc -c', {stdin: Readable.from([Buffer.alloc(3_000_000), Buffer.alloc(10)])})).toMatchObject({
+      stdout: '3000010\n',
+    })
     // A command that does not read its input is not waited for.
     expect(await exec(guest, 'exit 3', {stdin: Readable.from([Buffer.alloc(5_000_000)])})).toMatchObject({exitCode: 3})
-    await expect(exec(guest, 'cat', {stdin: new Readable({read: (): never => { throw new Error('broken input') }})})).rejects.toThrow('broken input')
+    await expect(
+      exec(guest, 'cat', {
+        stdin: new Readable({
+          read: (): never => {
+            throw new Error('broken input')
+          },
+        }),
+      }),
+    ).rejects.toThrow('broken input')
   })
 
   test('50 commands at once, more than sshd admits, all give their own result', async () => {
-    const results = await Promise.all(Array.from({length: 50}, (_, index) => exec(guest, `echo ${index}; echo e${index} >&2; exit ${index}`)))
-    expect(results.map(({stdout, stderr, exitCode}) => `${stdout} ${stderr} ${exitCode}`)).toEqual(results.map((_, index) => `${index}\n e${index}\n ${index}`))
+    const results = await Promise.all(
+      Array.from({length: 50}, (_, index) => exec(guest, `echo ${index}; echo e${index} >&2; exit ${index}`)),
+    )
+    expect(results.map(({stdout, stderr, exitCode}) => `${stdout} ${stderr} ${exitCode}`)).toEqual(
+      results.map((_, index) => `${index}\n e${index}\n ${index}`),
+    )
   })
 
   test('64 MB on both streams arrive whole, in bounded memory', async () => {
@@ -91,7 +108,10 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
       total += chunk.length
       peak = Math.max(peak, process.memoryUsage.rss())
     }
-    const exit = await guest.exec(`(${source('stdout')}) & (${source('stderr')}) >&2; wait`, {onStdout: take('stdout'), onStderr: take('stderr')})
+    const exit = await guest.exec(`(${source('stdout')}) & (${source('stderr')}) >&2; wait`, {
+      onStdout: take('stdout'),
+      onStderr: take('stderr'),
+    })
     expect(exit).toEqual({code: 0, signal: null})
     expect(total).toBe(2 * bytes)
     for (const name of ['stdout', 'stderr'] as const) {
@@ -126,9 +146,18 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
   })
 
   test('a consumer that fails ends the command with its error', async () => {
-    await expect(guest.exec('yes', {onStdout: () => { throw new Error('disk full') }})).rejects.toThrow('disk full')
+    await expect(
+      guest.exec('yes', {
+        onStdout: () => {
+          throw new Error('disk full')
+        },
+      }),
+    ).rejects.toThrow('disk full')
     await expect(guest.exec('yes', {onStdout: () => Promise.reject(new Error('disk full'))})).rejects.toThrow('disk full')
-    await expect(exec(guest, 'yes', {limitBytes: 100_000})).rejects.toMatchObject({code: 'vmctl::ssh::failed', message: expect.stringContaining('more than 100000 bytes')})
+    await expect(exec(guest, 'yes', {limitBytes: 100_000})).rejects.toMatchObject({
+      code: 'vmctl::ssh::failed',
+      message: expect.stringContaining('more than 100000 bytes'),
+    })
   })
 
   test('a child in the background that holds the output is not waited for', async () => {
@@ -205,7 +234,9 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
     ]
     await expect(connect(await options({auth: keys}))).rejects.toMatchObject({
       code: 'vmctl::ssh::authentication_failed',
-      message: expect.stringMatching(/Tried: \/keys\/stranger \(SHA256:.*\), the keys of ssh-agent\. \/keys\/broken cannot be used: .*Failed to connect to agent/),
+      message: expect.stringMatching(
+        /Tried: \/keys\/stranger \(SHA256:.*\), the keys of ssh-agent\. \/keys\/broken cannot be used: .*Failed to connect to agent/,
+      ),
     })
     await expect(connect(await options({auth: [{kind: 'key', path: '/keys/locked', pem: '', encrypted: true}]}))).rejects.toMatchObject({
       message: expect.stringContaining('There was no private key to try. /keys/locked is encrypted.'),
@@ -215,7 +246,12 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
   })
 
   test('a key behind others that do not fit is found', async () => {
-    const strangers = Array.from({length: 3}, (_, index): Candidate => ({kind: 'key', path: `/k${index}`, pem: generateKeyPair('').privateKey, encrypted: false}))
+    const strangers = Array.from({length: 3}, (_, index): Candidate => ({
+      kind: 'key',
+      path: `/k${index}`,
+      pem: generateKeyPair('').privateKey,
+      encrypted: false,
+    }))
     const connection = await connect(await options({auth: [...strangers, ...auth]}))
     connection.close()
   })
@@ -254,13 +290,22 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
       message: 'SSH did not greet within 100 ms.',
     })
     await using web = await fakeServer((socket) => socket.write('HTTP/1.1 400 Bad\u001b[31m Request\r\n\r\n'.padEnd(9000)))
-    await expect(connect(await options({stream: await web.dial()}))).rejects.toMatchObject({code: 'vmctl::ssh::failed', message: expect.stringContaining('does not speak SSH 2: "HTTP/1.1 400 Bad Request')})
+    await expect(connect(await options({stream: await web.dial()}))).rejects.toMatchObject({
+      code: 'vmctl::ssh::failed',
+      message: expect.stringContaining('does not speak SSH 2: "HTTP/1.1 400 Bad Request'),
+    })
     await using hangsUp = await fakeServer((socket) => socket.end())
     await expect(connect(await options({stream: await hangsUp.dial()}))).rejects.toMatchObject({code: 'vmctl::ssh::unreachable'})
     await using half = await fakeServer((socket) => socket.end('SSH-2.0-half\r\n'))
-    await expect(connect(await options({stream: await half.dial()}))).rejects.toMatchObject({code: 'vmctl::ssh::failed', message: expect.stringContaining('key exchange failed')})
+    await expect(connect(await options({stream: await half.dial()}))).rejects.toMatchObject({
+      code: 'vmctl::ssh::failed',
+      message: expect.stringContaining('key exchange failed'),
+    })
     await using stuck = await fakeServer((socket) => socket.write('a line before\r\nSSH-2.0-stuck\r\n'))
-    await expect(connect(await options({stream: await stuck.dial(), handshakeTimeoutMs: 100}))).rejects.toMatchObject({code: 'vmctl::ssh::unreachable', message: expect.stringContaining('took too long')})
+    await expect(connect(await options({stream: await stuck.dial(), handshakeTimeoutMs: 100}))).rejects.toMatchObject({
+      code: 'vmctl::ssh::unreachable',
+      message: expect.stringContaining('took too long'),
+    })
   })
 })
 

@@ -56,7 +56,11 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
   new Promise((resolve, reject) => {
     const {user, signal} = options
     const auth = authentication(options, ssh2)
-    const state: {stage: Stage; hostKey: Buffer | undefined; refusal: string | undefined} = {stage: 'key-exchange', hostKey: undefined, refusal: undefined}
+    const state: {stage: Stage; hostKey: Buffer | undefined; refusal: string | undefined} = {
+      stage: 'key-exchange',
+      hostKey: undefined,
+      refusal: undefined,
+    }
     const banners: string[] = []
     const stop = (error: unknown): void => {
       signal?.removeEventListener('abort', onAbort)
@@ -66,7 +70,16 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
       reject(error)
     }
     const explain = (error: Error | undefined): unknown =>
-      explainFailure({error, ...state, user, tried: auth.tried, notes: auth.notes, encrypted: auth.encrypted, banners, exhausted: auth.isExhausted()})
+      explainFailure({
+        error,
+        ...state,
+        user,
+        tried: auth.tried,
+        notes: auth.notes,
+        encrypted: auth.encrypted,
+        banners,
+        exhausted: auth.isExhausted(),
+      })
     const onAbort = (): void => stop(signal?.reason)
     const onClose = (): void => stop(explain(undefined))
     const onError = (error: Error & {level?: string}): void => {
@@ -113,7 +126,15 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
 /** ssh2 prefers Ed25519; a guest whose recorded key is another one is asked for that first. */
 const hostKeyOrder = (type: string | undefined): Pick<ConnectConfig, 'algorithms'> => {
   const signatures = type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'] : [type]
-  const all = ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'] as const
+  const all = [
+    'ssh-ed25519',
+    'ecdsa-sha2-nistp256',
+    'ecdsa-sha2-nistp384',
+    'ecdsa-sha2-nistp521',
+    'rsa-sha2-512',
+    'rsa-sha2-256',
+    'ssh-rsa',
+  ] as const
   const first = all.filter((name) => signatures.includes(name))
   return first.length === 0 ? {} : {algorithms: {serverHostKey: [...first, ...all.filter((name) => !first.includes(name))]}}
 }

@@ -44,7 +44,12 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
   const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o7777
 
   test('content and mode arrive, whatever the size', async () => {
-    for (const [size, mode] of [[0, 0o600], [1, 0o755], [262_144, 0o640], [5_000_001, 0o444]] as const) {
+    for (const [size, mode] of [
+      [0, 0o600],
+      [1, 0o755],
+      [262_144, 0o640],
+      [5_000_001, 0o444],
+    ] as const) {
       const content = randomBytes(size)
       const progress: number[] = []
       const target = join(remote, `file-${size}`)
@@ -70,12 +75,30 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     // The set-user-ID bit does not travel by itself.
     await download(guest, target, join(local, 'copy'))
     expect(await modeOf(join(local, 'copy'))).toBe(0o711)
-    await expect(upload(guest, join(local, 'source'), target, {owner: 'no-such-user'})).rejects.toMatchObject({code: 'vmctl::ssh::failed', message: expect.stringContaining('no-such-user')})
+    await expect(upload(guest, join(local, 'source'), target, {owner: 'no-such-user'})).rejects.toMatchObject({
+      code: 'vmctl::ssh::failed',
+      message: expect.stringContaining('no-such-user'),
+    })
     expect(await readdir(remote)).toEqual(['file'])
   })
 
   test('hostile names are only names', async () => {
-    const names = ['with space', "it's", '-rf', '$(touch hacked)', '`id`', 'new\nline', 'ünï→日本', 'a"b', '*', '~', ';true', '\\', '%s', 'x'.repeat(255)]
+    const names = [
+      'with space',
+      "it's",
+      '-rf',
+      '$(touch hacked)',
+      '`id`',
+      'new\nline',
+      'ünï→日本',
+      'a"b',
+      '*',
+      '~',
+      ';true',
+      '\\',
+      '%s',
+      'x'.repeat(255),
+    ]
     const source = await localFile('content')
     for (const name of names) {
       await upload(guest, source, join(remote, name))
@@ -134,7 +157,9 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     await expect(upload(guest, source, join(remote, 'file'), {onProgress, signal: abort.signal})).rejects.toThrow('enough')
     await expect.poll(() => readdir(remote), {timeout: 5000}).toEqual([])
     const again = new AbortController()
-    await expect(download(guest, source, join(local, 'copy'), {onProgress: () => again.abort(new Error('enough')), signal: again.signal})).rejects.toThrow('enough')
+    await expect(
+      download(guest, source, join(local, 'copy'), {onProgress: () => again.abort(new Error('enough')), signal: again.signal}),
+    ).rejects.toThrow('enough')
     expect(await readdir(local)).toEqual(['source'])
   })
 

@@ -58,7 +58,8 @@ export const upload = async (guest: Execute, localPath: string, remotePath: stri
   const {handle, size, mode} = await openForUpload(localPath)
   try {
     let sent = 0
-    const stdin = size === 0 ? undefined : handle.createReadStream({start: 0, end: size - 1, highWaterMark: 256 * 2 ** 10, autoClose: false})
+    const stdin =
+      size === 0 ? undefined : handle.createReadStream({start: 0, end: size - 1, highWaterMark: 256 * 2 ** 10, autoClose: false})
     stdin?.on('data', (chunk) => options.onProgress?.((sent += chunk.length)))
     stdin?.pause()
     const permissions = (options.mode ?? mode).toString(8)
@@ -127,9 +128,13 @@ const perform = async (
 }
 
 const failed = (action: string, exit: ExecExit, stderr: string): VmctlError =>
-  new VmctlError('vmctl::ssh::failed', `Cannot ${action}: ${lastLines(stripControls(stderr), 3) || `the shell in the guest ended with ${exit.code ?? exit.signal}`}`, {
-    help: 'Check the path in the guest: does its directory exist, may the user write there, is there room?',
-  })
+  new VmctlError(
+    'vmctl::ssh::failed',
+    `Cannot ${action}: ${lastLines(stripControls(stderr), 3) || `the shell in the guest ended with ${exit.code ?? exit.signal}`}`,
+    {
+      help: 'Check the path in the guest: does its directory exist, may the user write there, is there room?',
+    },
+  )
 
 const openForUpload = async (path: string): Promise<{handle: FileHandle; size: number; mode: number}> => {
   let handle: FileHandle | undefined

@@ -60,14 +60,20 @@ export const startWatch = (options: WatchOptions): Watch => {
     onRung?.(next, detail)
   }
   const timedOut = (after: string): VmctlError =>
-    new VmctlError(latest?.code ?? 'vmctl::ssh::unreachable', `The guest did not become ready ${after}; it came as far as ${JSON.stringify(rung ?? 'nothing')}.${latest ? ` ${latest.message}` : ''}`, {
-      cause: latest,
-      details: {...latest?.details, rung: rung ?? null, timedOut: true},
-    })
+    new VmctlError(
+      latest?.code ?? 'vmctl::ssh::unreachable',
+      `The guest did not become ready ${after}; it came as far as ${JSON.stringify(rung ?? 'nothing')}.${latest ? ` ${latest.message}` : ''}`,
+      {
+        cause: latest,
+        details: {...latest?.details, rung: rung ?? null, timedOut: true},
+      },
+    )
   const check = async (): Promise<VmctlError | undefined> => {
     const death = await isAlive()
     if (death !== undefined) {
-      return new VmctlError('vmctl::ssh::unreachable', `The VM ended while vmctl waited for it: ${death}.`, {details: {rung: rung ?? null, died: true}})
+      return new VmctlError('vmctl::ssh::unreachable', `The VM ended while vmctl waited for it: ${death}.`, {
+        details: {rung: rung ?? null, died: true},
+      })
     }
     reached('process')
     const bytes = await console.sizeBytes()
@@ -108,7 +114,10 @@ export const startWatch = (options: WatchOptions): Watch => {
     },
     allow({ms, code, message}) {
       const at = performance.now() + ms
-      limit = {at, error: () => new VmctlError(code, `${message} within ${formatDuration(ms)}.`, {details: {rung: rung ?? null, timedOut: true}})}
+      limit = {
+        at,
+        error: () => new VmctlError(code, `${message} within ${formatDuration(ms)}.`, {details: {rung: rung ?? null, timedOut: true}}),
+      }
     },
     async explain(error) {
       if (error !== over.signal.reason || !(error instanceof VmctlError)) return error

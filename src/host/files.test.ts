@@ -68,7 +68,10 @@ test('many writers at once leave one of their contents', async () => {
 test('a failed write names the file and leaves nothing', async () => {
   const directory = temporaryDirectory()
   mkdirSync(join(directory, 'taken/child'), {recursive: true})
-  await expect(writeFileAtomic(join(directory, 'taken'), 'x')).rejects.toMatchObject({code: 'vmctl::io', message: expect.stringContaining(join(directory, 'taken'))})
+  await expect(writeFileAtomic(join(directory, 'taken'), 'x')).rejects.toMatchObject({
+    code: 'vmctl::io',
+    message: expect.stringContaining(join(directory, 'taken')),
+  })
   await expect(writeFileAtomic(join(directory, 'missing/file'), 'x')).rejects.toMatchObject({code: 'vmctl::io'})
   await expect(makePrivateDirectory(join(directory, 'taken/child/\0'))).rejects.toMatchObject({code: 'vmctl::io'})
   expect(readdirSync(directory)).toEqual(['taken'])
@@ -94,5 +97,8 @@ test('temporary names lie beside the file, are hidden and differ', () => {
 
 test('a full disk is told as such', () => {
   const full = Object.assign(new Error('x'), {code: 'ENOSPC'})
-  expect(ioError('write', '/a', full)).toMatchObject({message: 'Cannot write /a: no space is left on the device.', help: expect.stringContaining('Free some disk space')})
+  expect(ioError('write', '/a', full)).toMatchObject({
+    message: 'Cannot write /a: no space is left on the device.',
+    help: expect.stringContaining('Free some disk space'),
+  })
 })

@@ -24,10 +24,12 @@ test('a second taker in the same process waits, and gets the lock when the first
   const path = lockPath()
   const order: string[] = []
   const first = await acquireLock(path, {purpose: 'first', timeoutMs: 0})
-  const waiting = acquireLock(path, {purpose: 'second', timeoutMs: 10_000, onWait: (holder) => order.push(`waits for ${holder}`)}).then(async (lock) => {
-    order.push('second')
-    await lock[Symbol.asyncDispose]()
-  })
+  const waiting = acquireLock(path, {purpose: 'second', timeoutMs: 10_000, onWait: (holder) => order.push(`waits for ${holder}`)}).then(
+    async (lock) => {
+      order.push('second')
+      await lock[Symbol.asyncDispose]()
+    },
+  )
   await expect(acquireLock(path, {purpose: 'third', timeoutMs: 0})).rejects.toMatchObject({code: 'vmctl::vm::locked'})
   order.push('first lets go')
   await first[Symbol.asyncDispose]()
@@ -80,7 +82,12 @@ test('waiting ends when the time is up, and at once by an abort', async () => {
   await expect(acquireLock(path, {purpose: 'x', timeoutMs: 60})).rejects.toMatchObject({code: 'vmctl::vm::locked'})
   const reason = new Error('enough')
   const abort = new AbortController()
-  const waiting = acquireLock(path, {purpose: 'x', timeoutMs: Number.POSITIVE_INFINITY, signal: abort.signal, onWait: () => setTimeout(() => abort.abort(reason))})
+  const waiting = acquireLock(path, {
+    purpose: 'x',
+    timeoutMs: Number.POSITIVE_INFINITY,
+    signal: abort.signal,
+    onWait: () => setTimeout(() => abort.abort(reason)),
+  })
   await expect(waiting).rejects.toBe(reason)
   await expect(acquireLock(`${path}2`, {purpose: 'x', timeoutMs: 0, signal: abort.signal})).rejects.toBe(reason)
 })
@@ -90,10 +97,14 @@ test('the files of a lock are private, whatever the umask', async () => {
   const old = process.umask(0)
   onTestFinished(() => void process.umask(old))
   await using _lock = await acquireLock(path, {purpose: 'x', timeoutMs: 0})
-  for (const name of readdirSync(join(path, '..'))) expect(`${name} ${(statSync(join(path, '..', name)).mode & 0o777).toString(8)}`).toBe(`${name} 600`)
+  for (const name of readdirSync(join(path, '..')))
+    expect(`${name} ${(statSync(join(path, '..', name)).mode & 0o777).toString(8)}`).toBe(`${name} 600`)
 })
 
 test('a lock that cannot be made says where', async () => {
   const path = join(temporaryDirectory(), 'missing', 'lock')
-  await expect(acquireLock(path, {purpose: 'x', timeoutMs: 0})).rejects.toMatchObject({code: 'vmctl::io', message: expect.stringContaining(path)})
+  await expect(acquireLock(path, {purpose: 'x', timeoutMs: 0})).rejects.toMatchObject({
+    code: 'vmctl::io',
+    message: expect.stringContaining(path),
+  })
 })

@@ -2,7 +2,13 @@ import {readIfExists} from './files.ts'
 
 /** Programs and files that vmctl can use, by the names of the packages that bring them. */
 const packages = {
-  qemu: {debian: 'qemu-system-x86', fedora: 'qemu-system-x86-core', arch: 'qemu-system-x86', alpine: 'qemu-system-x86_64', suse: 'qemu-x86'},
+  qemu: {
+    debian: 'qemu-system-x86',
+    fedora: 'qemu-system-x86-core',
+    arch: 'qemu-system-x86',
+    alpine: 'qemu-system-x86_64',
+    suse: 'qemu-x86',
+  },
   'qemu-img': {debian: 'qemu-utils', fedora: 'qemu-img', arch: 'qemu-img', alpine: 'qemu-img', suse: 'qemu-img'},
   ssh: {debian: 'openssh-client', fedora: 'openssh-clients', arch: 'openssh', alpine: 'openssh-client', suse: 'openssh-clients'},
   ovmf: {debian: 'ovmf', fedora: 'edk2-ovmf', arch: 'edk2-ovmf', alpine: 'ovmf', suse: 'qemu-ovmf-x86_64'},

@@ -17,7 +17,15 @@ const withHome = (home: string): void => {
 
 test('a tilde is the home directory, and only at the front and alone', () => {
   withHome('/home/me')
-  expect(['~', '~/x', '~root/x', 'a/~', '~x', './~/x', ''].map(expandTilde)).toEqual(['/home/me', '/home/me/x', '~root/x', 'a/~', '~x', './~/x', ''])
+  expect(['~', '~/x', '~root/x', 'a/~', '~x', './~/x', ''].map(expandTilde)).toEqual([
+    '/home/me',
+    '/home/me/x',
+    '~root/x',
+    'a/~',
+    '~x',
+    './~/x',
+    '',
+  ])
 })
 
 test('relative paths start at the base', () => {
@@ -41,7 +49,11 @@ test.each([
 
 test('a program is the first executable one on PATH', async () => {
   const directory = temporaryDirectory()
-  for (const [name, mode] of [['a', 0o644], ['b', 0o755], ['c', 0o755]] as const) {
+  for (const [name, mode] of [
+    ['a', 0o644],
+    ['b', 0o755],
+    ['c', 0o755],
+  ] as const) {
     mkdirSync(join(directory, name))
     writeFileSync(join(directory, name, 'prog'), '')
     chmodSync(join(directory, name, 'prog'), mode)

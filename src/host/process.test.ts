@@ -17,7 +17,10 @@ test('input, environment and directory are handed over; a program may ignore its
 })
 
 test('a program that is not installed is told with the code that was asked for', async () => {
-  await expect(run('no-such-program', [])).rejects.toMatchObject({code: 'vmctl::host::not_installed', message: 'no-such-program is not installed or not on PATH.'})
+  await expect(run('no-such-program', [])).rejects.toMatchObject({
+    code: 'vmctl::host::not_installed',
+    message: 'no-such-program is not installed or not on PATH.',
+  })
   await expect(run('no-such-program', [], {notInstalled: {code: 'vmctl::qemu::not_installed', help: 'get it'}})).rejects.toMatchObject({
     code: 'vmctl::qemu::not_installed',
     help: 'get it',
@@ -26,7 +29,10 @@ test('a program that is not installed is told with the code that was asked for',
 })
 
 test('a program that takes too long or prints too much is killed', async () => {
-  await expect(run('sleep', ['60'], {timeoutMs: 50})).rejects.toMatchObject({code: 'vmctl::host::program_failed', message: 'sleep did not finish within 50 ms.'})
+  await expect(run('sleep', ['60'], {timeoutMs: 50})).rejects.toMatchObject({
+    code: 'vmctl::host::program_failed',
+    message: 'sleep did not finish within 50 ms.',
+  })
   await expect(run('yes', [])).rejects.toMatchObject({message: 'yes printed more than 8 MiB.'})
 })
 

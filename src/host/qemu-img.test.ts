@@ -28,7 +28,11 @@ describe('an overlay', () => {
     const base = makeBase()
     const path = join(directory, 'overlay.qcow2')
     await createOverlay(base, path, {sizeBytes: 100 * MiB})
-    await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({format: 'qcow2', virtualSizeBytes: 100 * MiB, backingFile: base.path})
+    await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({
+      format: 'qcow2',
+      virtualSizeBytes: 100 * MiB,
+      backingFile: base.path,
+    })
     await createOverlay(base, path)
     await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({virtualSizeBytes: 64 * MiB})
     expect(readdirSync(directory).toSorted()).toEqual(['base.qcow2', 'overlay.qcow2'])
@@ -42,20 +46,29 @@ describe('an overlay', () => {
 
   it('leaves nothing behind when it cannot be made', async () => {
     const base = {...makeBase(), format: 'vdi'} as const
-    await expect(createOverlay(base, join(directory, 'overlay.qcow2'))).rejects.toMatchObject({code: 'vmctl::image::overlay_creation_failed'})
+    await expect(createOverlay(base, join(directory, 'overlay.qcow2'))).rejects.toMatchObject({
+      code: 'vmctl::image::overlay_creation_failed',
+    })
     expect(readdirSync(directory)).toEqual(['base.qcow2'])
   })
 
-  it.each(['a,b=c', 'backing_fmt=raw,size=1', '-o help', 'json:{"driver":"null-co"}', 'nbd:localhost:1', "quote's \"x\"", 'ümläut', '%s', 'line\nbreak'])(
-    'takes %j as a plain name',
-    async (name) => {
-      mkdirSync(join(directory, `${name} dir`))
-      const base = makeBase(join(`${name} dir`, `${name}.qcow2`))
-      const path = join(directory, `${name} dir`, `${name}.overlay`)
-      await createOverlay(base, path)
-      await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({backingFile: base.path})
-    },
-  )
+  it.each([
+    'a,b=c',
+    'backing_fmt=raw,size=1',
+    '-o help',
+    'json:{"driver":"null-co"}',
+    'nbd:localhost:1',
+    'quote\'s "x"',
+    'ümläut',
+    '%s',
+    'line\nbreak',
+  ])('takes %j as a plain name', async (name) => {
+    mkdirSync(join(directory, `${name} dir`))
+    const base = makeBase(join(`${name} dir`, `${name}.qcow2`))
+    const path = join(directory, `${name} dir`, `${name}.overlay`)
+    await createOverlay(base, path)
+    await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({backingFile: base.path})
+  })
 
   it('needs absolute paths', async () => {
     await expect(createOverlay({...makeBase(), path: 'base.qcow2'}, join(directory, 'o'))).rejects.toThrow(TypeError)

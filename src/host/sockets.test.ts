@@ -28,7 +28,11 @@ const everything = async (socket: Socket): Promise<string> => (await Array.fromA
 /** A directory whose `sock` has a path of exactly so many bytes. */
 const directoryFor = (bytes: number): string => {
   let directory = temporaryDirectory()
-  for (let missing = bytes - Buffer.byteLength(join(directory, 'sock')); missing > 0; missing = bytes - Buffer.byteLength(join(directory, 'sock'))) {
+  for (
+    let missing = bytes - Buffer.byteLength(join(directory, 'sock'));
+    missing > 0;
+    missing = bytes - Buffer.byteLength(join(directory, 'sock'))
+  ) {
     directory = join(directory, 'd'.repeat(missing > 101 ? 99 : missing - 1))
   }
   mkdirSync(directory, {recursive: true})

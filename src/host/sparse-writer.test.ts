@@ -21,7 +21,13 @@ const writeAll = async (content: Buffer, chunkBytes: number) => {
 
 it.each([1000, 4096, 64 * KiB, 100 * KiB, 1024 * KiB])('keeps every byte and every hole with chunks of %i bytes', async (chunkBytes) => {
   const content = Buffer.alloc(1024 * KiB + 77)
-  for (const [start, end] of [[0, 10], [130 * KiB, 131 * KiB], [192 * KiB, 256 * KiB], [512 * KiB - 1, 512 * KiB + 1]] as const) content.fill(1, start, end)
+  for (const [start, end] of [
+    [0, 10],
+    [130 * KiB, 131 * KiB],
+    [192 * KiB, 256 * KiB],
+    [512 * KiB - 1, 512 * KiB + 1],
+  ] as const)
+    content.fill(1, start, end)
   const result = await writeAll(content, chunkBytes)
   expect(result.content.equals(content)).toBe(true)
   expect(result.writtenBytes).toBeLessThan(450 * KiB)

@@ -58,7 +58,7 @@ function* dataRuns(chunk: Buffer, position: number): Generator<{start: number; e
 }
 
 const writeFully = async (handle: FileHandle, data: Buffer, position: number): Promise<void> => {
-  for (let done = 0; done < data.length; ) {
+  for (let done = 0; done < data.length;) {
     const {bytesWritten} = await handle.write(data, done, data.length - done, position + done)
     done += bytesWritten
   }

@@ -55,7 +55,8 @@ describe('many processes', () => {
     const {child, ended} = pull(source)
     while (server.requests.length === 0) await new Promise((done) => setTimeout(done, 10))
     const directory = join(scratch.store.directory, 'partial')
-    const received = (): number => Math.max(0, ...readdirSync(directory).map((name) => statSync(join(directory, name), {throwIfNoEntry: false})?.size ?? 0))
+    const received = (): number =>
+      Math.max(0, ...readdirSync(directory).map((name) => statSync(join(directory, name), {throwIfNoEntry: false})?.size ?? 0))
     while (received() < 200_000) await new Promise((done) => setTimeout(done, 10))
     child.kill('SIGKILL')
     await ended
@@ -65,4 +66,3 @@ describe('many processes', () => {
     expect(server.requests[1]).toMatchObject({headers: {range: 'bytes=200000-'}, sentBytes: 400_000})
   })
 })
-

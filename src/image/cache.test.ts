@@ -1,4 +1,15 @@
-import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync} from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import {dirname, join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
@@ -49,7 +60,12 @@ describe('an image from a URL', () => {
     const reference = url(serve('/disk.raw', disk))
     await expect(find(reference)).resolves.toBeUndefined()
     const image = await ensure(reference)
-    expect(image).toEqual({path: join(scratch.store.directory, `sha256-${digestOf(disk)}.raw`), format: 'raw', virtualSizeBytes: 300_032, sha256: digestOf(disk)})
+    expect(image).toEqual({
+      path: join(scratch.store.directory, `sha256-${digestOf(disk)}.raw`),
+      format: 'raw',
+      virtualSizeBytes: 300_032,
+      sha256: digestOf(disk),
+    })
     expect(statSync(image.path).mode & 0o777).toBe(0o400)
     await expect(ensure(reference)).resolves.toEqual(image)
     await expect(find(reference)).resolves.toEqual(image)
@@ -59,7 +75,11 @@ describe('an image from a URL', () => {
 
   it('does not collide with another of the same name, and shares the file of the same content', async () => {
     const other = makeRawDisk(300_000, 2)
-    const images = await Promise.all([ensure(url(serve('/a/disk.raw', disk))), ensure(url(serve('/b/disk.raw', other))), ensure(url(serve('/c/disk.raw', disk)))])
+    const images = await Promise.all([
+      ensure(url(serve('/a/disk.raw', disk))),
+      ensure(url(serve('/b/disk.raw', other))),
+      ensure(url(serve('/c/disk.raw', disk))),
+    ])
     expect(images.map(({sha256}) => sha256)).toEqual([digestOf(disk), digestOf(other), digestOf(disk)])
     expect(cachedDisks()).toHaveLength(2)
     await expect(listImages(scratch.store)).resolves.toHaveLength(3)
@@ -201,7 +221,10 @@ describe('a local image', () => {
     expect(events).toEqual([{type: 'image.ready', source: copy, path: image.path, isFresh: false}])
     await expect(find(file(copy))).resolves.toEqual(image)
     const broken = write('broken.raw.gz', through(disk, 'gzip').subarray(0, 1000))
-    await expect(ensure(file(broken))).rejects.toMatchObject({code: 'vmctl::image::decompression_failed', message: expect.stringContaining(broken)})
+    await expect(ensure(file(broken))).rejects.toMatchObject({
+      code: 'vmctl::image::decompression_failed',
+      message: expect.stringContaining(broken),
+    })
     expect(partials()).toEqual([])
   })
 })
@@ -244,8 +267,14 @@ describe('the cache', () => {
     const {path} = await ensure(url(source))
     await ensure(url(serve('/again.raw', disk)))
     const busy = {inUse: (each: string) => (each === path ? 'web' : undefined)}
-    await expect(removeImage(scratch.store, digestOf(disk), busy)).rejects.toMatchObject({code: 'vmctl::image::in_use', message: expect.stringContaining('web')})
-    await expect(removeImage(scratch.store, 'one.rav', free)).rejects.toMatchObject({code: 'vmctl::image::not_found', help: expect.stringContaining('one.raw')})
+    await expect(removeImage(scratch.store, digestOf(disk), busy)).rejects.toMatchObject({
+      code: 'vmctl::image::in_use',
+      message: expect.stringContaining('web'),
+    })
+    await expect(removeImage(scratch.store, 'one.rav', free)).rejects.toMatchObject({
+      code: 'vmctl::image::not_found',
+      help: expect.stringContaining('one.raw'),
+    })
     // Another source still needs the disk, so it is not about to go.
     await expect(removeImage(scratch.store, source, busy)).resolves.toMatchObject([{name: 'one.raw'}])
     expect(existsSync(path)).toBe(true)

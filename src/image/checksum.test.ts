@@ -12,7 +12,10 @@ describe('a checksum file', () => {
     ['GNU, binary', `${a} *disk.qcow2\n${b} *xdisk.qcow2\n`],
     ['GNU with a path', `${a}  ./images/disk.qcow2\n${b}  ./images/disk.qcow2.sig\n`],
     ['BSD', `SHA256 (other.qcow2) = ${b}\nSHA256 (disk.qcow2) = ${a}\n`],
-    ['CRLF, comments and a signature', `-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n# list\r\n${a}  disk.qcow2\r\n-----BEGIN PGP SIGNATURE-----\r\n`],
+    [
+      'CRLF, comments and a signature',
+      `-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n# list\r\n${a}  disk.qcow2\r\n-----BEGIN PGP SIGNATURE-----\r\n`,
+    ],
     ['upper case', `${a.toUpperCase()}  disk.qcow2\n`],
     ['one digest and nothing else', `${a}\n`],
     ['the same line twice', `${a}  disk.qcow2\n${a}  disk.qcow2\n`],

@@ -72,7 +72,10 @@ const soleDigest = /^[0-9a-f]+$/i
  * @throws VmctlError `vmctl::image::checksum_mismatch` when it lists no digest, or contradicting ones, for that name
  */
 export const parseChecksumFile = (text: string, name: string, source: string): ExpectedDigests => {
-  const lines = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '')
+  const lines = text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
   const sole = lines.length === 1 && soleDigest.test(lines[0] ?? '')
   const found = new Map<string, string>()
   for (const line of lines) {
@@ -94,7 +97,9 @@ const digestOfLine = (line: string, name: string): string => {
 
 /** Lists hold bare names (`disk.qcow2`), relative ones (`./disk.qcow2`) or paths; the last segment counts. */
 const namesFile = (listed: string, name: string, isEscaped: boolean): boolean => {
-  const plain = isEscaped ? listed.replaceAll(/\\(.)/g, (_, letter: string) => (letter === 'n' ? '\n' : letter === 'r' ? '\r' : letter)) : listed
+  const plain = isEscaped
+    ? listed.replaceAll(/\\(.)/g, (_, letter: string) => (letter === 'n' ? '\n' : letter === 'r' ? '\r' : letter))
+    : listed
   return plain === name || plain.slice(plain.lastIndexOf('/') + 1) === name
 }
 

@@ -19,7 +19,10 @@ const second = makeRawDisk(200_000, 2)
 const both = Buffer.concat([first, second])
 // The package is optional and installs only where its binary can be fetched.
 const optional: string = '@mongodb-js/zstd'
-const hasMongo = await import(optional).then(() => true, () => false)
+const hasMongo = await import(optional).then(
+  () => true,
+  () => false,
+)
 let directory: string
 
 beforeAll(() => {
@@ -110,7 +113,14 @@ describe('zstd frames', () => {
   const small = Buffer.from('a small frame that is cut at every byte '.repeat(20))
 
   it('are found however the input is cut: several, skippable, with and without checksum', async () => {
-    const frames = Buffer.concat([skippable, through(small, 'zstd'), skippable, through(small, 'zstd', '--no-check'), through(Buffer.alloc(0), 'zstd'), skippable])
+    const frames = Buffer.concat([
+      skippable,
+      through(small, 'zstd'),
+      skippable,
+      through(small, 'zstd', '--no-check'),
+      through(Buffer.alloc(0), 'zstd'),
+      skippable,
+    ])
     const expected = Buffer.concat([small, small])
     for (let cut = 0; cut <= frames.length; cut++) expect((await collect(chunked(frames, cut))).equals(expected), `cut ${cut}`).toBe(true)
     const bytes = Readable.from(Array.from(frames, (byte) => Buffer.from([byte])))
@@ -122,7 +132,9 @@ describe('zstd frames', () => {
     const whole = through(small, 'zstd').length
     for (let length = 0; length < frames.length; length++) {
       if (length === whole) continue
-      await expect(collect(chunked(frames.subarray(0, length))), `${length} bytes`).rejects.toMatchObject({code: 'vmctl::image::decompression_failed'})
+      await expect(collect(chunked(frames.subarray(0, length))), `${length} bytes`).rejects.toMatchObject({
+        code: 'vmctl::image::decompression_failed',
+      })
     }
   })
 
@@ -130,7 +142,9 @@ describe('zstd frames', () => {
     const frame = through(small, 'zstd')
     const damaged = through(small, 'zstd')
     damaged[damaged.length - 1] = (damaged.at(-1) ?? 0) ^ 1
-    await expect(collect(chunked(Buffer.concat([frame, damaged])))).rejects.toMatchObject({message: expect.stringContaining(`byte ${frame.length}`)})
+    await expect(collect(chunked(Buffer.concat([frame, damaged])))).rejects.toMatchObject({
+      message: expect.stringContaining(`byte ${frame.length}`),
+    })
   })
 
   it.each([
@@ -162,7 +176,11 @@ describe('zstd frames', () => {
 
   it.skipIf(!hasMongo)('decode the same with @mongodb-js/zstd', async () => {
     const frames = Buffer.concat([through(first, 'zstd'), through(second, 'zstd')])
-    expect(createHash('sha256').update(await collect(chunked(frames), 'mongodb')).digest('hex')).toBe(digestOf(both))
+    expect(
+      createHash('sha256')
+        .update(await collect(chunked(frames), 'mongodb'))
+        .digest('hex'),
+    ).toBe(digestOf(both))
   })
 
   it('are decoded by Node when the optional decoder is asked for and missing', async () => {
@@ -190,7 +208,10 @@ it('says which package is missing', async () => {
   const {PATH} = process.env
   process.env.PATH = directory
   try {
-    await expect(decompress(Buffer.from('x'), 'xz')).rejects.toMatchObject({code: 'vmctl::host::not_installed', help: expect.stringContaining('xz-utils')})
+    await expect(decompress(Buffer.from('x'), 'xz')).rejects.toMatchObject({
+      code: 'vmctl::host::not_installed',
+      help: expect.stringContaining('xz-utils'),
+    })
   } finally {
     process.env.PATH = PATH
   }

@@ -73,16 +73,18 @@ export const decompressFile = async (
   }
 }
 
-const decompressStream = async (input: Readable, compression: Compression, options: DecompressOptions & {readonly sink: Sink}): Promise<void> => {
+const decompressStream = async (
+  input: Readable,
+  compression: Compression,
+  options: DecompressOptions & {readonly sink: Sink},
+): Promise<void> => {
   if (compression === 'zstd') {
     return decompressZstd(input, options.sink, {decoder: options.zstdDecoder, onContentSize: checkSize})
   }
   for await (const chunk of decompressors[compression](input, options.signal)) await options.sink(chunk)
 }
 
-const decompressors: Readonly<
-  Record<Exclude<Compression, 'zstd'>, (input: Readable, signal: AbortSignal) => AsyncIterable<Buffer>>
-> = {
+const decompressors: Readonly<Record<Exclude<Compression, 'zstd'>, (input: Readable, signal: AbortSignal) => AsyncIterable<Buffer>>> = {
   gzip: gunzip,
   xz: (input, signal) =>
     program(input, 'xz', {signal, package: 'xz-utils', args: ['--decompress', '--stdout', '--format=xz', '--memlimit-decompress=256MiB']}),
@@ -110,10 +112,14 @@ interface ProgramOptions {
 
 async function* program(input: Readable, name: string, options: ProgramOptions): AsyncGenerator<Buffer> {
   try {
-    yield* filter(input, {program: name, args: options.args}, {
-      signal: options.signal,
-      help: `Install ${name} (Debian, Ubuntu: \`sudo apt-get install ${options.package}\`), or decompress the image yourself.`,
-    })
+    yield* filter(
+      input,
+      {program: name, args: options.args},
+      {
+        signal: options.signal,
+        help: `Install ${name} (Debian, Ubuntu: \`sudo apt-get install ${options.package}\`), or decompress the image yourself.`,
+      },
+    )
   } catch (error) {
     throw isVmctlError(error) && error.code === 'vmctl::host::program_failed' ? failed(name, error.message, error) : error
   }

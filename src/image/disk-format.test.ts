@@ -66,29 +66,75 @@ const malicious: Readonly<Record<string, () => string>> = {
         image.write(name, 400)
       }),
     ),
-  'qcow2 with a backing file behind its end': () => write('far.qcow2', forged((image) => image.writeBigUInt64BE(2n ** 62n, 8))),
+  'qcow2 with a backing file behind its end': () =>
+    write(
+      'far.qcow2',
+      forged((image) => image.writeBigUInt64BE(2n ** 62n, 8)),
+    ),
   'qcow2 with an external data file': () => {
     qemuImg('create', '-q', '-f', 'qcow2', '-o', 'data_file=data.raw,data_file_raw=on', 'external.qcow2', '1M')
     return join(directory, 'external.qcow2')
   },
   'qcow2 that names a data file without the feature bit': () =>
-    write('named.qcow2', forged((image) => extension(image, 0x4441_5441, '/etc/shadow'))),
-  'qcow2 that is encrypted (LUKS)': () => write('crypt.qcow2', forged((image) => image.writeUInt32BE(2, 32))),
-  'qcow2 with unknown features': () => write('features.qcow2', forged((image) => image.writeBigUInt64BE(1n << 40n, 72))),
-  'qcow2 that is marked as corrupt': () => write('corrupt.qcow2', forged((image) => image.writeBigUInt64BE(2n, 72))),
-  'qcow2 with a huge L1 table': () => write('l1.qcow2', forged((image) => image.writeUInt32BE(0x7fff_ffff, 36))),
-  'qcow2 with a huge refcount table': () => write('refcount.qcow2', forged((image) => image.writeUInt32BE(0x7fff_ffff, 56))),
-  'qcow2 with a wild cluster size': () => write('cluster.qcow2', forged((image) => image.writeUInt32BE(63, 20))),
-  'qcow2 with a billion snapshots': () => write('snapshots.qcow2', forged((image) => image.writeUInt32BE(1_000_000_000, 60))),
-  'qcow2 of an unknown version': () => write('version.qcow2', forged((image) => image.writeUInt32BE(9, 4))),
+    write(
+      'named.qcow2',
+      forged((image) => extension(image, 0x4441_5441, '/etc/shadow')),
+    ),
+  'qcow2 that is encrypted (LUKS)': () =>
+    write(
+      'crypt.qcow2',
+      forged((image) => image.writeUInt32BE(2, 32)),
+    ),
+  'qcow2 with unknown features': () =>
+    write(
+      'features.qcow2',
+      forged((image) => image.writeBigUInt64BE(1n << 40n, 72)),
+    ),
+  'qcow2 that is marked as corrupt': () =>
+    write(
+      'corrupt.qcow2',
+      forged((image) => image.writeBigUInt64BE(2n, 72)),
+    ),
+  'qcow2 with a huge L1 table': () =>
+    write(
+      'l1.qcow2',
+      forged((image) => image.writeUInt32BE(0x7fff_ffff, 36)),
+    ),
+  'qcow2 with a huge refcount table': () =>
+    write(
+      'refcount.qcow2',
+      forged((image) => image.writeUInt32BE(0x7fff_ffff, 56)),
+    ),
+  'qcow2 with a wild cluster size': () =>
+    write(
+      'cluster.qcow2',
+      forged((image) => image.writeUInt32BE(63, 20)),
+    ),
+  'qcow2 with a billion snapshots': () =>
+    write(
+      'snapshots.qcow2',
+      forged((image) => image.writeUInt32BE(1_000_000_000, 60)),
+    ),
+  'qcow2 of an unknown version': () =>
+    write(
+      'version.qcow2',
+      forged((image) => image.writeUInt32BE(9, 4)),
+    ),
   'qcow2 whose tables are cut off': () => {
-    const path = write('cut.qcow2', forged(() => undefined))
+    const path = write(
+      'cut.qcow2',
+      forged(() => undefined),
+    )
     truncateSync(path, 65_536)
     return path
   },
   'qcow2 of 80 bytes': () => write('short.qcow2', forged(() => undefined).subarray(0, 80)),
   'qcow2 of 4 bytes': () => write('magic.qcow2', Buffer.from('QFI\xfb', 'latin1')),
-  'qcow2 whose header claims to be longer than the file': () => write('length.qcow2', forged((image) => image.writeUInt32BE(0xffff_fff0, 100))),
+  'qcow2 whose header claims to be longer than the file': () =>
+    write(
+      'length.qcow2',
+      forged((image) => image.writeUInt32BE(0xffff_fff0, 100)),
+    ),
   'qcow2 with an endless extension': () =>
     write(
       'extension.qcow2',
@@ -154,16 +200,22 @@ describe('accepted', () => {
   it.each(['qcow2', 'vmdk', 'vdi', 'vhdx'])('%s', async (format) => {
     const path = write(`good.${format}`, makeImage(directory, format))
     await expect(auditImage(path, {source: path})).resolves.toEqual({format, virtualSizeBytes: 64 * 2 ** 20})
-    await expect(auditImage(path, {source: path, declaredFormat: 'qcow2'}).then(() => 'qcow2', () => 'other')).resolves.toBe(
-      format === 'qcow2' ? 'qcow2' : 'other',
-    )
+    await expect(
+      auditImage(path, {source: path, declaredFormat: 'qcow2'}).then(
+        () => 'qcow2',
+        () => 'other',
+      ),
+    ).resolves.toBe(format === 'qcow2' ? 'qcow2' : 'other')
   })
 
-  it.each(['compat=0.10', 'cluster_size=512', 'extended_l2=on,cluster_size=64k', 'compression_type=zstd', 'lazy_refcounts=on'])('qcow2 with %s', async (option) => {
-    const path = write('option.qcow2', makeImage(directory, 'qcow2', '-o', option))
-    await expect(detectFormat(path)).resolves.toBe('qcow2')
-    await expect(auditImage(path, {source: path})).resolves.toMatchObject({format: 'qcow2'})
-  })
+  it.each(['compat=0.10', 'cluster_size=512', 'extended_l2=on,cluster_size=64k', 'compression_type=zstd', 'lazy_refcounts=on'])(
+    'qcow2 with %s',
+    async (option) => {
+      const path = write('option.qcow2', makeImage(directory, 'qcow2', '-o', option))
+      await expect(detectFormat(path)).resolves.toBe('qcow2')
+      await expect(auditImage(path, {source: path})).resolves.toMatchObject({format: 'qcow2'})
+    },
+  )
 
   it.each(['monolithicSparse', 'streamOptimized'])('vmdk of subformat %s', async (subformat) => {
     const path = write('sub.vmdk', makeImage(directory, 'vmdk', '-o', `subformat=${subformat}`))

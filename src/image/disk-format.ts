@@ -5,7 +5,13 @@ import {parseQcow2Header} from './qcow2-header.ts'
 export type Sniffed =
   | {readonly kind: 'disk'; readonly format: ImageFormat}
   /** A disk image that vmctl does not open, why, and what its header says as far as it was read. */
-  | {readonly kind: 'refused'; readonly reason: string; readonly format?: ImageFormat; readonly virtualSizeBytes?: number; readonly backingFile?: string}
+  | {
+      readonly kind: 'refused'
+      readonly reason: string
+      readonly format?: ImageFormat
+      readonly virtualSizeBytes?: number
+      readonly backingFile?: string
+    }
   /** Nothing that is known; `looksLike` helps to explain (`an HTML page`). */
   | {readonly kind: 'unknown'; readonly looksLike: string}
 

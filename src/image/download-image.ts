@@ -22,7 +22,13 @@ export const downloadImage = async (
   options: EnsureOptions,
 ): Promise<boolean> => {
   const destination = resolve(job.destination)
-  if (await stat(destination).then(() => true, () => false)) return false
+  if (
+    await stat(destination).then(
+      () => true,
+      () => false,
+    )
+  )
+    return false
   const url = parseImageUrl(job.reference.source)
   const partial = join(dirname(destination), `.${basename(destination)}.part`)
   const disk = await fetchDisk(sourceFor(sources, url), {reference: job.reference, partial}, {...options, displayName: displayUrl(url)})

@@ -178,9 +178,13 @@ const checkSpace = async (job: DownloadJob, {offset, validators}: Partial): Prom
   const needed = (validators.totalBytes ?? 0) - offset
   const free = await freeSpaceBytes(dirname(job.path))
   if (needed <= free) return
-  throw new VmctlError('vmctl::image::no_space', `${displayUrl(job.url)} needs ${needed} more bytes, and ${free} are free in ${dirname(job.path)}.`, {
-    details: {neededBytes: needed, freeBytes: free},
-  })
+  throw new VmctlError(
+    'vmctl::image::no_space',
+    `${displayUrl(job.url)} needs ${needed} more bytes, and ${free} are free in ${dirname(job.path)}.`,
+    {
+      details: {neededBytes: needed, freeBytes: free},
+    },
+  )
 }
 
 interface IdleWatch extends AsyncDisposable {

@@ -90,7 +90,10 @@ const isHex = (value: unknown, length: number): boolean => typeof value === 'str
 
 /** The name is checked by pattern, so that no entry can lead out of the directory. */
 const isWholeDisk = (disk: NonNullable<CacheEntry['disk']>): boolean =>
-  diskNamePattern.test(disk.file) && isHex(disk.sha256, 64) && Number.isSafeInteger(disk.sizeBytes) && Number.isSafeInteger(disk.virtualSizeBytes)
+  diskNamePattern.test(disk.file) &&
+  isHex(disk.sha256, 64) &&
+  Number.isSafeInteger(disk.sizeBytes) &&
+  Number.isSafeInteger(disk.virtualSizeBytes)
 
 const parseEntry = (text: string): CacheEntry => {
   const entry = JSON.parse(text) as CacheEntry

@@ -110,7 +110,9 @@ const decompressed = async (
 /** What is recorded of exactly this file: same place, size, time and inode. */
 const knownEntry = async (store: ImageStore, {key, stamp}: LocalFile): Promise<CacheEntry | undefined> => {
   const {entries} = await readEntries(store, key)
-  return entries.find(({stamp: known}) => known?.sizeBytes === stamp.sizeBytes && known.mtimeNs === stamp.mtimeNs && known.inode === stamp.inode)
+  return entries.find(
+    ({stamp: known}) => known?.sizeBytes === stamp.sizeBytes && known.mtimeNs === stamp.mtimeNs && known.inode === stamp.inode,
+  )
 }
 
 /** A disk in the cache that came from the same bytes, wherever they lay. */

@@ -94,7 +94,9 @@ export const connectionFailure = (url: URL, error: unknown): HttpFailure => {
 
 /** @returns the error for the user */
 export const downloadError = (url: URL, failure: HttpFailure): VmctlError =>
-  new VmctlError('vmctl::image::download_failed', `Cannot download ${displayUrl(url)}: ${failure.message}`, {cause: failure.cause ?? failure})
+  new VmctlError('vmctl::image::download_failed', `Cannot download ${displayUrl(url)}: ${failure.message}`, {
+    cause: failure.cause ?? failure,
+  })
 
 const fatal = (message: string): HttpFailure => new HttpFailure(message, {retry: 'no'})
 

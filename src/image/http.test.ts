@@ -80,13 +80,17 @@ describe('an interrupted download', () => {
     const other = makeRawDisk(250_000, 2)
     const url = serve('/disk.raw', {cutAfter: [100_000]})
     const events: ImageEvent[] = []
-    const image = await ensureImage(scratch.store, {kind: 'url', source: url}, {
-      signal,
-      onEvent: (event) => {
-        events.push(event)
-        if (event.type === 'image.retrying') server.files.set('/disk.raw', {content: other})
+    const image = await ensureImage(
+      scratch.store,
+      {kind: 'url', source: url},
+      {
+        signal,
+        onEvent: (event) => {
+          events.push(event)
+          if (event.type === 'image.retrying') server.files.set('/disk.raw', {content: other})
+        },
       },
-    })
+    )
     expect(readFileSync(image.path).equals(other)).toBe(true)
     expect(events.map(({type}) => type)).toContain('image.retrying')
   })
@@ -190,7 +194,10 @@ describe('a server that lies or fails', () => {
 
   it('that is not there fails quickly, and never with the password of the URL', async () => {
     const source = `http://canary-user:canary-pass@127.0.0.1:9/disk.raw?token=canary-token`
-    const error: Error = await pull(source).then(() => new Error('it worked'), (caught: Error) => caught)
+    const error: Error = await pull(source).then(
+      () => new Error('it worked'),
+      (caught: Error) => caught,
+    )
     expect(error).toMatchObject({code: 'vmctl::image::download_failed'})
     expect(JSON.stringify(error) + error.message + String(error.cause) + error.stack).not.toMatch(/canary/)
   })
@@ -221,7 +228,11 @@ describe('redirects', () => {
     const pem = (name: string): string => readFileSync(join(scratch.path, name), 'utf8')
     const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
     const files = ['-keyout', join(scratch.path, 'key.pem'), '-out', join(scratch.path, 'cert.pem')]
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, ...files], {stdio: 'ignore'})
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, ...files],
+      {stdio: 'ignore'},
+    )
     await using secure = await startImageServer({key: pem('key.pem'), cert: pem('cert.pem')})
     secure.files.set('/direct.raw', {content: disk})
     secure.files.set('/down.raw', {content: disk, redirectsTo: serve('/disk.raw')})
@@ -251,7 +262,9 @@ describe('checksums', () => {
     serve('/SUMS', {content: Buffer.from(`${'0'.repeat(64)}  b.raw\n`)})
     await expect(pull(serve('/b.raw'), {checksumUrl})).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
     await expect(pull(serve('/c.raw'), {checksumUrl})).rejects.toMatchObject({message: expect.stringContaining('lists no sha256')})
-    await expect(pull(serve('/d.raw'), {checksumUrl: `${server.origin}/none`})).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
+    await expect(pull(serve('/d.raw'), {checksumUrl: `${server.origin}/none`})).rejects.toMatchObject({
+      code: 'vmctl::image::download_failed',
+    })
     expect(server.requests.filter(({path}) => path === '/c.raw' || path === '/d.raw')).toEqual([])
   })
 })
@@ -259,10 +272,14 @@ describe('checksums', () => {
 it('stops at once when it is cancelled, and keeps the part', async () => {
   const controller = new AbortController()
   const url = serve('/disk.raw', {stallsAfter: 100_000})
-  const cancelled = ensureImage(scratch.store, {kind: 'url', source: url}, {
-    signal: controller.signal,
-    onEvent: (event) => event.type === 'image.progress' && controller.abort(new Error('enough')),
-  })
+  const cancelled = ensureImage(
+    scratch.store,
+    {kind: 'url', source: url},
+    {
+      signal: controller.signal,
+      onEvent: (event) => event.type === 'image.progress' && controller.abort(new Error('enough')),
+    },
+  )
   await expect(cancelled).rejects.toThrow('enough')
   serve('/disk.raw')
   await pull(url)

@@ -47,5 +47,7 @@ export const sourceFor = (sources: readonly ImageSource[], url: URL): ImageSourc
   const source = sources.find(({schemes}) => schemes.includes(scheme))
   if (source) return source
   const known = sources.flatMap(({schemes}) => schemes).join(', ')
-  throw new VmctlError('vmctl::usage::invalid', `vmctl cannot fetch images from ${scheme}: URLs.`, {help: `These schemes work here: ${known}.`})
+  throw new VmctlError('vmctl::usage::invalid', `vmctl cannot fetch images from ${scheme}: URLs.`, {
+    help: `These schemes work here: ${known}.`,
+  })
 }

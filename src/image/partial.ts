@@ -30,7 +30,10 @@ const bootId = async (): Promise<string> => (await readIfExists('/proc/sys/kerne
  * What an earlier run left, with its bytes hashed again; an empty start when that cannot be continued.
  * @param isVerifiable whether a declared digest will tell if the left-over is bad
  */
-export const loadPartial = async (path: string, options: {readonly isVerifiable: boolean; readonly signal: AbortSignal}): Promise<Partial> => {
+export const loadPartial = async (
+  path: string,
+  options: {readonly isVerifiable: boolean; readonly signal: AbortSignal},
+): Promise<Partial> => {
   const saved = parseSidecar(await readIfExists(sidecar(path)))
   const size = await sizeOf(path)
   const isTrusted = options.isVerifiable || saved?.bootId === (await bootId())

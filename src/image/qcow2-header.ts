@@ -49,8 +49,12 @@ const tableObjections = (head: Buffer, fileBytes: number): string[] => {
   if (head.readUInt32BE(36) * 8 > limits.l1Bytes) objections.push('its L1 table is absurdly large')
   if (head.readUInt32BE(56) * 2 ** clusterBits > limits.refcountTableBytes) objections.push('its refcount table is absurdly large')
   if (head.readUInt32BE(60) > limits.snapshots) objections.push('it has an absurd number of snapshots')
-  for (const [name, offset] of [['L1', 40], ['refcount', 48]] as const) {
-    if (head.readBigUInt64BE(offset) >= BigInt(fileBytes)) objections.push(`its ${name} table lies behind the end of the file (the file is cut off)`)
+  for (const [name, offset] of [
+    ['L1', 40],
+    ['refcount', 48],
+  ] as const) {
+    if (head.readBigUInt64BE(offset) >= BigInt(fileBytes))
+      objections.push(`its ${name} table lies behind the end of the file (the file is cut off)`)
   }
   return objections
 }
@@ -69,7 +73,7 @@ const versionThreeObjections = (head: Buffer): string[] => {
 }
 
 const extensionObjections = (head: Buffer, start: number): string[] => {
-  for (let at = start; at + 8 <= head.length; ) {
+  for (let at = start; at + 8 <= head.length;) {
     const type = head.readUInt32BE(at)
     const length = head.readUInt32BE(at + 4)
     if (type === extensionTypes.end) return []

@@ -45,7 +45,7 @@ const walkFrame = async (reader: ByteReader, visitor: ZstdFrameVisitor, offset: 
   const header = await readHeader(reader, offset)
   await visitor.begin(header.frame)
   await reader.pass(header.length, visitor.data)
-  for (let isLast = false; !isLast; ) {
+  for (let isLast = false; !isLast;) {
     const block = await reader.peek(3)
     if (!block) throw truncated(reader.offset)
     const bits = block.readUIntLE(0, 3)
@@ -78,7 +78,10 @@ const readHeader = async (reader: ByteReader, offset: number): Promise<{frame: Z
   const contentBytes = readContentSize(header.subarray(length - contentSizeBytes))
   const windowBytes = isSingleSegment ? (contentBytes ?? 0) : windowOf(header[5] ?? 0)
   if (windowBytes > maxWindowBytes) {
-    throw damaged(`it needs a window of ${Math.ceil(windowBytes / 2 ** 20)} MiB, and 128 MiB is the limit (compress it without --long)`, offset)
+    throw damaged(
+      `it needs a window of ${Math.ceil(windowBytes / 2 ** 20)} MiB, and 128 MiB is the limit (compress it without --long)`,
+      offset,
+    )
   }
   return {frame: {offset, windowBytes, contentBytes}, length, hasChecksum: (descriptor & 0x04) !== 0}
 }
@@ -135,7 +138,7 @@ const createByteReader = (chunks: AsyncIterable<Buffer>): ByteReader => {
       return current.subarray(0, length)
     },
     async pass(length, sink) {
-      for (let left = length; left > 0; ) {
+      for (let left = length; left > 0;) {
         if (current.length === 0 && !(await refill())) throw truncated(offset)
         const part = current.subarray(0, left)
         current = current.subarray(part.length)

@@ -43,11 +43,17 @@ export const decompressZstd = async (chunks: AsyncIterable<Buffer>, sink: Sink, 
     await walkZstdFrames(chunks, {
       async begin(frame) {
         if (frame.contentBytes !== undefined) options.onContentSize?.(frame.contentBytes)
-        decoder = wholeFrame && (frame.contentBytes ?? Infinity) <= wholeFrameLimitBytes ? wholeFrame(frame, sink) : streamFrame(frame, sink)
+        decoder =
+          wholeFrame && (frame.contentBytes ?? Infinity) <= wholeFrameLimitBytes ? wholeFrame(frame, sink) : streamFrame(frame, sink)
       },
       async data(chunk) {
         // The walker hands on block by block; neighbours in memory go to the decoder in one call.
-        if (pending && pending.buffer === chunk.buffer && pending.byteOffset + pending.length === chunk.byteOffset && pending.length < inputBytes) {
+        if (
+          pending &&
+          pending.buffer === chunk.buffer &&
+          pending.byteOffset + pending.length === chunk.byteOffset &&
+          pending.length < inputBytes
+        ) {
           pending = Buffer.from(pending.buffer, pending.byteOffset, pending.length + chunk.length)
           return
         }

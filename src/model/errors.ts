@@ -53,7 +53,10 @@ export const failures = {
   },
   'vmctl::vms::failed': {exit: guest, help: 'Each VM that failed is explained above; run the command again to continue.'},
 
-  'vmctl::image::not_found': {exit: notFound, help: 'Check the path; it is relative to the VMFile (or to the current directory on the command line).'},
+  'vmctl::image::not_found': {
+    exit: notFound,
+    help: 'Check the path; it is relative to the VMFile (or to the current directory on the command line).',
+  },
   'vmctl::image::download_failed': {exit: host, help: 'Check the network connection and the URL, then run the command again.'},
   'vmctl::image::checksum_mismatch': {
     exit: host,
@@ -98,7 +101,10 @@ export const failures = {
     help: 'Run `vmctl up` again: a step that still runs in the guest is followed on, never started twice.',
   },
 
-  'vmctl::provision::failed': {exit: guest, help: 'Correct the step, then run `vmctl up` again. `vmctl log NAME --provision` has the whole output.'},
+  'vmctl::provision::failed': {
+    exit: guest,
+    help: 'Correct the step, then run `vmctl up` again. `vmctl log NAME --provision` has the whole output.',
+  },
   'vmctl::provision::timed_out': {exit: timeout, help: 'Raise `timeout` of the step, or find out why it takes so long.'},
   'vmctl::provision::unknown_outcome': {
     exit: guest,
@@ -106,7 +112,10 @@ export const failures = {
   },
   'vmctl::provision::no_ssh': {exit: usage, help: 'Add an `ssh { user "…" }` block to the VM.'},
 
-  'vmctl::qemu::not_installed': {exit: host, help: 'Install QEMU (Debian, Ubuntu: `sudo apt-get install qemu-system-x86 qemu-utils`), then run `vmctl doctor`.'},
+  'vmctl::qemu::not_installed': {
+    exit: host,
+    help: 'Install QEMU (Debian, Ubuntu: `sudo apt-get install qemu-system-x86 qemu-utils`), then run `vmctl doctor`.',
+  },
   'vmctl::qemu::spawn_failed': {exit: host, help: 'Read the message of QEMU above, then run `vmctl doctor`.'},
   'vmctl::qemu::qmp_connect_failed': {
     exit: host,
@@ -115,10 +124,19 @@ export const failures = {
   'vmctl::qemu::qmp_command_failed': {exit: host, help: 'Read qemu.log in the directory of the VM.'},
   'vmctl::qemu::accelerator_unavailable': {exit: host, help: 'Run `vmctl doctor` to see which accelerators work here.'},
   'vmctl::qemu::firmware_not_found': {exit: host, help: 'Install the UEFI firmware (Debian, Ubuntu: `sudo apt-get install ovmf`).'},
-  'vmctl::qemu::process_survived': {exit: host, help: 'The process could not be ended; nothing was removed. Look at it with `ps`, then try again.'},
+  'vmctl::qemu::process_survived': {
+    exit: host,
+    help: 'The process could not be ended; nothing was removed. Look at it with `ps`, then try again.',
+  },
 
-  'vmctl::network::bridge_not_found': {exit: host, help: 'Create the bridge first: `sudo ip link add NAME type bridge && sudo ip link set NAME up`.'},
-  'vmctl::network::permission': {exit: host, help: 'A TAP device needs CAP_NET_ADMIN: run as root, or use `network "user"`, which needs no privilege.'},
+  'vmctl::network::bridge_not_found': {
+    exit: host,
+    help: 'Create the bridge first: `sudo ip link add NAME type bridge && sudo ip link set NAME up`.',
+  },
+  'vmctl::network::permission': {
+    exit: host,
+    help: 'A TAP device needs CAP_NET_ADMIN: run as root, or use `network "user"`, which needs no privilege.',
+  },
   'vmctl::network::ip_discovery_timeout': {
     exit: timeout,
     help: 'The guest may not have a DHCP lease: check what serves the bridge, and `vmctl log NAME --console`.',
@@ -179,8 +197,7 @@ export class VmctlError extends Error {
 }
 
 /** Use this, not `instanceof`: a plugin may carry its own copy of vmctl. */
-export const isVmctlError = (error: unknown): error is VmctlError =>
-  typeof error === 'object' && error !== null && brand in error
+export const isVmctlError = (error: unknown): error is VmctlError => typeof error === 'object' && error !== null && brand in error
 
 /** The same failure with the VM's name in its advice (`vmctl log NAME` becomes `vmctl log web`) and in its details. */
 export const aboutVm = (error: unknown, name: string): unknown => {

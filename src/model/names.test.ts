@@ -9,12 +9,17 @@ test.each(['web', 'a', '0', 'my-vm', 'my_vm', 'web.example.com', 'A1', 'x'.repea
   expect(isVmName(name)).toBe(true)
 })
 
-test.each(['', '.', '..', 'a..b', '-a', '.a', '_a', 'a/b', 'a b', 'a\n', 'a\0', 'ä', 'x'.repeat(64), '../x', 'a,b', '~'])('%j is not the name of a VM', (name) => {
-  expect(isVmName(name)).toBe(false)
-})
+test.each(['', '.', '..', 'a..b', '-a', '.a', '_a', 'a/b', 'a b', 'a\n', 'a\0', 'ä', 'x'.repeat(64), '../x', 'a,b', '~'])(
+  '%j is not the name of a VM',
+  (name) => {
+    expect(isVmName(name)).toBe(false)
+  },
+)
 
 test('no VM name leads out of its directory, into a hidden file, or into an option', () => {
-  const parts = fc.array(fc.constantFrom('.', '..', '/', '-', 'a', 'B', '0', '_', '\\', '\n', ' ', '~', '%', ','), {maxLength: 8}).map((list) => list.join(''))
+  const parts = fc
+    .array(fc.constantFrom('.', '..', '/', '-', 'a', 'B', '0', '_', '\\', '\n', ' ', '~', '%', ','), {maxLength: 8})
+    .map((list) => list.join(''))
   fc.assert(
     fc.property(fc.oneof(parts, fc.string({unit: 'binary'})), (name) => {
       fc.pre(isVmName(name))
@@ -73,7 +78,12 @@ test('one slip of the finger is always recognised', () => {
     fc.property(word, fc.nat(), fc.constantFrom('drop', 'double', 'swap', 'other'), (right, at, slip) => {
       const index = at % (right.length - 1)
       const [head, one, two, tail] = [right.slice(0, index), right[index] ?? '', right[index + 1] ?? '', right.slice(index + 2)]
-      const wrong = {drop: `${head}${two}${tail}`, double: `${head}${one}${one}${two}${tail}`, swap: `${head}${two}${one}${tail}`, other: `${head}#${two}${tail}`}[slip]
+      const wrong = {
+        drop: `${head}${two}${tail}`,
+        double: `${head}${one}${one}${two}${tail}`,
+        swap: `${head}${two}${one}${tail}`,
+        other: `${head}#${two}${tail}`,
+      }[slip]
       expect(closest(wrong, ['0123456789', right])).toBe(right)
     }),
   )

@@ -1,8 +1,7 @@
 /** A VM name: safe as a file name and as a QEMU name. `..` and `/` cannot occur. */
 export const isVmName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name) && !name.includes('..')
 
-export const vmNameRule =
-  'a name starts with a letter or a digit and has at most 63 of A-Z a-z 0-9 . _ - (without two dots in a row)'
+export const vmNameRule = 'a name starts with a letter or a digit and has at most 63 of A-Z a-z 0-9 . _ - (without two dots in a row)'
 
 /** A host name of RFC 1123: labels of letters, digits and inner dashes, 253 characters at most. */
 export const isHostname = (name: string): boolean =>

@@ -21,7 +21,27 @@ test.each([
   expect(parseSize(text, MiB)).toBe(bytes)
 })
 
-test.each(['', ' ', 'G', '-1', '+1', '1e3', '1,5G', '.5G', '1.', '1x', '1GG', '1 0', '0x10', '１', '0.3k', '99999999T', 'NaN', 'Infinity', '1G\n2'])('%j is not a size', (text) => {
+test.each([
+  '',
+  ' ',
+  'G',
+  '-1',
+  '+1',
+  '1e3',
+  '1,5G',
+  '.5G',
+  '1.',
+  '1x',
+  '1GG',
+  '1 0',
+  '0x10',
+  '１',
+  '0.3k',
+  '99999999T',
+  'NaN',
+  'Infinity',
+  '1G\n2',
+])('%j is not a size', (text) => {
   expect(parseSize(text, MiB)).toBeUndefined()
 })
 
@@ -38,9 +58,12 @@ test.each([
   expect(parseDuration(text)).toBe(milliseconds)
 })
 
-test.each(['', ' ', 's', '-1', '1.5', '1d', '1 s', '1s ', '1S', 's1', '1m-1s', '99999999999999999999', '1e3s'])('%j is not a duration', (text) => {
-  expect(parseDuration(text)).toBeUndefined()
-})
+test.each(['', ' ', 's', '-1', '1.5', '1d', '1 s', '1s ', '1S', 's1', '1m-1s', '99999999999999999999', '1e3s'])(
+  '%j is not a duration',
+  (text) => {
+    expect(parseDuration(text)).toBeUndefined()
+  },
+)
 
 test.each([
   [0, '0 B'],
@@ -73,7 +96,8 @@ test('whole units come back, and nothing that is parsed is unsafe', () => {
   )
   fc.assert(
     fc.property(fc.string(), (text) => {
-      for (const value of [parseSize(text, MiB), parseDuration(text)]) if (value !== undefined) expect(Number.isSafeInteger(value) && value >= 0).toBe(true)
+      for (const value of [parseSize(text, MiB), parseDuration(text)])
+        if (value !== undefined) expect(Number.isSafeInteger(value) && value >= 0).toBe(true)
     }),
   )
 })

@@ -13,7 +13,12 @@ const throughShell = (words: readonly string[]): string[] =>
 
 test('every character from 0x01 to 0xff comes back, alone and in company', () => {
   const characters = Array.from({length: 255}, (_, index) => String.fromCharCode(index + 1))
-  const words = [...characters, ...characters.map((character) => `a${character}b${character}`), characters.join(''), characters.toReversed().join('')]
+  const words = [
+    ...characters,
+    ...characters.map((character) => `a${character}b${character}`),
+    characters.join(''),
+    characters.toReversed().join(''),
+  ]
   expect(throughShell(words)).toEqual(words)
 })
 

@@ -24,7 +24,9 @@ test.each([
 })
 
 test('no control character survives, and a second pass changes nothing', () => {
-  const nasty = fc.array(fc.oneof(fc.constantFrom('\u001b', '[', ']', '\u009b', '\u0007', '\u001b\\', '\r', '\n', '\t', ';', '0'), fc.string({unit: 'binary'})))
+  const nasty = fc.array(
+    fc.oneof(fc.constantFrom('\u001b', '[', ']', '\u009b', '\u0007', '\u001b\\', '\r', '\n', '\t', ';', '0'), fc.string({unit: 'binary'})),
+  )
   fc.assert(
     fc.property(nasty, (parts) => {
       const text = stripControls(parts.join(''))

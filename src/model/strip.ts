@@ -19,5 +19,4 @@ const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g
  * Text that a guest wrote, made safe for a terminal and for an error message: no cursor movement, no title changes,
  * no colours. Line feeds and tabs stay; CR LF becomes a line feed.
  */
-export const stripControls = (text: string): string =>
-  text.replaceAll(sequences, '').replaceAll('\r\n', '\n').replaceAll(controls, '')
+export const stripControls = (text: string): string => text.replaceAll(sequences, '').replaceAll('\r\n', '\n').replaceAll(controls, '')

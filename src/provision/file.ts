@@ -41,7 +41,9 @@ export const fileProvisioner: Provisioner<FileSettings> = {
   async fingerprint({source, destination, mode, owner, privileged}) {
     const info = await statOrFail(source)
     const content = info.isDirectory() ? await describeTree(source) : [await hashFile(source), info.mode & 0o7777]
-    return createHash('sha256').update(JSON.stringify(['file', destination, mode, owner, privileged, content])).digest('hex')
+    return createHash('sha256')
+      .update(JSON.stringify(['file', destination, mode, owner, privileged, content]))
+      .digest('hex')
   },
 
   async run(settings, context) {

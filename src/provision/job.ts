@@ -55,7 +55,10 @@ exit 1`
     signal,
   })
   if (code !== 0 || !root.startsWith('/')) {
-    throw new VmctlError('vmctl::provision::failed', 'The guest has no directory in which a step could run (/var/tmp, /tmp and the home directory were tried).')
+    throw new VmctlError(
+      'vmctl::provision::failed',
+      'The guest has no directory in which a step could run (/var/tmp, /tmp and the home directory were tried).',
+    )
   }
   return root
 }
@@ -137,7 +140,12 @@ const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 export type JobOutcome = {readonly exitCode: number} | 'never-started' | 'gone' | 'rebooted' | 'died'
 
 /** Starts a job in a directory that does not exist yet, and follows it to its end. */
-export const startJob = async (directory: string, spec: JobSpec, context: StepContext, onDelivered: (job: Job) => void): Promise<JobOutcome> => {
+export const startJob = async (
+  directory: string,
+  spec: JobSpec,
+  context: StepContext,
+  onDelivered: (job: Job) => void,
+): Promise<JobOutcome> => {
   const inner = innerProgram(spec)
   const scriptBytes = 'text' in spec.script ? Buffer.byteLength(spec.script.text) : (await stat(spec.script.path)).size
   const script = spec.script

@@ -28,13 +28,22 @@ const fake: Provisioner<FakeSettings> = {
 type Run = FakeSettings['run']
 
 const prepare = (...runs: readonly (readonly [string, Run])[]) =>
-  prepareSteps(runs.map(([text, run]) => ({type: 'fake', settings: {text, run}})), new Map([['fake', fake as Provisioner]]))
+  prepareSteps(
+    runs.map(([text, run]) => ({type: 'fake', settings: {text, run}})),
+    new Map([['fake', fake as Provisioner]]),
+  )
 
 const guest = (): Promise<Guest> => Promise.reject(new Error('this test has no guest'))
 
 const newVm = (): Vm => makeVm({directory: temporaryDirectory()})
 
-const options = (change: Partial<RunOptions> = {}): RunOptions => ({from: 0, guest, onEvent: () => undefined, signal: new AbortController().signal, ...change})
+const options = (change: Partial<RunOptions> = {}): RunOptions => ({
+  from: 0,
+  guest,
+  onEvent: () => undefined,
+  signal: new AbortController().signal,
+  ...change,
+})
 
 const summary = ({steps}: Journal): string[] => steps.map(({title, state}) => `${title} ${state}`)
 
@@ -46,11 +55,19 @@ test('steps run one after the other, and the journal knows of each before and af
   const look = async () => void seen.push(summary(await readJournal(vm.directory)))
   const steps = await prepare(['one', look], ['two', look], ['three', look])
   await runSteps(vm, steps, options())
-  expect(seen).toEqual([['fake: one running'], ['fake: one done', 'fake: two running'], ['fake: one done', 'fake: two done', 'fake: three running']])
+  expect(seen).toEqual([
+    ['fake: one running'],
+    ['fake: one done', 'fake: two running'],
+    ['fake: one done', 'fake: two done', 'fake: three running'],
+  ])
   const journal = await readJournal(vm.directory)
   expect(summary(journal)).toEqual(['fake: one done', 'fake: two done', 'fake: three done'])
   expect(journal.steps.map(({hash}) => hash)).toEqual(steps.map(({hash}) => hash))
-  expect(journal.steps[0]).toMatchObject({exitCode: 0, startedAt: expect.stringMatching(/^20.*Z$/), endedAt: expect.stringMatching(/^20.*Z$/)})
+  expect(journal.steps[0]).toMatchObject({
+    exitCode: 0,
+    startedAt: expect.stringMatching(/^20.*Z$/),
+    endedAt: expect.stringMatching(/^20.*Z$/),
+  })
 })
 
 test('the first failure stops everything, and says which step, why, and what was printed last', async () => {
@@ -64,7 +81,9 @@ test('the first failure stops everything, and says which step, why, and what was
   const error = await runSteps(vm, steps, options()).catch((caught: unknown) => caught)
   expect(error).toMatchObject({
     code: 'vmctl::provision::failed',
-    message: expect.stringMatching(/^web: step 2 \(fake: two\): Step 2 ended with exit code 3\.\nLast lines:\n {2}line 2[0-9]\n[^]*line 29\n {2}no such package$/),
+    message: expect.stringMatching(
+      /^web: step 2 \(fake: two\): Step 2 ended with exit code 3\.\nLast lines:\n {2}line 2[0-9]\n[^]*line 29\n {2}no such package$/,
+    ),
     help: expect.stringContaining('vmctl log web --provision'),
     details: {exitCode: 3, vm: 'web', step: 2},
   })
@@ -84,7 +103,11 @@ test('a failure of any kind is recorded, and passed on as it is', async () => {
 test('steps that are done are left alone; a step that runs again forgets the ones after it', async () => {
   const vm = newVm()
   const ran: string[] = []
-  const steps = await prepare(['one', async () => void ran.push('one')], ['two', () => Promise.reject(new Error('no'))], ['three', async () => void ran.push('three')])
+  const steps = await prepare(
+    ['one', async () => void ran.push('one')],
+    ['two', () => Promise.reject(new Error('no'))],
+    ['three', async () => void ran.push('three')],
+  )
   const done = (index: number) => ({hash: steps[index]?.hash ?? '', title: `old ${index}`, state: 'done', startedAt: ''}) as const
   await writeJournal(vm.directory, {schema: 1, ready: true, steps: [done(0), done(1), done(2)]})
   await expect(runSteps(vm, steps, options({from: 1}))).rejects.toThrow('no')
@@ -143,7 +166,9 @@ test('a cancelled step is recorded as failed, and the log says that it was inter
     abort.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))
     await sleep(10_000, undefined, {signal}).catch(() => signal.throwIfAborted())
   }
-  await expect(runSteps(vm, await prepare(['one', hang]), options({signal: abort.signal}))).rejects.toMatchObject({code: 'vmctl::interrupted'})
+  await expect(runSteps(vm, await prepare(['one', hang]), options({signal: abort.signal}))).rejects.toMatchObject({
+    code: 'vmctl::interrupted',
+  })
   expect(summary(await readJournal(vm.directory))).toEqual(['fake: one failed'])
   expect(logOf(vm)).toContain('=== Step 1 was interrupted ===')
 })
@@ -190,12 +215,17 @@ test('what is to be done afterwards is done after the result is on record, whate
     afterwards(() => Promise.reject(new Error('does not matter')))
   }
   await runSteps(vm, await prepare(['one', tidy]), options())
-  await expect(runSteps(vm, await prepare(['one', (context) => tidy(context).then(() => Promise.reject(new Error('no')))]), options())).rejects.toThrow('no')
+  await expect(
+    runSteps(vm, await prepare(['one', (context) => tidy(context).then(() => Promise.reject(new Error('no')))]), options()),
+  ).rejects.toThrow('no')
   expect(seen).toEqual([['fake: one done'], ['fake: one failed']])
 })
 
 test('an unknown type of step is an error before anything runs; titles are safe for a terminal', async () => {
-  await expect(prepareSteps([{type: 'ansible', settings: {}}], new Map())).rejects.toMatchObject({code: 'vmctl::plugin::invalid', message: expect.stringContaining('Step 1 has the type "ansible"')})
+  await expect(prepareSteps([{type: 'ansible', settings: {}}], new Map())).rejects.toMatchObject({
+    code: 'vmctl::plugin::invalid',
+    message: expect.stringContaining('Step 1 has the type "ansible"'),
+  })
   const [step] = await prepare(['\u001b]0;title\u0007red\u001b[31m', async () => undefined])
   expect(step?.title).toBe('fake: red')
 })

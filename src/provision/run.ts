@@ -28,9 +28,13 @@ export const prepareSteps = async (
   const parsed = steps.map((step, index) => {
     const provisioner = provisioners.get(step.type)
     if (!provisioner) {
-      throw new VmctlError('vmctl::plugin::invalid', `Step ${index + 1} has the type ${JSON.stringify(step.type)}, which nothing provides.`, {
-        help: 'Install the plugin that brings this provisioner: `vmctl plugins`.',
-      })
+      throw new VmctlError(
+        'vmctl::plugin::invalid',
+        `Step ${index + 1} has the type ${JSON.stringify(step.type)}, which nothing provides.`,
+        {
+          help: 'Install the plugin that brings this provisioner: `vmctl plugins`.',
+        },
+      )
     }
     const settings = provisioner.parse(step.settings)
     return {step, provisioner, settings, title: stripControls(provisioner.describe(settings))}
@@ -129,7 +133,9 @@ const withEntry = (journal: Journal, index: number, entry: JournalEntry): Journa
 /** A job goes on when only the connection is lost; its fate stays open. */
 const leavesStepRunning = (error: unknown): boolean =>
   isVmctlError(error) &&
-  ['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch', 'vmctl::provision::unknown_outcome'].includes(error.code)
+  ['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch', 'vmctl::provision::unknown_outcome'].includes(
+    error.code,
+  )
 
 const failureOf = (error: unknown): Partial<JournalEntry> => ({
   state: 'failed',
@@ -143,9 +149,13 @@ const explain = (error: unknown, {vm, number, step, log}: {vm: Vm; number: numbe
   const last = stripControls(log.tail(10))
     .split('\n')
     .filter((line) => !line.startsWith('=== Step '))
-  return new VmctlError(error.code, `${vm.name}: step ${number} (${step.title}): ${error.message}${last.length > 0 ? `\nLast lines:\n  ${last.join('\n  ')}` : ''}`, {
-    help: error.help.replaceAll('NAME', vm.name),
-    cause: error.cause,
-    details: {...error.details, vm: vm.name, step: number},
-  })
+  return new VmctlError(
+    error.code,
+    `${vm.name}: step ${number} (${step.title}): ${error.message}${last.length > 0 ? `\nLast lines:\n  ${last.join('\n  ')}` : ''}`,
+    {
+      help: error.help.replaceAll('NAME', vm.name),
+      cause: error.cause,
+      details: {...error.details, vm: vm.name, step: number},
+    },
+  )
 }

@@ -7,7 +7,14 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {type CuttableSession, localGuest, makeContext, openSshGuest, type RecordedContext, shellDirectories} from '../../test/support/guests.ts'
+import {
+  type CuttableSession,
+  localGuest,
+  makeContext,
+  openSshGuest,
+  type RecordedContext,
+  shellDirectories,
+} from '../../test/support/guests.ts'
 import {missingProgram} from '../../test/support/programs.ts'
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {listProcesses, processArguments} from '../host/proc.ts'
@@ -91,7 +98,12 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const ran = await runStep({inline: 'echo out; echo err >&2; pwd'}, context())
     expect(text(ran)).toEqual({stdout: `out\n${sshd.directory}\n`, stderr: 'err\n'})
     const memories = ran.remembered.map(jobOf)
-    expect(memories[0]).toEqual({root: memories[0]?.root, directory: expect.stringMatching(/^\/var\/tmp\/vmctl-.*\/step-1-/), stdout: 0, stderr: 0})
+    expect(memories[0]).toEqual({
+      root: memories[0]?.root,
+      directory: expect.stringMatching(/^\/var\/tmp\/vmctl-.*\/step-1-/),
+      stdout: 0,
+      stderr: 0,
+    })
     expect(memories.at(-1)).toMatchObject({exitCode: 0})
     expect(existsSync(memories[0]?.root ?? '/')).toBe(false)
   })
@@ -103,7 +115,14 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const {stdout, stderr} = text(ran)
     expect(parts({stdout})).toEqual([...values, ...values])
     expect(stderr).not.toContain('quoted')
-    const byScript = await runStep({script: script(`#!/bin/bash\n${tell('"$#"', '"$@"', ...names.map((name) => `"$${name}"`))}`), args: values, env: {...overruled, ...awkward}}, context())
+    const byScript = await runStep(
+      {
+        script: script(`#!/bin/bash\n${tell('"$#"', '"$@"', ...names.map((name) => `"$${name}"`))}`),
+        args: values,
+        env: {...overruled, ...awkward},
+      },
+      context(),
+    )
     expect(parts(text(byScript))).toEqual([String(values.length), ...values, ...values])
   }, 20_000)
 
@@ -113,7 +132,11 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const seen = makeContext(guest, {
       onMemory: (memory) => {
         const {root, directory} = jobOf(memory)
-        for (const path of [root, directory, ...(existsSync(directory) ? readdirSync(directory).map((name) => join(directory, name)) : [])]) {
+        for (const path of [
+          root,
+          directory,
+          ...(existsSync(directory) ? readdirSync(directory).map((name) => join(directory, name)) : []),
+        ]) {
           if (existsSync(path)) modes.push(`${path.replace(root, '')} ${(statSync(path).mode & 0o077).toString(8)}`)
         }
       },
@@ -163,10 +186,17 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       return Promise.resolve()
     }
     const line = (name: string): string => `a line of ${name} 0123456789`
-    await runStep({inline: `(yes '${line('stdout')}' | head -c ${bytes}) & (yes '${line('stderr')}' | head -c ${bytes} >&2) & wait`}, context({output: count}))
+    await runStep(
+      {inline: `(yes '${line('stdout')}' | head -c ${bytes}) & (yes '${line('stderr')}' | head -c ${bytes} >&2) & wait`},
+      context({output: count}),
+    )
     expect(counts).toEqual({stdout: bytes, stderr: bytes})
     for (const name of ['stdout', 'stderr'] as const) {
-      expect(hashes[name].digest('hex')).toBe(createHash('sha256').update(Buffer.alloc(bytes, `${line(name)}\n`)).digest('hex'))
+      expect(hashes[name].digest('hex')).toBe(
+        createHash('sha256')
+          .update(Buffer.alloc(bytes, `${line(name)}\n`))
+          .digest('hex'),
+      )
     }
   })
 
@@ -184,7 +214,10 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const inline = `echo run >>${marks}; i=0; while [ $i -lt 600 ]; do echo $i; echo e$i >&2; i=$((i+1)); [ $((i%50)) -ne 0 ] || sleep 0.1; done; exit 3`
     await expect(runStep({inline}, ran)).rejects.toMatchObject({details: {exitCode: 3}})
     const numbers = Array.from({length: 600}, (_, index) => index)
-    expect(text(ran)).toEqual({stdout: numbers.map((index) => `${index}\n`).join(''), stderr: numbers.map((index) => `e${index}\n`).join('')})
+    expect(text(ran)).toEqual({
+      stdout: numbers.map((index) => `${index}\n`).join(''),
+      stderr: numbers.map((index) => `e${index}\n`).join(''),
+    })
     expect(readFileSync(marks, 'utf8')).toBe('run\n')
     expect(cuts).toBeGreaterThan(1)
     expect(own.connections).toBeGreaterThan(2)
@@ -238,7 +271,9 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
         own.cut()
       },
     })
-    await expect(runStep({inline: `echo one; sleep 0.2; echo done >>${marks}; echo two`}, ran)).rejects.toMatchObject({code: 'vmctl::ssh::connection_lost'})
+    await expect(runStep({inline: `echo one; sleep 0.2; echo done >>${marks}; echo two`}, ran)).rejects.toMatchObject({
+      code: 'vmctl::ssh::connection_lost',
+    })
     // A later vmctl has nothing but what was remembered.
     const later = context({memory: ran.remembered.at(-1)})
     await runStep({inline: 'must not be run'}, later)
@@ -278,7 +313,9 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const noGuest = () => Promise.reject(new Error('no guest'))
     const memory = {root: '/var/tmp/x', directory: '/var/tmp/x/step-1', stdout: 0, stderr: 0}
     await runStep({inline: 'false'}, makeContext(noGuest, {memory: {...memory, exitCode: 0}}))
-    await expect(runStep({inline: 'true'}, makeContext(noGuest, {memory: {...memory, exitCode: 4}}))).rejects.toMatchObject({details: {exitCode: 4}})
+    await expect(runStep({inline: 'true'}, makeContext(noGuest, {memory: {...memory, exitCode: 4}}))).rejects.toMatchObject({
+      details: {exitCode: 4},
+    })
   })
 
   test('a job that was never started is fenced off, and run anew', async () => {
@@ -306,8 +343,17 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const root = mkdtempSync('/var/tmp/vmctl-test-')
     chmodSync(root, 0o700)
     const dropped = localGuest('/usr/bin:/bin', '/')
-    const asNobody: Guest = {...dropped, exec: (command, options) => dropped.exec(`exec setpriv --reuid 65534 --clear-groups ${command}`, options)}
-    expect(await attachJob({directory: `${root}/step-1`, stdout: 0, stderr: 0}, makeContext(async () => asNobody), () => undefined)).toBe('gone')
+    const asNobody: Guest = {
+      ...dropped,
+      exec: (command, options) => dropped.exec(`exec setpriv --reuid 65534 --clear-groups ${command}`, options),
+    }
+    expect(
+      await attachJob(
+        {directory: `${root}/step-1`, stdout: 0, stderr: 0},
+        makeContext(async () => asNobody),
+        () => undefined,
+      ),
+    ).toBe('gone')
     rmSync(root, {recursive: true})
   })
 
@@ -319,10 +365,15 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const root = mkdtempSync('/var/tmp/vmctl-test-')
     const directory = `${root}/step-1`
     const sh = await session.guest()
-    await sh.exec(`mkdir -p ${directory}/claim; cd ${directory}; echo hello >out; : >err; echo 1 >pid; cat /proc/sys/kernel/random/boot_id >boot`)
+    await sh.exec(
+      `mkdir -p ${directory}/claim; cd ${directory}; echo hello >out; : >err; echo 1 >pid; cat /proc/sys/kernel/random/boot_id >boot`,
+    )
     harm(root, directory)
     const ran = context({memory: {root, directory, stdout: 0, stderr: 0}})
-    await expect(runStep({inline: 'must not be run'}, ran)).rejects.toMatchObject({code: 'vmctl::provision::unknown_outcome', details: {step: 1}})
+    await expect(runStep({inline: 'must not be run'}, ran)).rejects.toMatchObject({
+      code: 'vmctl::provision::unknown_outcome',
+      details: {step: 1},
+    })
     rmSync(root, {recursive: true, force: true})
   })
 
@@ -342,7 +393,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
 
   test('a step that takes too long is ended with everything that it started, grandchildren and orphans too', async () => {
     const ran = context()
-    const inline = 'trap "" HUP; (sleep 5001 & sleep 5002 & wait) & (sleep 5003 &); setsid sh -c "sleep 5004; :" & echo ready; sleep 5005; :'
+    const inline =
+      'trap "" HUP; (sleep 5001 & sleep 5002 & wait) & (sleep 5003 &); setsid sh -c "sleep 5004; :" & echo ready; sleep 5005; :'
     await expect(runStep({inline, timeoutMs: 1500}, ran)).rejects.toMatchObject({
       code: 'vmctl::provision::timed_out',
       message: 'Step 1 did not finish within 1.5 s and was ended.',
@@ -372,7 +424,10 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
         abort.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))
       },
     })
-    await expect(runStep({inline: 'echo ready; sleep 0.3'}, ran)).rejects.toMatchObject({code: 'vmctl::ssh::connection_lost', message: expect.stringContaining('may still run')})
+    await expect(runStep({inline: 'echo ready; sleep 0.3'}, ran)).rejects.toMatchObject({
+      code: 'vmctl::ssh::connection_lost',
+      message: expect.stringContaining('may still run'),
+    })
     rmSync(jobOf(ran.remembered[0]).root, {recursive: true})
   })
 
@@ -398,7 +453,9 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
     const {PATH: _path, ...env} = awkward
     const ran = context()
     const inline = `${tell('"$@"', ...Object.keys(env).map((name) => `"$${name}"`))}; echo err >&2; exit 9`
-    await expect(runStep({inline, args: Object.values(env), env: {...overruled, ...env}}, ran)).rejects.toMatchObject({details: {exitCode: 9}})
+    await expect(runStep({inline, args: Object.values(env), env: {...overruled, ...env}}, ran)).rejects.toMatchObject({
+      details: {exitCode: 9},
+    })
     expect(parts(text(ran))).toEqual([...Object.values(env), ...Object.values(env)])
     expect(text(ran).stderr).toBe('err\n')
     expect(existsSync(jobOf(ran.remembered[0]).root)).toBe(false)
@@ -438,14 +495,24 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
 })
 
 test('settings are checked, titles are short, and everything that matters changes the fingerprint', async () => {
-  for (const wrong of [{}, {inline: 'a', script: '/b'}, {inline: 1}]) expect(() => settings(wrong)).toThrow('exactly one of inline and script')
+  for (const wrong of [{}, {inline: 'a', script: '/b'}, {inline: 1}])
+    expect(() => settings(wrong)).toThrow('exactly one of inline and script')
   expect(shellProvisioner.describe(settings({inline: '\n  apt-get update\nmore'}))).toBe('inline: apt-get update')
   expect(shellProvisioner.describe(settings({inline: 'x'.repeat(100)}))).toBe(`inline: ${'x'.repeat(59)}…`)
   expect(shellProvisioner.describe(settings({script: '/a/b/setup.sh'}))).toBe('script: setup.sh')
   const path = join(temporaryDirectory(), 'setup.sh')
   writeFileSync(path, 'one')
-  const print = (given: Readonly<Record<string, unknown>>) => shellProvisioner.fingerprint(settings(given), {type: 'shell', settings: given})
-  const variants = [{inline: 'one'}, {inline: 'two'}, {script: path}, {inline: 'one', args: ['a']}, {inline: 'one', args: ['a', '']}, {inline: 'one', env: {A: 'a'}}, {inline: 'one', privileged: true}]
+  const print = (given: Readonly<Record<string, unknown>>) =>
+    shellProvisioner.fingerprint(settings(given), {type: 'shell', settings: given})
+  const variants = [
+    {inline: 'one'},
+    {inline: 'two'},
+    {script: path},
+    {inline: 'one', args: ['a']},
+    {inline: 'one', args: ['a', '']},
+    {inline: 'one', env: {A: 'a'}},
+    {inline: 'one', privileged: true},
+  ]
   const prints = await Promise.all(variants.map(print))
   expect(new Set(prints).size).toBe(variants.length)
   expect(await print({inline: 'one', timeoutMs: 5})).toBe(prints[0])

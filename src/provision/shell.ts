@@ -60,7 +60,10 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
       const cancelled = deadline?.aborted === true || context.signal.aborted
       if (cancelled && running.job) await endJob(running.job, settings, context)
       if (deadline?.aborted === true && !context.signal.aborted) {
-        throw new VmctlError('vmctl::provision::timed_out', `Step ${context.step} did not finish within ${formatDuration(settings.timeoutMs ?? 0)} and was ended.`)
+        throw new VmctlError(
+          'vmctl::provision::timed_out',
+          `Step ${context.step} did not finish within ${formatDuration(settings.timeoutMs ?? 0)} and was ended.`,
+        )
       }
       throw error
     }
@@ -80,7 +83,11 @@ const endJob = async (job: Job, {privileged}: ShellSettings, context: StepContex
   try {
     await killJob(await context.guest(), job.directory, privileged)
   } catch (error) {
-    throw new VmctlError('vmctl::ssh::connection_lost', `Step ${context.step} could not be ended in the guest, where it may still run: ${messageOf(error)}`, {cause: error})
+    throw new VmctlError(
+      'vmctl::ssh::connection_lost',
+      `Step ${context.step} could not be ended in the guest, where it may still run: ${messageOf(error)}`,
+      {cause: error},
+    )
   }
   tidyAfterwards(job.directory.slice(0, job.directory.lastIndexOf('/')), context)
 }
@@ -111,7 +118,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
   }
   let memory = isMemory(context.memory) ? context.memory : undefined
   const notes = noteTaker(context, running)
-  for (let losses = 0; ; ) {
+  for (let losses = 0; ;) {
     const before = running.job
     try {
       if (memory) {
@@ -201,5 +208,7 @@ const judge = (outcome: JobOutcome, step: number): void => {
     gone: 'its files are no longer in the guest',
     'never-started': 'it was never started',
   }
-  throw new VmctlError('vmctl::provision::unknown_outcome', `What became of step ${step} is unknown: ${reasons[outcome]}.`, {details: {step}})
+  throw new VmctlError('vmctl::provision::unknown_outcome', `What became of step ${step} is unknown: ${reasons[outcome]}.`, {
+    details: {step},
+  })
 }

@@ -1,4 +1,15 @@
-import {chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync} from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
 
@@ -12,7 +23,22 @@ import {describeTree, listTree, uploadTree} from './tree.ts'
 
 const missing = sshdMissing()
 
-const oddNames = ['-n', '--help', 'two  blanks', "it's", '"quoted"', '$HOME', '`id`', '*', 'line\nfeed', 'ümläut→日本', '.hidden', '#x', '\\back', `${'long-'.repeat(30)}name`]
+const oddNames = [
+  '-n',
+  '--help',
+  'two  blanks',
+  "it's",
+  '"quoted"',
+  '$HOME',
+  '`id`',
+  '*',
+  'line\nfeed',
+  'ümläut→日本',
+  '.hidden',
+  '#x',
+  '\\back',
+  `${'long-'.repeat(30)}name`,
+]
 
 /** A tree with everything that may be in one. */
 const makeTree = (): string => {
@@ -119,7 +145,10 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const destination = temporaryDirectory()
     mkdirSync(join(destination, 'plain'))
     writeFileSync(join(destination, 'plain/inner'), '')
-    await expect(put(source, destination)).rejects.toMatchObject({code: 'vmctl::provision::failed', message: expect.stringMatching(/plain is a directory$/)})
+    await expect(put(source, destination)).rejects.toMatchObject({
+      code: 'vmctl::provision::failed',
+      message: expect.stringMatching(/plain is a directory$/),
+    })
     expect(readdirSync(join(destination, 'plain'))).toEqual(['inner'])
     expect(readdirSync(destination).filter((name) => name.startsWith('.vmctl'))).toEqual([])
   })
@@ -146,7 +175,9 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
   })
 
   test('an abort ends the upload', async () => {
-    await expect(put(makeTree(), join(temporaryDirectory(), 'x'), {signal: AbortSignal.abort(new Error('enough'))})).rejects.toThrow('enough')
+    await expect(put(makeTree(), join(temporaryDirectory(), 'x'), {signal: AbortSignal.abort(new Error('enough'))})).rejects.toThrow(
+      'enough',
+    )
   })
 
   test('a file step and a directory step', async () => {
@@ -164,20 +195,33 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     expect(statSync(join(destination, 'copy')).mode & 0o777).toBe(0o640)
     await run({source, destination: join(destination, 'tree')})
     expect(await facts(join(destination, 'tree'))).toEqual(await facts(source))
-    await expect(run({source: '/no/such/file', destination: '/tmp/x'})).rejects.toMatchObject({code: 'vmctl::io', message: expect.stringContaining('/no/such/file')})
+    await expect(run({source: '/no/such/file', destination: '/tmp/x'})).rejects.toMatchObject({
+      code: 'vmctl::io',
+      message: expect.stringContaining('/no/such/file'),
+    })
   })
 })
 
 test('the fingerprint of a file step depends on everything that it carries', async () => {
   const source = makeTree()
-  const print = (settings: Readonly<Record<string, unknown>>) => fileProvisioner.fingerprint(fileProvisioner.parse(settings), {type: 'file', settings})
+  const print = (settings: Readonly<Record<string, unknown>>) =>
+    fileProvisioner.fingerprint(fileProvisioner.parse(settings), {type: 'file', settings})
   const file = join(source, 'plain')
-  const variants = [{source: file, destination: '/a'}, {source: file, destination: '/b'}, {source: file, destination: '/a', mode: 0o600}, {source: file, destination: '/a', owner: 'root'}, {source: file, destination: '/a', privileged: true}, {source, destination: '/a'}]
+  const variants = [
+    {source: file, destination: '/a'},
+    {source: file, destination: '/b'},
+    {source: file, destination: '/a', mode: 0o600},
+    {source: file, destination: '/a', owner: 'root'},
+    {source: file, destination: '/a', privileged: true},
+    {source, destination: '/a'},
+  ]
   const prints = await Promise.all(variants.map(print))
   expect(new Set(prints).size).toBe(variants.length)
   writeFileSync(file, 'changed')
   const after = await Promise.all(variants.map(print))
   expect(after.filter((value, index) => value === prints[index])).toEqual([])
   expect(() => fileProvisioner.parse({source: 'x'})).toThrow('requires source and destination')
-  expect(fileProvisioner.describe(fileProvisioner.parse({source: '/a/b.conf', destination: '/etc/b.conf'}))).toBe('file: b.conf → /etc/b.conf')
+  expect(fileProvisioner.describe(fileProvisioner.parse({source: '/a/b.conf', destination: '/etc/b.conf'}))).toBe(
+    'file: b.conf → /etc/b.conf',
+  )
 })

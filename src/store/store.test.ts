@@ -46,12 +46,18 @@ test('a state directory that others may write to, or that is not ours, is refuse
   const store = await open()
   for (const mode of [0o777, 0o770, 0o707, 0o1777]) {
     chmodSync(store.directory, mode)
-    await expect(openStore(store.directory)).rejects.toMatchObject({code: 'vmctl::host::insecure_directory', help: `Close it: \`chmod 700 ${store.directory}\`.`})
+    await expect(openStore(store.directory)).rejects.toMatchObject({
+      code: 'vmctl::host::insecure_directory',
+      help: `Close it: \`chmod 700 ${store.directory}\`.`,
+    })
   }
   chmodSync(store.directory, 0o700)
   if (process.getuid?.() !== 0) return
   chownSync(store.directory, 65_534, 65_534)
-  await expect(openStore(store.directory)).rejects.toMatchObject({code: 'vmctl::host::insecure_directory', message: expect.stringContaining('belongs to another user')})
+  await expect(openStore(store.directory)).rejects.toMatchObject({
+    code: 'vmctl::host::insecure_directory',
+    message: expect.stringContaining('belongs to another user'),
+  })
 })
 
 test('a state directory that cannot be made names its path', async () => {
@@ -109,7 +115,10 @@ test('every truncation of a record is told as damage with its path, never taken 
   const whole = readFileSync(path)
   for (let length = 0; length < whole.length - 2; length++) {
     writeFileSync(path, whole.subarray(0, length))
-    await expect(readVm(store, 'web'), `${length} bytes`).rejects.toMatchObject({code: 'vmctl::vm::record_damaged', message: `The record of the VM web cannot be read: ${path}.`})
+    await expect(readVm(store, 'web'), `${length} bytes`).rejects.toMatchObject({
+      code: 'vmctl::vm::record_damaged',
+      message: `The record of the VM web cannot be read: ${path}.`,
+    })
   }
   writeFileSync(path, whole.subarray(0, -1))
   expect(await readVm(store, 'web')).toEqual(vm)
@@ -144,7 +153,10 @@ test('a directory without a record is damage, not absence', async () => {
   const store = await open()
   const vm = await addVm(store)
   rmSync(join(vm.directory, 'vm.json'))
-  await expect(readVm(store, 'web')).rejects.toMatchObject({code: 'vmctl::vm::record_damaged', message: expect.stringContaining('has no record')})
+  await expect(readVm(store, 'web')).rejects.toMatchObject({
+    code: 'vmctl::vm::record_damaged',
+    message: expect.stringContaining('has no record'),
+  })
   await removeVm(store, 'web')
   expect(await readVm(store, 'web')).toBeUndefined()
 })
@@ -174,7 +186,16 @@ test('removing leaves nothing, and may be done twice', async () => {
 test('left-overs of one VM are swept, those of others and of similar names stay', async () => {
   const store = await open()
   const hash = 'a1b2c3d4e5f6'
-  const names = [`.new-a.b-${hash}`, `.gone-a.b-${hash}`, `.new-axb-${hash}`, `.gone-a.b-c-${hash}`, `.new-a.b-${hash}x`, `.old-a.b-${hash}`, 'a.b', 'web']
+  const names = [
+    `.new-a.b-${hash}`,
+    `.gone-a.b-${hash}`,
+    `.new-axb-${hash}`,
+    `.gone-a.b-c-${hash}`,
+    `.new-a.b-${hash}x`,
+    `.old-a.b-${hash}`,
+    'a.b',
+    'web',
+  ]
   for (const name of names) mkdirSync(join(store.vmsDirectory, name, 'below'), {recursive: true})
   await sweepLeftovers(store, 'a.b')
   expect(readdirSync(store.vmsDirectory).toSorted()).toEqual(names.slice(2).toSorted())
@@ -191,7 +212,9 @@ test('readers see whole records while processes write', async () => {
   const store = await open()
   const vm = await addVm(store)
   const program = resolve(import.meta.dirname, '../../test/support/write-record.ts')
-  const writers = ['a', 'b'].map((mark) => spawn(process.execPath, [program, vm.directory, '25', mark], {stdio: ['ignore', 'ignore', 'inherit']}))
+  const writers = ['a', 'b'].map((mark) =>
+    spawn(process.execPath, [program, vm.directory, '25', mark], {stdio: ['ignore', 'ignore', 'inherit']}),
+  )
   const ended = Promise.all(writers.map((writer) => once(writer, 'exit')))
   let over = false
   void ended.then(() => {
@@ -213,5 +236,8 @@ test('one lock per VM, one more for its console', async () => {
   await expect(lockVm(store, 'web', options)).rejects.toMatchObject({code: 'vmctl::vm::locked'})
   const {signal} = new AbortController()
   await using _console = await lockConsole(store, 'web', signal)
-  await expect(lockConsole(store, 'web', signal)).rejects.toMatchObject({code: 'vmctl::vm::locked', message: expect.stringContaining('vmctl console web')})
+  await expect(lockConsole(store, 'web', signal)).rejects.toMatchObject({
+    code: 'vmctl::vm::locked',
+    message: expect.stringContaining('vmctl console web'),
+  })
 })

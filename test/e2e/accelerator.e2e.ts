@@ -38,7 +38,10 @@ step('by default KVM is used where it works, and TCG with one notice where it do
   const usable = kvmWorks()
   expect(accelerator).toBe(usable ? 'kvm' : 'tcg')
   expect(notices(outcome.stderr)).toHaveLength(usable ? 0 : 1)
-  const forced = await lab.run(['up', '--file', lab.write('other/VMFile.kdl', `vm "other" { image "${lab.project}/empty.qcow2"; memory 64; }\n`)], {env: {VMCTL_ACCEL: 'kvm'}})
+  const forced = await lab.run(
+    ['up', '--file', lab.write('other/VMFile.kdl', `vm "other" { image "${lab.project}/empty.qcow2"; memory 64; }\n`)],
+    {env: {VMCTL_ACCEL: 'kvm'}},
+  )
   if (usable) expectSuccess(forced)
   else expectFailure(forced, 4, 'vmctl::qemu::accelerator_unavailable')
 })
@@ -54,6 +57,22 @@ const kvmWorks = (): boolean => {
   const bios = Buffer.alloc(65_536, 0xf4)
   Buffer.from([0xb0, 0x10, 0xe6, 0xf4, 0xf4]).copy(bios, 65_520)
   const path = lab.write('bios.bin', bios)
-  const result = spawnSync('qemu-system-x86_64', ['-nodefaults', '-display', 'none', '-machine', 'pc,accel=kvm', '-cpu', 'host', '-bios', path, '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'], {timeout: 5000})
+  const result = spawnSync(
+    'qemu-system-x86_64',
+    [
+      '-nodefaults',
+      '-display',
+      'none',
+      '-machine',
+      'pc,accel=kvm',
+      '-cpu',
+      'host',
+      '-bios',
+      path,
+      '-device',
+      'isa-debug-exit,iobase=0xf4,iosize=4',
+    ],
+    {timeout: 5000},
+  )
   return result.status === 0x21
 }

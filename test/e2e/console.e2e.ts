@@ -8,7 +8,8 @@ import {needs, scenario} from '../support/vm-scenario.ts'
 const {lab, step, check} = scenario('console', {missing: needs('script', 'stty')})
 
 /** Runs a shell command line on a terminal of its own; what is typed goes to the terminal. */
-const onTerminal = (commandLine: string): Running => lab.start([commandLine], {program: ['script', '-qefc', commandLine, '/dev/null'], env: {TERM: 'xterm'}})
+const onTerminal = (commandLine: string): Running =>
+  lab.start([commandLine], {program: ['script', '-qefc', commandLine, '/dev/null'], env: {TERM: 'xterm'}})
 const consoleCommand = `'${process.execPath}' '${vmctlProgram}' console web`
 
 step('a VM with a shell on its serial line is up', async () => {
@@ -17,7 +18,9 @@ step('a VM with a shell on its serial line is up', async () => {
 })
 
 check('what is typed gets its answer, Ctrl+C goes to the guest, Ctrl+] detaches and restores the terminal', async () => {
-  const terminal = onTerminal(`stty -a > ${lab.root}/before; ${consoleCommand}; echo "status $?"; stty -a > ${lab.root}/after; cmp ${lab.root}/before ${lab.root}/after && echo restored`)
+  const terminal = onTerminal(
+    `stty -a > ${lab.root}/before; ${consoleCommand}; echo "status $?"; stty -a > ${lab.root}/after; cmp ${lab.root}/before ${lab.root}/after && echo restored`,
+  )
   await eventually(() => expect(terminal.written.stdout).toContain('Connected to the console of web'))
   terminal.type('\r')
   terminal.type('echo $((20 + 22))-answer\r')

@@ -20,7 +20,8 @@ const random = (): number => {
   return state / 2 ** 32
 }
 
-const steps = (round: number): string[] => [1, 2, 3].map((number) => inline(`echo ${round}.${number} >> ~/runs; sleep 0.2; echo done-${round}.${number}`))
+const steps = (round: number): string[] =>
+  [1, 2, 3].map((number) => inline(`echo ${round}.${number} >> ~/runs; sleep 0.2; echo done-${round}.${number}`))
 
 /** One project per VM, so that several can be tortured at once. */
 const write = (name: string, round: number): string => lab.write(`${name}/VMFile.kdl`, microVm(name, steps(round).join('\n')))
@@ -44,7 +45,10 @@ const killAfter = async (file: string, milliseconds: number, verb = 'up'): Promi
 
 const requireOrder = async (name: string, note: string): Promise<void> => {
   expect(await qemusOf(name), `QEMU processes of ${name} ${note}`).toHaveLength(1)
-  expect(leftovers(lab).filter((entry) => entry.includes(name)), `left over ${note}`).toEqual([])
+  expect(
+    leftovers(lab).filter((entry) => entry.includes(name)),
+    `left over ${note}`,
+  ).toEqual([])
   expect((await lab.status(name)).state).toBe('running')
 }
 
@@ -62,38 +66,52 @@ const torture = async (name: string, times: readonly number[]): Promise<void> =>
   }
 }
 
-step('a cold up that is killed while it makes, starts or waits for the VM is completed by the next', async () => {
-  // Making and starting take tenths of a second, so most of the kills go there.
-  const early = Array.from({length: 6}, (_, index) => 250 + (index + random()) * 120)
-  const late = Array.from({length: 4}, (_, index) => 1000 + (index + random()) * 2200)
-  const times = [...early, ...late]
-  await Promise.all([
-    torture('one', times.filter((_, index) => index % 2 === 0)),
-    torture('two', times.filter((_, index) => index % 2 === 1)),
-  ])
-}, 400_000)
+step(
+  'a cold up that is killed while it makes, starts or waits for the VM is completed by the next',
+  async () => {
+    // Making and starting take tenths of a second, so most of the kills go there.
+    const early = Array.from({length: 6}, (_, index) => 250 + (index + random()) * 120)
+    const late = Array.from({length: 4}, (_, index) => 1000 + (index + random()) * 2200)
+    const times = [...early, ...late]
+    await Promise.all([
+      torture(
+        'one',
+        times.filter((_, index) => index % 2 === 0),
+      ),
+      torture(
+        'two',
+        times.filter((_, index) => index % 2 === 1),
+      ),
+    ])
+  },
+  400_000,
+)
 
-step('an up that is killed during its steps is completed by the next, and no step runs twice', async () => {
-  let file = write('one', 1)
-  await upFile(file)
-  const disk = lab.directory('one')
-  const [pid] = await qemusOf('one')
-  const expected = ['1.1', '1.2', '1.3']
-  for (let round = 2; round <= 13; round++) {
-    file = write('one', round)
-    const time = 200 + random() * 3200
-    await killAfter(file, time)
-    const {stdout} = await upFile(file)
-    expected.push(`${round}.1`, `${round}.2`, `${round}.3`)
-    const note = `after a kill at ${Math.round(time)} ms in round ${round} (seed ${seed})`
-    expect((await lab.guest('one', 'cat runs')).split('\n'), `${note}\n${stdout}`).toEqual(expected)
-    expect(await qemusOf('one'), note).toEqual([pid])
-  }
-  await requireOrder('one', 'after many kills')
-  expect(readdirSync(disk)).toContain('overlay.qcow2')
-  const log = lab.read('one', 'provision.log')
-  for (const line of expected) expect(log, `seed ${seed}`).toContain(`done-${line}\n`)
-}, 300_000)
+step(
+  'an up that is killed during its steps is completed by the next, and no step runs twice',
+  async () => {
+    let file = write('one', 1)
+    await upFile(file)
+    const disk = lab.directory('one')
+    const [pid] = await qemusOf('one')
+    const expected = ['1.1', '1.2', '1.3']
+    for (let round = 2; round <= 13; round++) {
+      file = write('one', round)
+      const time = 200 + random() * 3200
+      await killAfter(file, time)
+      const {stdout} = await upFile(file)
+      expected.push(`${round}.1`, `${round}.2`, `${round}.3`)
+      const note = `after a kill at ${Math.round(time)} ms in round ${round} (seed ${seed})`
+      expect((await lab.guest('one', 'cat runs')).split('\n'), `${note}\n${stdout}`).toEqual(expected)
+      expect(await qemusOf('one'), note).toEqual([pid])
+    }
+    await requireOrder('one', 'after many kills')
+    expect(readdirSync(disk)).toContain('overlay.qcow2')
+    const log = lab.read('one', 'provision.log')
+    for (const line of expected) expect(log, `seed ${seed}`).toContain(`done-${line}\n`)
+  },
+  300_000,
+)
 
 step('a reload that is killed leaves the old VM or makes the new one, and never loses both', async () => {
   const file = write('one', 13)
@@ -122,7 +140,10 @@ step('two ups at once make one QEMU and provision once', async () => {
 
 step('a connection that is lost in mid-step is made again: the step goes on, its output is whole, and it runs once', async () => {
   const lines = Array.from({length: 40}, (_, index) => `line-${index}`)
-  const file = lab.write('twin/VMFile.kdl', microVm('twin', inline('echo lost >> ~/runs; i=0; while [ $i -lt 40 ]; do echo line-$i; i=$((i+1)); sleep 0.15; done')))
+  const file = lab.write(
+    'twin/VMFile.kdl',
+    microVm('twin', inline('echo lost >> ~/runs; i=0; while [ $i -lt 40 ]; do echo line-$i; i=$((i+1)); sleep 0.15; done')),
+  )
   const running = lab.start(['up', '--file', file])
   for (const moment of ['line-5', 'line-20']) {
     await eventually(() => expect(running.written.stdout).toContain(`${moment}\n`), {everyMs: 20})
@@ -130,12 +151,20 @@ step('a connection that is lost in mid-step is made again: the step goes on, its
   }
   const outcome = expectSuccess(await running.outcome)
   expect(outcome.stdout.split('\n').filter((line) => line.startsWith('line-'))).toEqual(lines)
-  expect(lab.read('twin', 'provision.log').split('\n').filter((line) => line.startsWith('line-'))).toEqual(lines)
+  expect(
+    lab
+      .read('twin', 'provision.log')
+      .split('\n')
+      .filter((line) => line.startsWith('line-')),
+  ).toEqual(lines)
   expect(await lab.guest('twin', 'grep -c lost runs')).toBe('1')
 })
 
 step('an up that was killed in mid-step and comes back shows the rest of the output', async () => {
-  const file = lab.write('twin/VMFile.kdl', microVm('twin', inline('echo back >> ~/runs; i=0; while [ $i -lt 25 ]; do echo row-$i; i=$((i+1)); sleep 0.15; done')))
+  const file = lab.write(
+    'twin/VMFile.kdl',
+    microVm('twin', inline('echo back >> ~/runs; i=0; while [ $i -lt 25 ]; do echo row-$i; i=$((i+1)); sleep 0.15; done')),
+  )
   const running = lab.start(['up', '--file', file])
   await eventually(() => expect(running.written.stdout).toContain('row-6\n'), {everyMs: 20})
   running.kill('SIGKILL')
@@ -143,7 +172,10 @@ step('an up that was killed in mid-step and comes back shows the rest of the out
   const {stdout, stderr} = await upFile(file)
   expect(stderr).toContain('goes on')
   expect(stdout).toContain('row-24\n')
-  const logged = lab.read('twin', 'provision.log').split('\n').filter((line) => line.startsWith('row-'))
+  const logged = lab
+    .read('twin', 'provision.log')
+    .split('\n')
+    .filter((line) => line.startsWith('row-'))
   // Delivered output is remembered once a second; what came after that may be shown again, but nothing may be missing.
   expect(new Set(logged).size).toBe(25)
   expect(await lab.guest('twin', 'grep -c back runs')).toBe('1')

@@ -20,7 +20,19 @@ step('create makes a prepared VM from a local image given relative to the curren
   copyFileSync(inject('micro'), join(lab.project, 'image.qcow2'))
   const keygen = spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(lab.home, 'id_ed25519')])
   expect(keygen.status).toBe(0)
-  const outcome = await lab.ok('create', '--name', vm, '--image', 'image.qcow2', '--vcpus', '2', '--memory', '192', '--ssh-key', '~/id_ed25519.pub')
+  const outcome = await lab.ok(
+    'create',
+    '--name',
+    vm,
+    '--image',
+    'image.qcow2',
+    '--vcpus',
+    '2',
+    '--memory',
+    '192',
+    '--ssh-key',
+    '~/id_ed25519.pub',
+  )
   expect(outcome.stdout).toMatch(/^VM 'tutorial' created \(id: [0-9a-f-]{36}\)\n$/)
   expect((await lab.status(vm)).state).toBe('prepared')
   expect(qemusBelow(lab.root)).toEqual([])
@@ -50,7 +62,22 @@ step('start boots it; list and status show it as the book does', async () => {
   expect(row).toEqual([vm, 'qemu', '2', '192', 'user', String(pid), String(sshPort)])
   expect(pid).toBe(pidOf())
   const {stdout: text} = await lab.ok('status', vm)
-  for (const label of ['Name', 'ID', 'Backend', 'State', 'vCPUs', 'Memory', 'Disk', 'Network', 'WorkDir', 'Overlay', 'Seed', 'PID', 'SSH', 'MAC']) {
+  for (const label of [
+    'Name',
+    'ID',
+    'Backend',
+    'State',
+    'vCPUs',
+    'Memory',
+    'Disk',
+    'Network',
+    'WorkDir',
+    'Overlay',
+    'Seed',
+    'PID',
+    'SSH',
+    'MAC',
+  ]) {
     expect(text).toMatch(new RegExp(`^${label}: +\\S`, 'm'))
   }
 })

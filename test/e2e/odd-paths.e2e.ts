@@ -14,10 +14,16 @@ const {lab, step} = scenario('odd', {stateDirectory: (root) => join(root, odd, '
 step('up works in a directory with blanks, commas, quotes and UTF-8 whose path is too long for a socket', async () => {
   expect(Buffer.byteLength(join(lab.directory('odd.name_1'), 'vmctl.sock'))).toBeGreaterThan(107)
   lab.write(`files, "x"/a 'b' %d.txt`, 'content\n')
-  lab.write('VMFile.kdl', microVm('odd.name_1', [
-    `    provision "file" { source ${JSON.stringify(`files, "x"/a 'b' %d.txt`)}; destination "/home/dev/c d.txt"; }`,
-    inline('cat "c d.txt"'),
-  ].join('\n')).replace('hostname "odd.name_1"', 'hostname "odd"'))
+  lab.write(
+    'VMFile.kdl',
+    microVm(
+      'odd.name_1',
+      [
+        `    provision "file" { source ${JSON.stringify(`files, "x"/a 'b' %d.txt`)}; destination "/home/dev/c d.txt"; }`,
+        inline('cat "c d.txt"'),
+      ].join('\n'),
+    ).replace('hostname "odd.name_1"', 'hostname "odd"'),
+  )
   expect((await lab.ok('up')).stdout).toContain('content\n')
 })
 

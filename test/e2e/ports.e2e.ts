@@ -20,7 +20,9 @@ let first: Record<string, number | undefined> = {}
 
 step('five VMs that are created and started at once get five different ports of the range of the book', async () => {
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', `${lab.project}/empty.qcow2`, '16M'])
-  const outcomes = await Promise.all(names.map((name) => lab.vmctl('create', '--name', name, '--image', 'empty.qcow2', '--memory', '64', '--start')))
+  const outcomes = await Promise.all(
+    names.map((name) => lab.vmctl('create', '--name', name, '--image', 'empty.qcow2', '--memory', '64', '--start')),
+  )
   outcomes.forEach(expectSuccess)
   first = await ports()
   expect(Object.keys(first)).toEqual(names)
@@ -48,7 +50,9 @@ step('a VM whose port another program has taken meanwhile starts on another port
     const now = await ports()
     expect(now.a).not.toBe(first.a)
     expect(new Set(Object.values(now)).size).toBe(5)
-    const listening = execFileSync('ss', ['-Hlntp'], {encoding: 'utf8'}).split('\n').find((line) => line.includes(`:${now.a} `))
+    const listening = execFileSync('ss', ['-Hlntp'], {encoding: 'utf8'})
+      .split('\n')
+      .find((line) => line.includes(`:${now.a} `))
     expect(listening).toContain(`pid=${(await lab.status('a')).pid},`)
   } finally {
     thief.close()

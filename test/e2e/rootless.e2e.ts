@@ -25,7 +25,11 @@ let ids = {uid: 0, gid: 0}
 beforeAll(() => {
   if (needsRoot() !== undefined) return
   execFileSync('useradd', ['--no-create-home', '--home-dir', lab.home, '--shell', '/bin/sh', user])
-  const [, , uid = '', gid = ''] = (readFileSync('/etc/passwd', 'utf8').split('\n').find((line) => line.startsWith(`${user}:`)) ?? '').split(':')
+  const [, , uid = '', gid = ''] = (
+    readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .find((line) => line.startsWith(`${user}:`)) ?? ''
+  ).split(':')
   ids = {uid: Number(uid), gid: Number(gid)}
 })
 afterAll(() => {
@@ -59,10 +63,16 @@ step('the user can do nothing as root', () => {
 step('up boots and provisions a VM that belongs to the user', async () => {
   lab.write('motd', 'hello from vmctl\n')
   lab.write('setup.sh', '#!/bin/sh\necho "script by $(id -un)"\n', 0o755)
-  lab.vmfile(microVm('mine', `
+  lab.vmfile(
+    microVm(
+      'mine',
+      `
     provision "shell" { inline "echo inline; sudo id -un"; }
     provision "file" { source "motd"; destination "/tmp/motd"; }
-    provision "shell" { script "setup.sh"; }`, {image: 'guest.qcow2'}))
+    provision "shell" { script "setup.sh"; }`,
+      {image: 'guest.qcow2'},
+    ),
+  )
   const outcome = expectSuccess(await asUser('up'))
   expect(outcome.stdout).toMatch(/inline\nroot\n[^]*script by dev\n/)
   const [qemu] = qemusBelow(lab.root)
@@ -72,7 +82,15 @@ step('up boots and provisions a VM that belongs to the user', async () => {
 
 step('ssh, suspend, resume, log, down, up and down --destroy work for the user as well', async () => {
   expect(expectSuccess(await asUser('ssh', '--', 'cat /tmp/motd')).stdout).toBe('hello from vmctl\n')
-  for (const args of [['suspend', 'mine'], ['resume', 'mine'], ['log', 'mine', '--provision'], ['down'], ['up', '--no-provision'], ['doctor']]) expectSuccess(await asUser(...args))
+  for (const args of [
+    ['suspend', 'mine'],
+    ['resume', 'mine'],
+    ['log', 'mine', '--provision'],
+    ['down'],
+    ['up', '--no-provision'],
+    ['doctor'],
+  ])
+    expectSuccess(await asUser(...args))
   const [qemu] = qemusBelow(lab.root)
   expectSuccess(await asUser('down', '--destroy'))
   expect(isAlive(qemu?.pid ?? 0)).toBe(false)

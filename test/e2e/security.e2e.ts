@@ -34,14 +34,25 @@ step('up under umask 000 leaves nothing open to others', async () => {
   lab.vmfile(microVm('safe', inline('echo up > ~/file')))
   expectSuccess(await lab.run(['up'], {umask: '000'}))
   expect(exposed()).toEqual([])
-  for (const file of ['vmctl.sock', 'console.sock', 'qmp.sock', 'pidfile', 'console.log', 'id_ed25519_generated', 'overlay.qcow2', 'seed.iso']) {
+  for (const file of [
+    'vmctl.sock',
+    'console.sock',
+    'qmp.sock',
+    'pidfile',
+    'console.log',
+    'id_ed25519_generated',
+    'overlay.qcow2',
+    'seed.iso',
+  ]) {
     expect(lstatSync(join(lab.directory('safe'), file)).mode & 0o077, file).toBe(0)
   }
 })
 
 check('QEMU listens on one loopback port and on nothing else', async () => {
   const {pid, sshPort} = await lab.status('safe')
-  const sockets = execFileSync('ss', ['-Hlntup'], {encoding: 'utf8'}).split('\n').filter((line) => line.includes(`pid=${pid},`))
+  const sockets = execFileSync('ss', ['-Hlntup'], {encoding: 'utf8'})
+    .split('\n')
+    .filter((line) => line.includes(`pid=${pid},`))
   expect(sockets.map((line) => line.split(/\s+/)[4])).toEqual([`127.0.0.1:${sshPort}`])
 })
 
@@ -57,10 +68,28 @@ check('real ssh and sftp accept the VM by its known_hosts, and no other key', as
   const {sshPort} = await lab.status('safe')
   const directory = lab.directory('safe')
   const id = JSON.parse(lab.read('safe', 'vm.json')).id
-  const options = ['-F', 'none', '-i', `${directory}/id_ed25519_generated`, '-o', `UserKnownHostsFile=${directory}/known_hosts`, '-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=yes', '-o', 'BatchMode=yes', '-o', `HostKeyAlias=vmctl-${id}`]
+  const options = [
+    '-F',
+    'none',
+    '-i',
+    `${directory}/id_ed25519_generated`,
+    '-o',
+    `UserKnownHostsFile=${directory}/known_hosts`,
+    '-o',
+    'GlobalKnownHostsFile=/dev/null',
+    '-o',
+    'StrictHostKeyChecking=yes',
+    '-o',
+    'BatchMode=yes',
+    '-o',
+    `HostKeyAlias=vmctl-${id}`,
+  ]
   const ssh = spawnSync('ssh', [...options, '-p', String(sshPort), 'dev@127.0.0.1', 'cat file'], {encoding: 'utf8'})
   expect(ssh.stdout, ssh.stderr).toBe('up\n')
-  const sftp = spawnSync('sftp', ['-q', ...options, '-P', String(sshPort), '-b', '-', 'dev@127.0.0.1'], {input: `get file ${lab.root}/got\n`, encoding: 'utf8'})
+  const sftp = spawnSync('sftp', ['-q', ...options, '-P', String(sshPort), '-b', '-', 'dev@127.0.0.1'], {
+    input: `get file ${lab.root}/got\n`,
+    encoding: 'utf8',
+  })
   expect(sftp.status, sftp.stderr).toBe(0)
   expect(readFileSync(`${lab.root}/got`, 'utf8')).toBe('up\n')
 })
@@ -75,8 +104,32 @@ const impersonate = async (): Promise<{readonly log: () => string; readonly end:
   mkdirSync('/run/sshd', {recursive: true, mode: 0o755})
   writeFileSync(join(directory, 'host'), generateKeyPair('impostor').privateKey, {mode: 0o600})
   const program = [
-    ...[...inNamespace, execFileSync('sh', ['-c', 'command -v sshd'], {env: lab.env, encoding: 'utf8'}).trim(), '-D', '-e', '-f', '/dev/null', '-h', join(directory, 'host'), '-p', String(sshPort)],
-    ...['-o', 'ListenAddress=127.0.0.1', '-o', 'UsePAM=no', '-o', 'StrictModes=no', '-o', 'PidFile=none', '-o', 'PermitRootLogin=yes', '-o', 'LogLevel=VERBOSE'],
+    ...[
+      ...inNamespace,
+      execFileSync('sh', ['-c', 'command -v sshd'], {env: lab.env, encoding: 'utf8'}).trim(),
+      '-D',
+      '-e',
+      '-f',
+      '/dev/null',
+      '-h',
+      join(directory, 'host'),
+      '-p',
+      String(sshPort),
+    ],
+    ...[
+      '-o',
+      'ListenAddress=127.0.0.1',
+      '-o',
+      'UsePAM=no',
+      '-o',
+      'StrictModes=no',
+      '-o',
+      'PidFile=none',
+      '-o',
+      'PermitRootLogin=yes',
+      '-o',
+      'LogLevel=VERBOSE',
+    ],
     ...['-o', `AuthorizedKeysFile=${join(lab.directory('safe'), 'id_ed25519_generated.pub')}`],
   ]
   const [name = '', ...args] = program
@@ -94,7 +147,8 @@ const refusedBy = (outcome: Outcome): void => {
 check('another sshd that answers on the port of the VM is refused every time, by every verb', async () => {
   const impostor = await impersonate()
   try {
-    for (let attempt = 0; attempt < 3; attempt++) refusedBy(await lab.run(['ssh', 'safe', '--user', 'root', '--', 'true'], {prefix: inNamespace}))
+    for (let attempt = 0; attempt < 3; attempt++)
+      refusedBy(await lab.run(['ssh', 'safe', '--user', 'root', '--', 'true'], {prefix: inNamespace}))
     refusedBy(await lab.run(['provision'], {prefix: inNamespace}))
     lab.vmfile(microVm('safe', inline('echo up > ~/file') + '\n' + inline('echo more')))
     refusedBy(await lab.run(['up'], {prefix: inNamespace}))
@@ -111,7 +165,18 @@ check('a listener that is no SSH server is told apart', async () => {
   const {sshPort} = await lab.status('safe')
   spawnSync('ip', ['netns', 'add', namespace])
   spawnSync('ip', ['-n', namespace, 'link', 'set', 'lo', 'up'])
-  const server = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', `require('net').createServer(s => {s.on('error', () => {}); s.end('HTTP/1.1 400 Bad Request\\r\\n\\r\\n')}).listen(${sshPort}, '127.0.0.1', () => console.log('up'))`], {cwd: lab.root, stdio: ['ignore', 'pipe', 'ignore']})
+  const server = spawn(
+    'ip',
+    [
+      'netns',
+      'exec',
+      namespace,
+      process.execPath,
+      '-e',
+      `require('net').createServer(s => {s.on('error', () => {}); s.end('HTTP/1.1 400 Bad Request\\r\\n\\r\\n')}).listen(${sshPort}, '127.0.0.1', () => console.log('up'))`,
+    ],
+    {cwd: lab.root, stdio: ['ignore', 'pipe', 'ignore']},
+  )
   await new Promise((resolve) => server.stdout.once('data', resolve))
   try {
     const outcome = await lab.run(['ssh', 'safe', '--', 'true'], {prefix: inNamespace})

@@ -40,9 +40,13 @@ const installMissing = (): void => {
 /** Builds the program and the guests once, before the first test. */
 export const setup = (project: TestProject): void => {
   installMissing()
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {cwd: root, stdio: ['ignore', 2, 2]})
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  })
   const missing = ['qemu-system-x86_64', 'qemu-img', 'ssh'].filter((program) => !isThere(program))
-  const cannotRun = process.platform === 'linux' ? (missing.length > 0 ? `${missing.join(', ')} not installed` : '') : 'QEMU tests need Linux'
+  const cannotRun =
+    process.platform === 'linux' ? (missing.length > 0 ? `${missing.join(', ')} not installed` : '') : 'QEMU tests need Linux'
   if (cannotRun !== '' && process.env.CI === 'true') throw new Error(`CI must run every test, but ${cannotRun}`)
   project.provide('cannotRun', cannotRun)
   // VMCTL_E2E_GUESTS=micro spares whoever works on one file the build of the other guest.

@@ -47,7 +47,12 @@ check('a file is replaced in one step: a reader sees the old or the new content 
   provisionWith(fileStep('big.bin', '/home/dev/big.bin'))
   await lab.ok('up')
   lab.write('big.bin', Buffer.alloc(4 * 2 ** 20, 'b'))
-  const watch = lab.start(['ssh', 'box', '--', 'while [ ! -e stop ]; do stat -c %s big.bin; head -c 1 big.bin; echo; sleep 0.1; done | sort | uniq -c | sed "s/^ *[0-9]* //"'])
+  const watch = lab.start([
+    'ssh',
+    'box',
+    '--',
+    'while [ ! -e stop ]; do stat -c %s big.bin; head -c 1 big.bin; echo; sleep 0.1; done | sort | uniq -c | sed "s/^ *[0-9]* //"',
+  ])
   const inode = await lab.guest('box', 'stat -c %i big.bin')
   await lab.ok('up')
   expect(await lab.guest('box', 'stat -c %i big.bin; touch stop')).not.toBe(inode)
@@ -57,7 +62,7 @@ check('a file is replaced in one step: a reader sees the old or the new content 
 })
 
 check('a directory goes over with symbolic links, modes and odd names, and leaves what was there', async () => {
-  const names = ['with space', "quote'and\"double", 'newline\nname', '-rf', 'ünïcödé', '$HOME', '*', 'back\\slash']
+  const names = ['with space', 'quote\'and"double', 'newline\nname', '-rf', 'ünïcödé', '$HOME', '*', 'back\\slash']
   for (const name of names) lab.write(`tree/sub/${name}`, `content of ${name}`)
   lab.write('tree/run.sh', '#!/bin/sh\n', 0o750)
   mkdirSync(`${lab.project}/tree/empty`)
@@ -70,10 +75,15 @@ check('a directory goes over with symbolic links, modes and odd names, and leave
     const quoted = `'${name.replaceAll("'", `'\\''`)}'`
     expect(await lab.guest('box', `cat target/sub/${quoted}`)).toBe(`content of ${name}`)
   }
-  expect(await lab.guest('box', 'readlink target/link; readlink target/dangling; cat target/own; ls -d target/empty; stat -c "%a %U" target/run.sh')).toBe(
-    'sub/with space\n/nowhere/at/all\nkept\ntarget/empty\n750 dev',
+  expect(
+    await lab.guest(
+      'box',
+      'readlink target/link; readlink target/dangling; cat target/own; ls -d target/empty; stat -c "%a %U" target/run.sh',
+    ),
+  ).toBe('sub/with space\n/nowhere/at/all\nkept\ntarget/empty\n750 dev')
+  expect(await lab.guest('box', 'stat -c %U /srv/tree/run.sh /srv/tree/sub/with*; ls -A target | grep -c vmctl || true')).toBe(
+    'daemon\ndaemon\n0',
   )
-  expect(await lab.guest('box', 'stat -c %U /srv/tree/run.sh /srv/tree/sub/with*; ls -A target | grep -c vmctl || true')).toBe('daemon\ndaemon\n0')
 })
 
 check('a script runs with its own first line, with arguments and variables as they are', async () => {
@@ -91,7 +101,11 @@ check('a script runs with its own first line, with arguments and variables as th
 })
 
 check('privileged runs as root, and without it a step is the user', async () => {
-  provisionWith(inline('id -u > /root/who', 'privileged #true'), inline('id -un; test "$HOME" = /home/dev'), script('show.sh', 'privileged #true; args "as root"; env GREETING="hi"'))
+  provisionWith(
+    inline('id -u > /root/who', 'privileged #true'),
+    inline('id -un; test "$HOME" = /home/dev'),
+    script('show.sh', 'privileged #true; args "as root"; env GREETING="hi"'),
+  )
   const {stdout} = await lab.ok('up')
   expect(stdout).toContain('dev\n')
   expect(stdout).toContain('<as root>\n[hi] []\n')
@@ -130,9 +144,17 @@ check('Ctrl+C ends the step in the guest and vmctl with status 130', async () =>
 })
 
 check('large output of both streams arrives whole, in order and in the log too', async () => {
-  provisionWith(inline('i=0; while [ $i -lt 20000 ]; do echo "out $i"; i=$((i+1)); done & i=0; while [ $i -lt 20000 ]; do echo "err $i"; i=$((i+1)); done >&2; wait'))
+  provisionWith(
+    inline(
+      'i=0; while [ $i -lt 20000 ]; do echo "out $i"; i=$((i+1)); done & i=0; while [ $i -lt 20000 ]; do echo "err $i"; i=$((i+1)); done >&2; wait',
+    ),
+  )
   const outcome = await lab.ok('up')
-  const numbers = (text: string, word: string) => text.split('\n').filter((line) => line.startsWith(`${word} `)).map((line) => Number(line.slice(4)))
+  const numbers = (text: string, word: string) =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith(`${word} `))
+      .map((line) => Number(line.slice(4)))
   const all = Array.from({length: 20_000}, (_, index) => index)
   expect(numbers(outcome.stdout, 'out')).toEqual(all)
   expect(numbers(outcome.stderr, 'err')).toEqual(all)

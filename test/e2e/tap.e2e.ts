@@ -16,7 +16,8 @@ const namespace = `vmctl-tap-${process.pid}`
 const inside = ['ip', 'netns', 'exec', namespace]
 const leases = join(lab.root, 'leases')
 const vmctl = (...args: readonly string[]): Promise<Outcome> => lab.run(args, {prefix: inside, env: {VMCTL_LEASES: leases}})
-const taps = (): string[] => execFileSync('ip', ['-n', namespace, '-o', 'link', 'show', 'type', 'tun'], {encoding: 'utf8'}).split('\n').filter(Boolean)
+const taps = (): string[] =>
+  execFileSync('ip', ['-n', namespace, '-o', 'link', 'show', 'type', 'tun'], {encoding: 'utf8'}).split('\n').filter(Boolean)
 const vmfile = (bridge: string, steps = ''): void => lab.vmfile(microVm('lan', `    network "tap" { bridge "${bridge}"; }\n${steps}`))
 
 afterAll(() => {
@@ -43,7 +44,19 @@ step('without CAP_NET_ADMIN it is an error that says so', async () => {
 })
 
 step('up attaches a TAP device, finds the address of the VM by its MAC, and provisions it', async () => {
-  const words = ['dnsmasq', '--keep-in-foreground', '--conf-file=/dev/null', '--port=0', '--interface=vbr0', '--bind-interfaces', '--user=root', '--dhcp-range=10.77.0.50,10.77.0.99,1h', `--dhcp-leasefile=${leases}`, `--pid-file=${join(lab.root, 'dnsmasq.pid')}`, '--log-facility=-']
+  const words = [
+    'dnsmasq',
+    '--keep-in-foreground',
+    '--conf-file=/dev/null',
+    '--port=0',
+    '--interface=vbr0',
+    '--bind-interfaces',
+    '--user=root',
+    '--dhcp-range=10.77.0.50,10.77.0.99,1h',
+    `--dhcp-leasefile=${leases}`,
+    `--pid-file=${join(lab.root, 'dnsmasq.pid')}`,
+    '--log-facility=-',
+  ]
   // It works below the lab's root and is ended with it.
   spawn('ip', ['netns', 'exec', namespace, ...words], {cwd: lab.root, env: lab.env, stdio: 'ignore'})
   await eventually(() => expect(readFileSync(join(lab.root, 'dnsmasq.pid'), 'utf8')).toMatch(/\d/))
@@ -53,10 +66,16 @@ step('up attaches a TAP device, finds the address of the VM by its MAC, and prov
   const {macAddress, bridge, sshPort} = JSON.parse((await vmctl('status', 'lan', '--json')).stdout) as VmStatus
   expect(bridge).toBe('vbr0')
   expect(sshPort).toBeUndefined()
-  const [, , address] = (readFileSync(leases, 'utf8').split('\n').find((line) => line.includes(macAddress ?? 'none')) ?? '').split(' ')
+  const [, , address] = (
+    readFileSync(leases, 'utf8')
+      .split('\n')
+      .find((line) => line.includes(macAddress ?? 'none')) ?? ''
+  ).split(' ')
   expect(outcome.stdout).toContain(`inet ${address}/24`)
   expect(taps()).toHaveLength(1)
-  expect(execFileSync('ip', ['-n', namespace, '-o', 'link', 'show', 'master', 'vbr0'], {encoding: 'utf8'})).toMatch(/vmctl[0-9a-f]{10}.*state UP/)
+  expect(execFileSync('ip', ['-n', namespace, '-o', 'link', 'show', 'master', 'vbr0'], {encoding: 'utf8'})).toMatch(
+    /vmctl[0-9a-f]{10}.*state UP/,
+  )
 })
 
 step('ssh reaches the VM at that address', async () => {

@@ -27,7 +27,9 @@ export const openSshGuest = (sshd: TestSshd): CuttableSession => {
   const session = openSession(async () => {
     socket = await sshd.dial()
     connections++
-    return asGuest(await connect({stream: socket, user: sshd.user, auth: await sshCandidates({explicit: sshd.keyPath}), verifyHostKey: () => true}))
+    return asGuest(
+      await connect({stream: socket, user: sshd.user, auth: await sshCandidates({explicit: sshd.keyPath}), verifyHostKey: () => true}),
+    )
   })
   return {
     guest: session.guest,
@@ -47,11 +49,38 @@ export const shellDirectories = (directory: string): Record<'dash' | 'bash' | 'b
     for (const [link, target] of links) symlinkSync(target, join(path, link))
     return path
   }
-  const applets = ['awk', 'cat', 'chmod', 'chown', 'dd', 'echo', 'find', 'gzip', 'head', 'id', 'kill', 'mkdir', 'mktemp', 'mv', 'ps', 'rm', 'setsid', 'sh', 'sleep', 'stat', 'tail', 'tar', 'wc']
+  const applets = [
+    'awk',
+    'cat',
+    'chmod',
+    'chown',
+    'dd',
+    'echo',
+    'find',
+    'gzip',
+    'head',
+    'id',
+    'kill',
+    'mkdir',
+    'mktemp',
+    'mv',
+    'ps',
+    'rm',
+    'setsid',
+    'sh',
+    'sleep',
+    'stat',
+    'tail',
+    'tar',
+    'wc',
+  ]
   return {
     dash: `${make('dash', [['sh', '/usr/bin/dash']])}:/usr/bin:/bin`,
     bash: `${make('bash', [['sh', '/usr/bin/bash']])}:/usr/bin:/bin`,
-    busybox: make('busybox', applets.map((applet) => [applet, '/usr/bin/busybox'] as const)),
+    busybox: make(
+      'busybox',
+      applets.map((applet) => [applet, '/usr/bin/busybox'] as const),
+    ),
   }
 }
 
@@ -61,7 +90,11 @@ export const localGuest = (path: string, home: string): Guest => ({
   upload: () => Promise.reject(new Error('this guest takes no files')),
 })
 
-const execute = async ([program = '', ...args]: readonly string[], env: NodeJS.ProcessEnv, options: GuestExecOptions): Promise<GuestExit> => {
+const execute = async (
+  [program = '', ...args]: readonly string[],
+  env: NodeJS.ProcessEnv,
+  options: GuestExecOptions,
+): Promise<GuestExit> => {
   const child = spawn(program, args, {env, stdio: 'pipe', ...(options.signal && {signal: options.signal})})
   const {stdin = ''} = options
   const input = pipeline(stdin instanceof Readable ? stdin : Readable.from([stdin]), child.stdin).catch(() => undefined)
@@ -89,7 +122,13 @@ export interface RecordedContext extends StepContext {
 /** What a provisioner gets for one step, with everything that it does to it recorded. */
 export const makeContext = (
   guest: () => Promise<Guest>,
-  change: {memory?: unknown; signal?: AbortSignal; step?: number; output?: StepContext['output']; onMemory?: (memory: unknown) => void} = {},
+  change: {
+    memory?: unknown
+    signal?: AbortSignal
+    step?: number
+    output?: StepContext['output']
+    onMemory?: (memory: unknown) => void
+  } = {},
 ): RecordedContext => {
   const chunks: Record<'stdout' | 'stderr', Uint8Array[]> = {stdout: [], stderr: []}
   const remembered: unknown[] = []

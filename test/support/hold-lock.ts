@@ -5,7 +5,8 @@ import {acquireLock} from '../../src/host/lock.ts'
 import {isVmctlError} from '../../src/model/errors.ts'
 
 const [path = '', mode = '', file = ''] = process.argv.slice(2)
-const take = (purpose: string, timeoutMs: number) => acquireLock(path, {purpose, timeoutMs, onWait: (holder) => process.stdout.write(`waits for ${holder}\n`)})
+const take = (purpose: string, timeoutMs: number) =>
+  acquireLock(path, {purpose, timeoutMs, onWait: (holder) => process.stdout.write(`waits for ${holder}\n`)})
 
 if (mode === 'hold') {
   await take('hold for ever', 60_000)

@@ -109,7 +109,11 @@ const rangeOf = (file: ServedFile, request: IncomingMessage) => {
   const condition = request.headers['if-range']
   const isFresh = condition === undefined || condition === etag || condition === file.lastModified
   const isRange = wanted >= 0 && isFresh && !file.ignoresRange
-  const validators = {...(etag === undefined ? {} : {etag}), ...(file.lastModified ? {'last-modified': file.lastModified} : {}), ...file.headers}
+  const validators = {
+    ...(etag === undefined ? {} : {etag}),
+    ...(file.lastModified ? {'last-modified': file.lastModified} : {}),
+    ...file.headers,
+  }
   return {isRange, start: isRange ? wanted : 0, validators}
 }
 

@@ -8,10 +8,14 @@ import {isVmctlError} from '../../src/model/errors.ts'
 const [directory = '', source = ''] = process.argv.slice(2)
 const store: ImageStore = {directory: join(directory, 'images'), lockDirectory: join(directory, 'locks'), sources: [createHttpSource()]}
 try {
-  const image = await ensureImage(store, {kind: 'url', source}, {
-    signal: new AbortController().signal,
-    onEvent: (event) => process.stderr.write(`${event.type}\n`),
-  })
+  const image = await ensureImage(
+    store,
+    {kind: 'url', source},
+    {
+      signal: new AbortController().signal,
+      onEvent: (event) => process.stderr.write(`${event.type}\n`),
+    },
+  )
   process.stdout.write(image.path)
 } catch (error) {
   process.stdout.write(isVmctlError(error) ? error.code : String(error))

@@ -29,7 +29,9 @@ const program = '/usr/sbin/sshd'
 /** Why tests against sshd cannot run here; undefined when they can. Under CI a missing program fails the tests. */
 export const sshdMissing = (): string | undefined => missingProgram(program, ['-V'])
 
-export const startSshd = async (options: {readonly hostKey?: KeyPair; readonly config?: readonly string[]; readonly authorize?: readonly string[]} = {}): Promise<TestSshd> => {
+export const startSshd = async (
+  options: {readonly hostKey?: KeyPair; readonly config?: readonly string[]; readonly authorize?: readonly string[]} = {},
+): Promise<TestSshd> => {
   const directory = await mkdtemp(join(tmpdir(), 'vmctl-sshd-'))
   const hostKey = options.hostKey ?? generateKeyPair('host')
   const key = generateKeyPair('user')
@@ -133,7 +135,10 @@ export const endProcess = (pid: number): void => {
 }
 
 const descendants = (pid: number): readonly number[] => {
-  const children = spawnSync('pgrep', ['-P', String(pid)], {encoding: 'utf8'}).stdout.split('\n').filter(Boolean).map(Number)
+  const children = spawnSync('pgrep', ['-P', String(pid)], {encoding: 'utf8'})
+    .stdout.split('\n')
+    .filter(Boolean)
+    .map(Number)
   return children.flatMap((child) => [...descendants(child), child])
 }
 

@@ -81,7 +81,10 @@ export interface VmLab {
 }
 
 /** Environment variables of whoever runs the tests that would change what vmctl does. */
-const isForeign = (name: string): boolean => /^(?:VMCTL_|XDG_|NODE_ENV$|NODE_OPTIONS$|RUST_LOG$|VITEST|SSH_|FORCE_COLOR$|NO_COLOR$|COLUMNS$|LINES$|DEBUG$|OCLIF_|HTTPS?_PROXY$|ALL_PROXY$|NO_PROXY$|https?_proxy$|TERM$)/.test(name)
+const isForeign = (name: string): boolean =>
+  /^(?:VMCTL_|XDG_|NODE_ENV$|NODE_OPTIONS$|RUST_LOG$|VITEST|SSH_|FORCE_COLOR$|NO_COLOR$|COLUMNS$|LINES$|DEBUG$|OCLIF_|HTTPS?_PROXY$|ALL_PROXY$|NO_PROXY$|https?_proxy$|TERM$)/.test(
+    name,
+  )
 
 const environment = (home: string): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign(name))),
@@ -126,7 +129,9 @@ export const makeLab = (name: string, stateDirectory?: (root: string) => string)
       child.once('close', (exitCode, signal) => {
         clearTimeout(limit)
         const durationMs = Date.now() - started
-        note(`${command} (pid ${child.pid}) ended: ${signal ?? exitCode} after ${durationMs} ms\n--- stdout\n${written.stdout}--- stderr\n${written.stderr}---`)
+        note(
+          `${command} (pid ${child.pid}) ended: ${signal ?? exitCode} after ${durationMs} ms\n--- stdout\n${written.stdout}--- stderr\n${written.stderr}---`,
+        )
         settle({command, exitCode, signal, ...written, durationMs})
       })
     })
@@ -154,7 +159,9 @@ export const makeLab = (name: string, stateDirectory?: (root: string) => string)
     ok: async (...args) => expectSuccess(await run(args)),
     json: async (...args) => {
       const dashes = args.indexOf('--')
-      const outcome = expectSuccess(await run(dashes === -1 ? [...args, '--json'] : [...args.slice(0, dashes), '--json', ...args.slice(dashes)]))
+      const outcome = expectSuccess(
+        await run(dashes === -1 ? [...args, '--json'] : [...args.slice(0, dashes), '--json', ...args.slice(dashes)]),
+      )
       expect(outcome.stderr, `stderr of ${outcome.command}`).toBe('')
       return JSON.parse(outcome.stdout)
     },
@@ -187,7 +194,10 @@ export const makeLab = (name: string, stateDirectory?: (root: string) => string)
 
 /** Requires that a command has succeeded; what it wrote is in the failure otherwise. */
 export const expectSuccess = (outcome: Outcome): Outcome => {
-  expect(outcome.exitCode, `${outcome.command} ended with ${outcome.signal ?? outcome.exitCode}\n${outcome.stdout}\n${outcome.stderr}`).toBe(0)
+  expect(
+    outcome.exitCode,
+    `${outcome.command} ended with ${outcome.signal ?? outcome.exitCode}\n${outcome.stdout}\n${outcome.stderr}`,
+  ).toBe(0)
   return outcome
 }
 

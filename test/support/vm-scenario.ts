@@ -64,15 +64,19 @@ export const scenario = (name: string, options: ScenarioOptions = {}): Scenario 
     else process.stderr.write(`e2e: ${name}: "${failed}" failed; transcript, logs and VM directories are in ${lab.root}\n`)
   })
   const define = (sentence: string, {body, timeoutMs, breaks}: {body: () => unknown; timeoutMs: number; breaks: boolean}): void => {
-    test(missing ? `${sentence} (skipped: ${missing})` : sentence, {timeout: timeoutMs, skip: Boolean(missing) && !isCi}, async (context) => {
-      if (broken !== undefined) context.skip(`"${broken}" failed before`)
-      try {
-        await body()
-      } catch (error) {
-        if (breaks) broken ??= sentence
-        throw error
-      }
-    })
+    test(
+      missing ? `${sentence} (skipped: ${missing})` : sentence,
+      {timeout: timeoutMs, skip: Boolean(missing) && !isCi},
+      async (context) => {
+        if (broken !== undefined) context.skip(`"${broken}" failed before`)
+        try {
+          await body()
+        } catch (error) {
+          if (breaks) broken ??= sentence
+          throw error
+        }
+      },
+    )
   }
   return {
     lab,

@@ -14,7 +14,9 @@ export default class ImageInspect extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {describeImage} = await import('../../engine/images.ts')
     const image = await describeImage(engine, args.path, process.cwd())
-    this.log(`Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes ?? image.sizeBytes)} (${formatSize(image.allocatedBytes)} on disk)`)
+    this.log(
+      `Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes ?? image.sizeBytes)} (${formatSize(image.allocatedBytes)} on disk)`,
+    )
     return image
   }
 }

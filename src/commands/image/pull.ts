@@ -13,7 +13,9 @@ export default class ImagePull extends VmctlCommand {
     sha512: Flags.string({summary: 'Digest that the file must have.', helpValue: 'HEX'}),
     'checksum-url': Flags.string({summary: 'List of digests that names the file, as sha256sum writes it.', helpValue: 'URL'}),
   }
-  static override examples = ['<%= config.bin %> <%= command.id %> https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img']
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img',
+  ]
 
   async run(): Promise<BaseImage> {
     const {args, flags} = await this.parse(ImagePull)

@@ -5,7 +5,12 @@ import {run} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 
 /** Where DHCP servers of this computer usually keep leases in dnsmasq's format. */
-const leasePatterns = ['/var/lib/misc/dnsmasq*.leases', '/var/lib/dnsmasq/*.leases', '/var/lib/libvirt/dnsmasq/*.leases', '/run/dnsmasq/*.leases']
+const leasePatterns = [
+  '/var/lib/misc/dnsmasq*.leases',
+  '/var/lib/dnsmasq/*.leases',
+  '/var/lib/libvirt/dnsmasq/*.leases',
+  '/run/dnsmasq/*.leases',
+]
 
 /**
  * The IPv4 address of a MAC address among neighbours, as `ip -4 -json neigh show` prints them; a usable entry is preferred to a stale one.
@@ -16,7 +21,9 @@ export const addressFromNeighbours = (json: string, macAddress: string): string 
   if (!Array.isArray(entries)) return undefined
   const rank = ['REACHABLE', 'DELAY', 'PROBE', 'PERMANENT', 'STALE']
   const candidates = entries
-    .filter((entry) => typeof entry?.dst === 'string' && isIPv4(entry.dst) && String(entry.lladdr).toLowerCase() === macAddress.toLowerCase())
+    .filter(
+      (entry) => typeof entry?.dst === 'string' && isIPv4(entry.dst) && String(entry.lladdr).toLowerCase() === macAddress.toLowerCase(),
+    )
     .map((entry) => ({address: String(entry.dst), rank: rank.indexOf(String(entry.state?.[0]))}))
     .filter((entry) => entry.rank >= 0)
     .toSorted((left, right) => left.rank - right.rank)

@@ -37,7 +37,11 @@ interface Descriptor {
  * descriptor. Never falls back to BIOS.
  * @throws VmctlError `vmctl::qemu::firmware_not_found`
  */
-export const findFirmware = async (config: FirmwareConfig, machine: string, directories = descriptorDirectories()): Promise<FirmwarePair> => {
+export const findFirmware = async (
+  config: FirmwareConfig,
+  machine: string,
+  directories = descriptorDirectories(),
+): Promise<FirmwarePair> => {
   if (config.code !== undefined && config.vars !== undefined) {
     await Promise.all([requireFile(config.code), requireFile(config.vars)])
     return {code: config.code, vars: config.vars, secureBoot: config.secureBoot}
@@ -92,7 +96,12 @@ const pairOf = (descriptor: Descriptor, config: FirmwareConfig, machine: string)
 /** A machine pattern such as `pc-q35-*`; `q35` and `pc` are the aliases that users write. */
 const matches = (pattern: string, machine: string): boolean => {
   const names = machine === 'q35' ? ['pc-q35-0.0', 'q35'] : machine === 'pc' ? ['pc-i440fx-0.0', 'pc'] : [machine]
-  const expression = new RegExp(`^${pattern.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`).replaceAll('*', '.*').replaceAll('?', '.')}$`)
+  const expression = new RegExp(
+    `^${pattern
+      .replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
+      .replaceAll('*', '.*')
+      .replaceAll('?', '.')}$`,
+  )
   return names.some((name) => expression.test(name))
 }
 

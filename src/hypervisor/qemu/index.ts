@@ -42,7 +42,11 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
   /** One VM at a time chooses addresses, so that no two choose the same. */
   const withAddressLock = async <T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> => {
     await makePrivateDirectory(join(stateDirectory, 'locks'))
-    await using _lock = await acquireLock(join(stateDirectory, 'locks', 'addresses'), {purpose: 'choose addresses', timeoutMs: 30_000, signal})
+    await using _lock = await acquireLock(join(stateDirectory, 'locks', 'addresses'), {
+      purpose: 'choose addresses',
+      timeoutMs: 30_000,
+      signal,
+    })
     return action()
   }
 
@@ -59,8 +63,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
       if (binding?.avoid !== undefined) taken.add(binding.avoid)
       const isFree = async (port: number): Promise<boolean> => !binding || (await tryPort(port)) !== undefined
       const {network} = vm.spec
-      const macAddress =
-        own?.macAddress ?? predecessor?.macAddress ?? chooseMacAddress(new Set(others.map((other) => other.macAddress)))
+      const macAddress = own?.macAddress ?? predecessor?.macAddress ?? chooseMacAddress(new Set(others.map((other) => other.macAddress)))
       const runtime: QemuRuntime = {
         schema: 1,
         name: vm.name,
@@ -100,9 +103,13 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
 
     async check(spec) {
       if (spec.network.type === 'vnic') {
-        throw new VmctlError('vmctl::backend::not_available', 'The vnic network exists on illumos only; the QEMU backend cannot offer it.', {
-          help: 'Use `network "user"` or `network "tap"`.',
-        })
+        throw new VmctlError(
+          'vmctl::backend::not_available',
+          'The vnic network exists on illumos only; the QEMU backend cannot offer it.',
+          {
+            help: 'Use `network "user"` or `network "tap"`.',
+          },
+        )
       }
       if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
       if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
@@ -145,7 +152,8 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
             return
           }
           // Another program took the port between our look and QEMU's bind.
-          if (attempt === 5) throw new VmctlError('vmctl::network::no_port', `Five local ports in a row were taken while ${vm.name} started.`)
+          if (attempt === 5)
+            throw new VmctlError('vmctl::network::no_port', `Five local ports in a row were taken while ${vm.name} started.`)
           runtime = await allocate(vm, signal, {avoid: runtime.sshPort})
         }
       } catch (error) {

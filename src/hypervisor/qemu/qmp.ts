@@ -41,7 +41,9 @@ export const connectQmp = async (path: string, options: {timeoutMs: number; sign
     socket = await connectUnix(path, signal)
   } catch (error) {
     options.signal?.throwIfAborted()
-    throw new VmctlError('vmctl::qemu::qmp_connect_failed', `Cannot connect to QEMU's control socket ${path}: ${messageOf(error)}`, {cause: error})
+    throw new VmctlError('vmctl::qemu::qmp_connect_failed', `Cannot connect to QEMU's control socket ${path}: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
   const client = converse(socket)
   try {

@@ -36,7 +36,10 @@ export const checkBridge = async (bridge: string): Promise<void> => {
     })
   }
   if (!(await mayAdministerNetwork())) {
-    throw new VmctlError('vmctl::network::permission', `Attaching a VM to the bridge ${bridge} needs CAP_NET_ADMIN, which this process does not have.`)
+    throw new VmctlError(
+      'vmctl::network::permission',
+      `Attaching a VM to the bridge ${bridge} needs CAP_NET_ADMIN, which this process does not have.`,
+    )
   }
 }
 
