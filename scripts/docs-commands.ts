@@ -38,8 +38,14 @@ Every command takes these flags:
 ${rows(globalFlags(command('list')))}
 | \`-h\`, \`--help\` | Show help. |
 
+Commands that change a VM also take:
+
+| flag | |
+|---|---|
+${rows(Object.values(command('up').flags).filter((flag) => locking.includes(flag.name)))}
+
 \`vmctl --version\` (or \`-V\`) prints the version. \`vmctl autocomplete\` sets up completion for bash, zsh and PowerShell. \`vmctl plugins\` lists, installs and links plugins; see [extending](../extending.md).
-What a command prints for people may change; scripts read \`--json\`, [exit statuses](exit-codes.md) and [error codes](errors.md).
+What a command prints for people may change; scripts read [\`--json\`](json.md), [exit statuses](exit-codes.md) and [error codes](errors.md).
 
 ${Object.entries(groups)
   .map(
@@ -60,7 +66,8 @@ const section = (command: Loadable): string => {
   const name = `vmctl ${spaced(command.id)}`
   const fill = (text: string): string =>
     text.replaceAll(/<%=\s*config\.bin\s*%>/g, 'vmctl').replaceAll(/<%=\s*command\.id\s*%>/g, spaced(command.id))
-  const flags = Object.values(command.flags).filter((flag) => !isGlobal(flag) && !flag.hidden)
+  const all = Object.values(command.flags).filter((flag) => !isGlobal(flag) && !flag.hidden)
+  const flags = all.filter((flag) => !locking.includes(flag.name))
   const examples = (command.examples ?? []).map((example) => fill(typeof example === 'string' ? example : example.command))
   const usage = [
     name,
@@ -70,17 +77,21 @@ const section = (command: Loadable): string => {
   const parts = [
     `## ${name}\n\n${command.summary ?? ''}`,
     command.description === undefined ? '' : fill(command.description),
-    `\`\`\`text\n${[...usage, ...flags.filter((flag) => flag.required).map((flag) => synopsis(flag)), ...(flags.length > 0 ? ['[FLAGS]'] : [])].join(' ')}\n\`\`\``,
+    `\`\`\`text\n${[...usage, ...flags.filter((flag) => flag.required).map((flag) => synopsis(flag)), ...(all.length > 0 ? ['[FLAGS]'] : [])].join(' ')}\n\`\`\``,
     Object.keys(command.args).length === 0
       ? ''
       : `| argument | |\n|---|---|\n${Object.values(command.args)
           .map((arg) => `| \`${arg.name.toUpperCase()}\` | ${cell(arg.description ?? '')} |`)
           .join('\n')}`,
     flags.length === 0 ? '' : `| flag | |\n|---|---|\n${rows(flags)}`,
+    all.length > flags.length ? 'Also `--lock-timeout` and `--no-wait`.' : '',
     examples.length === 0 ? '' : `\`\`\`sh\n${examples.join('\n')}\n\`\`\``,
   ]
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
 }
+
+/** Flags of all commands that change a VM; described once. */
+const locking = ['lock-timeout', 'no-wait']
 
 const isGlobal = (flag: Flag): boolean => flag.helpGroup === 'GLOBAL'
 
@@ -88,7 +99,7 @@ const globalFlags = (command: Loadable): Flag[] => Object.values(command.flags).
 
 const rows = (flags: readonly Flag[]): string =>
   flags
-    .map((flag) => `| \`${synopsis(flag)}\` | ${cell([summaryOf(flag), ...factsOf(flag)].filter((word) => word !== '').join(' '))} |`)
+    .map((flag) => `| \`${cell(synopsis(flag))}\` | ${cell([summaryOf(flag), ...factsOf(flag)].filter((word) => word !== '').join(' '))} |`)
     .join('\n')
 
 /** oclif's own text for --json says less than ours. */

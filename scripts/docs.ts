@@ -9,6 +9,7 @@ import {join, relative} from 'node:path'
 
 import {commandsPage} from './docs-commands.ts'
 import {errorsPage, exitCodesPage} from './docs-errors.ts'
+import {jsonPage} from './docs-json.ts'
 import {vmfilePage} from './docs-vmfile.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -20,6 +21,7 @@ export const generateDocs = async (): Promise<ReadonlyMap<string, string>> => {
     ['docs/reference/commands.md', await commandsPage()],
     ['docs/reference/errors.md', errorsPage()],
     ['docs/reference/exit-codes.md', exitCodesPage()],
+    ['docs/reference/json.md', jsonPage()],
   ])
   for (const path of handWrittenPages().filter((page) => !pages.has(page))) {
     const text = read(path)

@@ -24,7 +24,6 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   '@oclif/core': ['commands', 'cli'],
   ora: ['cli'],
   'node:child_process': ['host'],
-  execa: ['host'],
   undici: ['image'],
   'node:http': ['image'],
   'node:https': ['image'],

@@ -15,9 +15,8 @@ const packageProvisioner: Provisioner<{readonly name: string}> = {
   describe: ({name}) => `package: ${name}`,
   fingerprint: async (settings) => createHash('sha256').update(JSON.stringify(settings)).digest('hex'),
   async run({name}, {guest, output, signal}) {
-    const {code} = await (
-      await guest()
-    ).exec(`sudo -n apt-get install -y ${quote(name)}`, {
+    const connection = await guest()
+    const {code} = await connection.exec(`sudo -n apt-get install -y ${quote(name)}`, {
       onStdout: (chunk) => output('stdout', chunk),
       onStderr: (chunk) => output('stderr', chunk),
       signal,

@@ -7,13 +7,20 @@ type Read = (path: string, follow: boolean) => AsyncIterable<Buffer>
 
 /** Prints logs one after the other under a header each; with `follow` all at once, each line as it comes. */
 export const printLog = async (logs: readonly LogFile[], read: Read, {follow}: {follow: boolean}): Promise<void> => {
+  let lastByte = 0x0a
   const printOne = async ({log, path, exists}: LogFile): Promise<void> => {
+    // A guest that was ended in the middle of a line must not swallow the header.
+    if (lastByte !== 0x0a) process.stdout.write('\n')
+    lastByte = 0x0a
     if (logs.length > 1 || !exists) process.stdout.write(`=== ${log} log (${path}) ===\n`)
     if (!exists && !follow) {
       process.stdout.write(`(not found: nothing was written yet)\n`)
       return
     }
-    for await (const text of follow ? wholeLines(read(path, true)) : read(path, false)) await print(text)
+    for await (const text of follow ? wholeLines(read(path, true)) : read(path, false)) {
+      lastByte = text.at(-1) ?? lastByte
+      await print(text)
+    }
   }
   if (follow) await Promise.all(logs.map(printOne))
   else for (const log of logs) await printOne(log)

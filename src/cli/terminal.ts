@@ -49,6 +49,8 @@ export const joinConsole = async (console: Duplex, signal: AbortSignal): Promise
     console.off('data', show)
     if (isTerminal) stdin.setRawMode(false)
     stdin.pause()
+    // A pipe that was paused while it delivered reads on for one more block, which would keep this process alive. A file has no unref.
+    if ('unref' in stdin) stdin.unref()
     console.destroy()
   }
 }

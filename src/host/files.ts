@@ -17,6 +17,9 @@ export const ioError = (action: string, path: string, cause: unknown): VmctlErro
 export const temporaryPath = (path: string): string =>
   join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`)
 
+/** Whether a file name is one of `temporaryPath`. Only a lock can tell whether its writer still lives. */
+export const isTemporaryName = (name: string): boolean => /^\..+\.\d+\.[0-9a-f]{12}\.tmp$/.test(name)
+
 /** Makes a directory and its parents for this user only (0700 under any umask for the ones it makes). */
 export const makePrivateDirectory = async (path: string): Promise<void> => {
   try {

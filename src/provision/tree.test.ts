@@ -1,3 +1,4 @@
+import {randomBytes} from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -155,6 +156,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
 
   test('a destination that is a file, or that cannot be made, is an error that says so', async () => {
     const source = makeTree()
+    // More than all buffers on the way hold, so that the sender is in the middle of it.
+    writeFileSync(join(source, 'big'), randomBytes(8_000_000))
     const file = join(temporaryDirectory(), 'file')
     writeFileSync(file, 'x')
     await expect(put(source, file)).rejects.toMatchObject({message: expect.stringContaining(`${file} exists and is not a directory`)})

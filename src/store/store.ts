@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto'
 import {chmod, lstat, mkdir, readdir, rename, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 
-import {ioError, makePrivateDirectory, readIfExists, syncDirectory, writeFileAtomic} from '../host/files.ts'
+import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, syncDirectory, writeFileAtomic} from '../host/files.ts'
 import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
@@ -165,11 +165,15 @@ export const removeVm = async (store: Store, name: string): Promise<void> => {
   await removeTree(doomed)
 }
 
-/** Removes what a killed vmctl has left of this VM: half-made and half-removed directories. The caller holds the VM's lock. */
+/** Removes what a killed vmctl has left of this VM: half-made and half-removed directories, temporary files. The caller holds the VM's lock. */
 export const sweepLeftovers = async (store: Store, name: string): Promise<void> => {
   const pattern = new RegExp(`^\\.(?:new|gone)-${name.replaceAll('.', String.raw`\.`)}-[0-9a-f]{12}$`)
   for (const entry of await readdir(store.vmsDirectory)) {
     if (pattern.test(entry)) await removeTree(join(store.vmsDirectory, entry))
+  }
+  const directory = vmDirectory(store, name)
+  for (const entry of await readdir(directory).catch(() => [])) {
+    if (isTemporaryName(entry)) await removeTree(join(directory, entry))
   }
 }
 

@@ -1,3 +1,5 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
 import {expect} from 'vitest'
 
 import {eventually, inline, microVm} from '../support/vm-guests.ts'
@@ -25,7 +27,10 @@ check('what is typed gets its answer, Ctrl+C goes to the guest, Ctrl+] detaches 
   terminal.type('\r')
   terminal.type('echo $((20 + 22))-answer\r')
   await eventually(() => expect(terminal.written.stdout).toContain('42-answer'))
-  terminal.type('sleep 1000\r')
+  terminal.type('echo $((1 + 1))-sleeps; sleep 1000\r')
+  await eventually(() => expect(terminal.written.stdout).toContain('2-sleeps'))
+  // The shell of the guest must have given the line back before the line can make an interrupt of the key.
+  await sleep(500)
   terminal.type('\x03')
   terminal.type('echo $((40 + 3))-answer\r')
   await eventually(() => expect(terminal.written.stdout).toContain('43-answer'))

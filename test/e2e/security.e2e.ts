@@ -161,32 +161,6 @@ check('another sshd that answers on the port of the VM is refused every time, by
   expect((await lab.ok('up')).stdout).toContain('more\n')
 })
 
-check('a listener that is no SSH server is told apart', async () => {
-  const {sshPort} = await lab.status('safe')
-  spawnSync('ip', ['netns', 'add', namespace])
-  spawnSync('ip', ['-n', namespace, 'link', 'set', 'lo', 'up'])
-  const server = spawn(
-    'ip',
-    [
-      'netns',
-      'exec',
-      namespace,
-      process.execPath,
-      '-e',
-      `require('net').createServer(s => {s.on('error', () => {}); s.end('HTTP/1.1 400 Bad Request\\r\\n\\r\\n')}).listen(${sshPort}, '127.0.0.1', () => console.log('up'))`,
-    ],
-    {cwd: lab.root, stdio: ['ignore', 'pipe', 'ignore']},
-  )
-  await new Promise((resolve) => server.stdout.once('data', resolve))
-  try {
-    const outcome = await lab.run(['ssh', 'safe', '--', 'true'], {prefix: inNamespace})
-    expect(outcome.exitCode, outcome.stderr).not.toBe(0)
-    expect(outcome.stderr).toMatch(/error\[vmctl::ssh::(?:unreachable|failed)\]/)
-  } finally {
-    server.kill()
-  }
-})
-
 step('under umask 077 the same holds, and a state directory that others may write to is refused', async () => {
   expectSuccess(await lab.run(['down'], {umask: '077'}))
   expectSuccess(await lab.run(['up', '--no-provision'], {umask: '077'}))

@@ -47,7 +47,7 @@ export const findFirmware = async (
     return {code: config.code, vars: config.vars, secureBoot: config.secureBoot}
   }
   for (const path of await descriptorPaths(directories)) {
-    const pair = pairOf(await readDescriptor(path), config, machine)
+    const pair = await pairIn(path, config, machine)
     if (pair && (await exists(pair.code)) && (await exists(pair.vars))) return pair
   }
   throw new VmctlError(
@@ -66,11 +66,12 @@ const descriptorPaths = async (directories: readonly string[]): Promise<string[]
   return [...found.keys()].toSorted().map((name) => found.get(name) ?? '')
 }
 
-const readDescriptor = async (path: string): Promise<Descriptor> => {
+/** A descriptor that is damaged, or of a shape that we do not know, offers nothing. */
+const pairIn = async (path: string, config: FirmwareConfig, machine: string): Promise<FirmwarePair | undefined> => {
   try {
-    return JSON.parse(await readFile(path, 'utf8'))
+    return pairOf(JSON.parse(await readFile(path, 'utf8')), config, machine)
   } catch {
-    return {}
+    return undefined
   }
 }
 

@@ -46,13 +46,18 @@ export const connectQmp = async (path: string, options: {timeoutMs: number; sign
     })
   }
   const client = converse(socket)
+  const giveUp = (): void => client[Symbol.dispose]()
+  options.signal?.addEventListener('abort', giveUp, {once: true})
   try {
     await client.greeted(options.timeoutMs)
     await client.execute('qmp_capabilities', undefined, options.timeoutMs)
     return client
   } catch (error) {
     client[Symbol.dispose]()
+    options.signal?.throwIfAborted()
     throw new VmctlError('vmctl::qemu::qmp_connect_failed', `QEMU does not answer on ${path}: ${messageOf(error)}`, {cause: error})
+  } finally {
+    options.signal?.removeEventListener('abort', giveUp)
   }
 }
 

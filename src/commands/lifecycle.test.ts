@@ -1,0 +1,202 @@
+import {mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
+
+import {makeWorkspace, runCommand, type Workspace} from '../../test/support/run-command.ts'
+import {generateKeyPair} from '../guest/keys.ts'
+import {lockVm, openStore} from '../store/store.ts'
+
+let workspace: Workspace
+beforeAll(() => {
+  workspace = makeWorkspace()
+})
+afterAll(() => workspace[Symbol.dispose]())
+beforeEach(() => rmSync(join(workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
+
+const create = (name: string, ...more: readonly string[]) => runCommand('create', '--name', name, '--image', workspace.image, ...more)
+
+const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/)
+
+test('a life by single commands, in text', async () => {
+  const steps: readonly (readonly [readonly string[], RegExp])[] = [
+    [['start', 'web'], /^VM 'web' started\n$/],
+    [['suspend', 'web'], /^VM 'web' suspended\n$/],
+    [['resume', 'web'], /^VM 'web' resumed\n$/],
+    [['stop', 'web'], /^VM 'web' stopped\n$/],
+    [['start', 'web'], /^VM 'web' started\n$/],
+    [['destroy', 'web'], /^VM 'web' destroyed\n$/],
+  ]
+  expect(await create('web')).toMatchObject({exitCode: 0, stderr: '', stdout: expect.stringMatching(/^VM 'web' created \(id: [0-9a-f-]{36}\)\n$/)})
+  for (const [words, stdout] of steps) {
+    const ran = await runCommand(...words)
+    expect(ran, words.join(' ')).toMatchObject({exitCode: 0, stderr: ''})
+    expect(ran.stdout).toMatch(stdout)
+  }
+  expect(readdirSync(join(workspace.stateDirectory, 'vms'))).toEqual([])
+})
+
+test('the same in JSON', async () => {
+  const created = await create('web', '--start', '--json')
+  expect(created.json).toEqual({name: 'web', id: uuid, state: 'running'})
+  const {id} = created.json
+  for (const [verb, state] of [['suspend', 'suspended'], ['resume', 'running'], ['stop', 'stopped'], ['start', 'running']] as const) {
+    const ran = await runCommand(verb, 'web', '--json')
+    expect(ran.json).toEqual({name: 'web', id, state})
+    expect(ran).toMatchObject({exitCode: 0, stderr: ''})
+  }
+  expect((await runCommand('destroy', 'web', '--json')).json).toEqual({name: 'web'})
+})
+
+test('create --start says both', async () => {
+  expect((await create('web', '--start')).stdout).toMatch(/^VM 'web' created \(id: .*\)\nVM 'web' started\n$/)
+})
+
+test('what create cannot do is told with a status by kind', async () => {
+  await create('web')
+  const cases: readonly (readonly [readonly string[], number, string])[] = [
+    [['--name', 'web', '--image', workspace.image], 5, 'vmctl::vm::name_exists'],
+    [['--name', 'a/b', '--image', workspace.image], 2, 'vmctl::usage::invalid'],
+    [['--name', 'x'], 2, 'vmctl::create::no_image'],
+    [['--name', 'x', '--image', '/no/such/image'], 3, 'vmctl::image::not_found'],
+    [['--name', 'x', '--image', workspace.image, '--memory', '32'], 2, 'vmctl::usage::invalid'],
+    [['--name', 'x', '--image', workspace.image, '--ssh-key', '/no/such/key'], 2, 'vmctl::usage::invalid'],
+    [['--name', 'x', '--image', workspace.write('text', 'not a disk at all'), '--disk', '1'], 4, 'vmctl::image::'],
+  ]
+  for (const [words, exitCode, code] of cases) {
+    const text = await runCommand('create', ...words)
+    expect(text, words.join(' ')).toMatchObject({exitCode, stdout: ''})
+    expect(text.stderr).toContain(`error[${code}`)
+    expect(text.stderr).toContain('help: ')
+    const json = await runCommand('create', ...words, '--json')
+    expect(json, words.join(' ')).toMatchObject({exitCode, stderr: ''})
+    expect(json.json.error).toMatchObject({code: expect.stringContaining(code), message: expect.any(String), help: expect.any(String)})
+  }
+  expect((await runCommand('list', '--json')).json.vms).toHaveLength(1)
+  expect(readdirSync(join(workspace.stateDirectory, 'vms'))).toEqual(['web'])
+})
+
+test('create takes sizes with units, keys and user-data', async () => {
+  const key = workspace.write('key.pub', `${generateKeyPair('me').publicKey}\n`)
+  await create('sized', '--vcpus', '2', '--memory', '2G', '--disk', '1', '--ssh-key', key)
+  const {json} = await runCommand('status', 'sized', '--json')
+  expect(json).toMatchObject({vcpus: 2, memoryMiB: 2048, diskBytes: 2 ** 30, network: 'user', seed: expect.stringMatching(/seed\.iso$/)})
+  await create('raw', '--cloud-init', workspace.write('user-data', '#cloud-config\n'), '--bridge', 'br0')
+  expect((await runCommand('status', 'raw', '--json')).json).toMatchObject({network: 'tap', bridge: 'br0', seed: expect.any(String)})
+})
+
+test.each([
+  ['start', 'running', 'It runs already'],
+  ['resume', 'running', 'Suspend it with `vmctl suspend web`'],
+  ['stop', 'prepared', 'It does not run'],
+  ['suspend', 'prepared', 'Start it with `vmctl start web`'],
+  ['resume', 'prepared', 'Start it with `vmctl start web`'],
+  ['suspend', 'suspended', 'Resume it with `vmctl resume web`'],
+  ['start', 'suspended', 'Resume it with `vmctl resume web`'],
+])('%s of a VM that is %s is refused with advice', async (verb, state, advice) => {
+  await create('web', ...(state === 'prepared' ? [] : ['--start']))
+  if (state === 'suspended') await runCommand('suspend', 'web')
+  const ran = await runCommand(verb, 'web')
+  expect(ran).toMatchObject({exitCode: 5, stdout: ''})
+  expect(ran.stderr).toContain(`error[vmctl::vm::invalid_state]: VM web is ${state}, which does not allow ${verb}.`)
+  expect(ran.stderr).toContain(advice)
+  expect((await runCommand('status', 'web', '--json')).json.state).toBe(state)
+})
+
+test.each(['start', 'stop', 'suspend', 'resume', 'destroy', 'status', 'log', 'console', 'ssh'])('%s of a VM that does not exist', async (verb) => {
+  await create('web')
+  const ran = await runCommand(verb, 'wbe')
+  expect(ran).toMatchObject({exitCode: 3, stdout: ''})
+  expect(ran.stderr).toBe('error[vmctl::vm::not_found]: There is no VM named "wbe".\n  help: Did you mean web? Run `vmctl list` to see the VMs that exist.\n')
+  expect(await runCommand(verb, '../../etc', '--json')).toMatchObject({exitCode: 3, json: {error: {code: 'vmctl::vm::not_found'}}})
+})
+
+test('list: nothing, some, a damaged one', async () => {
+  expect(await runCommand('list')).toMatchObject({exitCode: 0, stdout: 'No VMs found.\n'})
+  expect((await runCommand('list', '--json')).json).toEqual({vms: []})
+  await create('web', '--start')
+  await create('db', '--vcpus', '4')
+  expect((await runCommand('list')).stdout).toMatch(/^NAME .*\ndb +noop +4 +1024 +user +- +-\nweb +noop +1 +1024 +user +- +-\n$/)
+  expect((await runCommand('list', '--json')).json.vms).toEqual([
+    {name: 'db', backend: 'noop', state: 'prepared', vcpus: 4, memoryMiB: 1024, network: 'user'},
+    {name: 'web', backend: 'noop', state: 'running', vcpus: 1, memoryMiB: 1024, network: 'user'},
+  ])
+  mkdirSync(join(workspace.stateDirectory, 'vms/broken'))
+  writeFileSync(join(workspace.stateDirectory, 'vms/broken/vm.json'), '{')
+  const ran = await runCommand('list')
+  expect(ran.exitCode).toBe(0)
+  expect(ran.stdout.split('\n').map((line) => line.split(' ')[0])).toEqual(['NAME', 'broken', 'db', 'web', ''])
+  expect(ran.stderr).toContain('Warning: broken: The record of the VM broken cannot be read')
+  const {json, stderr} = await runCommand('list', '--json')
+  expect(stderr).toBe('')
+  expect(json.vms[0]).toMatchObject({name: 'broken', state: 'unknown', error: expect.stringContaining('vm.json')})
+  expect(await runCommand('status', 'broken')).toMatchObject({exitCode: 5})
+  expect(await runCommand('destroy', 'broken')).toMatchObject({exitCode: 0})
+})
+
+test('status shows what applies and leaves out what does not', async () => {
+  await create('web')
+  const {stdout} = await runCommand('status', 'web')
+  const labels = stdout.trim().split('\n').map((line) => line.split(':')[0])
+  expect(labels).toEqual(['Name', 'ID', 'Backend', 'State', 'vCPUs', 'Memory', 'Disk', 'Network', 'WorkDir', 'Overlay', 'Image', 'Created'])
+  expect((await runCommand('status', 'web', '--json')).json).toEqual({
+    name: 'web',
+    id: uuid,
+    backend: 'noop',
+    state: 'prepared',
+    vcpus: 1,
+    memoryMiB: 1024,
+    diskBytes: 16 * 2 ** 20,
+    network: 'user',
+    workDirectory: join(workspace.stateDirectory, 'vms/web'),
+    overlay: join(workspace.stateDirectory, 'vms/web/overlay.qcow2'),
+    image: workspace.image,
+    createdAt: expect.stringMatching(/^20.*Z$/),
+    provision: [],
+  })
+})
+
+test('log: both, one, the last lines, and what is not there', async () => {
+  await create('web')
+  const directory = join(workspace.stateDirectory, 'vms/web')
+  expect((await runCommand('log', 'web')).stdout).toContain('=== console log')
+  expect((await runCommand('log', 'web')).stdout).toContain('(not found: nothing was written yet)')
+  writeFileSync(join(directory, 'console.log'), 'boot 1\nboot 2\nboot 3')
+  writeFileSync(join(directory, 'provision.log'), 'step 1\nstep 2\n')
+  expect((await runCommand('log', 'web')).stdout).toBe(
+    `=== console log (${directory}/console.log) ===\nboot 1\nboot 2\nboot 3\n=== provision log (${directory}/provision.log) ===\nstep 1\nstep 2\n`,
+  )
+  expect((await runCommand('log', 'web', '--console', '-n', '2')).stdout).toBe('boot 2\nboot 3')
+  expect((await runCommand('log', 'web', '--provision', '--tail', '1')).stdout).toBe('step 2\n')
+  expect((await runCommand('log', 'web', '--json')).json).toEqual({
+    logs: [
+      {log: 'console', path: `${directory}/console.log`, text: 'boot 1\nboot 2\nboot 3'},
+      {log: 'provision', path: `${directory}/provision.log`, text: 'step 1\nstep 2\n'},
+    ],
+  })
+})
+
+test('a backend without a console, and one that does not exist', async () => {
+  await create('web', '--start')
+  expect(await runCommand('console', 'web')).toMatchObject({exitCode: 4, stderr: expect.stringContaining('The backend noop has no serial console.')})
+  process.env.VMCTL_BACKEND = 'propolis'
+  try {
+    expect(await create('other')).toMatchObject({exitCode: 4, stderr: expect.stringContaining('error[vmctl::backend::not_available]: There is no backend named "propolis"')})
+  } finally {
+    process.env.VMCTL_BACKEND = 'noop'
+  }
+})
+
+test('a VM that another vmctl works on: who it is, and no wait when asked for', async () => {
+  await create('web')
+  const store = await openStore(workspace.stateDirectory)
+  await using _lock = await lockVm(store, 'web', {purpose: 'vmctl up web', timeoutMs: 0})
+  const ran = await runCommand('start', 'web', '--no-wait')
+  expect(ran.exitCode).toBe(5)
+  expect(ran.stderr).toContain(`web: waiting for another vmctl: vmctl up web (process ${process.pid})`)
+  expect(ran.stderr).toContain('error[vmctl::vm::locked]: Another vmctl is at work here: vmctl up web')
+  expect(await runCommand('start', 'web', '--lock-timeout', '50ms', '--json')).toMatchObject({exitCode: 5, stderr: '', json: {error: {code: 'vmctl::vm::locked'}}})
+  // Whoever only looks needs no lock.
+  expect(await runCommand('status', 'web')).toMatchObject({exitCode: 0})
+  expect(await runCommand('list')).toMatchObject({exitCode: 0})
+})

@@ -1,0 +1,269 @@
+import {existsSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+
+import {type CommandResult, makeWorkspace, runCommand, spawnCommand, type Workspace} from '../../test/support/run-command.ts'
+import {sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
+import {readVm, openStore, stageDirectory} from '../store/store.ts'
+
+const missing = sshdMissing()
+
+describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+  let workspace: Workspace
+  let sshd: TestSshd
+  let path: string
+  beforeAll(async () => {
+    workspace = makeWorkspace()
+    path = join(workspace.directory, 'VMFile.kdl')
+    sshd = await startSshd()
+    process.env.VMCTL_NOOP_SSH = `127.0.0.1:${sshd.port}`
+  })
+  afterAll(async () => {
+    await sshd[Symbol.asyncDispose]()
+    workspace[Symbol.dispose]()
+  })
+  beforeEach(() => rmSync(join(workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
+
+  const vm = (name: string, body = ''): string =>
+    `vm ${JSON.stringify(name)} {\n  image "base.qcow2"\n  ssh {\n    user ${JSON.stringify(sshd.user)}\n    private-key ${JSON.stringify(sshd.keyPath)}\n  }\n${body}\n}\n`
+  const inline = (command: string, rest = ''): string => `  provision "shell" {\n    inline ${JSON.stringify(command)}\n${rest}  }`
+  /** Writes the VMFile, then runs a command on it. */
+  const run = (text: string | undefined, ...words: readonly string[]): Promise<CommandResult> => {
+    if (text !== undefined) writeFileSync(path, text)
+    const [verb = '', ...rest] = words
+    return runCommand(verb, '--file', path, ...rest)
+  }
+  const vmDirectory = (name: string): string => join(workspace.stateDirectory, 'vms', name)
+
+  test('up creates, starts and provisions; twice does nothing; down stops; up runs the steps again; down --destroy removes', async () => {
+    const text = vm('web', inline('echo hello; echo problem >&2'))
+    const first = await run(text, 'up')
+    expect(first.exitCode).toBe(0)
+    expect(first.stdout).toBe("hello\nVM 'web' is running.\nNext: vmctl ssh web · vmctl log web · vmctl down --destroy --name web\n")
+    expect(first.stderr.replaceAll(/SHA256:\S+/g, 'KEY').replaceAll(/\d+\.\d s/g, 'TIME')).toBe(
+      [
+        'web: will create (does not exist)',
+        'web: will start (new)',
+        'web: will provision (first start)',
+        'web: created in TIME',
+        'web: started in TIME',
+        'web: the guest has a host key of its own, which is trusted from now on: KEY',
+        'web: step 1/1 runs: inline: echo hello; echo problem >&2',
+        'problem',
+        'web: step 1 done in TIME',
+        'web: provisioned in TIME',
+        '',
+      ].join('\n'),
+    )
+    expect(readFileSync(join(vmDirectory('web'), 'provision.log'), 'utf8')).toMatch(/^=== Step 1: .* ===\n(?:hello\nproblem|problem\nhello)\n$/)
+
+    expect(await run(undefined, 'up')).toMatchObject({exitCode: 0, stdout: "VM 'web' is running.\n", stderr: 'web: is already running\n'})
+    expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION  CAUSE\nweb  none    is already running\n')
+    expect(await run(undefined, 'down')).toMatchObject({exitCode: 0, stdout: "VM 'web' is stopped.\n"})
+    expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION     CAUSE\nweb  start      stopped\nweb  provision  restarted\n')
+    expect((await run(undefined, 'up')).stdout).toBe("hello\nVM 'web' is running.\n")
+    expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: "VM 'web' is destroyed.\n"})
+    expect(readdirSync(join(workspace.stateDirectory, 'vms'))).toEqual([])
+    expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: '', stderr: 'web: does not exist\n'})
+  })
+
+  test('a step that fails: which, why, its last lines; the next up goes on there', async () => {
+    const marks = join(workspace.directory, 'marks')
+    const text = (second: string): string => vm('web', [inline(`echo one >>${marks}`), inline(second), inline(`echo three >>${marks}`)].join('\n'))
+    const failed = await run(text('echo about to fail; exit 42'), 'up')
+    expect(failed).toMatchObject({exitCode: 6, stdout: 'about to fail\n'})
+    expect(failed.stderr).toContain('error[vmctl::provision::failed]: web: step 2 (inline: echo about to fail; exit 42): Step 2 ended with exit code 42.\nLast lines:\n  about to fail\n')
+    expect(failed.stderr).toContain('help: Correct the step, then run `vmctl up` again. `vmctl log web --provision` has the whole output.')
+    expect((await runCommand('status', 'web', '--json')).json.provision).toEqual([
+      {step: 1, title: `inline: echo one >>${marks}`, state: 'done', exitCode: 0},
+      {step: 2, title: 'inline: echo about to fail; exit 42', state: 'failed', exitCode: 42},
+    ])
+    expect(await run(undefined, 'up', '--json')).toMatchObject({exitCode: 6, stderr: '', json: {error: {code: 'vmctl::provision::failed', vm: 'web', step: 2, exitCode: 42}}})
+    expect((await run(text('true'), 'plan', '--json')).json).toEqual({vms: [{vm: 'web', steps: [{action: 'provision', cause: 'step 2 (inline: true): changed', from: 1}], notices: []}]})
+    expect(await run(undefined, 'up')).toMatchObject({exitCode: 0})
+    expect(readFileSync(marks, 'utf8')).toBe('one\nthree\n')
+    expect(await run(undefined, 'provision')).toMatchObject({exitCode: 0, stdout: "VM 'web' provisioned.\n"})
+    expect(readFileSync(marks, 'utf8')).toBe('one\nthree\none\nthree\n')
+  })
+
+  test('JSON of up, down and reload', async () => {
+    const up = await run(vm('web', inline('echo noise; echo noise >&2')), 'up', '--json')
+    expect(up).toMatchObject({exitCode: 0, stderr: ''})
+    expect(up.json).toEqual({
+      vms: [
+        {
+          name: 'web',
+          state: 'running',
+          actions: [
+            {action: 'create', cause: 'does not exist'},
+            {action: 'start', cause: 'new'},
+            {action: 'provision', cause: 'first start'},
+          ],
+          notices: [],
+        },
+      ],
+    })
+    const {json} = await runCommand('status', 'web', '--json')
+    const reload = await run(undefined, 'reload', '--no-provision', '--json')
+    expect(reload.json.vms).toEqual([{name: 'web', state: 'running', actions: [{action: 'recreate', cause: 'asked for, running'}, {action: 'start', cause: 'new'}], notices: []}])
+    expect((await runCommand('status', 'web', '--json')).json.id).not.toBe(json.id)
+    expect((await run(undefined, 'down', '--destroy', '--json')).json.vms).toEqual([{name: 'web', state: 'destroyed', actions: [{action: 'destroy', cause: '--destroy, running'}], notices: []}])
+  })
+
+  test('several VMs: one fails, the others are brought up, and the status tells', async () => {
+    const text = [vm('a', inline('echo from a')), vm('b', inline('echo from b; exit 7')), vm('c', inline('echo from c'))].join('')
+    const failed = await run(text, 'up')
+    expect(failed.exitCode).toBe(6)
+    expect(failed.stderr).toContain('b: failed\n')
+    expect(failed.stderr).toContain('error[vmctl::vms::failed]: 1 of 3 VMs failed: b.')
+    expect(failed.stderr).toContain('Step 1 ended with exit code 7.')
+    for (const name of ['a', 'b', 'c']) expect(failed.stdout).toMatch(new RegExp(`^(?:${name} \\| )?from ${name}$`, 'm'))
+    expect((await runCommand('list', '--json')).json.vms.map(({name, state}: {name: string; state: string}) => `${name} ${state}`)).toEqual(['a running', 'b running', 'c running'])
+    const {json, exitCode, stderr} = await run(undefined, 'up', '--json')
+    expect({exitCode, stderr}).toEqual({exitCode: 6, stderr: ''})
+    expect(json.error).toMatchObject({code: 'vmctl::vms::failed', message: '1 of 3 VMs failed: b.'})
+    expect(json.error.vms.map(({name, state, error}: {name: string; state: string; error?: {code: string}}) => [name, state, error?.code])).toEqual([
+      ['a', 'running', undefined],
+      ['b', 'running', 'vmctl::provision::failed'],
+      ['c', 'running', undefined],
+    ])
+    expect(await run(undefined, 'up', '--name', 'a', '--name', 'c')).toMatchObject({exitCode: 0, stdout: "VM 'a' is running.\nVM 'c' is running.\n"})
+  })
+
+  test('--name that matches nothing lists the names', async () => {
+    const ran = await run(vm('web') + vm('db'), 'up', '--name', 'wbe')
+    expect(ran).toMatchObject({exitCode: 3, stdout: ''})
+    expect(ran.stderr).toContain(`${path} defines no VM named "wbe"; it defines web, db.\n  help: Did you mean web?`)
+    expect(await run(undefined, 'down', '--name', 'other', '--json')).toMatchObject({exitCode: 3, json: {error: {code: 'vmctl::vm::not_found', help: 'Use one of: web, db.'}}})
+  })
+
+  test('a VM of another VMFile, or of `vmctl create`, is never adopted', async () => {
+    await run(vm('web'), 'up', '--no-provision')
+    const other = workspace.write('Other.kdl', vm('web'))
+    for (const verb of ['up', 'down', 'reload', 'provision', 'plan']) {
+      expect(await runCommand(verb, '--file', other), verb).toMatchObject({exitCode: 5, stderr: expect.stringContaining(`it was made by ${path}, not by ${other}`)})
+    }
+    await runCommand('destroy', 'web')
+    await runCommand('create', '--name', 'web', '--image', workspace.image)
+    expect(await run(undefined, 'up')).toMatchObject({exitCode: 5, stderr: expect.stringContaining('it was made by `vmctl create`')})
+    expect(existsSync(vmDirectory('web'))).toBe(true)
+  })
+
+  test('changes: applied in place, or told with what to do; reload takes them', async () => {
+    await run(vm('web'), 'up')
+    const changed = vm('web', '  memory 2048')
+    const told = 'web: changed, needs a restart (`vmctl down --name web && vmctl up --name web`): memory 1024 → 2048 MB\n'
+    expect((await run(changed, 'up')).stderr).toContain(told)
+    expect((await runCommand('status', 'web', '--json')).json.memoryMiB).toBe(1024)
+    await run(undefined, 'down')
+    expect((await run(undefined, 'up')).stderr).toContain('web: will update (memory 1024 → 2048 MB)\n')
+    expect((await runCommand('status', 'web', '--json')).json.memoryMiB).toBe(2048)
+  })
+
+  test('what the VMFile needs and does not have is told before anything is made', async () => {
+    const text = `vm "web" {\n  image "base.qcow2"\n${inline('true')}\n}\n`
+    const ran = await run(text, 'up')
+    expect(ran.exitCode).toBe(2)
+    expect(ran.stderr).toContain('vmctl::')
+    expect(await run(text.replace('base.qcow2', 'missing.qcow2'), 'up')).toMatchObject({exitCode: 2})
+    expect(existsSync(vmDirectory('web'))).toBe(false)
+  })
+
+  test('problems of a VMFile are drawn with their lines, all of them, and are data in JSON', async () => {
+    const text = 'vm "web" {\n  image "base.qcow2"\n  memroy 512\n  vcpus 0\n}\n'
+    for (const verb of ['validate', 'up', 'plan']) {
+      const ran = await run(text, verb)
+      expect(ran).toMatchObject({exitCode: 2, stdout: ''})
+      expect(ran.stderr).toMatch(new RegExp(`${path}:3:3`))
+      expect(ran.stderr).toMatch(/3 \| {3}memroy 512\n.*\^{6}/)
+      expect(ran.stderr).toMatch(/4 \| {3}vcpus 0\n.*\^/)
+      expect(ran.stderr).toContain('memory')
+      expect(ran.stderr).not.toContain('\u001b')
+    }
+    const {json, exitCode, stderr} = await run(undefined, 'validate', '--json')
+    expect({exitCode, stderr}).toEqual({exitCode: 2, stderr: ''})
+    expect(json.error.problems).toEqual([
+      expect.objectContaining({file: path, line: 3, column: 3, length: 6, severity: 'error', code: 'vmctl::vmfile::validation'}),
+      expect.objectContaining({file: path, line: 4, column: 9}),
+    ])
+    expect(await runCommand('up', '--file', '/no/such/VMFile.kdl')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('error[vmctl::vmfile::not_found]')})
+    expect(await run(vm('web'), 'validate')).toMatchObject({exitCode: 0, stderr: '', stdout: `${path} is valid; it defines web.\n`})
+    expect((await run(undefined, 'validate', '--json')).json).toEqual({path, vms: ['web'], warnings: []})
+  })
+
+  test('left-overs of a vmctl that was killed are swept by the next one', async () => {
+    const store = await openStore(workspace.stateDirectory)
+    await stageDirectory(store, 'web')
+    await run(vm('web'), 'up')
+    expect(readdirSync(store.vmsDirectory)).toEqual(['web'])
+    expect(await readVm(store, 'web')).toMatchObject({vmfile: path, phase: 'started'})
+  })
+
+  test('Ctrl+C in the middle of a step: status 130, the step is ended, its lock is free, and the next up runs it', async () => {
+    const marks = join(workspace.directory, 'interrupted')
+    writeFileSync(path, vm('web', inline(`echo run >>${marks}; echo ready; [ "$(wc -l <${marks})" -gt 1 ] || sleep 8001; echo end >>${marks}`)))
+    let asked = false
+    const ran = await spawnCommand(['up', '--file', path], {
+      onOutput: ({stdout}, kill) => {
+        if (asked || !stdout.includes('ready')) return
+        asked = true
+        kill('SIGINT')
+      },
+    })
+    expect(ran.exitCode).toBe(130)
+    expect(ran.stderr).toContain('error[vmctl::interrupted]: Interrupted.')
+    expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', provision: [{step: 1, state: 'failed'}]})
+    expect(await run(undefined, 'up', '--no-wait')).toMatchObject({exitCode: 0})
+    expect(readFileSync(marks, 'utf8')).toBe('run\nrun\nend\n')
+  })
+
+  test('a vmctl that is killed in the middle of a step: the next one follows the step on, and it runs once', async () => {
+    const marks = join(workspace.directory, 'killed')
+    writeFileSync(path, vm('web', inline(`echo run >>${marks}; echo ready; sleep 1.5; echo end`)))
+    let asked = false
+    const ran = await spawnCommand(['up', '--file', path], {
+      onOutput: ({stdout}, kill) => {
+        if (asked || !stdout.includes('ready')) return
+        asked = true
+        kill('SIGKILL')
+      },
+    })
+    expect(ran.exitCode).toBe(-1)
+    const next = await run(undefined, 'up')
+    expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1/1 goes on: inline: echo run')})
+    expect(next.stdout).toMatch(/end\nVM 'web' is running\.\n$/)
+    expect(readFileSync(marks, 'utf8')).toBe('run\n')
+  })
+
+  test('ssh hands over to the ssh program, as strict as vmctl itself, and passes its status on', async () => {
+    await run(vm('web'), 'up')
+    const bin = join(import.meta.dirname, '../../fixtures/bin')
+    const env = {PATH: `${bin}:${process.env.PATH}`, FAKE_SSH_STATUS: '23'}
+    const {stdout, exitCode} = await spawnCommand(['ssh', 'web', '--user', sshd.user, '--', 'ls', '-l', 'two words'], {env, cwd: workspace.directory})
+    expect(exitCode).toBe(23)
+    const {json} = await runCommand('status', 'web', '--json')
+    expect(stdout.trim().split('\n')).toEqual([
+      ...['-o', `HostKeyAlias=vmctl-${json.id}`, '-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile="${vmDirectory('web')}/known_hosts"`],
+      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'IdentitiesOnly=yes', '-i', sshd.keyPath, '-p', String(sshd.port)],
+      ...['-l', sshd.user, '127.0.0.1', '--', "'ls' '-l' 'two words'"],
+    ])
+    // Without a name: the only VM of the VMFile of this directory; one word is a command line of the guest's shell.
+    const short = await spawnCommand(['ssh', '--', 'df | tail -1'], {env: {...env, FAKE_SSH_STATUS: '0'}, cwd: workspace.directory})
+    expect(short.exitCode).toBe(0)
+    expect(short.stdout.trim().split('\n').slice(-5)).toEqual(['-l', sshd.user, '127.0.0.1', '--', 'df | tail -1'])
+    await runCommand('stop', 'web')
+    expect(await runCommand('ssh', 'web')).toMatchObject({exitCode: 5, stderr: expect.stringContaining('VM web is stopped; SSH needs a running one.')})
+  })
+})
+
+test('what is no command, or no flag, ends with status 2', async () => {
+  using workspace = makeWorkspace()
+  for (const words of [['no-such-command'], ['up', '--no-such-flag'], ['up', 'too-much'], ['stop'], ['stop', 'web', '--timeout', 'soon'], ['create', '--name', 'x', '--image', 'a', '--memory', 'lots']]) {
+    const ran = await spawnCommand(words, {cwd: workspace.directory})
+    expect(`${words.join(' ')}: ${ran.exitCode}`).toBe(`${words.join(' ')}: 2`)
+    expect(ran.stdout).toBe('')
+    expect(ran.stderr).not.toContain('\u001b')
+    expect(ran.stderr).not.toBe('')
+  }
+}, 30_000)

@@ -1,0 +1,37 @@
+import {randomUUID} from 'node:crypto'
+import {mkdtemp, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {expect, test} from 'vitest'
+
+import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
+import {fakeServer} from '../../../test/support/sshd.ts'
+import {testHypervisor} from '../contract.ts'
+import {noopHypervisor} from './index.ts'
+
+testHypervisor({
+  create: async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'vmctl-noop-'))
+    return {
+      hypervisor: noopHypervisor(),
+      makeVm: async (overrides) => makeVm({id: randomUUID(), directory: await mkdtemp(join(directory, 'vm-')), phase: 'prepared', ...overrides}),
+      cleanup: () => rm(directory, {recursive: true}),
+    }
+  },
+})
+
+test('an SSH server may stand in for the guest', async () => {
+  await using server = await fakeServer((socket) => socket.end('hello'))
+  const hypervisor = noopHypervisor({guest: {host: '127.0.0.1', port: server.port}})
+  const vm = makeVm({directory: temporaryDirectory()})
+  const {signal} = new AbortController()
+  expect(await hypervisor.observe(vm)).toEqual({state: 'stopped', sshPort: server.port})
+  expect(await hypervisor.sshAddress(vm, {signal})).toEqual({host: '127.0.0.1', port: server.port})
+  const stream = await hypervisor.dial(vm, 22, {signal})
+  expect((await Array.fromAsync(stream)).join('')).toBe('hello')
+})
+
+test('what exists on illumos only is refused', async () => {
+  await expect(noopHypervisor().check(makeSpec({network: {type: 'vnic', name: 'v0'}}))).rejects.toMatchObject({code: 'vmctl::backend::not_available'})
+})
