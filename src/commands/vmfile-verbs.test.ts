@@ -245,7 +245,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     const {json} = await runCommand('status', 'web', '--json')
     expect(stdout.trim().split('\n')).toEqual([
       ...['-o', `HostKeyAlias=vmctl-${json.id}`, '-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile="${vmDirectory('web')}/known_hosts"`],
-      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'IdentitiesOnly=yes', '-i', sshd.keyPath, '-p', String(sshd.port)],
+      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'IdentitiesOnly=yes', '-o', `IdentityFile="${sshd.keyPath}"`, '-p', String(sshd.port)],
       ...['-l', sshd.user, '127.0.0.1', '--', "'ls' '-l' 'two words'"],
     ])
     // Without a name: the only VM of the VMFile of this directory; one word is a command line of the guest's shell.
@@ -257,13 +257,25 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
   })
 })
 
-test('what is no command, or no flag, ends with status 2', async () => {
-  using workspace = makeWorkspace()
-  for (const words of [['no-such-command'], ['up', '--no-such-flag'], ['up', 'too-much'], ['stop'], ['stop', 'web', '--timeout', 'soon'], ['create', '--name', 'x', '--image', 'a', '--memory', 'lots']]) {
-    const ran = await spawnCommand(words, {cwd: workspace.directory})
+test('a flag, an argument or a value that does not exist ends with status 2', async () => {
+  using _workspace = makeWorkspace()
+  const wrong = [['up', '--no-such-flag'], ['up', 'too-much'], ['stop'], ['stop', 'web', '--timeout', 'soon'], ['create', '--name', 'x', '--image', 'a', '--memory', 'lots'], ['plan', '--for', 'lunch'], ['log', 'web', '--tail', '-1']]
+  for (const words of wrong) {
+    const ran = await runCommand(...words)
     expect(`${words.join(' ')}: ${ran.exitCode}`).toBe(`${words.join(' ')}: 2`)
     expect(ran.stdout).toBe('')
-    expect(ran.stderr).not.toContain('\u001b')
     expect(ran.stderr).not.toBe('')
+    const json = await runCommand(...words, '--json')
+    expect(`${words.join(' ')}: ${json.exitCode}`).toBe(`${words.join(' ')}: 2`)
+    expect(json.json.error.message).not.toBe('')
   }
-}, 30_000)
+})
+
+test('a command that does not exist is an error that names it, without colours', async () => {
+  using workspace = makeWorkspace()
+  const ran = await spawnCommand(['lsit'], {cwd: workspace.directory})
+  expect(ran.exitCode).not.toBe(0)
+  expect(ran.stdout).toBe('')
+  expect(ran.stderr).toContain('lsit')
+  expect(ran.stderr).not.toContain('\u001b')
+})
