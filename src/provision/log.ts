@@ -6,8 +6,9 @@ import {ioError} from '../host/files.ts'
 export interface ProvisionLog extends AsyncDisposable {
   /** Appends bytes as they are; writes are in the order of the calls. */
   append(chunk: Uint8Array | string): Promise<void>
-  /** The last lines of what was appended through this handle, for error messages. */
+  /** The last lines of what was appended since `mark`, for error messages. */
   tail(lines: number): string
+  mark(): void
 }
 
 const tailBytes = 16 * 1024
@@ -31,6 +32,9 @@ export const openProvisionLog = async (path: string): Promise<ProvisionLog> => {
       return written.catch((error: unknown) => {
         throw ioError('write', path, error)
       })
+    },
+    mark() {
+      recent = Buffer.alloc(0)
     },
     tail: (lines) => recent.toString().trimEnd().split('\n').slice(-lines).join('\n'),
     async [Symbol.asyncDispose]() {

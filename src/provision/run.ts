@@ -98,6 +98,7 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
   }
   await record({})
   await log.append(`=== Step ${number}: ${step.title}${resumed === undefined ? '' : ' (continued)'} ===\n`)
+  log.mark()
   await options.onEvent({type: 'provision.step', step: number, total, title: step.title, resumed: resumed !== undefined})
   try {
     await step.provisioner.run(step.settings, {
@@ -149,9 +150,11 @@ const explain = (error: unknown, {vm, number, step, log}: {vm: Vm; number: numbe
   const last = stripControls(log.tail(10))
     .split('\n')
     .filter((line) => !line.startsWith('=== Step '))
+  // Most messages say which step they are about; here its title belongs to it.
+  const said = error.message.replace(/^Step \d+ /, '')
   return new VmctlError(
     error.code,
-    `${vm.name}: step ${number} (${step.title}): ${error.message}${last.length > 0 ? `\nLast lines:\n  ${last.join('\n  ')}` : ''}`,
+    `${vm.name}: step ${number} (${step.title})${said === error.message ? ':' : ''} ${said}${last.length > 0 ? `\nLast lines:\n  ${last.join('\n  ')}` : ''}`,
     {
       help: error.help.replaceAll('NAME', vm.name),
       cause: error.cause,
