@@ -47,7 +47,8 @@ export class Trial implements Disposable {
     mkdirSync(join(this.directory, 'ran'))
     writeFileSync(join(this.directory, 'motd'), 'hello\n')
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', join(this.directory, 'disk.qcow2'), '1M'])
-    const step = (number: number): string => `provision "shell" { inline "echo ran >>'${this.directory}/ran/${number}'; echo output ${number}"; }`
+    const step = (number: number): string =>
+      `provision "shell" { inline "echo ran >>'${this.directory}/ran/${number}'; echo output ${number}"; }`
     writeFileSync(
       join(this.directory, 'VMFile.kdl'),
       `vm "web" {
@@ -93,7 +94,9 @@ export class Trial implements Disposable {
       if (entry.startsWith('.')) found.push(`left over: web/${entry}`)
     }
     for (let step = 1; step <= steps; step++) {
-      const count = readFileSync(join(this.directory, 'ran', String(step)), 'utf8').trim().split('\n').length
+      const count = readFileSync(join(this.directory, 'ran', String(step)), 'utf8')
+        .trim()
+        .split('\n').length
       if (runs !== undefined && count !== runs) found.push(`step ${step} ran ${count} times, not ${runs}`)
     }
     return found
