@@ -2,13 +2,14 @@ import {findImage} from '../image/cache.ts'
 import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {Vm, VmSpec, VmState} from '../model/vm.ts'
-import {emptyJournal, readJournal} from '../provision/journal.ts'
-import {prepareSteps} from '../provision/run.ts'
+import {emptyJournal, readJournal, writeJournal} from '../provision/journal.ts'
+import {openSteps} from '../provision/decide.ts'
 import {lockVm, readVm} from '../store/store.ts'
 import type {Vmfile} from '../vmfile/index.ts'
-import {applyPlan, forgetSteps, type Target} from './apply.ts'
+import {applyPlan, type Target} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {type Observed, type PlanOptions, planVm, type VmPlan} from './plan.ts'
+import {stepsOf} from './steps.ts'
 
 export interface ConvergeOptions extends PlanOptions {
   readonly vmfile: Vmfile
@@ -106,19 +107,20 @@ const convergeVm = async (
   const plan = planVm(target, observed, options)
   progress.plan = plan
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
-  if (observed.vm && observed.journal.steps.length > 0 && beginsAnew(plan)) await forgetSteps(observed.vm)
+  // Before the start: a kill in between must not leave steps as done that this start makes due.
+  if (observed.vm && keepsDisk(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
   await applyPlan(engine, target, plan)
 }
 
-/** Whether all steps run anew, because the guest was restarted or because the user asked for it; else the journal says where to go on. */
-const beginsAnew = ({steps}: VmPlan): boolean =>
-  steps.some(({action, cause}) => action === 'provision' && (cause === 'asked for' || steps.some((other) => other.action === 'start')))
+/** Whether steps run on the disk that is there. */
+const keepsDisk = ({steps}: VmPlan): boolean =>
+  steps.some(({action}) => action === 'provision') && !steps.some(({action}) => action === 'recreate')
 
 const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Target> => ({
   spec,
   vmfile: vmfile.path,
   // `down` must work although a script of the VMFile is gone.
-  steps: verb === 'down' ? [] : await prepareSteps(spec.provision, engine.provisioners),
+  steps: verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path),
 })
 
 const observe = async (engine: Engine, spec: VmSpec, {vmfile}: ConvergeOptions): Promise<Observed> => {
