@@ -7,6 +7,8 @@ export {create, destroy, resume, start, stop, suspend, type LifecycleResult} fro
 export {list, openConsole, status, type VmStatus, type VmSummary} from './engine/inspect.ts'
 export {logFiles, readLog} from './engine/logs.ts'
 export {connectGuest, guestAddress} from './engine/guest.ts'
+export {asGuest, sshKeys} from './engine/access.ts'
+export {requireVm} from './store/store.ts'
 export {specFromOptions, type SpecOptions} from './engine/spec.ts'
 export {examine, type Check} from './engine/doctor.ts'
 export type {Extension} from './engine/extensions.ts'

@@ -5,7 +5,7 @@ import * as Flags from '@oclif/core/flags'
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension} from '../engine/extensions.ts'
-import {exitCodeOf, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {exitCodeOf, exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {formatError} from './diagnostics.ts'
 import {listenToDebug, logLevel} from './logging.ts'
 import {openProgress, type Progress} from './progress.ts'
@@ -100,7 +100,10 @@ export abstract class VmctlCommand extends Command {
 
   /** The shape of a failure under `--json`. */
   protected override toErrorJson(error: unknown): {readonly error: Readonly<Record<string, unknown>>} {
-    if (!isVmctlError(error)) return {error: {code: 'unexplained', message: messageOf(error)}}
+    if (!isVmctlError(error)) {
+      const isUsage = error instanceof Errors.CLIError && error.oclif.exit === exitCodes.usage
+      return {error: {code: isUsage ? 'vmctl::usage::invalid' : 'unexplained', message: messageOf(error)}}
+    }
     const {code, message, help, problems, details} = error
     return {error: {code, message, help, ...(problems.length > 0 && {problems}), ...details}}
   }

@@ -5,7 +5,7 @@ import {gigabytes, locking, megabytes} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Create extends VmctlCommand {
-  static override summary = 'Create a new VM and optionally start it.'
+  static override summary = 'Make a VM from an image, without a VMFile.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --name web --image ./debian.qcow2 --ssh-key ~/.ssh/id_ed25519.pub --start',
     '<%= config.bin %> <%= command.id %> --name web --image-url https://example.com/image.img --vcpus 4 --memory 4096 --disk 40',
@@ -15,14 +15,14 @@ export default class Create extends VmctlCommand {
     name: Flags.string({summary: 'Name of the VM.', required: true}),
     image: Flags.string({summary: 'Path of a local disk image.', helpValue: 'PATH', exclusive: ['image-url']}),
     'image-url': Flags.string({summary: 'URL to download an image from.', helpValue: 'URL'}),
-    vcpus: Flags.integer({summary: 'Number of virtual CPUs.', default: 1, min: 1, max: 1024}),
+    vcpus: Flags.integer({summary: 'Virtual CPUs.', default: 1, min: 1, max: 1024}),
     memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: async () => '1024'}),
     disk: gigabytes({summary: 'Size of the disk, in GB or with a unit; that of the image by default.'}),
     bridge: Flags.string({summary: 'Bridge for TAP networking, instead of user networking.'}),
     'cloud-init': Flags.string({summary: 'Path of a cloud-init user-data file.', helpValue: 'PATH'}),
     'ssh-key': Flags.string({summary: 'Path of an SSH public key for the user "vm".', helpValue: 'PATH'}),
     uefi: Flags.boolean({summary: 'Boot with UEFI firmware.'}),
-    start: Flags.boolean({summary: 'Start the VM after it was created.'}),
+    start: Flags.boolean({summary: 'Start it as well.'}),
   }
 
   async run(): Promise<LifecycleResult> {

@@ -5,7 +5,7 @@ import {locking} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Resume extends VmctlCommand {
-  static override summary = 'Resume a suspended VM exactly where it left off.'
+  static override summary = 'Let a suspended VM go on.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
   static override flags = locking
   static override examples = ['<%= config.bin %> <%= command.id %> web']

@@ -5,7 +5,7 @@ import {locking} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Start extends VmctlCommand {
-  static override summary = 'Start an existing VM.'
+  static override summary = 'Boot a VM that is prepared or stopped.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
   static override flags = locking
   static override examples = ['<%= config.bin %> <%= command.id %> web']

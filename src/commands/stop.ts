@@ -5,7 +5,7 @@ import {duration, locking} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Stop extends VmctlCommand {
-  static override summary = 'Stop a running VM.'
+  static override summary = 'Power off a VM.'
   static override description =
     'Presses the power button of the guest. If it has not powered off in time, QEMU gets SIGTERM, and SIGKILL as a last resort.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}

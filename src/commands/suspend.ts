@@ -5,7 +5,7 @@ import {locking} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 
 export default class Suspend extends VmctlCommand {
-  static override summary = 'Suspend (pause) a running VM; it stays in memory.'
+  static override summary = 'Pause a running VM; it stays in memory.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
   static override flags = locking
   static override examples = ['<%= config.bin %> <%= command.id %> web']

@@ -1,40 +1,26 @@
-import {existsSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
-import {type CommandResult, makeWorkspace, runCommand, spawnCommand, type Workspace} from '../../test/support/run-command.ts'
-import {sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
-import {readVm, openStore, stageDirectory} from '../store/store.ts'
+import {type Project, startProject} from '../../test/support/project.ts'
+import {makeWorkspace, runCommand} from '../../test/support/run-command.ts'
+import {sshdMissing} from '../../test/support/sshd.ts'
+import {openStore, readVm, stageDirectory} from '../store/store.ts'
 
 const missing = sshdMissing()
 
 describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let workspace: Workspace
-  let sshd: TestSshd
-  let path: string
+  let project: Project
   beforeAll(async () => {
-    workspace = makeWorkspace()
-    path = join(workspace.directory, 'VMFile.kdl')
-    sshd = await startSshd()
-    process.env.VMCTL_NOOP_SSH = `127.0.0.1:${sshd.port}`
+    project = await startProject()
   })
-  afterAll(async () => {
-    await sshd[Symbol.asyncDispose]()
-    workspace[Symbol.dispose]()
-  })
-  beforeEach(() => rmSync(join(workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
-
-  const vm = (name: string, body = ''): string =>
-    `vm ${JSON.stringify(name)} {\n  image "base.qcow2"\n  ssh {\n    user ${JSON.stringify(sshd.user)}\n    private-key ${JSON.stringify(sshd.keyPath)}\n  }\n${body}\n}\n`
-  const inline = (command: string, rest = ''): string => `  provision "shell" {\n    inline ${JSON.stringify(command)}\n${rest}  }`
-  /** Writes the VMFile, then runs a command on it. */
-  const run = (text: string | undefined, ...words: readonly string[]): Promise<CommandResult> => {
-    if (text !== undefined) writeFileSync(path, text)
-    const [verb = '', ...rest] = words
-    return runCommand(verb, '--file', path, ...rest)
-  }
-  const vmDirectory = (name: string): string => join(workspace.stateDirectory, 'vms', name)
+  afterAll(() => project[Symbol.asyncDispose]())
+  beforeEach(() => rmSync(join(project.workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
+  const vm: Project['vm'] = (...args) => project.vm(...args)
+  const inline: Project['inline'] = (command) => project.inline(command)
+  const run: Project['run'] = (...args) => project.run(...args)
+  const vmDirectory: Project['vmDirectory'] = (name) => project.vmDirectory(name)
 
   test('up creates, starts and provisions; twice does nothing; down stops; up runs the steps again; down --destroy removes', async () => {
     const text = vm('web', inline('echo hello; echo problem >&2'))
@@ -64,12 +50,12 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION     CAUSE\nweb  start      stopped\nweb  provision  restarted\n')
     expect((await run(undefined, 'up')).stdout).toBe("hello\nVM 'web' is running.\n")
     expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: "VM 'web' is destroyed.\n"})
-    expect(readdirSync(join(workspace.stateDirectory, 'vms'))).toEqual([])
+    expect(readdirSync(join(project.workspace.stateDirectory, 'vms'))).toEqual([])
     expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: '', stderr: 'web: does not exist\n'})
   })
 
   test('a step that fails: which, why, its last lines; the next up goes on there', async () => {
-    const marks = join(workspace.directory, 'marks')
+    const marks = join(project.workspace.directory, 'marks')
     const text = (second: string): string => vm('web', [inline(`echo one >>${marks}`), inline(second), inline(`echo three >>${marks}`)].join('\n'))
     const failed = await run(text('echo about to fail; exit 42'), 'up')
     expect(failed).toMatchObject({exitCode: 6, stdout: 'about to fail\n'})
@@ -134,18 +120,18 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
   test('--name that matches nothing lists the names', async () => {
     const ran = await run(vm('web') + vm('db'), 'up', '--name', 'wbe')
     expect(ran).toMatchObject({exitCode: 3, stdout: ''})
-    expect(ran.stderr).toContain(`${path} defines no VM named "wbe"; it defines web, db.\n  help: Did you mean web?`)
+    expect(ran.stderr).toContain(`${project.path} defines no VM named "wbe"; it defines web, db.\n  help: Did you mean web?`)
     expect(await run(undefined, 'down', '--name', 'other', '--json')).toMatchObject({exitCode: 3, json: {error: {code: 'vmctl::vm::not_found', help: 'Use one of: web, db.'}}})
   })
 
   test('a VM of another VMFile, or of `vmctl create`, is never adopted', async () => {
     await run(vm('web'), 'up', '--no-provision')
-    const other = workspace.write('Other.kdl', vm('web'))
+    const other = project.workspace.write('Other.kdl', vm('web'))
     for (const verb of ['up', 'down', 'reload', 'provision', 'plan']) {
-      expect(await runCommand(verb, '--file', other), verb).toMatchObject({exitCode: 5, stderr: expect.stringContaining(`it was made by ${path}, not by ${other}`)})
+      expect(await runCommand(verb, '--file', other), verb).toMatchObject({exitCode: 5, stderr: expect.stringContaining(`it was made by ${project.path}, not by ${other}`)})
     }
     await runCommand('destroy', 'web')
-    await runCommand('create', '--name', 'web', '--image', workspace.image)
+    await runCommand('create', '--name', 'web', '--image', project.workspace.image)
     expect(await run(undefined, 'up')).toMatchObject({exitCode: 5, stderr: expect.stringContaining('it was made by `vmctl create`')})
     expect(existsSync(vmDirectory('web'))).toBe(true)
   })
@@ -175,7 +161,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     for (const verb of ['validate', 'up', 'plan']) {
       const ran = await run(text, verb)
       expect(ran).toMatchObject({exitCode: 2, stdout: ''})
-      expect(ran.stderr).toMatch(new RegExp(`${path}:3:3`))
+      expect(ran.stderr).toMatch(new RegExp(`${project.path}:3:3`))
       expect(ran.stderr).toMatch(/3 \| {3}memroy 512\n.*\^{6}/)
       expect(ran.stderr).toMatch(/4 \| {3}vcpus 0\n.*\^/)
       expect(ran.stderr).toContain('memory')
@@ -184,86 +170,33 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     const {json, exitCode, stderr} = await run(undefined, 'validate', '--json')
     expect({exitCode, stderr}).toEqual({exitCode: 2, stderr: ''})
     expect(json.error.problems).toEqual([
-      expect.objectContaining({file: path, line: 3, column: 3, length: 6, severity: 'error', code: 'vmctl::vmfile::validation'}),
-      expect.objectContaining({file: path, line: 4, column: 9}),
+      expect.objectContaining({file: project.path, line: 3, column: 3, length: 6, severity: 'error', code: 'vmctl::vmfile::validation'}),
+      expect.objectContaining({file: project.path, line: 4, column: 9}),
     ])
     expect(await runCommand('up', '--file', '/no/such/VMFile.kdl')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('error[vmctl::vmfile::not_found]')})
-    expect(await run(vm('web'), 'validate')).toMatchObject({exitCode: 0, stderr: '', stdout: `${path} is valid; it defines web.\n`})
-    expect((await run(undefined, 'validate', '--json')).json).toEqual({path, vms: ['web'], warnings: []})
+    expect(await run(vm('web'), 'validate')).toMatchObject({exitCode: 0, stderr: '', stdout: `${project.path} is valid; it defines web.\n`})
+    expect((await run(undefined, 'validate', '--json')).json).toEqual({path: project.path, vms: ['web'], warnings: []})
   })
 
   test('left-overs of a vmctl that was killed are swept by the next one', async () => {
-    const store = await openStore(workspace.stateDirectory)
+    const store = await openStore(project.workspace.stateDirectory)
     await stageDirectory(store, 'web')
     await run(vm('web'), 'up')
     expect(readdirSync(store.vmsDirectory)).toEqual(['web'])
-    expect(await readVm(store, 'web')).toMatchObject({vmfile: path, phase: 'started'})
-  })
-
-  test('Ctrl+C in the middle of a step: status 130, the step is ended, its lock is free, and the next up runs it', async () => {
-    const marks = join(workspace.directory, 'interrupted')
-    writeFileSync(path, vm('web', inline(`echo run >>${marks}; echo ready; [ "$(wc -l <${marks})" -gt 1 ] || sleep 8001; echo end >>${marks}`)))
-    let asked = false
-    const ran = await spawnCommand(['up', '--file', path], {
-      onOutput: ({stdout}, kill) => {
-        if (asked || !stdout.includes('ready')) return
-        asked = true
-        kill('SIGINT')
-      },
-    })
-    expect(ran.exitCode).toBe(130)
-    expect(ran.stderr).toContain('error[vmctl::interrupted]: Interrupted.')
-    expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', provision: [{step: 1, state: 'failed'}]})
-    expect(await run(undefined, 'up', '--no-wait')).toMatchObject({exitCode: 0})
-    expect(readFileSync(marks, 'utf8')).toBe('run\nrun\nend\n')
-  })
-
-  test('a vmctl that is killed in the middle of a step: the next one follows the step on, and it runs once', async () => {
-    const marks = join(workspace.directory, 'killed')
-    writeFileSync(path, vm('web', inline(`echo run >>${marks}; echo ready; sleep 1.5; echo end`)))
-    let asked = false
-    const ran = await spawnCommand(['up', '--file', path], {
-      onOutput: ({stdout}, kill) => {
-        if (asked || !stdout.includes('ready')) return
-        asked = true
-        kill('SIGKILL')
-      },
-    })
-    expect(ran.exitCode).toBe(-1)
-    const next = await run(undefined, 'up')
-    expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1/1 goes on: inline: echo run')})
-    expect(next.stdout).toMatch(/end\nVM 'web' is running\.\n$/)
-    expect(readFileSync(marks, 'utf8')).toBe('run\n')
-  })
-
-  test('ssh hands over to the ssh program, as strict as vmctl itself, and passes its status on', async () => {
-    await run(vm('web'), 'up')
-    const bin = join(import.meta.dirname, '../../fixtures/bin')
-    const env = {PATH: `${bin}:${process.env.PATH}`, FAKE_SSH_STATUS: '23'}
-    const {stdout, exitCode} = await spawnCommand(['ssh', 'web', '--user', sshd.user, '--', 'ls', '-l', 'two words'], {env, cwd: workspace.directory})
-    expect(exitCode).toBe(23)
-    const {json} = await runCommand('status', 'web', '--json')
-    expect(stdout.trim().split('\n')).toEqual([
-      ...['-o', `HostKeyAlias=vmctl-${json.id}`, '-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile="${vmDirectory('web')}/known_hosts"`],
-      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'IdentitiesOnly=yes', '-i', sshd.keyPath, '-p', String(sshd.port)],
-      ...['-l', sshd.user, '127.0.0.1', '--', "'ls' '-l' 'two words'"],
-    ])
-    // Without a name: the only VM of the VMFile of this directory; one word is a command line of the guest's shell.
-    const short = await spawnCommand(['ssh', '--', 'df | tail -1'], {env: {...env, FAKE_SSH_STATUS: '0'}, cwd: workspace.directory})
-    expect(short.exitCode).toBe(0)
-    expect(short.stdout.trim().split('\n').slice(-5)).toEqual(['-l', sshd.user, '127.0.0.1', '--', 'df | tail -1'])
-    await runCommand('stop', 'web')
-    expect(await runCommand('ssh', 'web')).toMatchObject({exitCode: 5, stderr: expect.stringContaining('VM web is stopped; SSH needs a running one.')})
+    expect(await readVm(store, 'web')).toMatchObject({vmfile: project.path, phase: 'started'})
   })
 })
 
-test('what is no command, or no flag, ends with status 2', async () => {
-  using workspace = makeWorkspace()
-  for (const words of [['no-such-command'], ['up', '--no-such-flag'], ['up', 'too-much'], ['stop'], ['stop', 'web', '--timeout', 'soon'], ['create', '--name', 'x', '--image', 'a', '--memory', 'lots']]) {
-    const ran = await spawnCommand(words, {cwd: workspace.directory})
+test('a flag, an argument or a value that does not exist ends with status 2', async () => {
+  using _workspace = makeWorkspace()
+  const wrong = [['up', '--no-such-flag'], ['up', 'too-much'], ['stop'], ['stop', 'web', '--timeout', 'soon'], ['create', '--name', 'x', '--image', 'a', '--memory', 'lots'], ['plan', '--for', 'lunch'], ['log', 'web', '--tail', '-1']]
+  for (const words of wrong) {
+    const ran = await runCommand(...words)
     expect(`${words.join(' ')}: ${ran.exitCode}`).toBe(`${words.join(' ')}: 2`)
     expect(ran.stdout).toBe('')
-    expect(ran.stderr).not.toContain('\u001b')
     expect(ran.stderr).not.toBe('')
+    const json = await runCommand(...words, '--json')
+    expect(`${words.join(' ')}: ${json.exitCode}`).toBe(`${words.join(' ')}: 2`)
+    expect(json.json.error).toEqual({code: 'vmctl::usage::invalid', message: expect.stringMatching(/\S/)})
   }
-}, 30_000)
+})

@@ -83,9 +83,10 @@ const existing = async (engine: Engine, name: string): Promise<Vm> => {
   return vm
 }
 
-const operation = (engine: Engine, vm: Pick<Vm, 'name'>): OperationOptions => ({
+const operation = (engine: Engine): OperationOptions => ({
   signal: engine.signal,
-  notify: (message) => void engine.emit({type: 'vm.notice', vm: vm.name, message}),
+  // What a backend has to say is about this computer, so it is said once for all VMs.
+  notify: (message) => void engine.emit({type: 'vm.notice', message}),
 })
 
 /** The base image of a spec, fetched when it is not here yet. */
@@ -118,7 +119,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
       phase: 'prepared',
     }
     await writeCredentials(vm)
-    await hypervisor.prepare(vm, operation(engine, vm))
+    await hypervisor.prepare(vm, operation(engine))
     await writeVm(vm)
     engine.signal.throwIfAborted()
     await endPredecessor(engine, spec.name)
@@ -130,7 +131,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
 
 const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
   const old = await readVm(engine.store, name)
-  if (old) await (await hypervisorOf(engine, old)).destroy(old, operation(engine, old))
+  if (old) await (await hypervisorOf(engine, old)).destroy(old, operation(engine))
 }
 
 const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {
@@ -140,7 +141,7 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
   const effects = new Set<Effect>(isAlive ? ['now'] : ['now', 'restart'])
   const next = {...vm, spec: applyChanges(vm.spec, wanted, effects)}
   await hypervisor.check(next.spec)
-  await hypervisor.prepare(next, operation(engine, vm))
+  await hypervisor.prepare(next, operation(engine))
   await writeVm(next)
 }
 
@@ -149,7 +150,7 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const {failure: _failure, ...rest} = vm
   try {
-    await hypervisor.start(vm, operation(engine, vm))
+    await hypervisor.start(vm, operation(engine))
   } catch (error) {
     // A cancelled start is not a failure of the VM.
     if (!engine.signal.aborted)
@@ -161,18 +162,18 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
 
 export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.resume?.(vm, operation(engine, vm))
+  await hypervisor.resume?.(vm, operation(engine))
 }
 
 export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.stop(vm, {...operation(engine, vm), timeoutMs})
+  await hypervisor.stop(vm, {...operation(engine), timeoutMs})
 }
 
 /** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */
 export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.destroy(vm, operation(engine, vm))
+  await hypervisor.destroy(vm, operation(engine))
   await removeVm(engine.store, vm.name)
 }
 

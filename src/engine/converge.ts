@@ -85,8 +85,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
     'vmctl::vms::failed',
     `${failed.length} of ${specs.length} VMs failed: ${failed.map(({name}) => name).join(', ')}.`,
     {
-      cause: errors.length === 1 ? errors[0] : undefined,
-      details: {vms: results},
+        details: {vms: results},
     },
   )
 }

@@ -49,6 +49,7 @@ export interface EngineOptions {
 export const openEngine = async (options: EngineOptions = {}): Promise<Engine> => {
   const env = options.env ?? process.env
   const store = await openStore(options.stateDirectory === undefined ? defaultStateDirectory(env) : resolve(options.stateDirectory))
+  const told = new Set<string>()
   const registry = registerExtensions([builtIn(store, env), ...(options.extensions ?? [])])
   return {
     store,
@@ -64,7 +65,11 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
     env,
     ...(options.lockTimeoutMs !== undefined && {lockTimeoutMs: options.lockTimeoutMs}),
     emit: (event) => {
-      debug(event.type.split('.')[0] ?? '', () => describeEvent(event))
+      if (event.type === 'vm.notice' && event.vm === undefined) {
+        if (told.has(event.message)) return undefined
+        told.add(event.message)
+      }
+      debug(moduleOf(event), () => describeEvent(event))
       return options.onEvent?.(event)
     },
     signal: options.signal ?? new AbortController().signal,
@@ -94,6 +99,9 @@ const noopGuest = (address: string | undefined) => {
   const [, host, port] = /^(.+):(\d+)$/.exec(address ?? '') ?? []
   return host !== undefined && port !== undefined ? {guest: {host, port: Number(port)}} : {}
 }
+
+/** What a filter of VMCTL_LOG calls the origin of an event; the book's name for everything about the guest is ssh. */
+const moduleOf = ({type}: EngineEvent): string => (type.startsWith('guest.') ? 'ssh' : (type.split('.')[0] ?? ''))
 
 const describeEvent = (event: EngineEvent): string =>
   event.type === 'provision.output' ? `${event.type} ${event.stream} ${event.chunk.length} bytes` : JSON.stringify(event)

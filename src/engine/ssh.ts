@@ -61,7 +61,7 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   const remote = first === undefined ? [] : more.length === 0 ? [first] : [quoteAll(options.command)]
   return runInteractive(
     'ssh',
-    [...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])],
+    ['-F', '/dev/null', ...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])],
     'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
   )
 }

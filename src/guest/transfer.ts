@@ -1,8 +1,9 @@
 import {randomBytes} from 'node:crypto'
-import {type FileHandle, open, rename, rm} from 'node:fs/promises'
+import {type FileHandle, open, rm} from 'node:fs/promises'
 import {dirname} from 'node:path'
 
-import {ioError, syncDirectory, temporaryPath} from '../host/files.ts'
+import {rename, syncDirectory} from '../host/durable.ts'
+import {ioError, temporaryPath} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
 import {VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'

@@ -1,8 +1,9 @@
 import {randomBytes} from 'node:crypto'
-import {type FileHandle, mkdir, open, readFile, rename, rm} from 'node:fs/promises'
+import {type FileHandle, mkdir, open, readFile, rm} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
+import {act, rename, syncDirectory} from './durable.ts'
 
 /** Turns a failed file operation into an error that names what was being done and where. */
 export const ioError = (action: string, path: string, cause: unknown): VmctlError =>
@@ -29,16 +30,6 @@ export const makePrivateDirectory = async (path: string): Promise<void> => {
   }
 }
 
-/** Makes a rename or a removal in a directory survive a power cut. */
-export const syncDirectory = async (path: string): Promise<void> => {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
 /**
  * Replaces a file as a whole: unique temporary file, fsync, rename, fsync of the directory.
  * A reader sees the old content or the new, never a part. The mode holds under any umask.
@@ -50,7 +41,8 @@ export const writeFileAtomic = async (path: string, content: string | Uint8Array
     handle = await open(temporary, 'wx', mode)
     await handle.chmod(mode)
     await handle.writeFile(content)
-    await handle.sync()
+    const whole = handle
+    await act(`write ${path}`, () => whole.sync())
     await handle.close()
     handle = undefined
     await rename(temporary, path)

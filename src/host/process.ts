@@ -4,6 +4,7 @@ import type {FileHandle} from 'node:fs/promises'
 
 import {debug} from '../model/debug.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
+import {pass} from './durable.ts'
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined
@@ -105,9 +106,11 @@ export const spawnDetached = async (
   args: readonly string[],
   {cwd, output}: {readonly cwd: string; readonly output: FileHandle},
 ): Promise<DetachedProcess> => {
+  pass(`before start ${program}`)
   const mask = process.umask(0o077)
   const child = spawn(program, args, {cwd, detached: true, stdio: ['ignore', output.fd, output.fd]})
   process.umask(mask)
+  pass(`after start ${program}`)
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
       resolve(signal === null ? `status ${code}` : signal)

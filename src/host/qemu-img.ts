@@ -1,8 +1,9 @@
-import {chmod, rename, rm} from 'node:fs/promises'
+import {chmod, rm} from 'node:fs/promises'
 import {isAbsolute} from 'node:path'
 
 import {isVmctlError, messageOf, VmctlError, type FailureCode} from '../model/errors.ts'
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
+import {rename} from './durable.ts'
 import {ioError, temporaryPath} from './files.ts'
 import {describeExit, lastLines, run, type RunResult} from './process.ts'
 

@@ -1,7 +1,7 @@
-import {chmod, open, rename, rm, stat} from 'node:fs/promises'
+import {chmod, open, rm, stat} from 'node:fs/promises'
 import {basename} from 'node:path'
 
-import {syncDirectory} from '../host/files.ts'
+import {rename, syncDirectory} from '../host/durable.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {BaseImage} from '../model/vm.ts'
 import type {AuditedImage} from './audit.ts'

@@ -1,7 +1,7 @@
-import {rename, stat} from 'node:fs/promises'
+import {stat} from 'node:fs/promises'
 import {basename, dirname, join, resolve} from 'node:path'
 
-import {syncDirectory} from '../host/files.ts'
+import {rename, syncDirectory} from '../host/durable.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {fetchDisk} from './fetch-disk.ts'
 import {type ImageSource, sourceFor} from './image-source.ts'

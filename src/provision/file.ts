@@ -3,6 +3,7 @@ import {basename} from 'node:path'
 
 import {ioError} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
+import {VmctlError} from '../model/errors.ts'
 import type {Provisioner} from './provisioner.ts'
 import {describeTree, uploadTree} from './tree.ts'
 
@@ -55,6 +56,11 @@ export const fileProvisioner: Provisioner<FileSettings> = {
     const {source, destination, ...options} = settings
     const info = await statOrFail(source)
     const guest = await context.guest()
+    if (info.isDirectory() && options.mode !== undefined) {
+      throw new VmctlError('vmctl::provision::failed', `${source} is a directory; mode works for a single file.`, {
+        help: 'Leave mode out: the files of a directory keep their own.',
+      })
+    }
     const upload = {...options, signal: context.signal}
     if (info.isDirectory()) await uploadTree(guest, source, destination, upload)
     else await guest.upload(source, destination, upload)

@@ -106,10 +106,12 @@ while :; do
 done`
 
 /** Makes the job's directory from standard input (the lines of `inner`, then the script), starts it, and follows it. */
-const startProgram = (directory: string, innerLines: number, scriptBytes: number, privileged: boolean): string => `umask 077
+const startProgram = (directory: string, innerLines: number, scriptBytes: number, privileged: boolean): string => `mask=$(umask); umask 077
 mkdir ${quote(directory)} && cd ${quote(directory)} || exit ${verdicts.notMade}
 : >out; : >err
-n=0; while [ $n -lt ${innerLines} ]; do IFS= read -r line || exit ${verdicts.cutUpload}; printf '%s\\n' "$line"; n=$((n+1)); done >inner
+# The job's files are private; what the step makes has the permissions of a login.
+echo "umask $mask" >inner
+n=0; while [ $n -lt ${innerLines} ]; do IFS= read -r line || exit ${verdicts.cutUpload}; printf '%s\\n' "$line"; n=$((n+1)); done >>inner
 cat >script; [ $(($(wc -c <script))) -eq ${scriptBytes} ] || exit ${verdicts.cutUpload}
 chmod 700 script
 if command -v setsid >/dev/null 2>&1; then setsid sh -c ${quote(runProgram(privileged))} </dev/null >/dev/null 2>&1 &

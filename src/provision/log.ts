@@ -13,7 +13,7 @@ export interface ProvisionLog extends AsyncDisposable {
   begin(run: string): Promise<Delivered>
   /** Appends bytes as they are; writes are in the order of the calls. */
   append(source: Source, chunk: Uint8Array | string): Promise<void>
-  /** The last lines of what was appended through this handle, for error messages. */
+  /** The last lines of what the step printed since `begin`, for error messages. */
   tail(lines: number): string
 }
 
@@ -43,12 +43,13 @@ export const openProvisionLog = async (paths: {readonly log: string; readonly in
       await index?.[Symbol.asyncDispose]()
       const opened = await openLogIndex(paths, run)
       index = opened.index
+      recent = Buffer.alloc(0)
       queue = Promise.resolve()
       return opened.delivered
     },
     append(source, chunk) {
       const bytes = Buffer.from(chunk)
-      recent = bytes.length >= tailBytes ? bytes.subarray(-tailBytes) : Buffer.concat([recent, bytes]).subarray(-tailBytes)
+      if (source !== 'note') recent = Buffer.concat([recent, bytes.subarray(-tailBytes)]).subarray(-tailBytes)
       // After a failed write it is not known what the log holds; everything later fails with it, until the next `begin`.
       queue = queue.then(() => write(source, bytes))
       queue.catch(() => undefined)

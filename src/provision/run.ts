@@ -169,11 +169,11 @@ const failureOf = (error: unknown): Partial<JournalEntry> => ({
 const explain = (error: unknown, {vm, number, step, log}: {vm: Vm; number: number; step: PreparedStep; log: ProvisionLog}): unknown => {
   if (!isVmctlError(error)) return error
   const last = stripControls(log.tail(10))
-    .split('\n')
-    .filter((line) => !line.startsWith('=== Step '))
+  // Most messages say which step they are about; here its title belongs to it.
+  const said = error.message.replace(/^Step \d+ /, '')
   return new VmctlError(
     error.code,
-    `${vm.name}: step ${number} (${step.title}): ${error.message}${last.length > 0 ? `\nLast lines:\n  ${last.join('\n  ')}` : ''}`,
+    `${vm.name}: step ${number} (${step.title})${said === error.message ? ':' : ''} ${said}${last === '' ? '' : `\nLast lines:\n  ${last.replaceAll('\n', '\n  ')}`}`,
     {
       help: isUnknown(error) ? adviceOnUnknown(vm, number) : error.help.replaceAll('NAME', vm.name),
       cause: error.cause,

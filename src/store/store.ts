@@ -1,8 +1,9 @@
 import {randomBytes} from 'node:crypto'
-import {chmod, lstat, mkdir, readdir, rename, rm} from 'node:fs/promises'
+import {chmod, lstat, mkdir, readdir} from 'node:fs/promises'
 import {join} from 'node:path'
 
-import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, syncDirectory, writeFileAtomic} from '../host/files.ts'
+import {remove, rename, syncDirectory} from '../host/durable.ts'
+import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
@@ -179,7 +180,7 @@ export const sweepLeftovers = async (store: Store, name: string): Promise<void> 
 
 const removeTree = async (path: string): Promise<void> => {
   try {
-    await rm(path, {recursive: true, force: true, maxRetries: 3})
+    await remove(path)
   } catch (error) {
     throw ioError('remove', path, error)
   }

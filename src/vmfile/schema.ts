@@ -52,7 +52,7 @@ const image = block(
 const imageUrl = block(
   'A disk image to download, once, into the cache.',
   {
-    argument: required(text('URL', {example: '"https://…"'}), 'URL of the image; .zst and .zstd are decompressed.'),
+    argument: required(text('URL', {example: '"https://…"'}), 'URL of the image; .zst, .zstd, .gz, .xz and .bz2 are decompressed.'),
     later: ['os', 'insecure'],
   },
   {

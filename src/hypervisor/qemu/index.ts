@@ -1,7 +1,8 @@
-import {access, copyFile, rm} from 'node:fs/promises'
+import {access, chmod, copyFile, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {Duplex} from 'node:stream'
 
+import {rename} from '../../host/durable.ts'
 import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
 import {acquireLock} from '../../host/lock.ts'
 import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
@@ -246,7 +247,6 @@ const exists = (path: string): Promise<boolean> =>
   )
 
 const copyPrivately = async (source: string, target: string): Promise<void> => {
-  const {chmod, rename} = await import('node:fs/promises')
   const temporary = temporaryPath(target)
   try {
     await copyFile(source, temporary)

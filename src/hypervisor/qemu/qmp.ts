@@ -1,5 +1,6 @@
 import type {Socket} from 'node:net'
 
+import {act} from '../../host/durable.ts'
 import {connectUnix} from '../../host/sockets.ts'
 import {debug} from '../../model/debug.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
@@ -129,23 +130,29 @@ const converse = (socket: Socket): QmpClient & {greeted(timeoutMs: number): Prom
     onEvent: (listener) => {
       listeners.push(listener)
     },
-    execute: (command, args, timeoutMs = 10_000) =>
-      new Promise((resolve, reject) => {
-        const id = nextId++
-        const timer = setTimeout(() => {
-          pending.delete(id)
-          reject(new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU did not answer ${command} within ${timeoutMs} ms.`))
-        }, timeoutMs)
-        pending.set(id, {resolve, reject, timer})
-        debug('qmp', () => `${command} ${JSON.stringify(args ?? {})}`)
-        if (socket.destroyed) failAll('QEMU closed its control connection.')
-        else socket.write(`${JSON.stringify({execute: command, id, ...(args && {arguments: args})})}\n`)
-      }),
+    execute(command, args, timeoutMs = 10_000) {
+      const send = (): Promise<unknown> =>
+        new Promise((resolve, reject) => {
+          const id = nextId++
+          const timer = setTimeout(() => {
+            pending.delete(id)
+            reject(new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU did not answer ${command} within ${timeoutMs} ms.`))
+          }, timeoutMs)
+          pending.set(id, {resolve, reject, timer})
+          debug('qmp', () => `${command} ${JSON.stringify(args ?? {})}`)
+          if (socket.destroyed) failAll('QEMU closed its control connection.')
+          else socket.write(`${JSON.stringify({execute: command, id, ...(args && {arguments: args})})}\n`)
+        })
+      return isQuestion(command) ? send() : act(`qmp ${command}`, send)
+    },
     [Symbol.dispose]: () => {
       socket.destroy()
     },
   }
 }
+
+/** Commands that change nothing. */
+const isQuestion = (command: string): boolean => command.startsWith('query-') || command === 'qmp_capabilities'
 
 const asRecord = (value: unknown): Record<string, unknown> => (typeof value === 'object' && value !== null ? {...value} : {})
 

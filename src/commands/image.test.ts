@@ -1,0 +1,64 @@
+import {readFileSync, rmSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
+
+import {digestOf} from '../../test/support/images.ts'
+import {type ImageServer, startImageServer} from '../../test/support/image-server.ts'
+import {makeWorkspace, runCommand, type Workspace} from '../../test/support/run-command.ts'
+
+let workspace: Workspace
+let server: ImageServer
+let content: Buffer
+beforeAll(async () => {
+  workspace = makeWorkspace()
+  server = await startImageServer()
+  content = readFileSync(workspace.image)
+  server.files.set('/disk.qcow2', {content})
+})
+afterAll(async () => {
+  await server[Symbol.asyncDispose]()
+  workspace[Symbol.dispose]()
+})
+beforeEach(() => rmSync(join(workspace.stateDirectory, 'images'), {recursive: true, force: true}))
+
+const pull = (...more: readonly string[]) => runCommand('image', 'pull', `${server.origin}/disk.qcow2`, ...more)
+
+test('pull, list, inspect, rm in text', async () => {
+  expect((await runCommand('image', 'list')).stdout).toBe('No cached images.\n')
+  const pulled = await pull()
+  expect(pulled.exitCode).toBe(0)
+  const path = /^Image cached at: (.*)\n$/.exec(pulled.stdout)?.[1] ?? ''
+  expect(readFileSync(path)).toEqual(content)
+  expect((await runCommand('image', 'list')).stdout).toMatch(new RegExp(`^NAME +SIZE +PATH\ndisk\\.qcow2 +.*KB +${path}\n$`))
+  expect((await runCommand('image', 'inspect', path)).stdout).toMatch(new RegExp(`^Format: qcow2\nPath:   ${path}\nSize:   16\\.0 MB \\(.* on disk\\)\n$`))
+  expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0, stdout: "Image 'disk.qcow2' removed\n"})
+  expect((await runCommand('image', 'list', '--json')).json).toEqual({images: []})
+})
+
+test('the same in JSON, under a name', async () => {
+  const digest = digestOf(content)
+  const pulled = await pull('--name', 'mine', '--sha256', digest.toUpperCase(), '--json')
+  expect(pulled).toMatchObject({exitCode: 0, stderr: ''})
+  expect(pulled.json).toEqual({path: expect.any(String), format: 'qcow2', virtualSizeBytes: 16 * 2 ** 20, sha256: digest})
+  expect((await runCommand('image', 'list', '--json')).json.images).toEqual([expect.objectContaining({name: 'mine', path: pulled.json.path})])
+  expect((await runCommand('image', 'inspect', workspace.image, '--json')).json).toMatchObject({format: 'qcow2', virtualSizeBytes: 16 * 2 ** 20})
+  expect((await runCommand('image', 'rm', 'mine', '--json')).json.removed).toEqual([expect.objectContaining({name: 'mine'})])
+})
+
+test('failures by kind', async () => {
+  expect(await pull('--sha256', '0'.repeat(64))).toMatchObject({exitCode: 4, stdout: '', stderr: expect.stringContaining('error[vmctl::image::checksum_mismatch]')})
+  expect(await runCommand('image', 'pull', `${server.origin}/missing`, '--json')).toMatchObject({exitCode: 4, stderr: '', json: {error: {code: 'vmctl::image::download_failed'}}})
+  expect((await runCommand('image', 'list', '--json')).json).toEqual({images: []})
+  expect(await runCommand('image', 'rm', 'no-such-image')).toMatchObject({exitCode: 3})
+  expect(await runCommand('image', 'inspect', '/no/such/file')).toMatchObject({exitCode: 3})
+})
+
+test('an image that a VM uses stays', async () => {
+  await runCommand('create', '--name', 'web', '--image-url', `${server.origin}/disk.qcow2`)
+  const refused = await runCommand('image', 'rm', 'disk.qcow2')
+  expect(refused).toMatchObject({exitCode: 5, stderr: expect.stringContaining('error[vmctl::image::in_use]')})
+  expect(refused.stderr).toContain('web')
+  await runCommand('destroy', 'web')
+  expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0})
+})

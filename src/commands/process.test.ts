@@ -1,0 +1,88 @@
+import {readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+
+import {type Project, startProject} from '../../test/support/project.ts'
+import {makeWorkspace, runCommand, spawnCommand} from '../../test/support/run-command.ts'
+import {sshdMissing} from '../../test/support/sshd.ts'
+
+const missing = sshdMissing()
+
+describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+  let project: Project
+  beforeAll(async () => {
+    project = await startProject()
+  })
+  afterAll(() => project[Symbol.asyncDispose]())
+  beforeEach(() => rmSync(join(project.workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
+  const vm: Project['vm'] = (...args) => project.vm(...args)
+  const inline: Project['inline'] = (command) => project.inline(command)
+  const run: Project['run'] = (...args) => project.run(...args)
+  const vmDirectory: Project['vmDirectory'] = (name) => project.vmDirectory(name)
+
+  test('Ctrl+C in the middle of a step: status 130, the step is ended, its lock is free, and the next up runs it', async () => {
+    const marks = join(project.workspace.directory, 'interrupted')
+    writeFileSync(project.path, vm('web', inline(`echo run >>${marks}; echo ready; [ "$(wc -l <${marks})" -gt 1 ] || sleep 8001; echo end >>${marks}`)))
+    let asked = false
+    const ran = await spawnCommand(['up', '--file', project.path], {
+      onOutput: ({stdout}, kill) => {
+        if (asked || !stdout.includes('ready')) return
+        asked = true
+        kill('SIGINT')
+      },
+    })
+    expect(ran.exitCode).toBe(130)
+    expect(ran.stderr).toContain('error[vmctl::interrupted]: Interrupted.')
+    expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', provision: [{step: 1, state: 'failed'}]})
+    expect(await run(undefined, 'up', '--no-wait')).toMatchObject({exitCode: 0})
+    expect(readFileSync(marks, 'utf8')).toBe('run\nrun\nend\n')
+  })
+
+  test('a vmctl that is killed in the middle of a step: the next one follows the step on, and it runs once', async () => {
+    const marks = join(project.workspace.directory, 'killed')
+    writeFileSync(project.path, vm('web', inline(`echo run >>${marks}; echo ready; sleep 1.5; echo end`)))
+    let asked = false
+    const ran = await spawnCommand(['up', '--file', project.path], {
+      onOutput: ({stdout}, kill) => {
+        if (asked || !stdout.includes('ready')) return
+        asked = true
+        kill('SIGKILL')
+      },
+    })
+    expect(ran.exitCode).toBe(-1)
+    const next = await run(undefined, 'up')
+    expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1/1 goes on: inline: echo run')})
+    expect(next.stdout).toMatch(/end\nVM 'web' is running\.\n$/)
+    expect(readFileSync(marks, 'utf8')).toBe('run\n')
+  })
+
+  test('ssh hands over to the ssh program, as strict as vmctl itself, and passes its status on', async () => {
+    await run(vm('web'), 'up')
+    const bin = join(import.meta.dirname, '../../fixtures/bin')
+    const env = {PATH: `${bin}:${process.env.PATH}`, FAKE_SSH_STATUS: '23'}
+    const {stdout, exitCode} = await spawnCommand(['ssh', 'web', '--user', project.sshd.user, '--', 'ls', '-l', 'two words'], {env, cwd: project.workspace.directory})
+    expect(exitCode).toBe(23)
+    const {json} = await runCommand('status', 'web', '--json')
+    expect(stdout.trim().split('\n')).toEqual([
+      ...['-o', `HostKeyAlias=vmctl-${json.id}`, '-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile="${vmDirectory('web')}/known_hosts"`],
+      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'IdentitiesOnly=yes', '-o', `IdentityFile="${project.sshd.keyPath}"`, '-p', String(project.sshd.port)],
+      ...['-l', project.sshd.user, '127.0.0.1', '--', "'ls' '-l' 'two words'"],
+    ])
+    // Without a name: the only VM of the VMFile of this directory; one word is a command line of the guest's shell.
+    const short = await spawnCommand(['ssh', '--', 'df | tail -1'], {env: {...env, FAKE_SSH_STATUS: '0'}, cwd: project.workspace.directory})
+    expect(short.exitCode).toBe(0)
+    expect(short.stdout.trim().split('\n').slice(-5)).toEqual(['-l', project.sshd.user, '127.0.0.1', '--', 'df | tail -1'])
+    await runCommand('stop', 'web')
+    expect(await runCommand('ssh', 'web')).toMatchObject({exitCode: 5, stderr: expect.stringContaining('VM web is stopped; SSH needs a running one.')})
+  })
+})
+
+test('a command that does not exist is an error that names it, without colours', async () => {
+  using workspace = makeWorkspace()
+  const ran = await spawnCommand(['lsit'], {cwd: workspace.directory})
+  expect(ran.exitCode).not.toBe(0)
+  expect(ran.stdout).toBe('')
+  expect(ran.stderr).toContain('lsit')
+  expect(ran.stderr).not.toContain('\u001b')
+})
