@@ -10,6 +10,7 @@ import {applyPlan, type Target} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {type Observed, type PlanOptions, planVm, type VmPlan} from './plan.ts'
 import {stepsOf} from './steps.ts'
+import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
 
 export interface ConvergeOptions extends PlanOptions {
   readonly vmfile: Vmfile
@@ -21,7 +22,10 @@ export interface ConvergeOptions extends PlanOptions {
 export interface VmResult {
   readonly name: string
   readonly state: VmState
-  readonly actions: readonly {readonly action: string; readonly cause: string}[]
+  /** What was to be done; without a duration it was not begun. */
+  readonly actions: readonly {readonly action: string; readonly cause: string; readonly durationMs?: number}[]
+  /** Where the time went: actions, rungs of the boot, steps. */
+  readonly timings: readonly Timing[]
   readonly notices: readonly string[]
   readonly error?: {readonly code: string; readonly message: string; readonly help?: string}
 }
@@ -32,29 +36,36 @@ const patienceMs = 3_600_000
 /** The specs that `--name` selects. Throws `vmctl::vm::not_found` with the names of the file for one that matches nothing. */
 export const selectVms = (vmfile: Vmfile, names: readonly string[] | undefined): readonly VmSpec[] => {
   if (!names || names.length === 0) return vmfile.vms
-  return names.map((name) => {
-    const spec = vmfile.vms.find((candidate) => candidate.name === name)
-    if (spec) return spec
-    const known = vmfile.vms.map((candidate) => candidate.name)
-    const suggestion = closest(name, known)
-    throw new VmctlError(
-      'vmctl::vm::not_found',
-      `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,
-      {
-        help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
-      },
-    )
-  })
+  return names.map((name) => selectVm(vmfile, name))
+}
+
+const selectVm = (vmfile: Vmfile, name: string): VmSpec => {
+  const spec = vmfile.vms.find((candidate) => candidate.name === name)
+  if (spec) return spec
+  const known = vmfile.vms.map((candidate) => candidate.name)
+  const suggestion = closest(name, known)
+  throw new VmctlError(
+    'vmctl::vm::not_found',
+    `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,
+    {
+      help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
+    },
+  )
 }
 
 /** What would be done, without a lock and without changing anything. */
 export const planAll = async (engine: Engine, options: ConvergeOptions): Promise<VmPlan[]> =>
-  Promise.all(
-    selectVms(options.vmfile, options.names).map(async (spec) => {
-      const target = await aim(engine, spec, options)
-      return planVm(target, await observe(engine, spec, options), options)
-    }),
-  )
+  Promise.all(selectVms(options.vmfile, options.names).map((spec) => planSpec(engine, spec, options)))
+
+/** The same for one VM. */
+export const planOne = async (engine: Engine, name: string, options: Omit<ConvergeOptions, 'names'>): Promise<VmPlan> => {
+  return planSpec(engine, selectVm(options.vmfile, name), options)
+}
+
+const planSpec = async (engine: Engine, spec: VmSpec, options: ConvergeOptions): Promise<VmPlan> => {
+  const target = await aim(engine, spec, options)
+  return planVm(target, await observe(engine, spec, options), options)
+}
 
 /**
  * Brings the VMs of a VMFile to where the verb wants them, in parallel. A failure of one does not stop the others;
@@ -65,15 +76,22 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   const errors: unknown[] = []
   const results = await Promise.all(
     specs.map(async (spec) => {
-      const progress: {plan?: VmPlan} = {}
+      const progress: Progress = {stopwatch: startStopwatch()}
+      const timed: Engine = {
+        ...engine,
+        emit: (event) => {
+          progress.stopwatch.note(event)
+          return engine.emit(event)
+        },
+      }
       try {
-        await convergeVm(engine, spec, {options, progress})
-        return await resultOf(engine, spec, progress.plan)
+        await convergeVm(timed, spec, {options, progress})
+        return await resultOf(engine, spec, progress)
       } catch (cause) {
         const error = aboutVm(cause, spec.name)
         errors.push(error)
         if (specs.length > 1) await engine.emit({type: 'vm.failed', vm: spec.name, error})
-        return {...(await resultOf(engine, spec, progress.plan)), error: describeError(error)}
+        return {...(await resultOf(engine, spec, progress)), error: describeError(error)}
       }
     }),
   )
@@ -90,10 +108,15 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   )
 }
 
+interface Progress {
+  readonly stopwatch: Stopwatch
+  plan?: VmPlan
+}
+
 const convergeVm = async (
   engine: Engine,
   spec: VmSpec,
-  {options, progress}: {options: ConvergeOptions; progress: {plan?: VmPlan}},
+  {options, progress}: {options: ConvergeOptions; progress: Progress},
 ): Promise<void> => {
   await using _lock = await lockVm(engine.store, spec.name, {
     purpose: `vmctl ${options.verb} ${spec.name}`,
@@ -143,13 +166,18 @@ const requireOwner = (vm: Vm, vmfile: Vmfile): void => {
   )
 }
 
-const resultOf = async (engine: Engine, spec: VmSpec, plan: VmPlan | undefined): Promise<VmResult> => {
+const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progress): Promise<VmResult> => {
+  const durations = stopwatch.actions()
   const vm = await readVm(engine.store, spec.name).catch(() => undefined)
   const state = vm ? (await (await hypervisorOf(engine, vm)).observe(vm)).state : 'destroyed'
   return {
     name: spec.name,
     state,
-    actions: (plan?.steps ?? []).map(({action, cause}) => ({action, cause})),
+    actions: (plan?.steps ?? []).map(({action, cause}, index) => {
+      const durationMs = durations[index]
+      return {action, cause, ...(durationMs !== undefined && {durationMs})}
+    }),
+    timings: stopwatch.timings(),
     notices: plan?.notices ?? [],
   }
 }

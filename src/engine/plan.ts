@@ -154,7 +154,7 @@ const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOpti
   if (!options.provision) return {steps: [], notices: [], provision: []}
   if (desired.steps.length > 0) requireLogin(desired.spec)
   const provision = decideSteps(journal, desired.steps, {restarted: true})
-  const isIdle = provision.every(({verdict}) => verdict === 'skip')
+  const isIdle = !provision.some(isDue)
   const wait: PlanStep[] = canLogIn(desired.spec) ? [{action: 'wait', cause}] : []
   return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: noticesOf(provision), provision}
 }
@@ -163,7 +163,7 @@ const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOpti
 const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions): Decision => {
   if (!options.provision) return {steps: [], notices: [], provision: []}
   const provision = decideSteps(journal, desired.steps, {restarted: false})
-  const due = provision.filter((one) => isActive(one) || one.verdict === 'undecided')
+  const due = provision.filter(isDue)
   const decide = (steps: readonly PlanStep[]): Decision => ({steps, notices: noticesOf(provision), provision})
   if (due.length > 0) {
     requireLogin(desired.spec)
@@ -171,6 +171,9 @@ const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions)
   }
   return decide(!journal.ready && canLogIn(desired.spec) ? [{action: 'wait', cause: 'was never seen ready'}] : [])
 }
+
+/** Whether a step is not left alone. */
+export const isDue = (verdict: StepVerdict): boolean => isActive(verdict) || verdict.verdict === 'undecided'
 
 /** `step 2 (script: setup.sh): script setup.sh changed`. */
 export const describeVerdict = ({step, title, cause}: StepVerdict): string => `step ${step} (${title}): ${cause}`

@@ -64,7 +64,7 @@ export interface StepContext {
   readonly delivered: Delivered
   /**
    * Writes durably what a later vmctl needs in order to continue this step. Plain JSON data, no secrets. From then on
-   * only `vmctl::provision::failed`, `…::timed_out` and `vmctl::interrupted` end the step; after any other error it is continued.
+   * only `vmctl::provision::failed`, `…::timed_out` and an abort end the step; after any other error it is continued.
    */
   readonly remember: (memory: unknown) => Promise<void>
   /** Something to do once the result of the run is on record, such as tidying up in the guest. Its failure does not matter. */

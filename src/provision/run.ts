@@ -90,7 +90,8 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
   const number = index + 1
   const journal = await readJournal(vm.directory)
   const earlier = journal.steps[index]
-  const resumed = earlier?.state === 'running' ? earlier : undefined
+  // Without a memory there is nothing to come back to.
+  const resumed = earlier?.state === 'running' && earlier.memory !== undefined ? earlier : undefined
   const started = Date.now()
   const startedAt = resumed?.startedAt ?? new Date(started).toISOString()
   let entry: JournalEntry = {
@@ -102,7 +103,7 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
     startedAt,
     ...(options.user !== undefined && {user: options.user}),
     ...(resumed?.bootId !== undefined && {bootId: resumed.bootId}),
-    ...(resumed?.memory !== undefined && {memory: resumed.memory}),
+    ...(resumed && {memory: resumed.memory}),
   }
   const record = (change: Partial<JournalEntry>): Promise<void> => {
     entry = {...entry, ...change}
@@ -116,7 +117,7 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
   }
   await record({})
   const delivered = await log.begin(startedAt)
-  const isContinued = resumed?.memory !== undefined
+  const isContinued = resumed !== undefined
   await log.append('note', `=== Step ${number}: ${step.title}${isContinued ? ' (continued)' : ''} ===\n`)
   await options.onEvent({type: 'provision.step', step: number, total, title: step.title, resumed: isContinued})
   try {
@@ -139,9 +140,11 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
       signal: options.signal,
     })
   } catch (error) {
+    const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: entry.memory !== undefined})
     if (isUnknown(error)) await record({state: 'unknown', message: messageOf(error)})
-    else if (isSettled(error, entry)) await recordEnd(failureOf(error))
-    const note = `=== Step ${number} ${options.signal.aborted ? 'was interrupted' : `failed: ${messageOf(error)}`} ===\n`
+    else if (isOver) await recordEnd(failureOf(error))
+    const end = options.signal.aborted ? 'was interrupted' : `${isOver ? 'failed' : 'was left'}: ${messageOf(error)}`
+    const note = `=== Step ${number} ${end} ===\n`
     // The log may be what failed; the journal has the message.
     await log.append('note', note).catch(() => undefined)
     throw explain(error, {vm, number, step, log})
@@ -154,11 +157,14 @@ const hasCode = (error: unknown, ...codes: readonly string[]): boolean => isVmct
 
 const isUnknown = (error: unknown): boolean => hasCode(error, 'vmctl::provision::unknown_outcome')
 
-/** Whether an error ends the step. One that has left something in the guest goes on there, whatever happens to vmctl. */
-const isSettled = (error: unknown, {memory}: JournalEntry): boolean =>
-  memory === undefined
-    ? !hasCode(error, 'vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch')
-    : hasCode(error, 'vmctl::provision::failed', 'vmctl::provision::timed_out', 'vmctl::interrupted')
+const isUnreachable = (error: unknown): boolean =>
+  hasCode(error, 'vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch')
+
+/** Whether an error ends the step. What it has left in the guest goes on there, whatever happens to vmctl. */
+const isSettled = (error: unknown, {isAborted, isLeft}: {readonly isAborted: boolean; readonly isLeft: boolean}): boolean => {
+  if (isUnreachable(error)) return false
+  return !isLeft || isAborted || hasCode(error, 'vmctl::provision::failed', 'vmctl::provision::timed_out')
+}
 
 const failureOf = (error: unknown): Partial<JournalEntry> => ({
   state: 'failed',
