@@ -8,7 +8,7 @@ import type {Provisioner} from './provisioner.ts'
 
 const kind = (type: string, change: Partial<Provisioner> = {}): [string, Provisioner] => [
   type,
-  {type, parse: (settings) => settings, describe: (settings) => JSON.stringify(settings), facts: async (settings) => settings as object, run: async () => undefined, ...change},
+  {type, parse: (settings) => settings, describe: (settings) => JSON.stringify(settings), facts: async (settings) => settings as Readonly<Record<string, unknown>>, run: async () => undefined, ...change},
 ]
 
 const provisioners = new Map([kind('shell'), kind('file', {runs: 'on-change'}), kind('reboot', {follows: true})])

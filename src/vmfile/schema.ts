@@ -141,7 +141,7 @@ const qemu = block(
 
 const run = field(
   word('run mode', ...runModes),
-  'When the step runs again: `always` after each start of the VM, `on-change` when it or a step before it was changed, `once` never. Files have `on-change`, all others `always`.',
+  'When a step that is done runs again: at each start, when it changed, or never; files have `on-change`, others `always`.',
 )
 
 const provision = choice(
