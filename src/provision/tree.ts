@@ -31,7 +31,8 @@ export const listTree = async (directory: string): Promise<TreeEntry[]> => {
     if (info.isDirectory()) entries.push({name, type: 'directory', mode, size: 0})
     else if (info.isSymbolicLink()) entries.push({name, type: 'symlink', mode, size: 0, target: await readlink(path)})
     else if (info.isFile()) entries.push({name, type: 'file', mode, size: info.size})
-    else throw new VmctlError('vmctl::provision::failed', `${path} is neither a file, a directory nor a symbolic link and cannot be uploaded.`)
+    else
+      throw new VmctlError('vmctl::provision::failed', `${path} is neither a file, a directory nor a symbolic link and cannot be uploaded.`)
   }
   return entries
 }
@@ -97,7 +98,10 @@ export const uploadTree = async (guest: Guest, source: string, destination: stri
   })
   if (code !== 0) {
     await giveUp()
-    throw new VmctlError('vmctl::provision::failed', `The directory ${source} could not be put into the guest at ${destination}: ${said.trim() || `status ${code}`}`)
+    throw new VmctlError(
+      'vmctl::provision::failed',
+      `The directory ${source} could not be put into the guest at ${destination}: ${said.trim() || `status ${code}`}`,
+    )
   }
   await shipping
 }
