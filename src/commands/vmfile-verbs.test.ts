@@ -105,7 +105,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
 
   test('provision --step, --from, --rerun: which steps run, and a number that is none', async () => {
     const marks = join(project.workspace.directory, 'selected')
-    const step = (number: number, run: string): string => inline(`echo ${number} >>${marks}`).replace('inline', `run "${run}"; inline`)
+    const step = (number: number, mode: string): string => inline(`echo ${number} >>${marks}`).replace('inline', `run "${mode}"; inline`)
     const text = vm('web', [step(1, 'always'), step(2, 'once'), step(3, 'on-change')].join('\n'))
     const marked = (): string => readFileSync(marks, 'utf8').replaceAll('\n', '')
     expect(await run(text, 'up')).toMatchObject({exitCode: 0})

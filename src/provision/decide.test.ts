@@ -72,7 +72,7 @@ test.each([
   ['something taken away', 3, ['shell', {'script /project/setup.sh': 'h2', arguments: ['a']}], 'environment changed'],
 ] as const)('a change is named: %s', async (_, index, changed, cause) => {
   const before = await prepare(...setup)
-  const after = await prepare(...(setup as readonly Written[]).with(index, changed as Written))
+  const after = await prepare(...(setup as readonly Written[]).with(index, changed))
   expect(decide(allDone(before), after)[index]).toBe(`run: ${cause}`)
 })
 

@@ -1,8 +1,6 @@
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
 import {vmFiles} from '../model/layout.ts'
 
-const states = ['pending', 'running', 'done', 'failed', 'unknown'] as const
-
 /** What is known of one step, written before and after it runs. */
 export interface JournalEntry {
   /** Of the step and of the steps that it rests on: a step is done only on top of the very steps that it was run on. */
@@ -10,7 +8,7 @@ export interface JournalEntry {
   readonly type?: string
   readonly title: string
   /** `pending` is still to run; what became of an `unknown` one nobody can tell but the user. */
-  readonly state: (typeof states)[number]
+  readonly state: 'pending' | 'running' | 'done' | 'failed' | 'unknown'
   /** What the step depended on, hashed, by the words in which a change of it is told. */
   readonly facts?: Readonly<Record<string, string>>
   /** Why a pending step has to run. */
@@ -57,6 +55,8 @@ export const withEntry = (journal: Journal, index: number, entry: JournalEntry):
   ...journal,
   steps: journal.steps.with(index, entry),
 })
+
+const states: readonly JournalEntry['state'][] = ['pending', 'running', 'done', 'failed', 'unknown']
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -18,7 +18,7 @@ const alphabets = {stdout: 'ABCDEFGHIJ<', stderr: 'KLMNOPQRUV>'}
 
 const encode = (alphabet: string, count: number): string => {
   let text = ''
-  for (let index = 0; index < count; index++) text += `${[...String(index)].map((digit) => alphabet[Number(digit)]).join('')}${alphabet[10]}`
+  for (let index = 0; index < count; index++) text += `${String(index).replaceAll(/\d/g, (digit) => alphabet[Number(digit)] ?? '')}${alphabet[10]}`
   return text
 }
 
@@ -65,7 +65,7 @@ test.skipIf(missing)(
     const count = Number(readFileSync(join(directory, 'count'), 'utf8'))
     const log = readFileSync(join(directory, 'provision.log'), 'utf8')
     for (const alphabet of Object.values(alphabets)) {
-      const logged = [...log].filter((letter) => alphabet.includes(letter)).join('')
+      const logged = log.replaceAll(new RegExp(`[^${alphabet}]`, 'g'), '')
       expect(logged === encode(alphabet, count), `${logged.length} bytes of ${encode(alphabet, count).length}`).toBe(true)
     }
     expect((await readJournal(directory)).steps).toMatchObject([{state: 'done', exitCode: 0}])

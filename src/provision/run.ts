@@ -86,38 +86,14 @@ const abandonStep = async (vm: Vm, {step, index, log, afterwards}: Turn, options
   await options.onEvent({type: 'provision.abandoned', step: number, title: step.title})
 }
 
-const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, options: RunOptions): Promise<void> => {
+const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> => {
+  const {step, index, total, log, afterwards} = turn
   const number = index + 1
-  const journal = await readJournal(vm.directory)
-  const earlier = journal.steps[index]
-  // Without a memory there is nothing to come back to.
-  const resumed = earlier?.state === 'running' && earlier.memory !== undefined ? earlier : undefined
   const started = Date.now()
-  const startedAt = resumed?.startedAt ?? new Date(started).toISOString()
-  let entry: JournalEntry = {
-    hash: step.hash,
-    type: step.type,
-    title: step.title,
-    facts: step.facts,
-    state: 'running',
-    startedAt,
-    ...(options.user !== undefined && {user: options.user}),
-    ...(resumed?.bootId !== undefined && {bootId: resumed.bootId}),
-    ...(resumed && {memory: resumed.memory}),
-  }
-  const record = (change: Partial<JournalEntry>): Promise<void> => {
-    entry = {...entry, ...change}
-    return writeJournal(vm.directory, withEntry(journal, index, entry))
-  }
-  const recordEnd = (change: Partial<JournalEntry>): Promise<void> => {
-    const {memory: _memory, ...rest} = entry
-    entry = rest
-    const ended = Date.now()
-    return record({endedAt: new Date(ended).toISOString(), durationMs: Math.max(0, ended - Date.parse(startedAt)), ...change})
-  }
-  await record({})
-  const delivered = await log.begin(startedAt)
-  const isContinued = resumed !== undefined
+  const book = await openRecord(vm, turn, options)
+  const {memory} = book
+  const isContinued = memory !== undefined
+  const delivered = await log.begin(book.startedAt)
   await log.append('note', `=== Step ${number}: ${step.title}${isContinued ? ' (continued)' : ''} ===\n`)
   await options.onEvent({type: 'provision.step', step: number, total, title: step.title, resumed: isContinued})
   try {
@@ -126,12 +102,12 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
       step: number,
       guest: async () => {
         const guest = await options.guest()
-        if (guest.bootId !== undefined && !isContinued) entry = {...entry, bootId: guest.bootId}
+        book.ranOn(guest.bootId)
         return guest
       },
-      memory: resumed?.memory,
+      memory,
       delivered,
-      remember: (memory) => record({memory}),
+      remember: (next) => book.remember(next),
       output: async (stream, chunk) => {
         // Terminal and log at the same time; the slower one sets the pace.
         await Promise.all([log.append(stream, chunk), options.onEvent({type: 'provision.output', step: number, stream, chunk})])
@@ -140,17 +116,58 @@ const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, opti
       signal: options.signal,
     })
   } catch (error) {
-    const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: entry.memory !== undefined})
-    if (isUnknown(error)) await record({state: 'unknown', message: messageOf(error)})
-    else if (isOver) await recordEnd(failureOf(error))
+    const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: book.isLeft()})
+    if (isUnknown(error)) await book.lose(messageOf(error))
+    else if (isOver) await book.end(failureOf(error))
     const end = options.signal.aborted ? 'was interrupted' : `${isOver ? 'failed' : 'was left'}: ${messageOf(error)}`
-    const note = `=== Step ${number} ${end} ===\n`
     // The log may be what failed; the journal has the message.
-    await log.append('note', note).catch(() => undefined)
+    await log.append('note', `=== Step ${number} ${end} ===\n`).catch(() => undefined)
     throw explain(error, {vm, number, step, log})
   }
-  await recordEnd({state: 'done', exitCode: 0})
+  await book.end({state: 'done', exitCode: 0})
   await options.onEvent({type: 'provision.done', step: number, durationMs: Date.now() - started})
+}
+
+/** The journal's entry of the step that runs, written before the step begins and at every change of what is known. */
+const openRecord = async (vm: Vm, {step, index}: Turn, {user}: RunOptions) => {
+  const journal = await readJournal(vm.directory)
+  const earlier = journal.steps[index]
+  // Without a memory there is nothing to come back to.
+  const resumed = earlier?.state === 'running' && earlier.memory !== undefined ? earlier : undefined
+  const startedAt = resumed?.startedAt ?? new Date().toISOString()
+  let entry: JournalEntry = {
+    hash: step.hash,
+    type: step.type,
+    title: step.title,
+    facts: step.facts,
+    state: 'running',
+    startedAt,
+    ...(user !== undefined && {user}),
+    ...(resumed?.bootId !== undefined && {bootId: resumed.bootId}),
+    ...(resumed && {memory: resumed.memory}),
+  }
+  const write = (change: Partial<JournalEntry>): Promise<void> => {
+    entry = {...entry, ...change}
+    return writeJournal(vm.directory, withEntry(journal, index, entry))
+  }
+  await write({})
+  return {
+    startedAt,
+    memory: resumed?.memory,
+    isLeft: () => entry.memory !== undefined,
+    ranOn(bootId: string | undefined): void {
+      // A step that is continued began on an earlier boot perhaps.
+      if (bootId !== undefined && !resumed) entry = {...entry, bootId}
+    },
+    remember: (memory: unknown) => write({memory}),
+    lose: (message: string) => write({state: 'unknown', message}),
+    end(change: Partial<JournalEntry>): Promise<void> {
+      const {memory: _memory, ...rest} = entry
+      entry = rest
+      const ended = Date.now()
+      return write({endedAt: new Date(ended).toISOString(), durationMs: Math.max(0, ended - Date.parse(startedAt)), ...change})
+    },
+  }
 }
 
 const hasCode = (error: unknown, ...codes: readonly string[]): boolean => isVmctlError(error) && codes.includes(error.code)
