@@ -8,7 +8,7 @@ type Loadable = Command.Loadable
 
 /** Groups of the overview; a command in none of them is an error, so that none is forgotten. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'VMs of a VMFile': ['up', 'down', 'reload', 'provision', 'plan', 'validate'],
+  'VMs of a VMFile': ['up', 'down', 'reload', 'provision', 'plan', 'why', 'validate'],
   'One VM by name': ['create', 'start', 'stop', 'suspend', 'resume', 'destroy'],
   'Look inside': ['list', 'status', 'log', 'ssh', 'console'],
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:rm'],

@@ -8,12 +8,16 @@ const source = join(import.meta.dirname, '../src')
 /** The types that commands return by name, and what those mention, in the order of the page. */
 const named = [
   'VmResult',
+  'Timing',
   'VmPlan',
   'PlanStep',
   'Action',
+  'StepVerdict',
   'LifecycleResult',
   'VmSummary',
   'VmStatus',
+  'StepStatus',
+  'JournalEntry',
   'VmState',
   'Check',
   'BaseImage',
@@ -28,7 +32,7 @@ const named = [
 export const jsonPage = (): string => {
   const commands = globSync('commands/**/*.ts', {cwd: source}).toSorted()
   const shapes = commands.filter((path) => !path.endsWith('.test.ts')).map((path) => [nameOf(path), returnType(path)] as const)
-  const all = globSync('{engine,model,image}/*.ts', {cwd: source})
+  const all = globSync('{engine,model,image,provision}/*.ts', {cwd: source})
     .filter((path) => !path.endsWith('.test.ts'))
     .toSorted()
     .map((path) => readFileSync(join(source, path), 'utf8'))

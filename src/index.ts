@@ -39,7 +39,9 @@ export {exec, execStreaming} from './guest/commands.ts'
 export {download, upload} from './guest/transfer.ts'
 export {waitUntilReady as connectWithRetry, type ReadyGuest} from './guest/ready.ts'
 
-export {prepareSteps, runSteps, type PreparedStep, type ProvisionEvent} from './provision/run.ts'
+export {prepareSteps, type PreparedStep} from './provision/declare.ts'
+export {decideSteps, type Request, type StepVerdict} from './provision/decide.ts'
+export {runSteps, type ProvisionEvent} from './provision/run.ts'
 export {noopHypervisor} from './hypervisor/noop/index.ts'
 export {qemuHypervisor} from './hypervisor/qemu/index.ts'
 

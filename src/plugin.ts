@@ -13,6 +13,7 @@ export type {
   NetworkConfig,
   Observation,
   ProvisionStep,
+  RunMode,
   QemuConfig,
   SshConfig,
   Vm,
@@ -20,4 +21,4 @@ export type {
   VmState,
 } from './model/vm.ts'
 export {quote} from './model/quote.ts'
-export type {Guest, GuestExecOptions, GuestExit, GuestUploadOptions, Provisioner, StepContext} from './provision/provisioner.ts'
+export type {Delivered, Guest, GuestExecOptions, GuestExit, GuestUploadOptions, Provisioner, StepContext} from './provision/provisioner.ts'

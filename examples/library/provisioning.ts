@@ -1,5 +1,4 @@
 /** A provisioner of one's own. Run it after a build: node examples/library/provisioning.ts VMFILE */
-import {createHash} from 'node:crypto'
 
 import {converge, openEngine, parse, prepareSteps, quote} from 'vmctl'
 import type {Provisioner} from 'vmctl/plugin'
@@ -13,7 +12,7 @@ const packageProvisioner: Provisioner<{readonly name: string}> = {
     return {name}
   },
   describe: ({name}) => `package: ${name}`,
-  fingerprint: async (settings) => createHash('sha256').update(JSON.stringify(settings)).digest('hex'),
+  facts: async (settings) => settings,
   async run({name}, {guest, output, signal}) {
     const connection = await guest()
     const {code} = await connection.exec(`sudo -n apt-get install -y ${quote(name)}`, {

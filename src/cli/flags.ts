@@ -14,6 +14,8 @@ export const names = Flags.string({
   helpValue: 'NAME',
 })
 
+export const timings = Flags.boolean({summary: 'Draw at the end where the time went.'})
+
 export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})
 
 /** A duration in milliseconds: seconds when it is a bare number, as in the vmctl book. */

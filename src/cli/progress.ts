@@ -93,6 +93,9 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
           say(vm, `step ${event.step}/${event.total} ${event.resumed ? 'goes on' : 'runs'}: ${event.title}`)
           spinner.status(vm ?? '', `step ${event.step}/${event.total}: ${event.title}`)
           return undefined
+        case 'provision.abandoned':
+          say(vm, `step ${event.step}: its earlier run was ended in the guest (${event.title})`)
+          return undefined
         case 'provision.output':
           return output.write(vm ?? '', event)
         case 'provision.done':

@@ -28,7 +28,7 @@ export abstract class VmfileCommand extends VmctlCommand {
   /** Reads the VMFile and brings its VMs to where the verb wants them. */
   protected async converge(
     flags: EngineFlags & {readonly file?: string | undefined; readonly name?: string[] | undefined},
-    options: Pick<ConvergeOptions, 'verb' | 'provision' | 'destroy'>,
+    options: Pick<ConvergeOptions, 'verb' | 'provision' | 'destroy' | 'request'>,
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)
     const vmfile = await this.readVmfile(engine, flags.file, {toleratesMissing: options.verb === 'down'})

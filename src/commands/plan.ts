@@ -32,8 +32,9 @@ export default class Plan extends VmfileCommand {
       provision: !given['no-provision'],
       destroy: given.destroy,
     })
-    const rows = vms.flatMap(({vm, steps, notices}) => [
-      ...steps.map(({action, cause}) => [vm, action, cause]),
+    const {describeVerdict, isDue} = await import('../engine/plan.ts')
+    const rows = vms.flatMap(({vm, steps, notices, provision}) => [
+      ...steps.flatMap(({action, cause}) => (action === 'provision' ? provision.filter(isDue).map((one) => [vm, action, describeVerdict(one)]) : [[vm, action, cause]])),
       ...(steps.length === 0 && notices.length === 0 ? [[vm, 'none', 'running and unchanged']] : []),
       ...notices.map((notice) => [vm, steps.length === 0 ? 'none' : 'note', notice]),
     ])

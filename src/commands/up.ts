@@ -1,18 +1,20 @@
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
+import {drawTimings} from '../cli/timings-chart.ts'
 import type {VmResult} from '../engine/converge.ts'
 
 export default class Up extends VmfileCommand {
   static override summary = 'Bring up the VMs of a VMFile: create, start and provision what is not yet so.'
   static override description =
-    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. Running it twice does nothing the second time.'
+    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. `vmctl why VM` tells why a step runs or not. Running it twice does nothing the second time.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name web --no-provision']
-  static override flags = {...flags.locking, file: flags.file, name: flags.names, 'no-provision': flags.noProvision}
+  static override flags = {...flags.locking, file: flags.file, name: flags.names, 'no-provision': flags.noProvision, timings: flags.timings}
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {flags: given} = await this.parse(Up)
     const result = await this.converge(given, {verb: 'up', provision: !given['no-provision']})
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
+    if (given.timings) this.log(drawTimings(result.vms))
     const made = result.vms.filter(({actions}) => actions.some(({action}) => action === 'create'))
     for (const {name} of made) this.log(`Next: vmctl ssh ${name} · vmctl log ${name} · vmctl down --destroy --name ${name}`)
     return result

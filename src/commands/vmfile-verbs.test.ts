@@ -49,7 +49,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     expect(await run(undefined, 'up')).toMatchObject({exitCode: 0, stdout: "VM 'web' is running.\n", stderr: 'web: is already running\n'})
     expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION  CAUSE\nweb  none    is already running\n')
     expect(await run(undefined, 'down')).toMatchObject({exitCode: 0, stdout: "VM 'web' is stopped.\n"})
-    expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION     CAUSE\nweb  start      stopped\nweb  provision  restarted\n')
+    expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION     CAUSE\nweb  start      stopped\nweb  provision  step 1 (inline: echo hello; echo problem >&2): the VM was restarted\n')
     expect((await run(undefined, 'up')).stdout).toBe("hello\nVM 'web' is running.\n")
     expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: "VM 'web' is destroyed.\n"})
     expect(readdirSync(join(project.workspace.stateDirectory, 'vms'))).toEqual([])
@@ -67,21 +67,62 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     )
     expect(failed.stderr).toContain('help: Correct the step, then run `vmctl up` again. `vmctl log web --provision` has the whole output.')
     expect((await runCommand('status', 'web', '--json')).json.provision).toEqual([
-      {step: 1, title: `inline: echo one >>${marks}`, state: 'done', exitCode: 0},
-      {step: 2, title: 'inline: echo about to fail; exit 42', state: 'failed', exitCode: 42},
+      expect.objectContaining({step: 1, title: `inline: echo one >>${marks}`, state: 'done', exitCode: 0, durationMs: expect.any(Number)}),
+      expect.objectContaining({step: 2, title: 'inline: echo about to fail; exit 42', state: 'failed', exitCode: 42}),
+      {step: 3, title: `inline: echo three >>${marks}`, state: 'pending'},
     ])
     expect(await run(undefined, 'up', '--json')).toMatchObject({
       exitCode: 6,
       stderr: '',
       json: {error: {code: 'vmctl::provision::failed', vm: 'web', step: 2, exitCode: 42}},
     })
-    expect((await run(text('true'), 'plan', '--json')).json).toEqual({
-      vms: [{vm: 'web', steps: [{action: 'provision', cause: 'step 2 (inline: true): changed', from: 1}], notices: []}],
+    expect((await run(text('true'), 'plan', '--json')).json).toMatchObject({
+      vms: [
+        {
+          vm: 'web',
+          steps: [{action: 'provision', cause: `step 2 (inline: true): command changed; step 3 (inline: echo three >>${marks}): never run`}],
+          notices: [],
+          provision: [
+            {step: 1, verdict: 'skip', cause: 'done, unchanged'},
+            {step: 2, title: 'inline: true', verdict: 'run', cause: 'command changed'},
+            {step: 3, verdict: 'run', cause: 'never run'},
+          ],
+        },
+      ],
+    })
+    expect((await run(undefined, 'why', 'web')).stdout).toMatch(
+      /^step 1 +stay .* done, unchanged\nstep 2 +run +inline: true +command changed\nstep 3 +run .* never run$/m,
+    )
+    expect((await run(undefined, 'why', 'web', '--json')).json).toMatchObject({
+      vm: 'web',
+      provision: [{verdict: 'skip'}, {verdict: 'run'}, {verdict: 'run'}],
     })
     expect(await run(undefined, 'up')).toMatchObject({exitCode: 0})
     expect(readFileSync(marks, 'utf8')).toBe('one\nthree\n')
     expect(await run(undefined, 'provision')).toMatchObject({exitCode: 0, stdout: "VM 'web' provisioned.\n"})
     expect(readFileSync(marks, 'utf8')).toBe('one\nthree\none\nthree\n')
+  })
+
+  test('provision --step, --from, --rerun: which steps run, and a number that is none', async () => {
+    const marks = join(project.workspace.directory, 'selected')
+    const step = (number: number, mode: string): string => inline(`echo ${number} >>${marks}`).replace('inline', `run "${mode}"; inline`)
+    const text = vm('web', [step(1, 'always'), step(2, 'once'), step(3, 'on-change')].join('\n'))
+    const marked = (): string => readFileSync(marks, 'utf8').replaceAll('\n', '')
+    expect(await run(text, 'up')).toMatchObject({exitCode: 0})
+    await run(undefined, 'provision', '--step', '2')
+    expect(marked()).toBe('1232')
+    await run(undefined, 'provision', '--from', '2')
+    expect(marked()).toBe('123223')
+    await run(undefined, 'provision', '--rerun', '1')
+    expect(marked()).toBe('1232231')
+    await run(undefined, 'down')
+    expect((await run(undefined, 'up', '--timings')).stdout).toMatch(/^web\n(?: {2}\S.*█.*\n)*? {2}step 1 .*█.* s\n/m)
+    expect(marked()).toBe('12322311')
+    await run(undefined, 'provision', '--all')
+    expect(marked()).toBe('12322311123')
+    expect(await run(undefined, 'provision', '--step', '4')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('there is no step 4')})
+    expect(await run(undefined, 'provision', '--step', '1', '--all')).toMatchObject({exitCode: 2})
+    expect(await run(undefined, 'why', 'web')).toMatchObject({exitCode: 0, stdout: expect.stringMatching(/^step 2 +stay +inline: echo 2.* +done once$/m)})
   })
 
   test('JSON of up, down and reload', async () => {
@@ -93,29 +134,34 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
           name: 'web',
           state: 'running',
           actions: [
-            {action: 'create', cause: 'does not exist'},
-            {action: 'start', cause: 'new'},
-            {action: 'provision', cause: 'first start'},
+            {action: 'create', cause: 'does not exist', durationMs: expect.any(Number)},
+            {action: 'start', cause: 'new', durationMs: expect.any(Number)},
+            {action: 'provision', cause: 'first start', durationMs: expect.any(Number)},
           ],
           notices: [],
+          timings: expect.arrayContaining([
+            {what: 'create', startMs: expect.any(Number), durationMs: expect.any(Number)},
+            {what: 'authentication', startMs: expect.any(Number), durationMs: expect.any(Number)},
+            {what: 'step 1', startMs: expect.any(Number), durationMs: expect.any(Number)},
+          ]),
         },
       ],
     })
     const {json} = await runCommand('status', 'web', '--json')
     const reload = await run(undefined, 'reload', '--no-provision', '--json')
-    expect(reload.json.vms).toEqual([
+    expect(reload.json.vms).toMatchObject([
       {
         name: 'web',
         state: 'running',
         actions: [
           {action: 'recreate', cause: 'asked for, running'},
-          {action: 'start', cause: 'new'},
+          {action: 'start', cause: 'new', durationMs: expect.any(Number)},
         ],
         notices: [],
       },
     ])
     expect((await runCommand('status', 'web', '--json')).json.id).not.toBe(json.id)
-    expect((await run(undefined, 'down', '--destroy', '--json')).json.vms).toEqual([
+    expect((await run(undefined, 'down', '--destroy', '--json')).json.vms).toMatchObject([
       {name: 'web', state: 'destroyed', actions: [{action: 'destroy', cause: '--destroy, running'}], notices: []},
     ])
   })

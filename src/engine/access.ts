@@ -20,8 +20,8 @@ import {type Engine, hypervisorOf} from './engine.ts'
 export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
 
 /** Who logs in, in the settled order: asked for, `ssh { user }`, `cloud-init { user }`, `vm`. */
-export const sshUser = (vm: Vm, asked?: string, ssh: SshConfig | undefined = vm.spec.ssh): string =>
-  asked ?? ssh?.user ?? vm.spec.cloudInit?.user ?? 'vm'
+export const sshUser = ({spec}: Pick<Vm, 'spec'>, asked?: string, ssh: SshConfig | undefined = spec.ssh): string =>
+  asked ?? ssh?.user ?? spec.cloudInit?.user ?? 'vm'
 
 export interface Login {
   /** `--user` and `--key`. */
@@ -116,7 +116,8 @@ const consoleTail = async (path: string, lines: number): Promise<string> => {
 }
 
 /** A connection as provisioners see it. */
-export const asGuest = (connection: GuestConnection): Guest & Pick<GuestConnection, 'closed' | 'close'> => ({
+export const asGuest = (connection: GuestConnection, bootId?: string): Guest & Pick<GuestConnection, 'closed' | 'close'> => ({
+  ...(bootId !== undefined && {bootId}),
   exec: connection.exec,
   upload: (localPath, remotePath, options) => upload(connection, localPath, remotePath, options),
   closed: connection.closed,

@@ -6,9 +6,11 @@ import {ensureImage} from '../image/cache.ts'
 import {messageOf} from '../model/errors.ts'
 import type {BaseImage, Vm, VmSpec} from '../model/vm.ts'
 import {readJournal, writeJournal} from '../provision/journal.ts'
-import {type PreparedStep, runSteps} from '../provision/run.ts'
+import type {StepVerdict} from '../provision/decide.ts'
+import type {PreparedStep} from '../provision/declare.ts'
+import {runSteps} from '../provision/run.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, writeVm} from '../store/store.ts'
-import {asGuest, openSession, waitForGuest} from './access.ts'
+import {asGuest, openSession, sshUser, waitForGuest} from './access.ts'
 import {applyChanges, type Effect} from './changes.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {PlanStep, VmPlan} from './plan.ts'
@@ -33,12 +35,16 @@ export const applyPlan = async (engine: Engine, target: Target, plan: VmPlan): P
     engine.signal.throwIfAborted()
     const started = performance.now()
     await engine.emit({type: 'action.begin', vm: name, action: step.action})
-    await applyStep(engine, target, step)
+    await applyStep(engine, {...target, verdicts: plan.provision}, step)
     await engine.emit({type: 'action.end', vm: name, action: step.action, durationMs: performance.now() - started})
   }
 }
 
-const applyStep = async (engine: Engine, target: Target, step: PlanStep): Promise<void> => {
+const applyStep = async (
+  engine: Engine,
+  target: Target & {readonly verdicts: readonly StepVerdict[]},
+  step: PlanStep,
+): Promise<void> => {
   const {name} = target.spec
   switch (step.action) {
     case 'fetch-image':
@@ -67,7 +73,7 @@ const applyStep = async (engine: Engine, target: Target, step: PlanStep): Promis
       await waitUntilUsable(engine, await existing(engine, name))
       return
     case 'provision':
-      await provisionVm(engine, await existing(engine, name), {steps: target.steps, from: step.from ?? 0})
+      await provisionVm(engine, await existing(engine, name), target)
   }
 }
 
@@ -182,22 +188,22 @@ const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]):
   await writeJournal(vm.directory, {...(await readJournal(vm.directory)), ready: true})
 }
 
-/** Forgets that steps were done, before a start that will run them again: a kill in between must not leave them as done. */
-export const forgetSteps = async (vm: Vm): Promise<void> => {
-  await writeJournal(vm.directory, {...(await readJournal(vm.directory)), steps: []})
-}
-
-const provisionVm = async (engine: Engine, vm: Vm, {steps, from}: {steps: readonly PreparedStep[]; from: number}): Promise<void> => {
+const provisionVm = async (
+  engine: Engine,
+  vm: Vm,
+  {steps, verdicts}: {readonly steps: readonly PreparedStep[]; readonly verdicts: readonly StepVerdict[]},
+): Promise<void> => {
   // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
   using session = openSession(async () => {
-    const {connection, warnings} = await waitForGuest(engine, vm)
+    const {connection, bootId, warnings} = await waitForGuest(engine, vm)
     await becomeReady(engine, vm, warnings)
-    return asGuest(connection)
+    return asGuest(connection, bootId)
   })
   await session.guest()
   await runSteps(vm, steps, {
-    from,
+    verdicts,
     guest: session.guest,
+    user: sshUser(vm),
     onEvent: (event) => engine.emit({...event, vm: vm.name}),
     signal: engine.signal,
   })

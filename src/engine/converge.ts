@@ -2,13 +2,15 @@ import {findImage} from '../image/cache.ts'
 import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {Vm, VmSpec, VmState} from '../model/vm.ts'
-import {emptyJournal, readJournal} from '../provision/journal.ts'
-import {prepareSteps} from '../provision/run.ts'
+import {emptyJournal, readJournal, writeJournal} from '../provision/journal.ts'
+import {openSteps} from '../provision/decide.ts'
 import {lockVm, readVm} from '../store/store.ts'
 import type {Vmfile} from '../vmfile/index.ts'
-import {applyPlan, forgetSteps, type Target} from './apply.ts'
+import {applyPlan, type Target} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {type Observed, type PlanOptions, planVm, type VmPlan} from './plan.ts'
+import {stepsOf} from './steps.ts'
+import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
 
 export interface ConvergeOptions extends PlanOptions {
   readonly vmfile: Vmfile
@@ -20,7 +22,10 @@ export interface ConvergeOptions extends PlanOptions {
 export interface VmResult {
   readonly name: string
   readonly state: VmState
-  readonly actions: readonly {readonly action: string; readonly cause: string}[]
+  /** What was to be done; without a duration it was not begun. */
+  readonly actions: readonly {readonly action: string; readonly cause: string; readonly durationMs?: number}[]
+  /** Where the time went: actions, rungs of the boot, steps. */
+  readonly timings: readonly Timing[]
   readonly notices: readonly string[]
   readonly error?: {readonly code: string; readonly message: string; readonly help?: string}
 }
@@ -31,29 +36,36 @@ const patienceMs = 3_600_000
 /** The specs that `--name` selects. Throws `vmctl::vm::not_found` with the names of the file for one that matches nothing. */
 export const selectVms = (vmfile: Vmfile, names: readonly string[] | undefined): readonly VmSpec[] => {
   if (!names || names.length === 0) return vmfile.vms
-  return names.map((name) => {
-    const spec = vmfile.vms.find((candidate) => candidate.name === name)
-    if (spec) return spec
-    const known = vmfile.vms.map((candidate) => candidate.name)
-    const suggestion = closest(name, known)
-    throw new VmctlError(
-      'vmctl::vm::not_found',
-      `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,
-      {
-        help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
-      },
-    )
-  })
+  return names.map((name) => selectVm(vmfile, name))
+}
+
+const selectVm = (vmfile: Vmfile, name: string): VmSpec => {
+  const spec = vmfile.vms.find((candidate) => candidate.name === name)
+  if (spec) return spec
+  const known = vmfile.vms.map((candidate) => candidate.name)
+  const suggestion = closest(name, known)
+  throw new VmctlError(
+    'vmctl::vm::not_found',
+    `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,
+    {
+      help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
+    },
+  )
 }
 
 /** What would be done, without a lock and without changing anything. */
 export const planAll = async (engine: Engine, options: ConvergeOptions): Promise<VmPlan[]> =>
-  Promise.all(
-    selectVms(options.vmfile, options.names).map(async (spec) => {
-      const target = await aim(engine, spec, options)
-      return planVm(target, await observe(engine, spec, options), options)
-    }),
-  )
+  Promise.all(selectVms(options.vmfile, options.names).map((spec) => planSpec(engine, spec, options)))
+
+/** The same for one VM. */
+export const planOne = async (engine: Engine, name: string, options: Omit<ConvergeOptions, 'names'>): Promise<VmPlan> => {
+  return planSpec(engine, selectVm(options.vmfile, name), options)
+}
+
+const planSpec = async (engine: Engine, spec: VmSpec, options: ConvergeOptions): Promise<VmPlan> => {
+  const target = await aim(engine, spec, options)
+  return planVm(target, await observe(engine, spec, options), options)
+}
 
 /**
  * Brings the VMs of a VMFile to where the verb wants them, in parallel. A failure of one does not stop the others;
@@ -64,15 +76,22 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   const errors: unknown[] = []
   const results = await Promise.all(
     specs.map(async (spec) => {
-      const progress: {plan?: VmPlan} = {}
+      const progress: Progress = {stopwatch: startStopwatch()}
+      const timed: Engine = {
+        ...engine,
+        emit: (event) => {
+          progress.stopwatch.note(event)
+          return engine.emit(event)
+        },
+      }
       try {
-        await convergeVm(engine, spec, {options, progress})
-        return await resultOf(engine, spec, progress.plan)
+        await convergeVm(timed, spec, {options, progress})
+        return await resultOf(engine, spec, progress)
       } catch (cause) {
         const error = aboutVm(cause, spec.name)
         errors.push(error)
         if (specs.length > 1) await engine.emit({type: 'vm.failed', vm: spec.name, error})
-        return {...(await resultOf(engine, spec, progress.plan)), error: describeError(error)}
+        return {...(await resultOf(engine, spec, progress)), error: describeError(error)}
       }
     }),
   )
@@ -89,10 +108,15 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   )
 }
 
+interface Progress {
+  readonly stopwatch: Stopwatch
+  plan?: VmPlan
+}
+
 const convergeVm = async (
   engine: Engine,
   spec: VmSpec,
-  {options, progress}: {options: ConvergeOptions; progress: {plan?: VmPlan}},
+  {options, progress}: {options: ConvergeOptions; progress: Progress},
 ): Promise<void> => {
   await using _lock = await lockVm(engine.store, spec.name, {
     purpose: `vmctl ${options.verb} ${spec.name}`,
@@ -105,19 +129,20 @@ const convergeVm = async (
   const plan = planVm(target, observed, options)
   progress.plan = plan
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
-  if (observed.vm && observed.journal.steps.length > 0 && beginsAnew(plan)) await forgetSteps(observed.vm)
+  // Before the start: a kill in between must not leave steps as done that this start makes due.
+  if (observed.vm && keepsDisk(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
   await applyPlan(engine, target, plan)
 }
 
-/** Whether all steps run anew, because the guest was restarted or because the user asked for it; else the journal says where to go on. */
-const beginsAnew = ({steps}: VmPlan): boolean =>
-  steps.some(({action, cause}) => action === 'provision' && (cause === 'asked for' || steps.some((other) => other.action === 'start')))
+/** Whether steps run on the disk that is there. */
+const keepsDisk = ({steps}: VmPlan): boolean =>
+  steps.some(({action}) => action === 'provision') && !steps.some(({action}) => action === 'recreate')
 
 const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Target> => ({
   spec,
   vmfile: vmfile.path,
   // `down` must work although a script of the VMFile is gone.
-  steps: verb === 'down' ? [] : await prepareSteps(spec.provision, engine.provisioners),
+  steps: verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path),
 })
 
 const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Observed> => {
@@ -143,13 +168,18 @@ const requireOwner = (vm: Vm, vmfile: Vmfile): void => {
   )
 }
 
-const resultOf = async (engine: Engine, spec: VmSpec, plan: VmPlan | undefined): Promise<VmResult> => {
+const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progress): Promise<VmResult> => {
+  const durations = stopwatch.actions()
   const vm = await readVm(engine.store, spec.name).catch(() => undefined)
   const state = vm ? (await (await hypervisorOf(engine, vm)).observe(vm)).state : 'destroyed'
   return {
     name: spec.name,
     state,
-    actions: (plan?.steps ?? []).map(({action, cause}) => ({action, cause})),
+    actions: (plan?.steps ?? []).map(({action, cause}, index) => {
+      const durationMs = durations[index]
+      return {action, cause, ...(durationMs !== undefined && {durationMs})}
+    }),
+    timings: stopwatch.timings(),
     notices: plan?.notices ?? [],
   }
 }

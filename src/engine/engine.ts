@@ -11,6 +11,7 @@ import {VmctlError} from '../model/errors.ts'
 import type {Vm} from '../model/vm.ts'
 import {fileProvisioner} from '../provision/file.ts'
 import type {Provisioner} from '../provision/provisioner.ts'
+import {rebootProvisioner} from '../provision/reboot.ts'
 import {shellProvisioner} from '../provision/shell.ts'
 import {openStore, type Store} from '../store/store.ts'
 import type {EngineEvent, EventListener} from './events.ts'
@@ -85,7 +86,7 @@ const builtIn = (store: Store, env: NodeJS.ProcessEnv): Extension => ({
     noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
   ],
   imageSources: [createHttpSource()],
-  provisioners: [shellProvisioner, fileProvisioner],
+  provisioners: [shellProvisioner, fileProvisioner, rebootProvisioner],
 })
 
 const wordsOf = (text: string | undefined, separator: string | RegExp = /[,\s]+/): string[] | undefined => {

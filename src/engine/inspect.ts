@@ -5,7 +5,7 @@ import type {Lock} from '../host/lock.ts'
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {NetworkConfig, Vm, VmState} from '../model/vm.ts'
-import {readJournal} from '../provision/journal.ts'
+import {type JournalEntry, readJournal} from '../provision/journal.ts'
 import {listVmNames, readVm, requireVm} from '../store/store.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 
@@ -40,7 +40,12 @@ export interface VmStatus extends VmSummary {
   readonly vmfile?: string
   readonly createdAt: string
   readonly failure?: Vm['failure']
-  readonly provision: readonly {readonly step: number; readonly title: string; readonly state: string; readonly exitCode?: number}[]
+  readonly provision: readonly StepStatus[]
+}
+
+/** What is known of one provision step. */
+export interface StepStatus extends Pick<JournalEntry, 'title' | 'state' | 'startedAt' | 'endedAt' | 'durationMs' | 'exitCode' | 'bootId' | 'user'> {
+  readonly step: number
 }
 
 /** All VMs, sorted by name. Needs no lock, touches no guest, and one broken VM does not hide the others. */
@@ -96,11 +101,9 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     ...(vm.vmfile !== undefined && {vmfile: vm.vmfile}),
     createdAt: vm.createdAt,
     ...(vm.failure && {failure: vm.failure}),
-    provision: journal.steps.map(({title, state, exitCode}, index) => ({
+    provision: journal.steps.map(({hash: _hash, type: _type, facts: _facts, cause: _cause, message: _message, memory: _memory, ...known}, index) => ({
       step: index + 1,
-      title,
-      state,
-      ...(exitCode !== undefined && {exitCode}),
+      ...known,
     })),
   }
 }

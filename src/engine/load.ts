@@ -5,7 +5,7 @@ export {discoverVmfile, type Vmfile} from '../vmfile/index.ts'
 
 /** Reads a VMFile with everything that the plugins add to the language. */
 export const readVmfile = (engine: Engine, path: string, {toleratesMissing = false} = {}): Promise<Vmfile> => {
-  const builtIn = new Set(['shell', 'file'])
+  const builtIn = new Set(['shell', 'file', 'reboot'])
   const provisionTypes = new Map(
     [...engine.provisioners].filter(([type]) => !builtIn.has(type)).map(([type, part]) => [type, part.parse.bind(part)] as const),
   )

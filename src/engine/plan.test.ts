@@ -3,13 +3,20 @@ import {describe, expect, test} from 'vitest'
 import {makeSpec, makeVm} from '../../test/support/builders.ts'
 import {isVmctlError} from '../model/errors.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
+import type {DeclaredStep} from '../provision/declare.ts'
 import type {Journal, JournalEntry} from '../provision/journal.ts'
 import {canLogIn, type Observed, type PlanOptions, planVm} from './plan.ts'
 
-const steps = [
-  {title: 'inline: echo 1', hash: 'h1'},
-  {title: 'script: setup.sh', hash: 'h2'},
-]
+const declare = (title: string, hash: string, run: DeclaredStep['run'] = 'always'): DeclaredStep => ({
+  type: 'shell',
+  title,
+  hash,
+  run,
+  follows: false,
+  facts: {[title]: hash},
+})
+
+const steps = [declare('inline: echo 1', 'h1'), declare('script: setup.sh', 'h2')]
 
 const entry = (hash: string, state: JournalEntry['state']): JournalEntry => ({hash, state, title: hash, startedAt: ''})
 const journal = (ready: boolean, ...entries: readonly JournalEntry[]): Journal => ({schema: 1, ready, steps: entries})
@@ -40,6 +47,7 @@ const situations = {
   'running, step 1 failed': seen('running', {pid: 7, journal: journal(true, entry('h1', 'failed'))}),
   'running, step 2 cut off': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('h2', 'running'))}),
   'running, step 2 never run': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'))}),
+  'running, step 2 unknown': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('h2', 'unknown'))}),
   suspended: seen('suspended', {pid: 7}),
   'suspended, step 1 cut off': seen('suspended', {pid: 7, journal: journal(true, entry('h1', 'running'))}),
   crashed: seen('failed', {pid: 7}),
@@ -51,12 +59,12 @@ type Situation = keyof typeof situations
 const render = (
   observed: Observed,
   options: PlanOptions,
-  {spec = withSteps, declared = steps}: {spec?: VmSpec; declared?: typeof steps} = {},
+  {spec = withSteps, declared = steps}: {spec?: VmSpec; declared?: readonly DeclaredStep[]} = {},
 ): string => {
   try {
     const plan = planVm({spec, steps: declared}, observed, options)
     return [
-      ...plan.steps.map(({action, cause, from}) => `${action}${from ? ` from ${from + 1}` : ''} (${cause})`),
+      ...plan.steps.map(({action, cause}) => `${action} (${cause})`),
       ...plan.notices.map((notice) => `! ${notice}`),
     ].join('\n')
   } catch (error) {
@@ -64,6 +72,9 @@ const render = (
     return `${error.code}: ${error.message}`
   }
 }
+
+const verdictsOf = (observed: Observed, options: PlanOptions, declared: readonly DeclaredStep[] = steps): string[] =>
+  planVm({spec: withSteps, steps: declared}, observed, options).provision.map(({verdict}) => verdict)
 
 const lines = (text: string): string =>
   text
@@ -103,14 +114,15 @@ table(
     provision (first start)`,
     stopped: restarted,
     'running, all done': '! is already running',
-    'running, step 2 changed': 'provision from 2 (step 2 (script: setup.sh): changed)',
-    'running, step 1 failed': 'provision (step 1 (inline: echo 1): failed)',
-    'running, step 2 cut off': 'provision from 2 (step 2 (script: setup.sh): never finished)',
-    'running, step 2 never run': 'provision from 2 (step 2 (script: setup.sh): never run)',
+    'running, step 2 changed': 'provision (step 2 (script: setup.sh): changed)',
+    'running, step 1 failed': 'provision (step 1 (inline: echo 1): failed last time; step 2 (script: setup.sh): never run)',
+    'running, step 2 cut off': 'provision (step 2 (script: setup.sh): never finished)',
+    'running, step 2 never run': 'provision (step 2 (script: setup.sh): never run)',
+    'running, step 2 unknown': 'provision (step 2 (script: setup.sh): its outcome is unknown)',
     suspended: 'resume (suspended)',
     'suspended, step 1 cut off': `
     resume (suspended)
-    provision (step 1 (inline: echo 1): never finished)`,
+    provision (step 1 (inline: echo 1): never finished; step 2 (script: setup.sh): never run)`,
     crashed: `
     stop (the guest has crashed)
     start (failed)
@@ -139,6 +151,7 @@ table(
     'running, step 1 failed': '! is already running',
     'running, step 2 cut off': '! is already running',
     'running, step 2 never run': '! is already running',
+    'running, step 2 unknown': '! is already running',
     suspended: 'resume (suspended)',
     'suspended, step 1 cut off': 'resume (suspended)',
     crashed: `
@@ -161,6 +174,7 @@ table(
     'running, step 1 failed': 'stop (running)',
     'running, step 2 cut off': 'stop (running)',
     'running, step 2 never run': 'stop (running)',
+    'running, step 2 unknown': 'stop (running)',
     suspended: 'stop (suspended)',
     'suspended, step 1 cut off': 'stop (suspended)',
     crashed: 'stop (failed)',
@@ -181,6 +195,7 @@ table(
     'running, step 1 failed': 'destroy (--destroy, running)',
     'running, step 2 cut off': 'destroy (--destroy, running)',
     'running, step 2 never run': 'destroy (--destroy, running)',
+    'running, step 2 unknown': 'destroy (--destroy, running)',
     suspended: 'destroy (--destroy, suspended)',
     'suspended, step 1 cut off': 'destroy (--destroy, suspended)',
     crashed: 'destroy (--destroy, failed)',
@@ -213,6 +228,7 @@ table(
     'running, step 1 failed': recreated('running'),
     'running, step 2 cut off': recreated('running'),
     'running, step 2 never run': recreated('running'),
+    'running, step 2 unknown': recreated('running'),
     suspended: recreated('suspended'),
     'suspended, step 1 cut off': recreated('suspended'),
     crashed: recreated('failed'),
@@ -235,6 +251,7 @@ table(
     'running, step 1 failed': 'provision (asked for)',
     'running, step 2 cut off': 'provision (asked for)',
     'running, step 2 never run': 'provision (asked for)',
+    'running, step 2 unknown': 'provision (asked for)',
     suspended: refused('suspended'),
     'suspended, step 1 cut off': refused('suspended'),
     crashed: refused('failed'),
@@ -258,6 +275,40 @@ describe('a VM without provision steps', () => {
   test('has nothing to provision', () => {
     expect(render(situations['running, all done'], {verb: 'provision', provision: true}, wait)).toBe('! has no provision steps')
     expect(render(situations.stopped, {verb: 'provision', provision: true}, wait)).toBe('! has no provision steps')
+  })
+})
+
+describe('which steps', () => {
+  const once = declare('inline: mkfs', 'h2', 'once')
+  const file = declare('file: a → /a', 'h2', 'on-change')
+
+  test('a restart runs those of the mode always, and only waits when there are none', () => {
+    expect(verdictsOf(situations.stopped, up, [declare('inline: echo 1', 'h1'), file])).toEqual(['run', 'skip'])
+    const journals = seen('stopped', {journal: journal(true, entry('h2', 'done'))})
+    expect(render(journals, up, {declared: [file]})).toBe('start (stopped)\nwait (restarted)')
+  })
+
+  test('a new disk runs all of them, whatever was done on the old one', () => {
+    expect(verdictsOf(situations.stopped, {verb: 'reload', provision: true}, [declare('inline: echo 1', 'h1'), once])).toEqual(['run', 'run'])
+  })
+
+  test('a change of one that is done once is a notice', () => {
+    const changed = {declared: [declare('inline: echo 1', 'h1'), declare('inline: mkfs -f', 'h3', 'once')]}
+    const known = seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('h2', 'done'))})
+    expect(render(known, up, changed)).toBe(
+      '! is already running\n! step 2 (inline: mkfs -f): changed, but it is done once and for all; `vmctl provision --step 2` runs it again',
+    )
+  })
+
+  test('that are asked for must be there', () => {
+    const request = (step: number): PlanOptions => ({verb: 'provision', provision: true, request: {kind: 'from', step}})
+    expect(verdictsOf(situations['running, all done'], request(2))).toEqual(['skip', 'rerun'])
+    expect(render(situations['running, all done'], request(3))).toBe('vmctl::usage::invalid: web has 2 provision steps; there is no step 3.')
+  })
+
+  test('none of a plan that leaves them alone', () => {
+    expect(verdictsOf(situations.stopped, {verb: 'up', provision: false})).toEqual([])
+    expect(verdictsOf(situations.stopped, {verb: 'down', provision: false})).toEqual([])
   })
 })
 

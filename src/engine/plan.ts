@@ -1,7 +1,8 @@
-import type {Journal} from '../provision/journal.ts'
-import {remainingSteps} from '../provision/journal.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
+import {decideSteps, isActive, type Request, type StepVerdict} from '../provision/decide.ts'
+import type {DeclaredStep} from '../provision/declare.ts'
+import {emptyJournal, type Journal} from '../provision/journal.ts'
 import {type Change, compareSpecs} from './changes.ts'
 
 export type Action = 'fetch-image' | 'create' | 'recreate' | 'update' | 'stop' | 'start' | 'resume' | 'wait' | 'provision' | 'destroy'
@@ -10,8 +11,6 @@ export interface PlanStep {
   readonly action: Action
   /** Why, in words. */
   readonly cause: string
-  /** `provision` only: the first step to run, counted from 0. */
-  readonly from?: number
 }
 
 /** What will be done to one VM, in order, and what was seen but will not be done. */
@@ -20,14 +19,15 @@ export interface VmPlan {
   readonly steps: readonly PlanStep[]
   /** Why nothing is done, or what the user has to do for a change to take effect. */
   readonly notices: readonly string[]
+  /** What is done about each provision step, in the order of the file; empty when this plan leaves them all alone. */
+  readonly provision: readonly StepVerdict[]
 }
 
 export type Verb = 'up' | 'down' | 'reload' | 'provision'
 
 export interface Desired {
   readonly spec: VmSpec
-  /** Title and chained hash of every provision step. */
-  readonly steps: readonly {readonly title: string; readonly hash: string}[]
+  readonly steps: readonly DeclaredStep[]
 }
 
 export interface Observed {
@@ -44,6 +44,8 @@ export interface PlanOptions {
   readonly provision: boolean
   /** `down --destroy`. */
   readonly destroy?: boolean
+  /** `provision` only: which steps; all when absent. */
+  readonly request?: Request | undefined
 }
 
 /** Whether vmctl can log in: it has made the credentials, or was told which to use. */
@@ -61,45 +63,56 @@ type Decision = Omit<VmPlan, 'vm'>
 
 const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
-  if (!vm)
-    return {steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, ...firstStart(desired, options)], notices: []}
+  if (!vm) {
+    const first = afterStart(desired, newDisk, options)
+    return {...first, steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, {action: 'start', cause: 'new'}, ...first.steps]}
+  }
   const changes = compareSpecs(vm.spec, desired.spec)
   const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'
-  if (observation.state === 'failed' && isAlive) {
+  if (observation.state === 'failed' || !isAlive) {
+    const stop: PlanStep[] = isAlive ? [{action: 'stop', cause: 'the guest has crashed'}] : []
+    const after = afterStart(desired, {journal: observed.journal, cause: vm.phase === 'prepared' ? 'first start' : 'restarted'}, options)
     return {
-      steps: [{action: 'stop', cause: 'the guest has crashed'}, ...update(changes, false), ...restart(desired, observed, options)],
-      notices: notices(desired, changes, false),
+      ...after,
+      steps: [...stop, ...update(changes, false), {action: 'start', cause: observation.state}, ...after.steps],
+      notices: [...notices(desired, changes, false), ...after.notices],
     }
   }
-  if (!isAlive)
-    return {steps: [...update(changes, false), ...restart(desired, observed, options)], notices: notices(desired, changes, false)}
+  const rest = unfinished(desired, observed, options)
   const steps = [
     ...update(changes, true),
     ...(observation.state === 'suspended' ? [{action: 'resume', cause: 'suspended'} as const] : []),
-    ...unfinished(desired, observed, options),
+    ...rest.steps,
   ]
-  return {steps, notices: [...(steps.length === 0 ? ['is already running'] : []), ...notices(desired, changes, true)]}
+  return {
+    ...rest,
+    steps,
+    notices: [...(steps.length === 0 ? ['is already running'] : []), ...notices(desired, changes, true), ...rest.notices],
+  }
 }
 
 const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
-  if (!vm) return {steps: [], notices: ['does not exist']}
-  if (options.destroy) return {steps: [{action: 'destroy', cause: `--destroy, ${observation.state}`}], notices: []}
+  const decide = (steps: readonly PlanStep[], ...told: readonly string[]): Decision => ({steps, notices: told, provision: []})
+  if (!vm) return decide([], 'does not exist')
+  if (options.destroy) return decide([{action: 'destroy', cause: `--destroy, ${observation.state}`}])
   const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'
-  return isAlive ? {steps: [{action: 'stop', cause: observation.state}], notices: []} : {steps: [], notices: ['is not running']}
+  return isAlive ? decide([{action: 'stop', cause: observation.state}]) : decide([], 'is not running')
 }
 
 const planReload = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const make: PlanStep = observed.vm
     ? {action: 'recreate', cause: `asked for, ${observed.observation.state}`}
     : {action: 'create', cause: 'does not exist'}
-  return {steps: [...fetchImage(observed), make, ...firstStart(desired, options)], notices: []}
+  const first = afterStart(desired, newDisk, options)
+  return {...first, steps: [...fetchImage(observed), make, {action: 'start', cause: 'new'}, ...first.steps]}
 }
 
-const planProvision = (desired: Desired, observed: Observed): Decision => {
+const planProvision = (desired: Desired, observed: Observed, {request}: PlanOptions): Decision => {
   const {name} = desired.spec
-  if (desired.steps.length === 0) return {steps: [], notices: ['has no provision steps']}
+  if (desired.steps.length === 0) return {steps: [], notices: ['has no provision steps'], provision: []}
   requireLogin(desired.spec)
+  requireStep(desired, request)
   const {state} = observed.observation
   if (!observed.vm || state !== 'running') {
     throw new VmctlError(
@@ -111,46 +124,64 @@ const planProvision = (desired: Desired, observed: Observed): Decision => {
     )
   }
   const changes = compareSpecs(observed.vm.spec, desired.spec)
-  return {steps: [...update(changes, true), {action: 'provision', cause: 'asked for', from: 0}], notices: notices(desired, changes, true)}
+  const provision = decideSteps(observed.journal, desired.steps, {restarted: false, request: request ?? {kind: 'all'}})
+  return {
+    steps: [...update(changes, true), {action: 'provision', cause: 'asked for'}],
+    notices: [...notices(desired, changes, true), ...noticesOf(provision)],
+    provision,
+  }
+}
+
+const requireStep = ({spec, steps}: Desired, request: Request | undefined): void => {
+  if (!request || request.kind === 'all' || (request.step >= 1 && request.step <= steps.length)) return
+  throw new VmctlError('vmctl::usage::invalid', `${spec.name} has ${steps.length} provision steps; there is no step ${request.step}.`, {
+    help: `\`vmctl why ${spec.name}\` lists them.`,
+  })
 }
 
 const fetchImage = ({imageIsHere}: Observed): PlanStep[] => (imageIsHere ? [] : [{action: 'fetch-image', cause: 'not in the cache'}])
 
-/** Start of a VM whose disk is new. */
-const firstStart = (desired: Desired, options: PlanOptions): PlanStep[] => [
-  {action: 'start', cause: 'new'},
-  ...afterStart(desired, options, 'first start'),
-]
+/** What is known of the steps when a VM is started, and how that start is called. */
+interface Start {
+  readonly journal: Journal
+  readonly cause: 'first start' | 'restarted'
+}
 
-/** Start of a VM that is at rest; all of its steps run again, which is the vmctl book's rule. */
-const restart = (desired: Desired, {vm, observation}: Observed, options: PlanOptions): PlanStep[] => [
-  {action: 'start', cause: observation.state},
-  ...afterStart(desired, options, vm?.phase === 'prepared' ? 'first start' : 'restarted'),
-]
+const newDisk: Start = {journal: emptyJournal, cause: 'first start'}
 
-const afterStart = (desired: Desired, options: PlanOptions, cause: string): PlanStep[] => {
-  if (!options.provision) return []
-  if (desired.steps.length > 0) {
-    requireLogin(desired.spec)
-    return [{action: 'provision', cause, from: 0}]
-  }
-  return canLogIn(desired.spec) ? [{action: 'wait', cause}] : []
+/** What follows on the start of a VM. Steps that are not bound to a change run again, which is the vmctl book's rule. */
+const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOptions): Decision => {
+  if (!options.provision) return {steps: [], notices: [], provision: []}
+  if (desired.steps.length > 0) requireLogin(desired.spec)
+  const provision = decideSteps(journal, desired.steps, {restarted: true})
+  const isIdle = !provision.some(isDue)
+  const wait: PlanStep[] = canLogIn(desired.spec) ? [{action: 'wait', cause}] : []
+  return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: noticesOf(provision), provision}
 }
 
 /** What an earlier run has not brought to an end, or what has changed since. */
-const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions): PlanStep[] => {
-  if (!options.provision) return []
-  const remaining = remainingSteps(
-    journal,
-    desired.steps.map((step) => step.hash),
-  )
-  if (remaining) {
+const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions): Decision => {
+  if (!options.provision) return {steps: [], notices: [], provision: []}
+  const provision = decideSteps(journal, desired.steps, {restarted: false})
+  const due = provision.filter(isDue)
+  const decide = (steps: readonly PlanStep[]): Decision => ({steps, notices: noticesOf(provision), provision})
+  if (due.length > 0) {
     requireLogin(desired.spec)
-    const title = desired.steps[remaining.from]?.title ?? ''
-    return [{action: 'provision', cause: `step ${remaining.from + 1} (${title}): ${remaining.cause}`, from: remaining.from}]
+    return decide([{action: 'provision', cause: due.map(describeVerdict).join('; ')}])
   }
-  return !journal.ready && canLogIn(desired.spec) ? [{action: 'wait', cause: 'was never seen ready'}] : []
+  return decide(!journal.ready && canLogIn(desired.spec) ? [{action: 'wait', cause: 'was never seen ready'}] : [])
 }
+
+/** Whether a step is not left alone. */
+export const isDue = (verdict: StepVerdict): boolean => isActive(verdict) || verdict.verdict === 'undecided'
+
+/** `step 2 (script: setup.sh): script setup.sh changed`. */
+export const describeVerdict = ({step, title, cause}: StepVerdict): string => `step ${step} (${title}): ${cause}`
+
+const noticesOf = (provision: readonly StepVerdict[]): string[] =>
+  provision.flatMap(({step, title, notice}) =>
+    notice === undefined ? [] : [`step ${step} (${title}): ${notice}; \`vmctl provision --step ${step}\` runs it again`],
+  )
 
 const update = (changes: readonly Change[], isAlive: boolean): PlanStep[] => {
   const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !isAlive))

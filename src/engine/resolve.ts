@@ -1,7 +1,8 @@
 import type {BaseImage, VmSpec} from '../model/vm.ts'
-import {type PreparedStep, prepareSteps} from '../provision/run.ts'
+import type {PreparedStep} from '../provision/declare.ts'
 import {fetchImage} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {stepsOf} from './steps.ts'
 
 /** A spec with everything that it needs from elsewhere. */
 export interface ResolvedSpec {
@@ -13,6 +14,6 @@ export interface ResolvedSpec {
 /** Makes a spec ready for its backend: checks that it can run here, fetches its image, and reads the files of its steps. */
 export const resolveSpec = async (engine: Engine, spec: VmSpec): Promise<ResolvedSpec> => {
   await (await hypervisorOf(engine)).check(spec)
-  const [image, steps] = await Promise.all([fetchImage(engine, spec), prepareSteps(spec.provision, engine.provisioners)])
+  const [image, steps] = await Promise.all([fetchImage(engine, spec), stepsOf(engine, spec)])
   return {spec, image, steps}
 }

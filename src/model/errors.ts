@@ -108,7 +108,7 @@ export const failures = {
   'vmctl::provision::timed_out': {exit: timeout, help: 'Raise `timeout` of the step, or find out why it takes so long.'},
   'vmctl::provision::unknown_outcome': {
     exit: guest,
-    help: 'Check in the guest what the step did, then run all steps again with `vmctl provision`.',
+    help: 'Look in the guest what the step did, then decide: `vmctl provision --rerun N` runs step N again and goes on, `--all` runs all steps.',
   },
   'vmctl::provision::no_ssh': {exit: usage, help: 'Add an `ssh { user "…" }` block to the VM.'},
 

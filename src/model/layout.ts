@@ -15,6 +15,8 @@ export const vmFiles = (directory: string) =>
     publicKey: join(directory, 'id_ed25519_generated.pub'),
     consoleLog: join(directory, 'console.log'),
     provisionLog: join(directory, 'provision.log'),
+    /** Says which bytes of provision.log are which stream's of the running step. */
+    provisionIndex: join(directory, 'provision.index'),
     /** The QEMU backend's own: addresses, ports and the last process. */
     qemu: join(directory, 'qemu.json'),
     qemuLog: join(directory, 'qemu.log'),

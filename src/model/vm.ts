@@ -72,9 +72,16 @@ export interface QemuConfig {
   readonly args?: readonly string[]
 }
 
+/** When a provision step that was done runs again: after each start of the VM, when it or a step before it was changed, or never. */
+export const runModes = ['always', 'on-change', 'once'] as const
+
+export type RunMode = (typeof runModes)[number]
+
 /** One provision step as declared; the provisioner of that type understands its settings. */
 export interface ProvisionStep {
   readonly type: string
+  /** The provisioner's own default when absent. */
+  readonly run?: RunMode
   readonly settings: Readonly<Record<string, unknown>>
 }
 

@@ -1,4 +1,3 @@
-import {createHash} from 'node:crypto'
 import {stat} from 'node:fs/promises'
 import {basename} from 'node:path'
 
@@ -23,6 +22,7 @@ export interface FileSettings {
 /** `provision "file"`: a file or a directory, streamed into the guest. Doing it twice does no harm, so a cut one is simply done again. */
 export const fileProvisioner: Provisioner<FileSettings> = {
   type: 'file',
+  runs: 'on-change',
 
   parse(settings) {
     if (typeof settings.source !== 'string' || typeof settings.destination !== 'string') {
@@ -39,12 +39,17 @@ export const fileProvisioner: Provisioner<FileSettings> = {
 
   describe: ({source, destination}) => `file: ${basename(source)} → ${destination}`,
 
-  async fingerprint({source, destination, mode, owner, privileged}) {
+  async facts({source, destination, mode, owner, privileged}) {
     const info = await statOrFail(source)
-    const content = info.isDirectory() ? await describeTree(source) : [await hashFile(source), info.mode & 0o7777]
-    return createHash('sha256')
-      .update(JSON.stringify(['file', destination, mode, owner, privileged, content]))
-      .digest('hex')
+    const isTree = info.isDirectory()
+    return {
+      [source]: isTree ? await describeTree(source) : await hashFile(source),
+      destination,
+      // The files of a tree keep their own modes, which are part of its description.
+      mode: isTree ? undefined : (mode ?? info.mode & 0o7777),
+      owner,
+      privilege: privileged,
+    }
   },
 
   async run(settings, context) {

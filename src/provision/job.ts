@@ -5,7 +5,7 @@ import {Readable} from 'node:stream'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {elevate} from '../model/elevate.ts'
 import {quote} from '../model/quote.ts'
-import type {Guest, GuestExit, StepContext} from './provisioner.ts'
+import type {Delivered, Guest, GuestExit, StepContext} from './provisioner.ts'
 
 /**
  * A command in the guest that does not depend on the connection: it runs in a session of its own, writes its output to
@@ -19,9 +19,6 @@ import type {Guest, GuestExit, StepContext} from './provisioner.ts'
 export interface Job {
   /** Absolute path in the guest. */
   readonly directory: string
-  /** Bytes of each stream that were delivered. */
-  readonly stdout: number
-  readonly stderr: number
 }
 
 export interface JobSpec {
@@ -129,11 +126,11 @@ const fence = '{ [ -f claim ] || (set -C; : >claim) 2>/dev/null; }'
  * Comes back to a job. One that was never started is fenced off, so that a late starter
  * (its connection may be lost but not yet noticed) can never run it.
  */
-const attachProgram = (job: Job): string => `[ -d ${quote(parentOf(job.directory))} ] || exit ${verdicts.gone}
-mkdir ${quote(job.directory)} 2>/dev/null
-cd ${quote(job.directory)} 2>/dev/null || exit ${verdicts.gone}
+const attachProgram = (directory: string, delivered: Delivered): string => `[ -d ${quote(parentOf(directory))} ] || exit ${verdicts.gone}
+mkdir ${quote(directory)} 2>/dev/null
+cd ${quote(directory)} 2>/dev/null || exit ${verdicts.gone}
 [ -e rc ] || { ${fence} && exit ${verdicts.neverStarted}; }
-o=${job.stdout}; e=${job.stderr}
+o=${delivered.stdout}; e=${delivered.stderr}
 ${followProgram}`
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
@@ -141,13 +138,14 @@ const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 /** How following ended: the command's exit status, or why there is none. */
 export type JobOutcome = {readonly exitCode: number} | 'never-started' | 'gone' | 'rebooted' | 'died'
 
+/** Counts the bytes that were handed over, over all the connections that a job is followed by. */
+export interface Progress {
+  stdout: number
+  stderr: number
+}
+
 /** Starts a job in a directory that does not exist yet, and follows it to its end. */
-export const startJob = async (
-  directory: string,
-  spec: JobSpec,
-  context: StepContext,
-  onDelivered: (job: Job) => void,
-): Promise<JobOutcome> => {
+export const startJob = async (directory: string, spec: JobSpec, context: StepContext, progress: Progress): Promise<JobOutcome> => {
   const inner = innerProgram(spec)
   const scriptBytes = 'text' in spec.script ? Buffer.byteLength(spec.script.text) : (await stat(spec.script.path)).size
   const script = spec.script
@@ -157,27 +155,29 @@ export const startJob = async (
     else yield* createReadStream(script.path)
   }
   const program = startProgram(directory, inner.split('\n').length - 1, scriptBytes, spec.privileged)
-  return follow(program, Readable.from(input()), {directory, stdout: 0, stderr: 0}, {context, onDelivered})
+  return follow({program, stdin: Readable.from(input())}, directory, {context, progress})
 }
 
 /** Follows a job that was started earlier from where its output was left. */
-export const attachJob = (job: Job, context: StepContext, onDelivered: (job: Job) => void): Promise<JobOutcome> =>
-  follow(attachProgram(job), undefined, job, {context, onDelivered})
+export const attachJob = (directory: string, context: StepContext, progress: Progress): Promise<JobOutcome> =>
+  follow({program: attachProgram(directory, progress)}, directory, {context, progress})
 
 interface Follower {
   readonly context: StepContext
-  readonly onDelivered: (job: Job) => void
+  readonly progress: Progress
 }
 
-const follow = async (program: string, stdin: Readable | undefined, job: Job, {context, onDelivered}: Follower): Promise<JobOutcome> => {
-  const delivered = {...job}
+const follow = async (
+  {program, stdin}: {readonly program: string; readonly stdin?: Readable},
+  directory: string,
+  {context, progress}: Follower,
+): Promise<JobOutcome> => {
   const pending = new Set<Promise<void>>()
   const deliver = (stream: 'stdout' | 'stderr') => async (chunk: Buffer) => {
     const shown = context.output(stream, chunk)
     pending.add(shown)
     await shown.finally(() => pending.delete(shown))
-    delivered[stream] += chunk.length
-    onDelivered({...delivered})
+    progress[stream] += chunk.length
   }
   const guest = await context.guest()
   const exec = guest.exec(`sh -c ${quote(program)}`, {
@@ -191,7 +191,7 @@ const follow = async (program: string, stdin: Readable | undefined, job: Job, {c
     if (isConnectionLost(error)) await Promise.allSettled(pending)
     throw error
   })
-  return exit.code === 0 ? readResult(await context.guest(), job.directory, context.signal) : verdictOf(exit)
+  return exit.code === 0 ? readResult(await context.guest(), directory, context.signal) : verdictOf(exit)
 }
 
 const verdictOf = (exit: GuestExit): JobOutcome => {

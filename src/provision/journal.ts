@@ -1,17 +1,27 @@
-import {createHash} from 'node:crypto'
-
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
 import {vmFiles} from '../model/layout.ts'
 
 /** What is known of one step, written before and after it runs. */
 export interface JournalEntry {
-  /** Of the step and of all steps before it: a step is done only on top of the very steps that it was run on. */
+  /** Of the step and of the steps that it rests on: a step is done only on top of the very steps that it was run on. */
   readonly hash: string
+  readonly type?: string
   readonly title: string
-  readonly state: 'running' | 'done' | 'failed'
-  readonly startedAt: string
+  /** `pending` is still to run; what became of an `unknown` one nobody can tell but the user. */
+  readonly state: 'pending' | 'running' | 'done' | 'failed' | 'unknown'
+  /** What the step depended on, hashed, by the words in which a change of it is told. */
+  readonly facts?: Readonly<Record<string, string>>
+  /** Why a pending step has to run. */
+  readonly cause?: string
+  /** RFC 3339. */
+  readonly startedAt?: string
   readonly endedAt?: string
+  readonly durationMs?: number
   readonly exitCode?: number
+  /** The boot of the guest on which it ran. */
+  readonly bootId?: string
+  /** Who logged in for it. */
+  readonly user?: string
   readonly message?: string
   /** What the provisioner remembered while the step ran. */
   readonly memory?: unknown
@@ -40,49 +50,36 @@ export const readJournal = async (vmDirectory: string): Promise<Journal> => {
 export const writeJournal = (vmDirectory: string, journal: Journal): Promise<void> =>
   writeFileAtomic(vmFiles(vmDirectory).journal, `${JSON.stringify(journal, undefined, 2)}\n`)
 
+/** The journal with one entry replaced. */
+export const withEntry = (journal: Journal, index: number, entry: JournalEntry): Journal => ({
+  ...journal,
+  steps: journal.steps.with(index, entry),
+})
+
+const states: readonly JournalEntry['state'][] = ['pending', 'running', 'done', 'failed', 'unknown']
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 const isJournal = (value: unknown): value is Journal =>
-  typeof value === 'object' &&
-  value !== null &&
-  'schema' in value &&
-  value.schema === 1 &&
-  'ready' in value &&
-  typeof value.ready === 'boolean' &&
-  'steps' in value &&
-  Array.isArray(value.steps) &&
-  value.steps.every(
-    (step: unknown) =>
-      typeof step === 'object' &&
-      step !== null &&
-      'hash' in step &&
-      typeof step.hash === 'string' &&
-      'state' in step &&
-      ['running', 'done', 'failed'].includes(String(step.state)),
-  )
+  isRecord(value) && value.schema === 1 && typeof value.ready === 'boolean' && Array.isArray(value.steps) && value.steps.every(isEntry)
 
-/** Hashes of steps from their fingerprints, each chained to the ones before it. */
-export const chainHashes = (fingerprints: readonly string[]): string[] => {
-  let previous = ''
-  return fingerprints.map((fingerprint) => {
-    previous = createHash('sha256').update(`${previous}\n${fingerprint}`).digest('hex')
-    return previous
-  })
-}
+const kinds = {
+  hash: ['string'],
+  title: ['string'],
+  type: ['string', 'undefined'],
+  cause: ['string', 'undefined'],
+  startedAt: ['string', 'undefined'],
+  endedAt: ['string', 'undefined'],
+  durationMs: ['number', 'undefined'],
+  exitCode: ['number', 'undefined'],
+  bootId: ['string', 'undefined'],
+  user: ['string', 'undefined'],
+  message: ['string', 'undefined'],
+} as const satisfies Partial<Record<keyof JournalEntry, readonly string[]>>
 
-/** Why provisioning has to go on, and from which step (counted from 0). */
-export interface Remaining {
-  readonly from: number
-  /** `never run`, `failed`, `never finished`, `changed`. */
-  readonly cause: string
-}
-
-/** The first step that is not known to be done as it is written now; undefined when all are. */
-export const remainingSteps = (journal: Journal, hashes: readonly string[]): Remaining | undefined => {
-  for (const [index, hash] of hashes.entries()) {
-    const entry = journal.steps[index]
-    if (!entry) return {from: index, cause: 'never run'}
-    if (entry.hash !== hash) return {from: index, cause: 'changed'}
-    if (entry.state === 'running') return {from: index, cause: 'never finished'}
-    if (entry.state === 'failed') return {from: index, cause: 'failed'}
-  }
-  return undefined
-}
+const isEntry = (value: unknown): value is JournalEntry =>
+  isRecord(value) &&
+  states.some((state) => state === value.state) &&
+  Object.entries(kinds).every(([key, allowed]) => (allowed as readonly string[]).includes(typeof value[key])) &&
+  (value.facts === undefined || (isRecord(value.facts) && Object.values(value.facts).every((fact) => typeof fact === 'string')))

@@ -1,6 +1,6 @@
 import type {Readable} from 'node:stream'
 
-import type {ProvisionStep, Vm} from '../model/vm.ts'
+import type {RunMode, Vm} from '../model/vm.ts'
 
 /** How a program in the guest ended: exactly one of the two is not null. */
 export interface GuestExit {
@@ -32,6 +32,8 @@ export interface GuestUploadOptions {
  * Every method throws `vmctl::ssh::connection_lost` when the connection ends before the result is known.
  */
 export interface Guest {
+  /** Differs with every boot of the guest; absent when the guest does not tell. */
+  readonly bootId?: string | undefined
   /**
    * Runs a command by the login shell's `exec`: pass what every shell understands, best `sh -c '…'` made with `quote`.
    * Resolves when the program has ended and all of its output was delivered.
@@ -39,6 +41,12 @@ export interface Guest {
   exec(command: string, options?: GuestExecOptions): Promise<GuestExit>
   /** Streams a local file to the guest and replaces the destination as a whole. */
   upload(localPath: string, remotePath: string, options?: GuestUploadOptions): Promise<void>
+}
+
+/** How much of its output a step has handed over. */
+export interface Delivered {
+  readonly stdout: number
+  readonly stderr: number
 }
 
 /** What a provisioner may use while it runs one step. */
@@ -52,7 +60,12 @@ export interface StepContext {
   readonly output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => Promise<void>
   /** What an earlier vmctl remembered of this very step when it was cut off in the middle of it. */
   readonly memory: unknown
-  /** Writes durably what a later vmctl needs in order to continue this step. Plain JSON data, no secrets. */
+  /** Bytes of each stream that reached provision.log before: a step that is continued hands over what comes after them. */
+  readonly delivered: Delivered
+  /**
+   * Writes durably what a later vmctl needs in order to continue this step. Plain JSON data, no secrets. From then on
+   * only `vmctl::provision::failed`, `…::timed_out` and an abort end the step; after any other error it is continued.
+   */
   readonly remember: (memory: unknown) => Promise<void>
   /** Something to do once the result of the run is on record, such as tidying up in the guest. Its failure does not matter. */
   readonly afterwards: (action: () => Promise<void>) => void
@@ -62,7 +75,7 @@ export interface StepContext {
 /**
  * A kind of provision step: `provision "TYPE" { … }`.
  *
- * Call order: `parse` when the VMFile is read, `describe` and `fingerprint` when a plan is made, `run` when it is applied.
+ * Call order: `parse` when the VMFile is read, `describe` and `facts` when a plan is made, `run` when it is applied.
  */
 export interface Provisioner<Settings = unknown> {
   readonly type: string
@@ -70,8 +83,17 @@ export interface Provisioner<Settings = unknown> {
   parse(settings: Readonly<Record<string, unknown>>): Settings
   /** A few words for logs and errors: `inline: echo hello`, `script: setup.sh`. */
   describe(settings: Settings): string
-  /** A hash of everything that the step depends on, local files included; a changed one means a changed step. */
-  fingerprint(settings: Settings, step: ProvisionStep): Promise<string>
+  /** When a step of this kind runs again unless the VMFile says so; `always` when absent. */
+  readonly runs?: RunMode
+  /** The step does nothing of its own: it runs only together with a step before it, and no other step rests on it. */
+  readonly follows?: boolean
+  /**
+   * Everything that the step depends on, by the words in which a change of it is told (`arguments`, a path). Of local
+   * files their hash. Only hashes of the values are stored. A changed one means a changed step.
+   */
+  facts(settings: Settings): Promise<Readonly<Record<string, unknown>>>
   /** Returns when the step has succeeded; throws when it has failed or its outcome is unknown. */
   run(settings: Settings, context: StepContext): Promise<void>
+  /** Ends what an earlier run has left in the guest, given what it remembered; called before the step is run anew. */
+  abandon?(memory: unknown, context: Pick<StepContext, 'guest' | 'afterwards'>): Promise<void>
 }

@@ -9,7 +9,9 @@ import {VmctlError} from '../model/errors.ts'
 import type {Vm} from '../model/vm.ts'
 import {type Journal, readJournal, writeJournal} from './journal.ts'
 import type {Guest, Provisioner, StepContext} from './provisioner.ts'
-import {prepareSteps, type ProvisionEvent, type RunOptions, runSteps} from './run.ts'
+import {decideSteps} from './decide.ts'
+import {prepareSteps} from './declare.ts'
+import {type ProvisionEvent, type RunOptions, runSteps} from './run.ts'
 
 interface FakeSettings {
   readonly text: string
@@ -21,7 +23,7 @@ const fake: Provisioner<FakeSettings> = {
   type: 'fake',
   parse: (settings) => settings as unknown as FakeSettings,
   describe: ({text}) => `fake: ${text}`,
-  fingerprint: async ({text}) => text,
+  facts: async ({text}) => ({text}),
   run: ({run}, context) => run(context),
 }
 
@@ -38,7 +40,6 @@ const guest = (): Promise<Guest> => Promise.reject(new Error('this test has no g
 const newVm = (): Vm => makeVm({directory: temporaryDirectory()})
 
 const options = (change: Partial<RunOptions> = {}): RunOptions => ({
-  from: 0,
   guest,
   onEvent: () => undefined,
   signal: new AbortController().signal,
@@ -56,8 +57,8 @@ test('steps run one after the other, and the journal knows of each before and af
   const steps = await prepare(['one', look], ['two', look], ['three', look])
   await runSteps(vm, steps, options())
   expect(seen).toEqual([
-    ['fake: one running'],
-    ['fake: one done', 'fake: two running'],
+    ['fake: one running', 'fake: two pending', 'fake: three pending'],
+    ['fake: one done', 'fake: two running', 'fake: three pending'],
     ['fake: one done', 'fake: two done', 'fake: three running'],
   ])
   const journal = await readJournal(vm.directory)
@@ -67,7 +68,21 @@ test('steps run one after the other, and the journal knows of each before and af
     exitCode: 0,
     startedAt: expect.stringMatching(/^20.*Z$/),
     endedAt: expect.stringMatching(/^20.*Z$/),
+    durationMs: expect.any(Number),
   })
+})
+
+test('the journal holds on which boot and as whom a step ran, and no value of what it depends on', async () => {
+  const vm = newVm()
+  const one = {bootId: 'boot-1', exec: () => Promise.reject(new Error('no')), upload: () => Promise.reject(new Error('no'))}
+  const steps = await prepareSteps(
+    [{type: 'fake', settings: {text: 'hunter2', run: async (context: StepContext) => void (await context.guest())}}],
+    new Map([['fake', fake as Provisioner]]),
+    {user: 'dev'},
+  )
+  await runSteps(vm, steps, options({guest: async () => one, user: 'dev'}))
+  expect((await readJournal(vm.directory)).steps[0]).toMatchObject({bootId: 'boot-1', user: 'dev', type: 'fake', state: 'done'})
+  expect(JSON.stringify((await readJournal(vm.directory)).steps[0]?.facts)).not.toContain('hunter2')
 })
 
 test('the first failure stops everything, and says which step, why, and what was printed last', async () => {
@@ -88,7 +103,7 @@ test('the first failure stops everything, and says which step, why, and what was
     details: {exitCode: 3, vm: 'web', step: 2},
   })
   const journal = await readJournal(vm.directory)
-  expect(summary(journal)).toEqual(['fake: one done', 'fake: two failed'])
+  expect(summary(journal)).toEqual(['fake: one done', 'fake: two failed', 'fake: three pending'])
   expect(journal.steps[1]).toMatchObject({exitCode: 3, message: 'Step 2 ended with exit code 3.'})
   expect(logOf(vm)).toContain('=== Step 2 failed: Step 2 ended with exit code 3. ===')
 })
@@ -100,7 +115,7 @@ test('a failure of any kind is recorded, and passed on as it is', async () => {
   expect(await readJournal(vm.directory)).toMatchObject({steps: [{state: 'failed', message: 'x is not a function'}]})
 })
 
-test('steps that are done are left alone; a step that runs again forgets the ones after it', async () => {
+test('steps that are done are left alone, also when the one before them fails', async () => {
   const vm = newVm()
   const ran: string[] = []
   const steps = await prepare(
@@ -110,15 +125,16 @@ test('steps that are done are left alone; a step that runs again forgets the one
   )
   const done = (index: number) => ({hash: steps[index]?.hash ?? '', title: `old ${index}`, state: 'done', startedAt: ''}) as const
   await writeJournal(vm.directory, {schema: 1, ready: true, steps: [done(0), done(1), done(2)]})
-  await expect(runSteps(vm, steps, options({from: 1}))).rejects.toThrow('no')
+  const verdicts = decideSteps(await readJournal(vm.directory), steps, {restarted: false, request: {kind: 'step', step: 2}})
+  await expect(runSteps(vm, steps, options({verdicts}))).rejects.toThrow('no')
   expect(ran).toEqual([])
   const journal = await readJournal(vm.directory)
-  expect(summary(journal)).toEqual(['old 0 done', 'fake: two failed'])
+  expect(summary(journal)).toEqual(['old 0 done', 'fake: two failed', 'old 2 done'])
   expect(journal.ready).toBe(true)
 })
 
-test.each(['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::provision::unknown_outcome'] as const)(
-  'a step whose fate is open (%s) stays so in the journal, with what it remembered',
+test.each(['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::io'] as const)(
+  'a step that is left (%s) stays so in the journal, with what it remembered',
   async (code) => {
     const vm = newVm()
     const cut: Run = async ({remember}) => {
@@ -140,6 +156,69 @@ test.each(['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::pro
     expect(logOf(vm)).toContain('=== Step 1: fake: one (continued) ===')
   },
 )
+
+test('an unknown outcome stops every later run until the user decides, who is told how', async () => {
+  const vm = newVm()
+  const ran: string[] = []
+  const vanish: Run = async ({remember}) => {
+    await remember('a job')
+    throw new VmctlError('vmctl::provision::unknown_outcome', 'What became of step 2 is unknown: the guest rebooted while it ran.')
+  }
+  const make = (second: Run) => prepare(['one', async () => void ran.push('one')], ['two', second], ['three', async () => void ran.push('three')])
+  const expected = {
+    code: 'vmctl::provision::unknown_outcome',
+    message: expect.stringMatching(/^web: step 2 \(fake: two\): What became of step 2 is unknown: the guest rebooted/),
+    help: expect.stringContaining('`vmctl provision --name web --rerun 2`'),
+    details: {vm: 'web', step: 2},
+  }
+  await expect(runSteps(vm, await make(vanish), options())).rejects.toMatchObject(expected)
+  const again = await make(async () => void ran.push('two'))
+  await expect(runSteps(vm, again, options())).rejects.toMatchObject(expected)
+  expect(summary(await readJournal(vm.directory))).toEqual(['fake: one done', 'fake: two unknown', 'fake: three pending'])
+  expect(ran).toEqual(['one'])
+  const verdicts = decideSteps(await readJournal(vm.directory), again, {restarted: false, request: {kind: 'rerun', step: 2}})
+  await runSteps(vm, again, options({verdicts}))
+  expect(ran).toEqual(['one', 'two', 'three'])
+})
+
+test('what is left of an earlier run is ended before anything else runs, and is told', async () => {
+  const vm = newVm()
+  const acts: string[] = []
+  const cut: Run = async ({remember}) => {
+    await remember('a job')
+    throw new VmctlError('vmctl::ssh::connection_lost', 'gone')
+  }
+  const first = await prepare(['one', async () => undefined], ['two', cut])
+  await expect(runSteps(vm, first, options())).rejects.toThrow('gone')
+  const ending: Provisioner = {...(fake as Provisioner), abandon: async (memory) => void acts.push(`end ${String(memory)}`)}
+  const steps = (await prepare(['one', async () => void acts.push('one')], ['two', async () => void acts.push('two')])).map((step) => ({
+    ...step,
+    provisioner: ending,
+  }))
+  const verdicts = decideSteps(await readJournal(vm.directory), steps, {restarted: false, request: {kind: 'all'}})
+  const told: string[] = []
+  await runSteps(vm, steps, options({verdicts, onEvent: ({type}) => void told.push(type)}))
+  expect(acts).toEqual(['end a job', 'one', 'two'])
+  expect(told[0]).toBe('provision.abandoned')
+  expect(logOf(vm)).toContain('=== Step 2: its earlier run was ended ===')
+})
+
+test('what cannot be ended is not run a second time beside it', async () => {
+  const vm = newVm()
+  const cut: Run = async ({remember}) => {
+    await remember('a job')
+    throw new VmctlError('vmctl::ssh::connection_lost', 'gone')
+  }
+  await expect(runSteps(vm, await prepare(['one', cut]), options())).rejects.toThrow('gone')
+  const lost = new VmctlError('vmctl::ssh::connection_lost', 'no way')
+  const steps = (await prepare(['one', () => Promise.reject(new Error('must not run'))])).map((step) => ({
+    ...step,
+    provisioner: {...step.provisioner, abandon: () => Promise.reject(lost)},
+  }))
+  const verdicts = decideSteps(await readJournal(vm.directory), steps, {restarted: false, request: {kind: 'all'}})
+  await expect(runSteps(vm, steps, options({verdicts}))).rejects.toBe(lost)
+  expect(await readJournal(vm.directory)).toMatchObject({steps: [{state: 'running', memory: 'a job'}]})
+})
 
 test('memory of a step that was changed meanwhile, or that has failed, is not handed on', async () => {
   const vm = newVm()
@@ -216,9 +295,9 @@ test('what is to be done afterwards is done after the result is on record, whate
   }
   await runSteps(vm, await prepare(['one', tidy]), options())
   await expect(
-    runSteps(vm, await prepare(['one', (context) => tidy(context).then(() => Promise.reject(new Error('no')))]), options()),
+    runSteps(vm, await prepare(['two', (context) => tidy(context).then(() => Promise.reject(new Error('no')))]), options()),
   ).rejects.toThrow('no')
-  expect(seen).toEqual([['fake: one done'], ['fake: one failed']])
+  expect(seen).toEqual([['fake: one done'], ['fake: two failed']])
 })
 
 test('an unknown type of step is an error before anything runs; titles are safe for a terminal', async () => {

@@ -1,53 +1,26 @@
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {stripControls} from '../model/strip.ts'
-import type {ProvisionStep, Vm} from '../model/vm.ts'
-import {chainHashes, type Journal, type JournalEntry, readJournal, writeJournal} from './journal.ts'
+import type {Vm} from '../model/vm.ts'
+import {decideSteps, isActive, openSteps, pendingEntry, type StepVerdict} from './decide.ts'
+import type {PreparedStep} from './declare.ts'
+import {type JournalEntry, readJournal, withEntry, writeJournal} from './journal.ts'
 import {openProvisionLog, type ProvisionLog} from './log.ts'
-import type {Guest, Provisioner} from './provisioner.ts'
-
-/** A declared step together with the provisioner that understands it and with the settings as that one parsed them. */
-export interface PreparedStep {
-  readonly provisioner: Provisioner
-  readonly settings: unknown
-  /** Short description, controls stripped. */
-  readonly title: string
-  readonly hash: string
-}
+import type {Guest} from './provisioner.ts'
 
 export type ProvisionEvent =
   | {readonly type: 'provision.step'; readonly step: number; readonly total: number; readonly title: string; readonly resumed: boolean}
   | {readonly type: 'provision.output'; readonly step: number; readonly stream: 'stdout' | 'stderr'; readonly chunk: Uint8Array}
   | {readonly type: 'provision.done'; readonly step: number; readonly durationMs: number}
-
-/** Finds the provisioner of every step and computes the hashes by which the journal knows them. Reads local files. */
-export const prepareSteps = async (
-  steps: readonly ProvisionStep[],
-  provisioners: ReadonlyMap<string, Provisioner>,
-): Promise<PreparedStep[]> => {
-  const parsed = steps.map((step, index) => {
-    const provisioner = provisioners.get(step.type)
-    if (!provisioner) {
-      throw new VmctlError(
-        'vmctl::plugin::invalid',
-        `Step ${index + 1} has the type ${JSON.stringify(step.type)}, which nothing provides.`,
-        {
-          help: 'Install the plugin that brings this provisioner: `vmctl plugins`.',
-        },
-      )
-    }
-    const settings = provisioner.parse(step.settings)
-    return {step, provisioner, settings, title: stripControls(provisioner.describe(settings))}
-  })
-  const fingerprints = await Promise.all(parsed.map(({provisioner, settings, step}) => provisioner.fingerprint(settings, step)))
-  const hashes = chainHashes(fingerprints)
-  return parsed.map(({provisioner, settings, title}, index) => ({provisioner, settings, title, hash: hashes[index] ?? ''}))
-}
+  /** What was left of an earlier run of a step was ended, because the step runs anew. */
+  | {readonly type: 'provision.abandoned'; readonly step: number; readonly title: string}
 
 export interface RunOptions {
-  /** The first step to run, counted from 0; the ones before it are done. */
-  readonly from: number
+  /** One for each step; by default what the journal says is not done is run. */
+  readonly verdicts?: readonly StepVerdict[]
   readonly guest: () => Promise<Guest>
+  /** Who logs in, for the record. */
+  readonly user?: string
   /** Resolves when the receiver is ready for more. */
   readonly onEvent: (event: ProvisionEvent) => void | Promise<void>
   readonly signal: AbortSignal
@@ -59,17 +32,38 @@ export interface RunOptions {
  * @throws VmctlError of the step, with its number and its last lines
  */
 export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: RunOptions): Promise<void> => {
-  await using log = await openProvisionLog(vmFiles(vm.directory).provisionLog)
+  const journal = await readJournal(vm.directory)
+  const verdicts = options.verdicts ?? decideSteps(journal, steps, {restarted: false})
+  requireDecisions(vm, verdicts)
+  await writeJournal(vm.directory, openSteps(journal, steps, verdicts))
+  const files = vmFiles(vm.directory)
+  await using log = await openProvisionLog({log: files.provisionLog, index: files.provisionIndex})
   const afterwards: (() => Promise<void>)[] = []
   try {
-    for (const [index, step] of steps.entries()) {
-      if (index < options.from) continue
-      await runStep(vm, {step, index, total: steps.length, log, afterwards}, options)
+    const turns = steps.map((step, index): Turn => ({step, index, total: steps.length, log, afterwards}))
+    // Before anything else runs, so that no two steps are under way in the guest at once.
+    for (const turn of turns) if (verdicts[turn.index]?.verdict === 'rerun') await abandonStep(vm, turn, options)
+    for (const turn of turns) {
+      const verdict = verdicts[turn.index]
+      if (verdict && isActive(verdict)) await runStep(vm, turn, options)
     }
   } finally {
     await Promise.allSettled(afterwards.map((action) => action()))
   }
 }
+
+const requireDecisions = (vm: Vm, verdicts: readonly StepVerdict[]): void => {
+  const open = verdicts.find(({verdict}) => verdict === 'undecided')
+  if (!open) return
+  const {step, title, cause} = open
+  throw new VmctlError('vmctl::provision::unknown_outcome', `${vm.name}: step ${step} (${title}): ${cause}`, {
+    help: adviceOnUnknown(vm, step),
+    details: {vm: vm.name, step},
+  })
+}
+
+const adviceOnUnknown = ({name}: Vm, step: number): string =>
+  `Look in the guest what the step did (\`vmctl ssh ${name}\`), then decide: \`vmctl provision --name ${name} --rerun ${step}\` runs it again and goes on, \`--all\` runs all steps.`
 
 interface Turn {
   readonly step: PreparedStep
@@ -79,68 +73,118 @@ interface Turn {
   readonly afterwards: (() => Promise<void>)[]
 }
 
-const runStep = async (vm: Vm, {step, index, total, log, afterwards}: Turn, options: RunOptions): Promise<void> => {
+/** Ends what an earlier run of the step may have left in the guest. Until that is done, the journal knows of it. */
+const abandonStep = async (vm: Vm, {step, index, log, afterwards}: Turn, options: RunOptions): Promise<void> => {
   const number = index + 1
   const journal = await readJournal(vm.directory)
   const earlier = journal.steps[index]
-  const resumed = earlier?.state === 'running' && earlier.hash === step.hash ? earlier.memory : undefined
+  if (earlier?.memory === undefined) return
+  await step.provisioner.abandon?.(earlier.memory, {guest: options.guest, afterwards: (action) => void afterwards.push(action)})
+  await writeJournal(vm.directory, withEntry(journal, index, pendingEntry(step, 'its earlier run was ended')))
+  await log.begin(`abandoned ${new Date().toISOString()}`)
+  await log.append('note', `=== Step ${number}: its earlier run was ended ===\n`)
+  await options.onEvent({type: 'provision.abandoned', step: number, title: step.title})
+}
+
+const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> => {
+  const {step, index, total, log, afterwards} = turn
+  const number = index + 1
   const started = Date.now()
-  let entry: JournalEntry = {
-    hash: step.hash,
-    title: step.title,
-    state: 'running',
-    startedAt: resumed === undefined ? new Date(started).toISOString() : (earlier?.startedAt ?? ''),
-    ...(resumed !== undefined && {memory: resumed}),
-  }
-  const record = (change: Partial<JournalEntry>): Promise<void> => {
-    entry = {...entry, ...change}
-    return writeJournal(vm.directory, withEntry(journal, index, entry))
-  }
-  await record({})
-  await log.append(`=== Step ${number}: ${step.title}${resumed === undefined ? '' : ' (continued)'} ===\n`)
-  log.mark()
-  await options.onEvent({type: 'provision.step', step: number, total, title: step.title, resumed: resumed !== undefined})
+  const book = await openRecord(vm, turn, options)
+  const {memory} = book
+  const isContinued = memory !== undefined
+  const delivered = await log.begin(book.startedAt)
+  await log.append('note', `=== Step ${number}: ${step.title}${isContinued ? ' (continued)' : ''} ===\n`)
+  await options.onEvent({type: 'provision.step', step: number, total, title: step.title, resumed: isContinued})
   try {
     await step.provisioner.run(step.settings, {
       vm,
       step: number,
-      guest: options.guest,
-      memory: resumed,
-      remember: (memory) => record({memory}),
+      guest: async () => {
+        const guest = await options.guest()
+        book.ranOn(guest.bootId)
+        return guest
+      },
+      memory,
+      delivered,
+      remember: (next) => book.remember(next),
       output: async (stream, chunk) => {
         // Terminal and log at the same time; the slower one sets the pace.
-        await Promise.all([log.append(chunk), options.onEvent({type: 'provision.output', step: number, stream, chunk})])
+        await Promise.all([log.append(stream, chunk), options.onEvent({type: 'provision.output', step: number, stream, chunk})])
       },
       afterwards: (action) => void afterwards.push(action),
       signal: options.signal,
     })
   } catch (error) {
-    if (!leavesStepRunning(error)) await record(failureOf(error))
-    await log.append(`=== Step ${number} ${options.signal.aborted ? 'was interrupted' : `failed: ${messageOf(error)}`} ===\n`)
+    const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: book.isLeft()})
+    if (isUnknown(error)) await book.lose(messageOf(error))
+    else if (isOver) await book.end(failureOf(error))
+    const end = options.signal.aborted ? 'was interrupted' : `${isOver ? 'failed' : 'was left'}: ${messageOf(error)}`
+    // The log may be what failed; the journal has the message.
+    await log.append('note', `=== Step ${number} ${end} ===\n`).catch(() => undefined)
     throw explain(error, {vm, number, step, log})
   }
-  const {memory: _memory, ...done} = entry
-  entry = done
-  await record({state: 'done', endedAt: new Date().toISOString(), exitCode: 0})
+  await book.end({state: 'done', exitCode: 0})
   await options.onEvent({type: 'provision.done', step: number, durationMs: Date.now() - started})
 }
 
-/** The journal with one entry replaced; later entries rest on a step that runs anew, so they are dropped. */
-const withEntry = (journal: Journal, index: number, entry: JournalEntry): Journal => ({
-  ...journal,
-  steps: [...journal.steps.slice(0, index), entry],
-})
+/** The journal's entry of the step that runs, written before the step begins and at every change of what is known. */
+const openRecord = async (vm: Vm, {step, index}: Turn, {user}: RunOptions) => {
+  const journal = await readJournal(vm.directory)
+  const earlier = journal.steps[index]
+  // Without a memory there is nothing to come back to.
+  const resumed = earlier?.state === 'running' && earlier.memory !== undefined ? earlier : undefined
+  const startedAt = resumed?.startedAt ?? new Date().toISOString()
+  let entry: JournalEntry = {
+    hash: step.hash,
+    type: step.type,
+    title: step.title,
+    facts: step.facts,
+    state: 'running',
+    startedAt,
+    ...(user !== undefined && {user}),
+    ...(resumed?.bootId !== undefined && {bootId: resumed.bootId}),
+    ...(resumed && {memory: resumed.memory}),
+  }
+  const write = (change: Partial<JournalEntry>): Promise<void> => {
+    entry = {...entry, ...change}
+    return writeJournal(vm.directory, withEntry(journal, index, entry))
+  }
+  await write({})
+  return {
+    startedAt,
+    memory: resumed?.memory,
+    isLeft: () => entry.memory !== undefined,
+    ranOn(bootId: string | undefined): void {
+      // A step that is continued began on an earlier boot perhaps.
+      if (bootId !== undefined && !resumed) entry = {...entry, bootId}
+    },
+    remember: (memory: unknown) => write({memory}),
+    lose: (message: string) => write({state: 'unknown', message}),
+    end(change: Partial<JournalEntry>): Promise<void> {
+      const {memory: _memory, ...rest} = entry
+      entry = rest
+      const ended = Date.now()
+      return write({endedAt: new Date(ended).toISOString(), durationMs: Math.max(0, ended - Date.parse(startedAt)), ...change})
+    },
+  }
+}
 
-/** A job goes on when only the connection is lost; its fate stays open. */
-const leavesStepRunning = (error: unknown): boolean =>
-  isVmctlError(error) &&
-  ['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch', 'vmctl::provision::unknown_outcome'].includes(
-    error.code,
-  )
+const hasCode = (error: unknown, ...codes: readonly string[]): boolean => isVmctlError(error) && codes.includes(error.code)
+
+const isUnknown = (error: unknown): boolean => hasCode(error, 'vmctl::provision::unknown_outcome')
+
+const isUnreachable = (error: unknown): boolean =>
+  hasCode(error, 'vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch')
+
+/** Whether an error ends the step. What it has left in the guest goes on there, whatever happens to vmctl. */
+const isSettled = (error: unknown, {isAborted, isLeft}: {readonly isAborted: boolean; readonly isLeft: boolean}): boolean => {
+  if (isUnreachable(error)) return false
+  return !isLeft || isAborted || hasCode(error, 'vmctl::provision::failed', 'vmctl::provision::timed_out')
+}
 
 const failureOf = (error: unknown): Partial<JournalEntry> => ({
   state: 'failed',
-  endedAt: new Date().toISOString(),
   message: messageOf(error),
   ...(isVmctlError(error) && typeof error.details.exitCode === 'number' && {exitCode: error.details.exitCode}),
 })
@@ -148,15 +192,13 @@ const failureOf = (error: unknown): Partial<JournalEntry> => ({
 const explain = (error: unknown, {vm, number, step, log}: {vm: Vm; number: number; step: PreparedStep; log: ProvisionLog}): unknown => {
   if (!isVmctlError(error)) return error
   const last = stripControls(log.tail(10))
-    .split('\n')
-    .filter((line) => !line.startsWith('=== Step '))
   // Most messages say which step they are about; here its title belongs to it.
   const said = error.message.replace(/^Step \d+ /, '')
   return new VmctlError(
     error.code,
-    `${vm.name}: step ${number} (${step.title})${said === error.message ? ':' : ''} ${said}${last.length > 0 ? `\nLast lines:\n  ${last.join('\n  ')}` : ''}`,
+    `${vm.name}: step ${number} (${step.title})${said === error.message ? ':' : ''} ${said}${last === '' ? '' : `\nLast lines:\n  ${last.replaceAll('\n', '\n  ')}`}`,
     {
-      help: error.help.replaceAll('NAME', vm.name),
+      help: isUnknown(error) ? adviceOnUnknown(vm, number) : error.help.replaceAll('NAME', vm.name),
       cause: error.cause,
       details: {...error.details, vm: vm.name, step: number},
     },

@@ -41,6 +41,8 @@ const text = ({printed}: RecordedContext) => ({stdout: printed.stdout.toString()
 
 const jobOf = (memory: unknown): Job & {root: string} => memory as Job & {root: string}
 
+const none = () => ({stdout: 0, stderr: 0})
+
 /** Waits for something that another process does. */
 const eventually = async (check: () => boolean | Promise<boolean>): Promise<void> => {
   while (!(await check())) await sleep(10)
@@ -101,8 +103,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     expect(memories[0]).toEqual({
       root: memories[0]?.root,
       directory: expect.stringMatching(/^\/var\/tmp\/vmctl-.*\/step-1-/),
-      stdout: 0,
-      stderr: 0,
+      privileged: false,
     })
     expect(memories.at(-1)).toMatchObject({exitCode: 0})
     expect(existsSync(memories[0]?.root ?? '/')).toBe(false)
@@ -206,7 +207,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     let cuts = 0
     const ran = makeContext(own.guest, {
       output: async () => {
-        if (cuts === 4) return
+        // Each connection once, however much of it is on its way.
+        if (cuts === 4 || own.connections <= cuts) return
         cuts++
         own.cut()
       },
@@ -275,7 +277,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       code: 'vmctl::ssh::connection_lost',
     })
     // A later vmctl has nothing but what was remembered.
-    const later = context({memory: ran.remembered.at(-1)})
+    const delivered = {stdout: ran.printed.stdout.length, stderr: ran.printed.stderr.length}
+    const later = context({memory: ran.remembered.at(-1), delivered})
     await runStep({inline: 'must not be run'}, later)
     expect(text(ran).stdout + text(later).stdout).toBe('one\ntwo\n')
     expect(readFileSync(marks, 'utf8')).toBe('done\n')
@@ -285,33 +288,49 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
   test('a vmctl that vanished in the middle is taken over by the next one, without a byte twice', async () => {
     const marks = join(sshd.directory, 'takeover-runs')
     const gone = openSshGuest(sshd)
-    const vanishing = Promise.withResolvers<unknown>()
-    let stopped = false
+    const vanishing = Promise.withResolvers<void>()
     const first = makeContext(gone.guest, {
-      // What is delivered counts once it is remembered; a vmctl that is killed in between prints it again.
-      onMemory: (memory) => {
-        if (!stopped && jobOf(memory).stdout >= 2) {
-          stopped = true
-          vanishing.resolve(memory)
-        }
-      },
       output: async () => {
-        if (stopped) await new Promise(() => undefined)
+        if (first.printed.stdout.length < 4) return
+        vanishing.resolve()
+        await new Promise(() => undefined)
       },
     })
     void runStep({inline: `echo run >>${marks}; for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done; exit 5`}, first).catch(() => undefined)
-    const memory = await vanishing.promise
+    await vanishing.promise
+    const seen = first.printed.stdout.toString()
     gone.cut()
-    const second = context({memory})
+    const second = context({memory: first.remembered.at(-1), delivered: {stdout: seen.length, stderr: 0}})
     await expect(runStep({inline: 'must not be run'}, second)).rejects.toMatchObject({details: {exitCode: 5}})
-    const {stdout} = jobOf(memory)
-    expect(first.printed.stdout.toString().slice(0, stdout) + text(second).stdout).toBe('1\n2\n3\n4\n5\n6\n')
+    expect(seen + text(second).stdout).toBe('1\n2\n3\n4\n5\n6\n')
     expect(readFileSync(marks, 'utf8')).toBe('run\n')
+  })
+
+  test('a job that is to be run anew is ended first, with all that it started', async () => {
+    const own = openSshGuest(sshd)
+    const left = Promise.withResolvers<void>()
+    const first = makeContext(own.guest, {
+      output: async () => {
+        left.resolve()
+        await new Promise(() => undefined)
+      },
+    })
+    void runStep({inline: 'sleep 9101 & echo ready; sleep 9102; echo never'}, first).catch(() => undefined)
+    await left.promise
+    own.cut()
+    const later = context()
+    await shellProvisioner.abandon?.(first.remembered.at(-1), later)
+    await later.tidy()
+    expect(await alive('910')).toEqual([])
+    expect(existsSync(jobOf(first.remembered[0]).root)).toBe(false)
+    // Nothing is left to be ended: that is no error.
+    await shellProvisioner.abandon?.(first.remembered.at(-1), later)
+    await shellProvisioner.abandon?.('of another provisioner', later)
   })
 
   test('a result that is on record is used without the guest', async () => {
     const noGuest = () => Promise.reject(new Error('no guest'))
-    const memory = {root: '/var/tmp/x', directory: '/var/tmp/x/step-1', stdout: 0, stderr: 0}
+    const memory = {root: '/var/tmp/x', directory: '/var/tmp/x/step-1', privileged: false}
     await runStep({inline: 'false'}, makeContext(noGuest, {memory: {...memory, exitCode: 0}}))
     await expect(runStep({inline: 'true'}, makeContext(noGuest, {memory: {...memory, exitCode: 4}}))).rejects.toMatchObject({
       details: {exitCode: 4},
@@ -320,7 +339,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
 
   test('a job that was never started is fenced off, and run anew', async () => {
     const root = mkdtempSync('/var/tmp/vmctl-test-')
-    const job = {root, directory: `${root}/step-1-old`, stdout: 0, stderr: 0}
+    const job = {root, directory: `${root}/step-1-old`, privileged: false}
     const ran = await runStep({inline: 'echo anew'}, context({memory: job}))
     expect(text(ran).stdout).toBe('anew\n')
     expect(existsSync(root)).toBe(false)
@@ -328,12 +347,12 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
 
   test('a starter that comes late finds its claim taken, whether it had made the directory or not', async () => {
     const root = mkdtempSync('/var/tmp/vmctl-test-')
-    const late = {directory: `${root}/step-1`, stdout: 0, stderr: 0}
+    const late = `${root}/step-1`
     const spec = {script: {text: `touch ${root}/ran\n`}, executable: false, args: [], env: {}, privileged: false}
     const {startJob} = await import('./job.ts')
-    expect(await attachJob(late, context(), () => undefined)).toBe('never-started')
-    await expect(startJob(late.directory, spec, context(), () => undefined)).rejects.toMatchObject({code: 'vmctl::provision::failed'})
-    expect(await attachJob(late, context(), () => undefined)).toBe('never-started')
+    expect(await attachJob(late, context(), none())).toBe('never-started')
+    await expect(startJob(late, spec, context(), none())).rejects.toMatchObject({code: 'vmctl::provision::failed'})
+    expect(await attachJob(late, context(), none())).toBe('never-started')
     expect(existsSync(`${root}/ran`)).toBe(false)
     rmSync(root, {recursive: true})
   })
@@ -349,9 +368,9 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     }
     expect(
       await attachJob(
-        {directory: `${root}/step-1`, stdout: 0, stderr: 0},
+        `${root}/step-1`,
         makeContext(async () => asNobody),
-        () => undefined,
+        none(),
       ),
     ).toBe('gone')
     rmSync(root, {recursive: true})
@@ -369,7 +388,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       `mkdir -p ${directory}/claim; cd ${directory}; echo hello >out; : >err; echo 1 >pid; cat /proc/sys/kernel/random/boot_id >boot`,
     )
     harm(root, directory)
-    const ran = context({memory: {root, directory, stdout: 0, stderr: 0}})
+    const ran = context({memory: {root, directory, privileged: false}})
     await expect(runStep({inline: 'must not be run'}, ran)).rejects.toMatchObject({
       code: 'vmctl::provision::unknown_outcome',
       details: {step: 1},
@@ -468,7 +487,7 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
     await guest.exec(`mkdir -p ${job}/claim && cd ${job} && cat >out && echo error >err && echo 0 >rc`, {stdin: content})
     for (const stdout of [0, 1, 65_535, 65_536, 65_537, 131_072, content.length - 1, content.length]) {
       const ran = context()
-      expect(await attachJob({directory: job, stdout, stderr: 2}, ran, () => undefined)).toEqual({exitCode: 0})
+      expect(await attachJob(job, ran, {stdout, stderr: 2})).toEqual({exitCode: 0})
       expect(ran.printed.stdout.equals(content.subarray(stdout)), `from ${stdout}`).toBe(true)
       expect(text(ran).stderr).toBe('ror\n')
     }
@@ -477,7 +496,7 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
 
   test.skipIf(lacking)('fencing and the end of a tree of processes', async () => {
     const root = mkdtempSync('/var/tmp/vmctl-test-')
-    expect(await attachJob({directory: join(root, 'step-1'), stdout: 0, stderr: 0}, context(), () => undefined)).toBe('never-started')
+    expect(await attachJob(join(root, 'step-1'), context(), none())).toBe('never-started')
     expect(existsSync(join(root, 'step-1', 'claim'))).toBe(true)
     rmSync(root, {recursive: true})
     const abort = new AbortController()
@@ -494,7 +513,7 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
   })
 })
 
-test('settings are checked, titles are short, and everything that matters changes the fingerprint', async () => {
+test('settings are checked, titles are short, and everything that matters is among the facts', async () => {
   for (const wrong of [{}, {inline: 'a', script: '/b'}, {inline: 1}])
     expect(() => settings(wrong)).toThrow('exactly one of inline and script')
   expect(shellProvisioner.describe(settings({inline: '\n  apt-get update\nmore'}))).toBe('inline: apt-get update')
@@ -502,8 +521,7 @@ test('settings are checked, titles are short, and everything that matters change
   expect(shellProvisioner.describe(settings({script: '/a/b/setup.sh'}))).toBe('script: setup.sh')
   const path = join(temporaryDirectory(), 'setup.sh')
   writeFileSync(path, 'one')
-  const print = (given: Readonly<Record<string, unknown>>) =>
-    shellProvisioner.fingerprint(settings(given), {type: 'shell', settings: given})
+  const print = async (given: Readonly<Record<string, unknown>>) => JSON.stringify(await shellProvisioner.facts(settings(given)))
   const variants = [
     {inline: 'one'},
     {inline: 'two'},

@@ -1,4 +1,3 @@
-import {createHash} from 'node:crypto'
 import {basename} from 'node:path'
 
 import {hashFile} from '../host/hash.ts'
@@ -17,9 +16,11 @@ export interface ShellSettings {
   readonly privileged: boolean
 }
 
-/** What is remembered of a running step: where its job is, and how much of its output was delivered. */
+/** What is remembered of a running step: where its job is. */
 interface ShellMemory extends Job {
   readonly root: string
+  /** Whether the job runs as root, which ending it takes. */
+  readonly privileged: boolean
   /** The result, once it was read; the job's files may be gone from then on. */
   readonly exitCode?: number
 }
@@ -44,21 +45,20 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
 
   describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script ?? '')}` : `inline: ${firstLine(inline)}`),
 
-  async fingerprint(settings) {
-    const content = settings.script === undefined ? settings.inline : await hashFile(settings.script)
-    const facts = ['shell', settings.script === undefined ? 'inline' : 'script', content, settings.args, settings.env, settings.privileged]
-    return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
+  async facts({inline, script, args, env, privileged}) {
+    const content = script === undefined ? {command: inline} : {[`script ${script}`]: await hashFile(script)}
+    return {...content, arguments: args, environment: env, privilege: privileged}
   },
 
   async run(settings, context) {
     const deadline = settings.timeoutMs === undefined ? undefined : AbortSignal.timeout(settings.timeoutMs)
     const signal = deadline ? AbortSignal.any([context.signal, deadline]) : context.signal
-    const running: {job?: Job} = {}
+    const running: {job?: ShellMemory} = {}
     try {
       judge(await resultOf(settings, {...context, signal}, running), context.step)
     } catch (error) {
       const cancelled = deadline?.aborted === true || context.signal.aborted
-      if (cancelled && running.job) await endJob(running.job, settings, context)
+      if (cancelled && running.job) await endJob(running.job, context, `Step ${context.step}`)
       if (deadline?.aborted === true && !context.signal.aborted) {
         throw new VmctlError(
           'vmctl::provision::timed_out',
@@ -68,34 +68,36 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
       throw error
     }
   },
+
+  async abandon(memory, context) {
+    if (isMemory(memory)) await endJob(memory, context, 'The earlier run')
+  },
 }
 
 /** The result that an earlier vmctl wrote down, or that of following the job to its end. */
-const resultOf = async (settings: ShellSettings, context: StepContext, running: {job?: Job}): Promise<JobOutcome> => {
+const resultOf = async (settings: ShellSettings, context: StepContext, running: {job?: ShellMemory}): Promise<JobOutcome> => {
   const known = isMemory(context.memory) ? context.memory : undefined
   if (known?.exitCode === undefined) return followToTheEnd(settings, context, running)
   tidyAfterwards(known.root, context)
   return {exitCode: known.exitCode}
 }
 
-/** Ends a job that is given up. One that could not be reached may still run, and its step must not be taken for ended. */
-const endJob = async (job: Job, {privileged}: ShellSettings, context: StepContext): Promise<void> => {
+/** Ends a job that is given up. One that could not be reached may still run, and must not be taken for ended. */
+const endJob = async (job: ShellMemory, context: Pick<StepContext, 'guest' | 'afterwards'>, what: string): Promise<void> => {
   try {
-    await killJob(await context.guest(), job.directory, privileged)
+    await killJob(await context.guest(), job.directory, job.privileged)
   } catch (error) {
-    throw new VmctlError(
-      'vmctl::ssh::connection_lost',
-      `Step ${context.step} could not be ended in the guest, where it may still run: ${messageOf(error)}`,
-      {cause: error},
-    )
+    throw new VmctlError('vmctl::ssh::connection_lost', `${what} could not be ended in the guest, where it may still run: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
-  tidyAfterwards(job.directory.slice(0, job.directory.lastIndexOf('/')), context)
+  tidyAfterwards(job.root, context)
 }
 
 /** Milliseconds that tidying up may take; it happens after Ctrl+C too, so it has a deadline of its own. */
 const tidyingMs = 10_000
 
-const tidyAfterwards = (root: string, context: StepContext): void => {
+const tidyAfterwards = (root: string, context: Pick<StepContext, 'guest' | 'afterwards'>): void => {
   context.afterwards(async () => removeJobRoot(await context.guest(), root, AbortSignal.timeout(tidyingMs)))
 }
 
@@ -108,7 +110,7 @@ const firstLine = (text: string): string => {
 const patience = 3
 
 /** Starts the job, or comes back to the one that an earlier vmctl left, and stays with it over lost connections. */
-const followToTheEnd = async (settings: ShellSettings, context: StepContext, running: {job?: Job}): Promise<JobOutcome> => {
+const followToTheEnd = async (settings: ShellSettings, context: StepContext, running: {job?: ShellMemory}): Promise<JobOutcome> => {
   const spec: JobSpec = {
     script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
     executable: settings.inline === undefined,
@@ -116,28 +118,26 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
     env: settings.env,
     privileged: settings.privileged,
   }
+  const progress = {...context.delivered}
   let memory = isMemory(context.memory) ? context.memory : undefined
-  const notes = noteTaker(context, running)
   for (let losses = 0; ;) {
-    const before = running.job
+    const before = progress.stdout + progress.stderr
+    const hadJob = memory !== undefined
     try {
       if (memory) {
-        running.job ??= memory
-        const outcome = await attachJob(running.job, context, notes.delivered)
-        await notes.settle()
-        if (outcome !== 'never-started') return await conclude(outcome, {...memory, ...running.job}, context)
+        running.job = memory
+        const outcome = await attachJob(memory.directory, context, progress)
+        if (outcome !== 'never-started') return await conclude(outcome, memory, context)
       }
       const root: string = memory?.root ?? (await makeJobRoot(await context.guest(), context.signal))
-      memory = {root, directory: `${root}/step-${context.step}-${Date.now().toString(36)}`, stdout: 0, stderr: 0}
+      memory = {root, directory: `${root}/step-${context.step}-${Date.now().toString(36)}`, privileged: settings.privileged}
       running.job = memory
-      await notes.begin(memory)
-      const outcome = await startJob(memory.directory, spec, context, notes.delivered)
-      await notes.settle()
-      return await conclude(outcome, memory, context)
+      await context.remember(memory)
+      return await conclude(await startJob(memory.directory, spec, context, progress), memory, context)
     } catch (error) {
-      await notes.settle()
       if (!isConnectionLost(error) || context.signal.aborted) throw error
-      losses = running.job === before ? losses + 1 : 1
+      const isFurther = progress.stdout + progress.stderr > before || (memory !== undefined && !hadJob)
+      losses = isFurther ? 1 : losses + 1
       if (losses > patience) throw error
     }
   }
@@ -151,37 +151,6 @@ const conclude = async (outcome: JobOutcome, memory: ShellMemory, context: StepC
   return outcome
 }
 
-/** Keeps the durable memory close to what was delivered, without a write for every chunk of output. */
-const noteTaker = (context: StepContext, running: {job?: Job}) => {
-  let root = ''
-  let last = 0
-  let dirty: Job | undefined
-  const write = async (): Promise<void> => {
-    if (!dirty) return
-    const job = dirty
-    dirty = undefined
-    last = Date.now()
-    await context.remember({...job, root})
-  }
-  let writing: Promise<void> = Promise.resolve()
-  return {
-    async begin(memory: ShellMemory): Promise<void> {
-      root = memory.root
-      await context.remember(memory)
-    },
-    delivered(job: Job): void {
-      running.job = job
-      dirty = job
-      if (root === '') root = isMemory(context.memory) ? context.memory.root : ''
-      if (Date.now() - last > 1000) writing = writing.then(write)
-    },
-    async settle(): Promise<void> {
-      await writing
-      await write()
-    },
-  }
-}
-
 const isMemory = (value: unknown): value is ShellMemory =>
   typeof value === 'object' &&
   value !== null &&
@@ -189,10 +158,8 @@ const isMemory = (value: unknown): value is ShellMemory =>
   typeof value.root === 'string' &&
   'directory' in value &&
   typeof value.directory === 'string' &&
-  'stdout' in value &&
-  Number.isSafeInteger(value.stdout) &&
-  'stderr' in value &&
-  Number.isSafeInteger(value.stderr)
+  'privileged' in value &&
+  typeof value.privileged === 'boolean'
 
 /** The result is the exit status that the job wrote, and nothing else. */
 const judge = (outcome: JobOutcome, step: number): void => {

@@ -205,10 +205,10 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
   })
 })
 
-test('the fingerprint of a file step depends on everything that it carries', async () => {
+test('the facts of a file step are everything that it carries, and one that changes is told by its path', async () => {
   const source = makeTree()
-  const print = (settings: Readonly<Record<string, unknown>>) =>
-    fileProvisioner.fingerprint(fileProvisioner.parse(settings), {type: 'file', settings})
+  const print = async (settings: Readonly<Record<string, unknown>>) =>
+    JSON.stringify(await fileProvisioner.facts(fileProvisioner.parse(settings)))
   const file = join(source, 'plain')
   const variants = [
     {source: file, destination: '/a'},

@@ -1,5 +1,5 @@
 import {messageOf} from '../model/errors.ts'
-import type {ProvisionStep} from '../model/vm.ts'
+import {type ProvisionStep, runModes} from '../model/vm.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
 import type {vmfile} from './schema.ts'
 import type {Read} from './shapes.ts'
@@ -7,6 +7,7 @@ import type {Read} from './shapes.ts'
 type Step = Read<(typeof vmfile)['fields']['vm']['fields']['provision']>[number]
 type ShellStep = Extract<Step, {type: 'shell'}>
 type FileStep = Extract<Step, {type: 'file'}>
+type RebootStep = Extract<Step, {type: 'reboot'}>
 
 /** The settings of the shell provisioner: exactly one of `inline` and `script`. */
 export interface ShellSettings {
@@ -34,18 +35,27 @@ export interface FileSettings {
 export const buildStep = async (step: Step, context: Context): Promise<ProvisionStep> => {
   switch (step.type) {
     case 'shell':
-      return {type: 'shell', settings: {...(await buildShell(step, context))}}
+      return {type: 'shell', ...runOf(step.fields.run), settings: {...(await buildShell(step, context))}}
     case 'file':
-      return {type: 'file', settings: {...(await buildFile(step, context))}}
+      return {type: 'file', ...runOf(step.fields.run), settings: {...(await buildFile(step, context))}}
+    case 'reboot':
+      return {type: 'reboot', ...runOf(step.fields.run), settings: buildReboot(step)}
     case 'extension':
       try {
         context.provisionTypes.get(step.extension)?.(step.settings)
       } catch (error) {
         context.report.error(step, `provision "${step.extension}": ${messageOf(error)}`)
       }
-      return {type: step.extension, settings: step.settings}
+      return {type: step.extension, ...runOf(step.common.run), settings: step.settings}
   }
 }
+
+const runOf = (read: {readonly value: unknown} | undefined): Pick<ProvisionStep, 'run'> => {
+  const mode = runModes.find((one) => one === read?.value)
+  return optional('run', mode)
+}
+
+const buildReboot = ({fields}: RebootStep): ProvisionStep['settings'] => optional('timeoutMs', fields.timeout?.value)
 
 const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {
   const {inline, script, args, env, timeout, privileged} = step.fields

@@ -183,7 +183,7 @@ const readChoice = (entry: Entry, shape: Choice, around: Around): Read<Choice> |
     return {...entry.span, type, given, fields: readFields(entry, place, around.scope)}
   }
   if (typeof type === 'string' && shape.extensible && extensions.has(type)) {
-    return {...entry.span, type: 'extension', extension: type, settings: readSettings(entry, around)}
+    return {...entry.span, type: 'extension', extension: type, ...readExtension(entry, shape.common ?? {}, around)}
   }
   const types = [...Object.keys(shape.variants), ...(shape.extensible ? extensions : [])]
   if (typeof type !== 'string')
@@ -197,15 +197,22 @@ const readChoice = (entry: Entry, shape: Choice, around: Around): Read<Choice> |
   return undefined
 }
 
-/** The fields of a variant that only a plugin knows: every scalar and every list, under the names of the file. */
-const readSettings = (entry: Entry, around: Around): ReadExtension['settings'] => {
-  const groups = byName(entriesOf(entry, around.scope.report))
-  const settings = [...groups].map(([name, entries]): [string, Scalar | readonly Scalar[]] => {
+/**
+ * The fields of a variant that only a plugin knows: every scalar and every list, under the names of the file; and those
+ * that all variants have, which the plugin does not see.
+ */
+const readExtension = (entry: Entry, common: Fields, {scope}: Around): Pick<ReadExtension, 'settings' | 'common'> => {
+  const groups = byName(entriesOf(entry, scope.report))
+  const around: Around = {node: entry, place: {label: entry.name, fields: common, later: []}, scope}
+  const own = [...groups].filter(([name]) => !Object.hasOwn(common, name))
+  const settings = own.map(([name, entries]): [string, Scalar | readonly Scalar[]] => {
     const values = readList(entries, anything, {...around, place: {label: entry.name, fields: {}, later: []}})
     const [only] = values
     return [name, only && values.length === 1 ? only.value.scalar : values.map(({value}) => value.scalar)]
   })
-  return Object.fromEntries(settings)
+  const shared = Object.entries(common).map(([name, shape]) => [name, readShape(name, shape, groups.get(name) ?? [], around)] as const)
+  // The table says what each name holds, as in `readFields`.
+  return {settings: Object.fromEntries(settings), common: Object.fromEntries(shared) as ReadExtension['common']}
 }
 
 /** Wrapped, because undefined and only undefined means that a value was refused. */

@@ -1,4 +1,5 @@
 import {isHostname, isUserName} from '../model/names.ts'
+import {runModes} from '../model/vm.ts'
 import {anyText, boolean, digest, duration, fileMode, integer, path, size, text, vmName, word} from './kinds.ts'
 import {block, choice, defaulted, field, list, pairs, required} from './shapes.ts'
 
@@ -138,6 +139,11 @@ const qemu = block(
   },
 )
 
+const run = field(
+  word('run mode', ...runModes),
+  'When a step that is done runs again: at each start, when it changed, or never; files have `on-change`, others `always`.',
+)
+
 const provision = choice(
   'One step that sets up the guest. Steps run in the order of the file.',
   {
@@ -145,7 +151,8 @@ const provision = choice(
     default: 'shell',
     repeatable: true,
     extensible: true,
-    later: ['run', 'interpreter', 'path', 'context', 'build-arg', 'dockerfile'],
+    common: {run},
+    later: ['interpreter', 'path', 'context', 'build-arg', 'dockerfile'],
   },
   {
     shell: {
@@ -155,6 +162,7 @@ const provision = choice(
       env: environment,
       timeout: field(duration, 'How long the step may take.'),
       privileged,
+      run,
     },
     file: {
       source: required(path('"app.conf"'), 'File or directory to copy.'),
@@ -162,6 +170,11 @@ const provision = choice(
       mode: field(fileMode, 'Mode of the copy; that of the source when absent.'),
       owner: field(ownerName, 'Owner of the copy.'),
       privileged,
+      run,
+    },
+    reboot: {
+      timeout: field(duration, 'How long the guest may take to come back; 10 minutes when absent.'),
+      run,
     },
   },
 )

@@ -79,6 +79,8 @@ export interface Choice<V extends Readonly<Record<string, Fields>> = Readonly<Re
   readonly default: keyof V & string
   /** Plugins may bring more variants, whose fields are not in the table. */
   readonly extensible?: boolean
+  /** Fields that those variants have besides their own. */
+  readonly common?: Fields
   readonly variants: V
 }
 
@@ -128,6 +130,8 @@ export interface ReadExtension extends Span {
   readonly type: 'extension'
   readonly extension: string
   readonly settings: Readonly<Record<string, Scalar | readonly Scalar[]>>
+  /** The fields that all variants have. */
+  readonly common: Readonly<Record<string, Located<unknown> | undefined>>
 }
 
 type Options<T> = Partial<Pick<Field<T>, 'synonyms'>>

@@ -124,6 +124,7 @@ export const makeContext = (
   guest: () => Promise<Guest>,
   change: {
     memory?: unknown
+    delivered?: StepContext['delivered']
     signal?: AbortSignal
     step?: number
     output?: StepContext['output']
@@ -138,6 +139,7 @@ export const makeContext = (
     step: change.step ?? 1,
     guest,
     memory: change.memory,
+    delivered: change.delivered ?? {stdout: 0, stderr: 0},
     signal: change.signal ?? new AbortController().signal,
     remembered,
     async output(stream, chunk) {

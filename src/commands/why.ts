@@ -1,0 +1,28 @@
+import * as Args from '@oclif/core/args'
+
+import {VmfileCommand} from '../cli/vmfile-command.ts'
+import * as flags from '../cli/flags.ts'
+import {table} from '../cli/table.ts'
+import type {VmPlan} from '../engine/plan.ts'
+
+const words = {run: 'run', continue: 'go on', rerun: 'run anew', skip: 'stay', undecided: 'wait for you'} as const
+
+export default class Why extends VmfileCommand {
+  static override summary = 'Show for each provision step of a VM whether `vmctl up` would run it, and why.'
+  static override args = {name: Args.string({description: 'Name of the VM in the VMFile.', required: true})}
+  static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --json']
+  static override flags = {file: flags.file}
+
+  async run(): Promise<VmPlan> {
+    const {args, flags: given} = await this.parse(Why)
+    const engine = await this.openEngine(given)
+    const vmfile = await this.readVmfile(engine, given.file)
+    const {planOne} = await import('../engine/converge.ts')
+    const plan = await planOne(engine, args.name, {vmfile, verb: 'up', provision: true})
+    const rows = plan.provision.map(({step, title, verdict, cause}) => [`step ${step}`, words[verdict], title, cause])
+    const actions = plan.steps.filter(({action}) => action !== 'provision').map(({action, cause}) => ['VM', action, '', cause])
+    this.log(table(['WHAT', 'WILL', 'TITLE', 'WHY'], [...actions, ...rows]))
+    for (const notice of plan.notices) this.log(`${plan.vm}: ${notice}`)
+    return plan
+  }
+}

@@ -1,0 +1,23 @@
+/** A process of its own that runs one script as a provision step, or goes on with it: `node follow-step.ts DIRECTORY PORT KEY USER SCRIPT`. */
+import {writeSync} from 'node:fs'
+import {connect as dial} from 'node:net'
+
+import {asGuest, openSession} from '../../src/engine/access.ts'
+import {sshCandidates} from '../../src/guest/candidates.ts'
+import {connect} from '../../src/guest/ssh.ts'
+import type {Vm} from '../../src/model/vm.ts'
+import {prepareSteps} from '../../src/provision/declare.ts'
+import type {Provisioner} from '../../src/provision/provisioner.ts'
+import {runSteps} from '../../src/provision/run.ts'
+import {shellProvisioner} from '../../src/provision/shell.ts'
+
+const [directory = '', port = '', keyPath = '', user = '', script = ''] = process.argv.slice(2)
+using session = openSession(async () =>
+  asGuest(await connect({stream: dial(Number(port), '127.0.0.1'), user, auth: await sshCandidates({explicit: keyPath}), verifyHostKey: () => true})),
+)
+const steps = await prepareSteps([{type: 'shell', settings: {script}}], new Map([['shell', shellProvisioner as Provisioner]]))
+await runSteps({name: 'web', directory} as Vm, steps, {
+  guest: session.guest,
+  onEvent: ({type}) => void (type === 'provision.output' && writeSync(1, '.')),
+  signal: new AbortController().signal,
+})
