@@ -1,8 +1,10 @@
 import {messageOf} from '../model/errors.ts'
+import {isMirrorable} from '../model/safe-path.ts'
 import type {ProvisionStep} from '../model/vm.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
 import type {vmfile} from './schema.ts'
 import type {Read} from './shapes.ts'
+import {quoted} from './wording.ts'
 
 type Step = Read<(typeof vmfile)['fields']['vm']['fields']['provision']>[number]
 type ShellStep = Extract<Step, {type: 'shell'}>
@@ -28,6 +30,10 @@ export interface FileSettings {
   /** `user` or `user:group`. */
   readonly owner?: string
   readonly privileged: boolean
+  /** Patterns of what a directory is uploaded without. */
+  readonly ignore?: readonly string[]
+  /** Whether the destination loses what the source directory does not have. */
+  readonly mirror?: boolean
 }
 
 /** One provision step with its settings resolved; what a plugin refuses is reported at the step. */
@@ -71,12 +77,21 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
 }
 
 const buildFile = async (step: FileStep, context: Context): Promise<FileSettings> => {
-  const {source, destination, mode, owner, privileged} = step.fields
+  const {source, destination, mode, owner, privileged, ignore, mirror} = step.fields
+  if (mirror.value && destination && !isMirrorable(destination.value)) {
+    context.report.error(
+      destination,
+      `${quoted(destination.value)} is too much to be mirrored`,
+      'everything else in it would be deleted; name a directory of its own',
+    )
+  }
   return {
     source: source ? await resolveExisting(source, 'source', context, 'file or directory') : '',
     destination: destination?.value ?? '',
     ...optional('mode', mode?.value),
     ...optional('owner', owner?.value),
     privileged: privileged.value,
+    ...(ignore.length > 0 && {ignore: ignore.map(({value}) => value)}),
+    ...(mirror.value && {mirror: true}),
   }
 }

@@ -161,6 +161,8 @@ const provision = choice(
       destination: required(guestPath, 'Where it goes in the guest.'),
       mode: field(fileMode, 'Mode of the copy; that of the source when absent.'),
       owner: field(ownerName, 'Owner of the copy.'),
+      ignore: list(text('pattern', {example: '"node_modules"'}), 'What a directory is copied without, as in .gitignore.'),
+      mirror: defaulted(boolean, false, 'Delete what the destination has and the source directory does not.'),
       privileged,
     },
   },
