@@ -34,18 +34,14 @@ export const planTree = (entries: readonly HashedEntry[], survey: Survey, option
   const send: HashedEntry[] = []
   const move: string[] = []
   const clear: string[] = []
-  const modes: HashedEntry[] = []
-  const owners: string[] = []
+  const present: [HashedEntry, Found][] = []
   const arriving = new Set<string>()
   for (const entry of entries) {
     // What lies below something that arrives, arrives with it: what the guest has there is behind a link, or gives way.
     const carried = arriving.has(dirname(entry.name))
     const found = carried ? undefined : survey.found.get(entry.name)
     if (found && isSame(entry, found)) {
-      const isOthers = options.owner !== undefined && !isOwner(options.owner, found)
-      if (isOthers) owners.push(entry.name)
-      // A new owner takes the set-ID bits away.
-      if (entry.type !== 'symlink' && (found.mode !== entry.mode || (isOthers && entry.mode > 0o777))) modes.push(entry)
+      present.push([entry, found])
       continue
     }
     if (found && mustGiveWay(entry, found, options)) clear.push(entry.name)
@@ -53,7 +49,18 @@ export const planTree = (entries: readonly HashedEntry[], survey: Survey, option
     if (!carried) move.push(entry.name)
     send.push(entry)
   }
-  return {send, move, clear, modes, owners, remove: superfluous(entries, survey, options)}
+  const changesOwner = (found: Found): boolean => options.owner !== undefined && !isOwner(options.owner, found)
+  return {
+    send,
+    move,
+    clear,
+    owners: present.filter(([, found]) => changesOwner(found)).map(([{name}]) => name),
+    // A new owner takes the set-ID bits away.
+    modes: present
+      .filter(([{type, mode}, found]) => type !== 'symlink' && (found.mode !== mode || (mode > 0o777 && changesOwner(found))))
+      .map(([entry]) => entry),
+    remove: superfluous(entries, survey, {...options, clear}),
+  }
 }
 
 export const isNothing = ({send, modes, owners, remove}: TreeChanges): boolean =>
@@ -83,9 +90,14 @@ const mustGiveWay = (entry: HashedEntry, found: Found, {mirror}: TreeOptions): b
   )
 }
 
-const superfluous = (entries: readonly HashedEntry[], {all}: Survey, {mirror, ignore}: TreeOptions): string[] => {
+const superfluous = (
+  entries: readonly HashedEntry[],
+  {all}: Survey,
+  {mirror, ignore, clear}: TreeOptions & Pick<TreeChanges, 'clear'>,
+): string[] => {
   if (!mirror) return []
   const wanted = new Set(entries.map(({name}) => name))
+  const cleared = new Set(clear)
   // What is ignored is nobody's business, also in the guest, and so is the directory that holds it.
   const kept = new Set<string>()
   for (const name of all) {
@@ -93,7 +105,7 @@ const superfluous = (entries: readonly HashedEntry[], {all}: Survey, {mirror, ig
     for (let above = name; above !== '.'; above = dirname(above)) kept.add(above)
   }
   const extra = new Set(all.filter((name) => !wanted.has(name) && !kept.has(name)))
-  return [...extra].filter((name) => !extra.has(dirname(name))).toSorted()
+  return [...extra].filter((name) => !extra.has(dirname(name)) && !cleared.has(dirname(name))).toSorted()
 }
 
 /** Whether an entry of the guest is ignored, or below something that is. The guest's types are not known here: either will do. */

@@ -17,6 +17,8 @@ export interface Found {
 }
 
 export interface Survey {
+  /** What the guest can unpack; zstd takes both sides a sixth of the work. */
+  readonly compression: 'zstd' | 'gzip'
   /** Whether the destination itself exists. */
   readonly exists: boolean
   readonly found: ReadonlyMap<string, Found>
@@ -70,10 +72,11 @@ export const surveyTree = async (
     onStdout: (chunk) => void chunks.push(chunk),
   })
   const answer = new Answer(Buffer.concat(chunks))
-  if (answer.line() === 'absent') return {exists: false, found: new Map(), all: []}
+  const compression = answer.line() === 'zstd' ? 'zstd' : 'gzip'
+  if (answer.line() === 'absent') return {compression, exists: false, found: new Map(), all: []}
   const found = new Map<string, Found>()
   for (const call of calls) readAnswers(call, answer, found)
-  return {exists: true, found, all: listAll ? answer.names() : []}
+  return {compression, exists: true, found, all: listAll ? answer.names() : []}
 }
 
 /** `F` for files, `D` for directories, `L` for links. A name that sha256sum would escape stands alone and is read by a redirection. */
@@ -102,6 +105,7 @@ export const hashFunction = `hashes() {
 
 // kinds: a letter for each name. Then a line of stat for each that is of the kind that was asked for, then what only that kind has.
 const functions = `command -v sha256sum >/dev/null || { echo 'the guest has no sha256sum' >&2; exit 1; }
+if command -v zstd >/dev/null; then echo zstd; else echo gzip; fi
 ${hashFunction}
 look() {
   if [ -d "$1" ]; then echo present; cd "$1/" || exit 1

@@ -2,7 +2,7 @@ import {createReadStream} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
-import {createGzip} from 'node:zlib'
+import {constants, createGzip, createZstdCompress} from 'node:zlib'
 
 import type {Pack} from 'tar-stream'
 
@@ -10,7 +10,7 @@ import {quote, quoteAll} from '../model/quote.ts'
 import {runInGuest} from './guest-shell.ts'
 import type {Guest, GuestUploadOptions} from './provisioner.ts'
 import {isNothing, planTree, type TreeChanges, type TreeOptions} from './tree-plan.ts'
-import {batches, hashFunction, isEscaped, surveyTree} from './tree-survey.ts'
+import {batches, hashFunction, isEscaped, type Survey, surveyTree} from './tree-survey.ts'
 import {type HashedEntry, hashTree, listTree, readSmallFile} from './tree.ts'
 
 export interface TreeUploadOptions extends TreeOptions, Pick<GuestUploadOptions, 'privileged' | 'signal'> {
@@ -37,12 +37,13 @@ export const uploadTree = async (guest: Guest, source: string, destination: stri
   const listed = await listTree(source, options.ignore)
   const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
   const [survey, entries] = await Promise.all([surveyTree(guest, target, asking), hashTree(source, listed)])
+  const {compression} = survey
   const changes = planTree(entries, survey, options)
   const files = changes.send.filter(({type}) => type === 'file')
   const bytes = files.reduce((sum, {size}) => sum + size, 0)
   if (!survey.exists || !isNothing(changes)) {
-    const stream = shipment(source, changes, {bytes, ...options})
-    await runInGuest(guest, unpackProgram(target, options.owner), {
+    const stream = shipment(source, changes, {...options, bytes, compression})
+    await runInGuest(guest, unpackProgram(target, compression, options.owner), {
       ...accessOf(options),
       action: `put ${source} into the guest at ${target}`,
       stdin: stream,
@@ -59,11 +60,11 @@ const accessOf = ({privileged, signal}: TreeUploadOptions): Pick<GuestUploadOpti
   signal,
 })
 
-type ShipmentOptions = Pick<TreeUploadOptions, 'onProgress' | 'owner'> & {readonly bytes: number}
+type ShipmentOptions = Pick<TreeUploadOptions, 'onProgress' | 'owner'> & {readonly bytes: number; readonly compression: Survey['compression']}
 
 /** The compressed stream: the entries below `tree/`, and in front of them `plan`, which says what to do with them. */
-const shipment = (source: string, changes: TreeChanges, {bytes, owner, onProgress}: ShipmentOptions): Readable => {
-  const gzip = createGzip({level: 1, chunkSize: blockBytes})
+const shipment = (source: string, changes: TreeChanges, {bytes, compression, owner, onProgress}: ShipmentOptions): Readable => {
+  const compressor = compressors[compression]()
   let sent = 0
   const archive = async function* (): AsyncGenerator<Buffer> {
     const {pack} = await import('tar-stream')
@@ -73,8 +74,13 @@ const shipment = (source: string, changes: TreeChanges, {bytes, owner, onProgres
     yield* inBlocks(tar as unknown as Readable)
     await feeding
   }
-  pipeline(Readable.from(archive()), gzip).catch(() => undefined)
-  return gzip
+  pipeline(Readable.from(archive()), compressor).catch(() => undefined)
+  return compressor
+}
+
+const compressors = {
+  gzip: () => createGzip({level: 1, chunkSize: blockBytes}),
+  zstd: () => createZstdCompress({params: {[constants.ZSTD_c_compressionLevel]: 1}, chunkSize: blockBytes}),
 }
 
 const feed = async (
@@ -158,7 +164,7 @@ const runsOf = (entries: readonly HashedEntry[]): string[] => {
 
 const words = (names: readonly string[]): string => quoteAll(names.map((name) => `./${name}`))
 
-const unpackProgram = (destination: string, owner: string | undefined): string => `set -e
+const unpackProgram = (destination: string, compression: string, owner: string | undefined): string => `set -e
 umask 022
 target=${quote(destination)}
 owner=${quote(owner ?? '')}
@@ -169,7 +175,7 @@ stage=$target/\${stage#./}
 trap 'rm -rf "$stage"' EXIT
 trap 'exit 1' HUP INT TERM
 fail() { echo "$1" >&2; exit 1; }
-gzip -dc | tar -xpf - -C "$stage"
+${compression} -dc | tar -xpf - -C "$stage"
 mkdir -p "$stage/tree"; cd "$stage/tree"
 [ -z "$owner" ] || chown -hR "$owner" .
 ${hashFunction}
