@@ -1,6 +1,6 @@
 import type {Action} from '../engine/plan.ts'
 import type {EngineEvent, Rung} from '../engine/events.ts'
-import {formatDuration} from '../model/quantity.ts'
+import {formatDuration, formatSize} from '../model/quantity.ts'
 import {formatError} from './diagnostics.ts'
 import {imageMeter} from './image-meter.ts'
 import {guestOutput} from './guest-output.ts'
@@ -76,6 +76,11 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
         case 'guest.rung': {
           const text = waitingFor[event.rung]
           if (text !== undefined) spinner.status(vm ?? '', text)
+          return undefined
+        }
+        case 'copy.progress': {
+          const of = event.totalBytes === undefined ? '' : ` of ${formatSize(event.totalBytes)}`
+          spinner.status(vm ?? '', `copying ${formatSize(event.bytes)}${of}`)
           return undefined
         }
         case 'vm.notice':
