@@ -32,7 +32,9 @@ const main = async (): Promise<void> => {
     return
   }
   const workspace = await openWorkspace()
+  let isInterrupted = false
   const interrupt = (): void => {
+    isInterrupted = true
     void workspace.end().finally(() => process.exit(130))
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
@@ -41,7 +43,7 @@ const main = async (): Promise<void> => {
     for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) {
       process.stderr.write(`${name} …`)
       const began = performance.now()
-      const rows = await attempt(name, workspace)
+      const rows = await attempt(name, workspace, () => isInterrupted)
       lines.push(...rows.map((row) => ({bench: name, ...row})))
       process.stderr.write(` ${((performance.now() - began) / 1000).toFixed(0)} s\n`)
     }
@@ -52,10 +54,12 @@ const main = async (): Promise<void> => {
 }
 
 /** A bench that cannot be run is a line of the table and spoils no other. */
-const attempt = async (name: string, workspace: Workspace): Promise<readonly (Row | Skipped)[]> => {
+const attempt = async (name: string, workspace: Workspace, isInterrupted: () => boolean): Promise<readonly (Row | Skipped)[]> => {
   try {
     return (await benches[name]?.(workspace)) ?? []
   } catch (error) {
+    // Its programs were killed.
+    if (isInterrupted()) return []
     const message = error instanceof Error ? error.message : String(error)
     process.stderr.write(` ${message}\n`)
     return [{what: name, skipped: `it failed: ${message.split('\n')[0]?.slice(0, 120)}`}]

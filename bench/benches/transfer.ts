@@ -84,7 +84,7 @@ export const tree = async (workspace: Workspace): Promise<(Row | Skipped)[]> => 
       samples: await inTurn({count: 3}, ours('tree'), scp),
       goal: {atLeast: 5},
     }),
-    timesAsFast({what: 'the same as a provision step', referenceName: 'scp -r', samples: await inTurn({count: 2}, ours('file-step'), scp)}),
+    timesAsFast({what: 'the same as a provision step', referenceName: 'scp -r', samples: await inTurn({count: 1}, ours('file-step'), scp)}),
   ]
 }
 

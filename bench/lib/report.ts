@@ -32,7 +32,7 @@ const amount = (value: number, unit: Row['unit']): string => {
 }
 
 const figure = ({kind, value, unit}: Row): string => {
-  if (kind === 'ratio') return `× ${value.toFixed(2)}`
+  if (kind === 'ratio') return `× ${value.toPrecision(3)}`
   return `${kind === 'difference' && value >= 0 ? '+' : ''}${amount(value, unit)}`
 }
 

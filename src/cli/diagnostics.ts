@@ -19,7 +19,7 @@ const frameStyle: Readonly<Record<FrameLine['kind'], Style>> = {place: 'dim', so
 
 /** A problem of a VMFile with its place in the text. */
 export const formatProblem = (problem: Problem, look: Look): string => {
-  const head = `${paint(['bold', severityStyle[problem.severity]], problem.severity, look)}: ${problem.message}`
+  const head = `${paint(['bold', severityStyle[problem.severity]], problem.severity, look)}: ${stripControls(problem.message)}`
   const lines = frameLines(sourceOf(problem.file), problem)
   return [
     head,
@@ -44,7 +44,7 @@ export const formatError = (error: VmctlError, look: Look): string => {
     ...problems,
     `${paint(['bold', 'red'], 'error', look)}${paint('dim', `[${error.code}]`, look)}: ${stripControls(error.message)}`,
     ...causes,
-    `  ${paint('cyan', 'help', look)}: ${error.help}`,
+    `  ${paint('cyan', 'help', look)}: ${stripControls(error.help)}`,
     '',
   ].join('\n')
 }
@@ -53,10 +53,13 @@ export const formatError = (error: VmctlError, look: Look): string => {
 const causesOf = (error: Error): string[] => {
   const causes: string[] = []
   let told = error.message
-  for (let cause = error.cause; cause !== undefined && causes.length < 5; cause = cause instanceof Error ? cause.cause : undefined) {
+  let cause = error.cause
+  // A chain may be a circle.
+  for (let depth = 0; cause !== undefined && depth < 10; depth++) {
     const text = messageOf(cause)
     if (!told.includes(text)) causes.push(text)
     told += text
+    cause = cause instanceof Error ? cause.cause : undefined
   }
   return causes
 }

@@ -21,8 +21,13 @@ test('columns are as wide as their widest cell, without blanks at the end', () =
 
 describe('errors', () => {
   test('what happened, why, what to do; a cause that says the same is left out', () => {
-    const error = new VmctlError('vmctl::io', 'Cannot write /x: no way', {help: 'Do this.', cause: new Error('no way', {cause: new Error('the disk is tired')})})
-    expect(formatError(error, {colour: false})).toBe('error[vmctl::io]: Cannot write /x: no way\n  because: the disk is tired\n  help: Do this.\n')
+    const error = new VmctlError('vmctl::io', 'Cannot write /x: no way', {
+      help: 'Do this.',
+      cause: new Error('no way', {cause: new Error('the disk is tired')}),
+    })
+    expect(formatError(error, {colour: false})).toBe(
+      'error[vmctl::io]: Cannot write /x: no way\n  because: the disk is tired\n  help: Do this.\n',
+    )
   })
 
   test('nothing that a guest or a file says reaches the terminal as a control', () => {
@@ -49,10 +54,10 @@ describe('errors', () => {
 const capture = (name: 'stdout' | 'stderr'): {text: string} => {
   const caught = {text: ''}
   const original = process[name].write
-  process[name].write = ((chunk: string | Uint8Array) => {
+  process[name].write = (chunk: string | Uint8Array) => {
     caught.text += Buffer.from(chunk as Uint8Array).toString()
     return true
-  }) as typeof original
+  }
   onTestFinished(() => {
     process[name].write = original
   })
@@ -101,7 +106,7 @@ describe('output of guests', () => {
 
   test('waits for a terminal that is slow', async () => {
     const original = process.stdout.write
-    process.stdout.write = (() => false) as typeof original
+    process.stdout.write = () => false
     onTestFinished(() => {
       process.stdout.write = original
     })
@@ -121,7 +126,8 @@ describe('output of guests', () => {
 test('a download is told every 5 % where there is no live line, with its end', () => {
   const said: string[] = []
   const show = imageMeter({isLive: false, status: () => undefined, say: (vm, text) => said.push(`${vm}: ${text.replaceAll(/,.*/g, '')}`)})
-  for (let received = 0; received <= 1000; received++) show({type: 'image.progress', source: 'u', receivedBytes: received * 1024, totalBytes: 1_024_000, vm: 'web'})
+  for (let received = 0; received <= 1000; received++)
+    show({type: 'image.progress', source: 'u', receivedBytes: received * 1024, totalBytes: 1_024_000, vm: 'web'})
   expect(said[0]).toBe('web: image: 0 % of 1000.0 KB')
   expect(said.at(-1)).toBe('web: image: 100 % of 1000.0 KB')
   expect(said).toHaveLength(21)

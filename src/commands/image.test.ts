@@ -31,7 +31,9 @@ test('pull, list, inspect, rm in text', async () => {
   const path = /^Image cached at: (.*)\n$/.exec(pulled.stdout)?.[1] ?? ''
   expect(readFileSync(path)).toEqual(content)
   expect((await runCommand('image', 'list')).stdout).toMatch(new RegExp(`^NAME +SIZE +PATH\ndisk\\.qcow2 +.*KB +${path}\n$`))
-  expect((await runCommand('image', 'inspect', path)).stdout).toMatch(new RegExp(`^Format: qcow2\nPath:   ${path}\nSize:   16\\.0 MB \\(.* on disk\\)\n$`))
+  expect((await runCommand('image', 'inspect', path)).stdout).toMatch(
+    new RegExp(`^Format: qcow2\nPath:   ${path}\nSize:   16\\.0 MB \\(.* on disk\\)\n$`),
+  )
   expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0, stdout: "Image 'disk.qcow2' removed\n"})
   expect((await runCommand('image', 'list', '--json')).json).toEqual({images: []})
 })
@@ -41,14 +43,27 @@ test('the same in JSON, under a name', async () => {
   const pulled = await pull('--name', 'mine', '--sha256', digest.toUpperCase(), '--json')
   expect(pulled).toMatchObject({exitCode: 0, stderr: ''})
   expect(pulled.json).toEqual({path: expect.any(String), format: 'qcow2', virtualSizeBytes: 16 * 2 ** 20, sha256: digest})
-  expect((await runCommand('image', 'list', '--json')).json.images).toEqual([expect.objectContaining({name: 'mine', path: pulled.json.path})])
-  expect((await runCommand('image', 'inspect', workspace.image, '--json')).json).toMatchObject({format: 'qcow2', virtualSizeBytes: 16 * 2 ** 20})
+  expect((await runCommand('image', 'list', '--json')).json.images).toEqual([
+    expect.objectContaining({name: 'mine', path: pulled.json.path}),
+  ])
+  expect((await runCommand('image', 'inspect', workspace.image, '--json')).json).toMatchObject({
+    format: 'qcow2',
+    virtualSizeBytes: 16 * 2 ** 20,
+  })
   expect((await runCommand('image', 'rm', 'mine', '--json')).json.removed).toEqual([expect.objectContaining({name: 'mine'})])
 })
 
 test('failures by kind', async () => {
-  expect(await pull('--sha256', '0'.repeat(64))).toMatchObject({exitCode: 4, stdout: '', stderr: expect.stringContaining('error[vmctl::image::checksum_mismatch]')})
-  expect(await runCommand('image', 'pull', `${server.origin}/missing`, '--json')).toMatchObject({exitCode: 4, stderr: '', json: {error: {code: 'vmctl::image::download_failed'}}})
+  expect(await pull('--sha256', '0'.repeat(64))).toMatchObject({
+    exitCode: 4,
+    stdout: '',
+    stderr: expect.stringContaining('error[vmctl::image::checksum_mismatch]'),
+  })
+  expect(await runCommand('image', 'pull', `${server.origin}/missing`, '--json')).toMatchObject({
+    exitCode: 4,
+    stderr: '',
+    json: {error: {code: 'vmctl::image::download_failed'}},
+  })
   expect((await runCommand('image', 'list', '--json')).json).toEqual({images: []})
   expect(await runCommand('image', 'rm', 'no-such-image')).toMatchObject({exitCode: 3})
   expect(await runCommand('image', 'inspect', '/no/such/file')).toMatchObject({exitCode: 3})

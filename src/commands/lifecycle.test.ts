@@ -4,8 +4,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
 import {makeWorkspace, runCommand, type Workspace} from '../../test/support/run-command.ts'
-import {generateKeyPair} from '../guest/keys.ts'
-import {lockVm, openStore} from '../store/store.ts'
+import {generateKeyPair, lockVm, openStore} from '../../test/support/state.ts'
 
 let workspace: Workspace
 beforeAll(() => {
@@ -27,7 +26,11 @@ test('a life by single commands, in text', async () => {
     [['start', 'web'], /^VM 'web' started\n$/],
     [['destroy', 'web'], /^VM 'web' destroyed\n$/],
   ]
-  expect(await create('web')).toMatchObject({exitCode: 0, stderr: '', stdout: expect.stringMatching(/^VM 'web' created \(id: [0-9a-f-]{36}\)\n$/)})
+  expect(await create('web')).toMatchObject({
+    exitCode: 0,
+    stderr: '',
+    stdout: expect.stringMatching(/^VM 'web' created \(id: [0-9a-f-]{36}\)\n$/),
+  })
   for (const [words, stdout] of steps) {
     const ran = await runCommand(...words)
     expect(ran, words.join(' ')).toMatchObject({exitCode: 0, stderr: ''})
@@ -40,7 +43,12 @@ test('the same in JSON', async () => {
   const created = await create('web', '--start', '--json')
   expect(created.json).toEqual({name: 'web', id: uuid, state: 'running'})
   const {id} = created.json
-  for (const [verb, state] of [['suspend', 'suspended'], ['resume', 'running'], ['stop', 'stopped'], ['start', 'running']] as const) {
+  for (const [verb, state] of [
+    ['suspend', 'suspended'],
+    ['resume', 'running'],
+    ['stop', 'stopped'],
+    ['start', 'running'],
+  ] as const) {
     const ran = await runCommand(verb, 'web', '--json')
     expect(ran.json).toEqual({name: 'web', id, state})
     expect(ran).toMatchObject({exitCode: 0, stderr: ''})
@@ -103,13 +111,18 @@ test.each([
   expect((await runCommand('status', 'web', '--json')).json.state).toBe(state)
 })
 
-test.each(['start', 'stop', 'suspend', 'resume', 'destroy', 'status', 'log', 'console', 'ssh'])('%s of a VM that does not exist', async (verb) => {
-  await create('web')
-  const ran = await runCommand(verb, 'wbe')
-  expect(ran).toMatchObject({exitCode: 3, stdout: ''})
-  expect(ran.stderr).toBe('error[vmctl::vm::not_found]: There is no VM named "wbe".\n  help: Did you mean web? Run `vmctl list` to see the VMs that exist.\n')
-  expect(await runCommand(verb, '../../etc', '--json')).toMatchObject({exitCode: 3, json: {error: {code: 'vmctl::vm::not_found'}}})
-})
+test.each(['start', 'stop', 'suspend', 'resume', 'destroy', 'status', 'log', 'console', 'ssh'])(
+  '%s of a VM that does not exist',
+  async (verb) => {
+    await create('web')
+    const ran = await runCommand(verb, 'wbe')
+    expect(ran).toMatchObject({exitCode: 3, stdout: ''})
+    expect(ran.stderr).toBe(
+      'error[vmctl::vm::not_found]: There is no VM named "wbe".\n  help: Did you mean web? Run `vmctl list` to see the VMs that exist.\n',
+    )
+    expect(await runCommand(verb, '../../etc', '--json')).toMatchObject({exitCode: 3, json: {error: {code: 'vmctl::vm::not_found'}}})
+  },
+)
 
 test('list: nothing, some, a damaged one', async () => {
   expect(await runCommand('list')).toMatchObject({exitCode: 0, stdout: 'No VMs found.\n'})
@@ -137,7 +150,10 @@ test('list: nothing, some, a damaged one', async () => {
 test('status shows what applies and leaves out what does not', async () => {
   await create('web')
   const {stdout} = await runCommand('status', 'web')
-  const labels = stdout.trim().split('\n').map((line) => line.split(':')[0])
+  const labels = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.split(':')[0])
   expect(labels).toEqual(['Name', 'ID', 'Backend', 'State', 'vCPUs', 'Memory', 'Disk', 'Network', 'WorkDir', 'Overlay', 'Image', 'Created'])
   expect((await runCommand('status', 'web', '--json')).json).toEqual({
     name: 'web',
@@ -178,10 +194,16 @@ test('log: both, one, the last lines, and what is not there', async () => {
 
 test('a backend without a console, and one that does not exist', async () => {
   await create('web', '--start')
-  expect(await runCommand('console', 'web')).toMatchObject({exitCode: 4, stderr: expect.stringContaining('The backend noop has no serial console.')})
+  expect(await runCommand('console', 'web')).toMatchObject({
+    exitCode: 4,
+    stderr: expect.stringContaining('The backend noop has no serial console.'),
+  })
   process.env.VMCTL_BACKEND = 'propolis'
   try {
-    expect(await create('other')).toMatchObject({exitCode: 4, stderr: expect.stringContaining('error[vmctl::backend::not_available]: There is no backend named "propolis"')})
+    expect(await create('other')).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining('error[vmctl::backend::not_available]: There is no backend named "propolis"'),
+    })
   } finally {
     process.env.VMCTL_BACKEND = 'noop'
   }
@@ -195,7 +217,11 @@ test('a VM that another vmctl works on: who it is, and no wait when asked for', 
   expect(ran.exitCode).toBe(5)
   expect(ran.stderr).toContain(`web: waiting for another vmctl: vmctl up web (process ${process.pid})`)
   expect(ran.stderr).toContain('error[vmctl::vm::locked]: Another vmctl is at work here: vmctl up web')
-  expect(await runCommand('start', 'web', '--lock-timeout', '50ms', '--json')).toMatchObject({exitCode: 5, stderr: '', json: {error: {code: 'vmctl::vm::locked'}}})
+  expect(await runCommand('start', 'web', '--lock-timeout', '50ms', '--json')).toMatchObject({
+    exitCode: 5,
+    stderr: '',
+    json: {error: {code: 'vmctl::vm::locked'}},
+  })
   // Whoever only looks needs no lock.
   expect(await runCommand('status', 'web')).toMatchObject({exitCode: 0})
   expect(await runCommand('list')).toMatchObject({exitCode: 0})

@@ -23,7 +23,10 @@ describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (sk
 
   test('Ctrl+C in the middle of a step: status 130, the step is ended, its lock is free, and the next up runs it', async () => {
     const marks = join(project.workspace.directory, 'interrupted')
-    writeFileSync(project.path, vm('web', inline(`echo run >>${marks}; echo ready; [ "$(wc -l <${marks})" -gt 1 ] || sleep 8001; echo end >>${marks}`)))
+    writeFileSync(
+      project.path,
+      vm('web', inline(`echo run >>${marks}; echo ready; [ "$(wc -l <${marks})" -gt 1 ] || sleep 8001; echo end >>${marks}`)),
+    )
     let asked = false
     const ran = await spawnCommand(['up', '--file', project.path], {
       onOutput: ({stdout}, kill) => {
@@ -61,20 +64,33 @@ describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (sk
     await run(vm('web'), 'up')
     const bin = join(import.meta.dirname, '../../fixtures/bin')
     const env = {PATH: `${bin}:${process.env.PATH}`, FAKE_SSH_STATUS: '23'}
-    const {stdout, exitCode} = await spawnCommand(['ssh', 'web', '--user', project.sshd.user, '--', 'ls', '-l', 'two words'], {env, cwd: project.workspace.directory})
+    const {stdout, exitCode} = await spawnCommand(['ssh', 'web', '--user', project.sshd.user, '--', 'ls', '-l', 'two words'], {
+      env,
+      cwd: project.workspace.directory,
+    })
     expect(exitCode).toBe(23)
     const {json} = await runCommand('status', 'web', '--json')
-    expect(stdout.trim().split('\n')).toEqual([
-      ...['-o', `HostKeyAlias=vmctl-${json.id}`, '-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile="${vmDirectory('web')}/known_hosts"`],
-      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'IdentitiesOnly=yes', '-o', `IdentityFile="${project.sshd.keyPath}"`, '-p', String(project.sshd.port)],
-      ...['-l', project.sshd.user, '127.0.0.1', '--', "'ls' '-l' 'two words'"],
-    ])
+    const words = stdout.trim().split('\n')
+    for (const option of [
+      `HostKeyAlias=vmctl-${json.id}`,
+      'StrictHostKeyChecking=yes',
+      `UserKnownHostsFile="${vmDirectory('web')}/known_hosts"`,
+      'GlobalKnownHostsFile=/dev/null',
+      'IdentitiesOnly=yes',
+      `IdentityFile="${project.sshd.keyPath}"`,
+    ]) {
+      expect(words[words.indexOf(option) - 1], option).toBe('-o')
+    }
+    expect(words.slice(-7)).toEqual(['-p', String(project.sshd.port), '-l', project.sshd.user, '127.0.0.1', '--', "'ls' '-l' 'two words'"])
     // Without a name: the only VM of the VMFile of this directory; one word is a command line of the guest's shell.
     const short = await spawnCommand(['ssh', '--', 'df | tail -1'], {env: {...env, FAKE_SSH_STATUS: '0'}, cwd: project.workspace.directory})
     expect(short.exitCode).toBe(0)
     expect(short.stdout.trim().split('\n').slice(-5)).toEqual(['-l', project.sshd.user, '127.0.0.1', '--', 'df | tail -1'])
     await runCommand('stop', 'web')
-    expect(await runCommand('ssh', 'web')).toMatchObject({exitCode: 5, stderr: expect.stringContaining('VM web is stopped; SSH needs a running one.')})
+    expect(await runCommand('ssh', 'web')).toMatchObject({
+      exitCode: 5,
+      stderr: expect.stringContaining('VM web is stopped; SSH needs a running one.'),
+    })
   })
 })
 

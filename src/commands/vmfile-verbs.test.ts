@@ -6,7 +6,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {makeWorkspace, runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
-import {openStore, readVm, stageDirectory} from '../store/store.ts'
+import {openStore, readVm, stageDirectory} from '../../test/support/state.ts'
 
 const missing = sshdMissing()
 
@@ -42,7 +42,9 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
         '',
       ].join('\n'),
     )
-    expect(readFileSync(join(vmDirectory('web'), 'provision.log'), 'utf8')).toMatch(/^=== Step 1: .* ===\n(?:hello\nproblem|problem\nhello)\n$/)
+    expect(readFileSync(join(vmDirectory('web'), 'provision.log'), 'utf8')).toMatch(
+      /^=== Step 1: .* ===\n(?:hello\nproblem|problem\nhello)\n$/,
+    )
 
     expect(await run(undefined, 'up')).toMatchObject({exitCode: 0, stdout: "VM 'web' is running.\n", stderr: 'web: is already running\n'})
     expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION  CAUSE\nweb  none    is already running\n')
@@ -56,17 +58,26 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
 
   test('a step that fails: which, why, its last lines; the next up goes on there', async () => {
     const marks = join(project.workspace.directory, 'marks')
-    const text = (second: string): string => vm('web', [inline(`echo one >>${marks}`), inline(second), inline(`echo three >>${marks}`)].join('\n'))
+    const text = (second: string): string =>
+      vm('web', [inline(`echo one >>${marks}`), inline(second), inline(`echo three >>${marks}`)].join('\n'))
     const failed = await run(text('echo about to fail; exit 42'), 'up')
     expect(failed).toMatchObject({exitCode: 6, stdout: 'about to fail\n'})
-    expect(failed.stderr).toContain('error[vmctl::provision::failed]: web: step 2 (inline: echo about to fail; exit 42): Step 2 ended with exit code 42.\nLast lines:\n  about to fail\n')
+    expect(failed.stderr).toContain(
+      'error[vmctl::provision::failed]: web: step 2 (inline: echo about to fail; exit 42) ended with exit code 42.\nLast lines:\n  about to fail\n',
+    )
     expect(failed.stderr).toContain('help: Correct the step, then run `vmctl up` again. `vmctl log web --provision` has the whole output.')
     expect((await runCommand('status', 'web', '--json')).json.provision).toEqual([
       {step: 1, title: `inline: echo one >>${marks}`, state: 'done', exitCode: 0},
       {step: 2, title: 'inline: echo about to fail; exit 42', state: 'failed', exitCode: 42},
     ])
-    expect(await run(undefined, 'up', '--json')).toMatchObject({exitCode: 6, stderr: '', json: {error: {code: 'vmctl::provision::failed', vm: 'web', step: 2, exitCode: 42}}})
-    expect((await run(text('true'), 'plan', '--json')).json).toEqual({vms: [{vm: 'web', steps: [{action: 'provision', cause: 'step 2 (inline: true): changed', from: 1}], notices: []}]})
+    expect(await run(undefined, 'up', '--json')).toMatchObject({
+      exitCode: 6,
+      stderr: '',
+      json: {error: {code: 'vmctl::provision::failed', vm: 'web', step: 2, exitCode: 42}},
+    })
+    expect((await run(text('true'), 'plan', '--json')).json).toEqual({
+      vms: [{vm: 'web', steps: [{action: 'provision', cause: 'step 2 (inline: true): changed', from: 1}], notices: []}],
+    })
     expect(await run(undefined, 'up')).toMatchObject({exitCode: 0})
     expect(readFileSync(marks, 'utf8')).toBe('one\nthree\n')
     expect(await run(undefined, 'provision')).toMatchObject({exitCode: 0, stdout: "VM 'web' provisioned.\n"})
@@ -92,9 +103,21 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     })
     const {json} = await runCommand('status', 'web', '--json')
     const reload = await run(undefined, 'reload', '--no-provision', '--json')
-    expect(reload.json.vms).toEqual([{name: 'web', state: 'running', actions: [{action: 'recreate', cause: 'asked for, running'}, {action: 'start', cause: 'new'}], notices: []}])
+    expect(reload.json.vms).toEqual([
+      {
+        name: 'web',
+        state: 'running',
+        actions: [
+          {action: 'recreate', cause: 'asked for, running'},
+          {action: 'start', cause: 'new'},
+        ],
+        notices: [],
+      },
+    ])
     expect((await runCommand('status', 'web', '--json')).json.id).not.toBe(json.id)
-    expect((await run(undefined, 'down', '--destroy', '--json')).json.vms).toEqual([{name: 'web', state: 'destroyed', actions: [{action: 'destroy', cause: '--destroy, running'}], notices: []}])
+    expect((await run(undefined, 'down', '--destroy', '--json')).json.vms).toEqual([
+      {name: 'web', state: 'destroyed', actions: [{action: 'destroy', cause: '--destroy, running'}], notices: []},
+    ])
   })
 
   test('several VMs: one fails, the others are brought up, and the status tells', async () => {
@@ -103,32 +126,45 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     expect(failed.exitCode).toBe(6)
     expect(failed.stderr).toContain('b: failed\n')
     expect(failed.stderr).toContain('error[vmctl::vms::failed]: 1 of 3 VMs failed: b.')
-    expect(failed.stderr).toContain('Step 1 ended with exit code 7.')
+    expect(failed.stderr).toContain('b: step 1 (inline: echo from b; exit 7) ended with exit code 7.')
     for (const name of ['a', 'b', 'c']) expect(failed.stdout).toMatch(new RegExp(`^(?:${name} \\| )?from ${name}$`, 'm'))
-    expect((await runCommand('list', '--json')).json.vms.map(({name, state}: {name: string; state: string}) => `${name} ${state}`)).toEqual(['a running', 'b running', 'c running'])
+    expect((await runCommand('list', '--json')).json.vms.map(({name, state}: {name: string; state: string}) => `${name} ${state}`)).toEqual(
+      ['a running', 'b running', 'c running'],
+    )
     const {json, exitCode, stderr} = await run(undefined, 'up', '--json')
     expect({exitCode, stderr}).toEqual({exitCode: 6, stderr: ''})
     expect(json.error).toMatchObject({code: 'vmctl::vms::failed', message: '1 of 3 VMs failed: b.'})
-    expect(json.error.vms.map(({name, state, error}: {name: string; state: string; error?: {code: string}}) => [name, state, error?.code])).toEqual([
+    expect(
+      json.error.vms.map(({name, state, error}: {name: string; state: string; error?: {code: string}}) => [name, state, error?.code]),
+    ).toEqual([
       ['a', 'running', undefined],
       ['b', 'running', 'vmctl::provision::failed'],
       ['c', 'running', undefined],
     ])
-    expect(await run(undefined, 'up', '--name', 'a', '--name', 'c')).toMatchObject({exitCode: 0, stdout: "VM 'a' is running.\nVM 'c' is running.\n"})
+    expect(await run(undefined, 'up', '--name', 'a', '--name', 'c')).toMatchObject({
+      exitCode: 0,
+      stdout: "VM 'a' is running.\nVM 'c' is running.\n",
+    })
   })
 
   test('--name that matches nothing lists the names', async () => {
     const ran = await run(vm('web') + vm('db'), 'up', '--name', 'wbe')
     expect(ran).toMatchObject({exitCode: 3, stdout: ''})
     expect(ran.stderr).toContain(`${project.path} defines no VM named "wbe"; it defines web, db.\n  help: Did you mean web?`)
-    expect(await run(undefined, 'down', '--name', 'other', '--json')).toMatchObject({exitCode: 3, json: {error: {code: 'vmctl::vm::not_found', help: 'Use one of: web, db.'}}})
+    expect(await run(undefined, 'down', '--name', 'other', '--json')).toMatchObject({
+      exitCode: 3,
+      json: {error: {code: 'vmctl::vm::not_found', help: 'Use one of: web, db.'}},
+    })
   })
 
   test('a VM of another VMFile, or of `vmctl create`, is never adopted', async () => {
     await run(vm('web'), 'up', '--no-provision')
     const other = project.workspace.write('Other.kdl', vm('web'))
     for (const verb of ['up', 'down', 'reload', 'provision', 'plan']) {
-      expect(await runCommand(verb, '--file', other), verb).toMatchObject({exitCode: 5, stderr: expect.stringContaining(`it was made by ${project.path}, not by ${other}`)})
+      expect(await runCommand(verb, '--file', other), verb).toMatchObject({
+        exitCode: 5,
+        stderr: expect.stringContaining(`it was made by ${project.path}, not by ${other}`),
+      })
     }
     await runCommand('destroy', 'web')
     await runCommand('create', '--name', 'web', '--image', project.workspace.image)
@@ -173,7 +209,10 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
       expect.objectContaining({file: project.path, line: 3, column: 3, length: 6, severity: 'error', code: 'vmctl::vmfile::validation'}),
       expect.objectContaining({file: project.path, line: 4, column: 9}),
     ])
-    expect(await runCommand('up', '--file', '/no/such/VMFile.kdl')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('error[vmctl::vmfile::not_found]')})
+    expect(await runCommand('up', '--file', '/no/such/VMFile.kdl')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('error[vmctl::vmfile::not_found]'),
+    })
     expect(await run(vm('web'), 'validate')).toMatchObject({exitCode: 0, stderr: '', stdout: `${project.path} is valid; it defines web.\n`})
     expect((await run(undefined, 'validate', '--json')).json).toEqual({path: project.path, vms: ['web'], warnings: []})
   })
@@ -189,7 +228,15 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
 
 test('a flag, an argument or a value that does not exist ends with status 2', async () => {
   using _workspace = makeWorkspace()
-  const wrong = [['up', '--no-such-flag'], ['up', 'too-much'], ['stop'], ['stop', 'web', '--timeout', 'soon'], ['create', '--name', 'x', '--image', 'a', '--memory', 'lots'], ['plan', '--for', 'lunch'], ['log', 'web', '--tail', '-1']]
+  const wrong = [
+    ['up', '--no-such-flag'],
+    ['up', 'too-much'],
+    ['stop'],
+    ['stop', 'web', '--timeout', 'soon'],
+    ['create', '--name', 'x', '--image', 'a', '--memory', 'lots'],
+    ['plan', '--for', 'lunch'],
+    ['log', 'web', '--tail', '-1'],
+  ]
   for (const words of wrong) {
     const ran = await runCommand(...words)
     expect(`${words.join(' ')}: ${ran.exitCode}`).toBe(`${words.join(' ')}: 2`)

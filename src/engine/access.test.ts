@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 
 import {makeSpec, makeVm} from '../../test/support/builders.ts'
-import {asGuest, hostKeyAlias, openSession, sshUser} from './access.ts'
+import {type asGuest, hostKeyAlias, openSession, sshUser} from './access.ts'
 
 type Connection = ReturnType<typeof asGuest>
 

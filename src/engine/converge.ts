@@ -120,9 +120,11 @@ const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions
   steps: verb === 'down' ? [] : await prepareSteps(spec.provision, engine.provisioners),
 })
 
-const observe = async (engine: Engine, spec: VmSpec, {vmfile}: ConvergeOptions): Promise<Observed> => {
-  const [vm, image] = await Promise.all([readVm(engine.store, spec.name), findImage(engine.images, spec.image)])
-  const imageIsHere = image !== undefined
+const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Observed> => {
+  const vm = await readVm(engine.store, spec.name)
+  // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
+  const needsImage = verb === 'reload' || (verb === 'up' && !vm)
+  const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
   if (!vm) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
   requireOwner(vm, vmfile)
   const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), readJournal(vm.directory)])

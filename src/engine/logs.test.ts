@@ -8,12 +8,19 @@ import {readLog} from './logs.ts'
 
 const {signal} = new AbortController()
 
-const all = async (path: string, tail = 0): Promise<string> => Buffer.concat(await Array.fromAsync(readLog(path, {tail, follow: false, signal}))).toString()
+const all = async (path: string, tail = 0): Promise<string> =>
+  Buffer.concat(await Array.fromAsync(readLog(path, {tail, follow: false, signal}))).toString()
 
 test('the last lines, with and without a line feed at the end, over block borders', async () => {
   const path = join(temporaryDirectory(), 'log')
   writeFileSync(path, '1\n2\n3\n')
-  expect(await Promise.all([0, 1, 2, 3, 4].map((lines) => all(path, lines)))).toEqual(['1\n2\n3\n', '3\n', '2\n3\n', '1\n2\n3\n', '1\n2\n3\n'])
+  expect(await Promise.all([0, 1, 2, 3, 4].map((lines) => all(path, lines)))).toEqual([
+    '1\n2\n3\n',
+    '3\n',
+    '2\n3\n',
+    '1\n2\n3\n',
+    '1\n2\n3\n',
+  ])
   writeFileSync(path, '1\n2\n3')
   expect(await Promise.all([1, 2].map((lines) => all(path, lines)))).toEqual(['3', '2\n3'])
   writeFileSync(path, '')
@@ -22,7 +29,8 @@ test('the last lines, with and without a line feed at the end, over block border
   expect(await all(path, 2)).toBe('\n\n')
   const lines = Array.from({length: 50_000}, (_, index) => `line ${index}\n`)
   writeFileSync(path, lines.join(''))
-  for (const count of [1, 5000, 5041, 20_000, 49_999, 50_000]) expect(await all(path, count), `${count} lines`).toBe(lines.slice(-count).join(''))
+  for (const count of [1, 5000, 5041, 20_000, 49_999, 50_000])
+    expect(await all(path, count), `${count} lines`).toBe(lines.slice(-count).join(''))
 })
 
 test('bytes come as they are, and a file that is not there is an error unless it is waited for', async () => {

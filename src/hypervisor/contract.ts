@@ -289,5 +289,7 @@ const inodes = async (directory: string): Promise<string[]> => {
 /** Names of all files, with the text of the records. */
 const contents = async (directory: string): Promise<string[]> => {
   const entries = await readdir(directory)
-  return Promise.all(entries.toSorted().map(async (name) => (name.endsWith('.json') ? `${name} ${await readFile(join(directory, name), 'utf8')}` : name)))
+  return Promise.all(
+    entries.toSorted().map(async (name) => (name.endsWith('.json') ? `${name} ${await readFile(join(directory, name), 'utf8')}` : name)),
+  )
 }

@@ -82,7 +82,7 @@ test('the first failure stops everything, and says which step, why, and what was
   expect(error).toMatchObject({
     code: 'vmctl::provision::failed',
     message: expect.stringMatching(
-      /^web: step 2 \(fake: two\): Step 2 ended with exit code 3\.\nLast lines:\n {2}line 2[0-9]\n[^]*line 29\n {2}no such package$/,
+      /^web: step 2 \(fake: two\) ended with exit code 3\.\nLast lines:\n {2}line 2[0-9]\n[^]*line 29\n {2}no such package$/,
     ),
     help: expect.stringContaining('vmctl log web --provision'),
     details: {exitCode: 3, vm: 'web', step: 2},

@@ -64,7 +64,9 @@ describe('QEMU', () => {
         leftovers: async (vm) => {
           const files = vmFiles(vm.directory)
           const names = await readdir(vm.directory)
-          const sockets = [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile].filter((path) => names.includes(path.slice(vm.directory.length + 1)))
+          const sockets = [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile].filter((path) =>
+            names.includes(path.slice(vm.directory.length + 1)),
+          )
           const devices = (await readdir('/sys/class/net')).filter((name) => name === tapName(vm))
           return [...sockets, ...devices]
         },

@@ -10,6 +10,9 @@ import {scenario} from '../support/vm-scenario.ts'
 /** UEFI: firmware and variables that belong together, the variables kept with the VM. */
 const {lab, step} = scenario('uefi', {missing: existsSync('/usr/share/qemu/firmware') ? undefined : 'ovmf not installed'})
 
+// GRUB needs the memory.
+const roomy = {memory: 384}
+
 step('a firmware file that is not there is an error, not a fall-back to BIOS', async () => {
   lab.vmfile(microVm('efi', '    firmware "uefi" { code "nowhere.fd"; vars "nowhere-either.fd"; }'))
   const outcome = await lab.vmctl('up')
@@ -19,7 +22,7 @@ step('a firmware file that is not there is an error, not a fall-back to BIOS', a
 })
 
 step('a guest boots by UEFI and keeps its variables over a restart', async () => {
-  lab.vmfile(microVm('efi', `    firmware "uefi"\n${inline('test -d /sys/firmware/efi && echo booted by UEFI')}`))
+  lab.vmfile(microVm('efi', `    firmware "uefi"\n${inline('test -d /sys/firmware/efi && echo booted by UEFI')}`, roomy))
   expect((await lab.ok('up')).stdout).toContain('booted by UEFI\n')
   const variables = join(lab.directory('efi'), 'efivars.fd')
   const {ino, mode} = statSync(variables)
@@ -30,7 +33,7 @@ step('a guest boots by UEFI and keeps its variables over a restart', async () =>
 })
 
 step('going back to BIOS needs a restart and is told so', async () => {
-  lab.vmfile(microVm('efi', inline('test -d /sys/firmware/efi || echo booted by BIOS')))
+  lab.vmfile(microVm('efi', inline('test -d /sys/firmware/efi || echo booted by BIOS'), roomy))
   const outcome = await lab.vmctl('up')
   expect(outcome.stderr).toMatch(/needs a restart .*firmware uefi → bios/)
   // The changed step runs on the VM as it is, which still is UEFI.

@@ -44,12 +44,12 @@ export const runCommand = async (...words: readonly string[]): Promise<CommandRe
   const originals = {stdout: stdout.write, stderr: stderr.write}
   const listeners = new Map(signals.map((signal) => [signal, process.listeners(signal)]))
   for (const name of ['stdout', 'stderr'] as const) {
-    process[name].write = ((chunk: string | Uint8Array, ...rest: readonly unknown[]) => {
+    process[name].write = (chunk: string | Uint8Array, ...rest: readonly unknown[]) => {
       written[name] += Buffer.from(chunk as Uint8Array).toString()
       const done = rest.at(-1)
       if (typeof done === 'function') done()
       return true
-    }) as typeof stdout.write
+    }
   }
   process.exitCode = undefined
   let exitCode: number | undefined
@@ -63,9 +63,10 @@ export const runCommand = async (...words: readonly string[]): Promise<CommandRe
     stdout.write = originals.stdout
     stderr.write = originals.stderr
     for (const [signal, before] of listeners) {
-      for (const listener of process.listeners(signal)) if (!before.includes(listener)) process.off(signal, listener)
+      const added = process.listeners(signal).filter((listener) => !before.includes(listener))
+      added.forEach((listener) => process.off(signal, listener))
     }
-    exitCode ??= Number(process.exitCode ?? 0)
+    exitCode ??= process.exitCode ?? 0
     process.exitCode = undefined
   }
   return result(written.stdout, written.stderr, exitCode)

@@ -41,6 +41,7 @@ export const scenario = (name: string, options: ScenarioOptions = {}): Scenario 
   const lab = makeLab(name, options.stateDirectory)
   let failed: string | undefined
   let broken: string | undefined
+  const steps = new Set<string>()
 
   beforeAll(() => {
     if (missing) {
@@ -51,7 +52,9 @@ export const scenario = (name: string, options: ScenarioOptions = {}): Scenario 
     for (const directory of [lab.root, lab.home, lab.project]) mkdirSync(directory, {mode: 0o755})
   })
   afterEach(({task}) => {
-    if (task.result?.state === 'fail') failed ??= task.name
+    if (task.result?.state !== 'fail') return
+    failed ??= task.name
+    if (steps.has(task.name)) broken ??= task.name
   })
   afterAll(async () => {
     if (missing) return
@@ -63,28 +66,18 @@ export const scenario = (name: string, options: ScenarioOptions = {}): Scenario 
     if (failed === undefined) rmSync(lab.root, {recursive: true, force: true, maxRetries: 3})
     else process.stderr.write(`e2e: ${name}: "${failed}" failed; transcript, logs and VM directories are in ${lab.root}\n`)
   })
-  const define = (sentence: string, {body, timeoutMs, breaks}: {body: () => unknown; timeoutMs: number; breaks: boolean}): void => {
-    test(
-      missing ? `${sentence} (skipped: ${missing})` : sentence,
-      {timeout: timeoutMs, skip: Boolean(missing) && !isCi},
-      async (context) => {
-        if (broken !== undefined) context.skip(`"${broken}" failed before`)
-        try {
-          await body()
-        } catch (error) {
-          if (breaks) broken ??= sentence
-          throw error
-        }
-      },
-    )
+  const check: Scenario['check'] = (sentence, body, timeoutMs = 150_000) => {
+    test(missing ? `${sentence} (skipped: ${missing})` : sentence, {timeout: timeoutMs, skip: Boolean(missing) && !isCi}, async (context) => {
+      if (broken !== undefined) context.skip(`"${broken}" failed before`)
+      await body()
+    })
   }
   return {
     lab,
-    step(sentence, body, timeoutMs = 240_000) {
-      define(sentence, {body, timeoutMs, breaks: true})
-    },
-    check(sentence, body, timeoutMs = 240_000) {
-      define(sentence, {body, timeoutMs, breaks: false})
+    check,
+    step(sentence, body, timeoutMs) {
+      steps.add(sentence)
+      check(sentence, body, timeoutMs)
     },
   }
 }

@@ -15,7 +15,8 @@ testHypervisor({
     const directory = await mkdtemp(join(tmpdir(), 'vmctl-noop-'))
     return {
       hypervisor: noopHypervisor(),
-      makeVm: async (overrides) => makeVm({id: randomUUID(), directory: await mkdtemp(join(directory, 'vm-')), phase: 'prepared', ...overrides}),
+      makeVm: async (overrides) =>
+        makeVm({id: randomUUID(), directory: await mkdtemp(join(directory, 'vm-')), phase: 'prepared', ...overrides}),
       cleanup: () => rm(directory, {recursive: true}),
     }
   },
@@ -33,5 +34,7 @@ test('an SSH server may stand in for the guest', async () => {
 })
 
 test('what exists on illumos only is refused', async () => {
-  await expect(noopHypervisor().check(makeSpec({network: {type: 'vnic', name: 'v0'}}))).rejects.toMatchObject({code: 'vmctl::backend::not_available'})
+  await expect(noopHypervisor().check(makeSpec({network: {type: 'vnic', name: 'v0'}}))).rejects.toMatchObject({
+    code: 'vmctl::backend::not_available',
+  })
 })

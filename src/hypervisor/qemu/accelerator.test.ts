@@ -31,13 +31,16 @@ testUnless(missingProgram('as') ?? missingProgram('ld') ?? missingProgram('objco
   expect(readFileSync(binary).toString('hex')).toBe(sector.toString('hex'))
 })
 
-testUnless(missingProgram('qemu-system-x86_64'))('TCG of the real QEMU passes the probe; an accelerator that does not exist says why', async () => {
-  const directory = temporaryDirectory()
-  expect(await probeAccelerator('qemu-system-x86_64', 'tcg', {directory, timeoutMs: 30_000})).toEqual({works: true})
-  const verdict = await probeAccelerator('qemu-system-x86_64', 'xen', {directory, timeoutMs: 30_000})
-  expect(verdict).toEqual({works: false, reason: expect.stringMatching(/xen|accel/i)})
-  expect(readdirSync(directory)).toEqual([])
-})
+testUnless(missingProgram('qemu-system-x86_64'))(
+  'TCG of the real QEMU passes the probe; an accelerator that does not exist says why',
+  async () => {
+    const directory = temporaryDirectory()
+    expect(await probeAccelerator('qemu-system-x86_64', 'tcg', {directory, timeoutMs: 30_000})).toEqual({works: true})
+    const verdict = await probeAccelerator('qemu-system-x86_64', 'xen', {directory, timeoutMs: 30_000})
+    expect(verdict).toEqual({works: false, reason: expect.stringMatching(/xen|accel/i)})
+    expect(readdirSync(directory)).toEqual([])
+  },
+)
 
 test('only the one exit status of the probe is success', async () => {
   for (const code of [0, 1, 3, 0x31]) {
@@ -49,13 +52,18 @@ test('only the one exit status of the probe is success', async () => {
   const silent = fakeQemu('kill -SEGV $$')
   expect(await probeAccelerator(silent.binary, 'kvm', {directory})).toEqual({works: false, reason: 'QEMU ended with SIGSEGV'})
   const hanging = fakeQemu('exec sleep 60')
-  expect(await probeAccelerator(hanging.binary, 'kvm', {directory, timeoutMs: 50})).toMatchObject({works: false, reason: expect.stringContaining('did not finish within 50 ms')})
+  expect(await probeAccelerator(hanging.binary, 'kvm', {directory, timeoutMs: 50})).toMatchObject({
+    works: false,
+    reason: expect.stringContaining('did not finish within 50 ms'),
+  })
 })
 
 test('a program that is not there is told as such, an abort is thrown', async () => {
   const directory = temporaryDirectory()
   await expect(probeAccelerator('no-such-qemu', 'tcg', {directory})).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
-  await expect(judgeAccelerator('no-such-qemu', 'tcg', {stateDirectory: directory})).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
+  await expect(judgeAccelerator('no-such-qemu', 'tcg', {stateDirectory: directory})).rejects.toMatchObject({
+    code: 'vmctl::qemu::not_installed',
+  })
   const {binary} = fakeQemu('exit 99')
   await expect(probeAccelerator(binary, 'tcg', {directory, signal: AbortSignal.abort(new Error('enough'))})).rejects.toThrow('enough')
 })
@@ -93,5 +101,8 @@ test('the first one that works is chosen, and a passed-over one is explained', a
     notice: 'No hardware acceleration: hvf does not work here (no hvf). The guest runs under TCG, which is many times slower.',
   })
   expect(await chooseAccelerator(binary, ['tcg'], options)).toEqual({accelerator: 'tcg'})
-  await expect(chooseAccelerator(binary, ['hvf'], options)).rejects.toMatchObject({code: 'vmctl::qemu::accelerator_unavailable', message: expect.stringContaining('hvf does not work here (no hvf)')})
+  await expect(chooseAccelerator(binary, ['hvf'], options)).rejects.toMatchObject({
+    code: 'vmctl::qemu::accelerator_unavailable',
+    message: expect.stringContaining('hvf does not work here (no hvf)'),
+  })
 })

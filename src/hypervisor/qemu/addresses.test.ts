@@ -4,7 +4,7 @@ import {chooseMacAddress, chooseSshPort, preferredPorts} from './addresses.ts'
 
 const free = async (): Promise<boolean> => true
 
-test('the book\'s range, each port once, beginning where the name says', () => {
+test("the book's range, each port once, beginning where the name says", () => {
   const ports = preferredPorts('web')
   expect(ports.toSorted((left, right) => left - right)).toEqual(Array.from({length: 101}, (_, index) => 10_022 + index))
   expect(preferredPorts('web')).toEqual(ports)

@@ -4,7 +4,13 @@ import {makeSpec, makeVm} from '../../../test/support/builders.ts'
 import type {Vm} from '../../model/vm.ts'
 import {escapeOption, type LaunchFacts, machineType, qemuArguments} from './arguments.ts'
 
-const facts = (change: Partial<LaunchFacts> = {}): LaunchFacts => ({accelerator: 'kvm', macAddress: '52:54:00:12:34:56', sshPort: 10_022, seed: true, ...change})
+const facts = (change: Partial<LaunchFacts> = {}): LaunchFacts => ({
+  accelerator: 'kvm',
+  macAddress: '52:54:00:12:34:56',
+  sshPort: 10_022,
+  seed: true,
+  ...change,
+})
 
 /** One line per option, as in a shell script. */
 const lines = (vm: Vm, launch: LaunchFacts): string[] => {
@@ -53,7 +59,13 @@ const random = ['-object rng-random,id=rng,filename=/dev/urandom', '-device virt
 const network = (netdev: string): string[] => [`-netdev ${netdev}`, '-device virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56']
 
 test('the usual VM', () => {
-  expect(lines(makeVm(), facts())).toEqual([...head('kvm', 'host'), ...disk(), ...seed, ...network('user,id=net0,hostfwd=tcp:127.0.0.1:10022-:22'), ...random])
+  expect(lines(makeVm(), facts())).toEqual([
+    ...head('kvm', 'host'),
+    ...disk(),
+    ...seed,
+    ...network('user,id=net0,hostfwd=tcp:127.0.0.1:10022-:22'),
+    ...random,
+  ])
 })
 
 test('TCG, TAP, no seed', () => {
@@ -74,7 +86,9 @@ test('no network at all is no network card', () => {
 })
 
 test('settings of QEMU, and its own arguments last', () => {
-  const vm = makeVm({spec: makeSpec({vcpus: 4, memoryMiB: 2048, qemu: {machine: 'pc,usb=off', cpu: 'qemu64,+aes', args: ['-vnc', '127.0.0.1:5', '-s']}})})
+  const vm = makeVm({
+    spec: makeSpec({vcpus: 4, memoryMiB: 2048, qemu: {machine: 'pc,usb=off', cpu: 'qemu64,+aes', args: ['-vnc', '127.0.0.1:5', '-s']}}),
+  })
   const all = qemuArguments(vm, facts())
   const after = (option: string): string | undefined => all[all.indexOf(option) + 1]
   expect([after('-machine'), after('-cpu'), after('-smp'), after('-m')]).toEqual(['pc,usb=off', 'qemu64,+aes', '4', '2048M'])
@@ -85,8 +99,12 @@ test('settings of QEMU, and its own arguments last', () => {
 test('UEFI shows the code read-only, and the variables of this VM; secure boot needs SMM', () => {
   const firmware = {code: '/fw/CODE.fd', vars: '/fw/VARS.fd', secureBoot: false}
   const plain = lines(makeVm(), facts({firmware}))
-  expect(plain).toContain(`-blockdev ${JSON.stringify({'node-name': 'firmware', driver: 'raw', 'read-only': true, file: {driver: 'file', filename: '/fw/CODE.fd', 'read-only': true}})}`)
-  expect(plain).toContain(`-blockdev ${JSON.stringify({'node-name': 'variables', driver: 'raw', file: {driver: 'file', filename: '/state/vms/web/efivars.fd'}})}`)
+  expect(plain).toContain(
+    `-blockdev ${JSON.stringify({'node-name': 'firmware', driver: 'raw', 'read-only': true, file: {driver: 'file', filename: '/fw/CODE.fd', 'read-only': true}})}`,
+  )
+  expect(plain).toContain(
+    `-blockdev ${JSON.stringify({'node-name': 'variables', driver: 'raw', file: {driver: 'file', filename: '/state/vms/web/efivars.fd'}})}`,
+  )
   expect(plain).toContain('-machine pflash0=firmware,pflash1=variables')
   expect(plain.join('\n')).not.toContain('/fw/VARS.fd')
   expect(plain.join('\n')).not.toContain('smm=on')
@@ -96,7 +114,21 @@ test('UEFI shows the code read-only, and the variables of this VM; secure boot n
 })
 
 describe('hostile names and paths', () => {
-  test.each(['/a,b/c', '/a"b', "/a'b", '/a\nb', '/a\\b', '/-x', '/a b', '/nbd:x', '/json:{}', '/ä', '/a=b', '/%d', '/a,readonly=off,file=/etc/passwd'])('the directory %j', (directory) => {
+  test.each([
+    '/a,b/c',
+    '/a"b',
+    "/a'b",
+    '/a\nb',
+    '/a\\b',
+    '/-x',
+    '/a b',
+    '/nbd:x',
+    '/json:{}',
+    '/ä',
+    '/a=b',
+    '/%d',
+    '/a,readonly=off,file=/etc/passwd',
+  ])('the directory %j', (directory) => {
     const all = qemuArguments(makeVm({directory}), facts({firmware: {code: `${directory}/code`, vars: 'x', secureBoot: false}}))
     const files = all.filter((_, index) => all[index - 1] === '-blockdev').map((text) => JSON.parse(text).file.filename)
     expect(files).toEqual([`${directory}/code`, `${directory}/efivars.fd`, `${directory}/overlay.qcow2`, `${directory}/seed.iso`])
@@ -117,7 +149,8 @@ test('nothing listens beyond loopback, whatever the spec', () => {
     for (const accelerator of ['kvm', 'tcg']) {
       const all = qemuArguments(makeVm({spec: makeSpec({network: one})}), facts({accelerator, tap: 'tap0'})).join(' ')
       const listeners = [...all.matchAll(/hostfwd=\S+|(?:tcp|udp|telnet|vnc|spice|socket)[:,]\S+/g)].map(([text]) => text)
-      for (const listener of listeners) expect(listener).toMatch(/^hostfwd=tcp:127\.0\.0\.1:\d+-:22$|^tcp:127\.0\.0\.1:|^socket,id=\w+,path=\w+\.sock,/)
+      for (const listener of listeners)
+        expect(listener).toMatch(/^hostfwd=tcp:127\.0\.0\.1:\d+-:22$|^tcp:127\.0\.0\.1:|^socket,id=\w+,path=\w+\.sock,/)
       expect(all).not.toMatch(/-vnc|-spice|-gdb|-monitor|-incoming| -s /)
     }
   }
@@ -125,5 +158,11 @@ test('nothing listens beyond loopback, whatever the spec', () => {
 
 test('the sandbox denies everything that it can', () => {
   const sandbox = qemuArguments(makeVm(), facts())
-  expect(sandbox[sandbox.indexOf('-sandbox') + 1]?.split(',').toSorted()).toEqual(['elevateprivileges=deny', 'obsolete=deny', 'on', 'resourcecontrol=deny', 'spawn=deny'])
+  expect(sandbox[sandbox.indexOf('-sandbox') + 1]?.split(',').toSorted()).toEqual([
+    'elevateprivileges=deny',
+    'obsolete=deny',
+    'on',
+    'resourcecontrol=deny',
+    'spawn=deny',
+  ])
 })

@@ -8,7 +8,11 @@ import {addressFromLeases, addressFromNeighbours, discoverAddress} from './disco
 
 const mac = '52:54:00:12:34:56'
 
-const neighbour = (dst: string, lladdr: string | undefined, ...state: readonly string[]) => ({dst, ...(lladdr !== undefined && {lladdr}), state})
+const neighbour = (dst: string, lladdr: string | undefined, ...state: readonly string[]) => ({
+  dst,
+  ...(lladdr !== undefined && {lladdr}),
+  state,
+})
 
 test.each([
   ['the only entry', [neighbour('10.0.0.5', mac, 'REACHABLE')], '10.0.0.5'],
@@ -19,7 +23,11 @@ test.each([
   ['a permanent one', [neighbour('10.0.0.5', mac, 'PERMANENT')], '10.0.0.5'],
   ['not a failed one', [neighbour('10.0.0.5', mac, 'FAILED'), neighbour('10.0.0.6', undefined, 'INCOMPLETE')], undefined],
   ['not one of another MAC', [neighbour('10.0.0.5', '52:54:00:12:34:57', 'REACHABLE')], undefined],
-  ['not a prefix of a MAC', [neighbour('10.0.0.5', `${mac}:00`, 'REACHABLE'), neighbour('10.0.0.6', mac.slice(0, -1), 'REACHABLE')], undefined],
+  [
+    'not a prefix of a MAC',
+    [neighbour('10.0.0.5', `${mac}:00`, 'REACHABLE'), neighbour('10.0.0.6', mac.slice(0, -1), 'REACHABLE')],
+    undefined,
+  ],
   ['not an IPv6 address', [neighbour('fe80::1', mac, 'REACHABLE')], undefined],
   ['nothing', [], undefined],
   ['strange entries', [null, 7, {}, {dst: 5, lladdr: mac, state: ['REACHABLE']}, {dst: '10.0.0.5', lladdr: mac}], undefined],
@@ -51,7 +59,10 @@ test.each([
 const withNeighbours = (bridges: Readonly<Record<string, readonly unknown[]>>): void => {
   const directory = temporaryDirectory()
   const cases = Object.entries(bridges).map(([bridge, entries]) => `${bridge}) echo '${JSON.stringify(entries)}' ;;`)
-  writeFileSync(join(directory, 'ip'), `#!/bin/sh\n[ "$*" = "-4 -json neigh show dev $6" ] || exit 9\ncase $6 in ${cases.join(' ')} *) echo "Cannot find device" >&2; exit 1 ;; esac\n`)
+  writeFileSync(
+    join(directory, 'ip'),
+    `#!/bin/sh\n[ "$*" = "-4 -json neigh show dev $6" ] || exit 9\ncase $6 in ${cases.join(' ')} *) echo "Cannot find device" >&2; exit 1 ;; esac\n`,
+  )
   chmodSync(join(directory, 'ip'), 0o755)
   const old = process.env.PATH
   process.env.PATH = `${directory}:${old}`

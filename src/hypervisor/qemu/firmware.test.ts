@@ -19,7 +19,10 @@ interface Made {
 }
 
 /** A descriptor directory and the files that it names. */
-const makeFirmware = (descriptors: Readonly<Record<string, Made | string>>, files: readonly string[] = ['CODE.fd', 'VARS.fd', 'CODE_4M.fd', 'VARS_4M.fd', 'SECURE.fd', 'MS.fd']): string => {
+const makeFirmware = (
+  descriptors: Readonly<Record<string, Made | string>>,
+  files: readonly string[] = ['CODE.fd', 'VARS.fd', 'CODE_4M.fd', 'VARS_4M.fd', 'SECURE.fd', 'MS.fd'],
+): string => {
   const directory = temporaryDirectory()
   mkdirSync(join(directory, 'files'))
   for (const file of files) writeFileSync(join(directory, 'files', file), '')
@@ -64,15 +67,29 @@ test('a descriptor whose variables (or code) are not installed is passed over as
   await expect(find([makeFirmware(half, ['CODE_4M.fd', 'VARS.fd'])])).rejects.toMatchObject(notFound)
 })
 
+test('firmware that can also run under SEV or TDX, as that of Debian, is taken: these features are abilities', async () => {
+  expect(await find([makeFirmware({'60.json': {features: ['acpi-s3', 'amd-sev', 'intel-tdx', 'verbose-dynamic']}})])).toBe(
+    'CODE_4M.fd VARS_4M.fd',
+  )
+})
+
 test('secure boot needs keys; without it, firmware that needs SMM is passed over', async () => {
   const directory = makeFirmware({
-    '40-secure.json': {code: 'SECURE.fd', vars: 'MS.fd', features: ['secure-boot', 'enrolled-keys', 'requires-smm'], machines: ['pc-q35-*']},
+    '40-secure.json': {
+      code: 'SECURE.fd',
+      vars: 'MS.fd',
+      features: ['secure-boot', 'enrolled-keys', 'requires-smm'],
+      machines: ['pc-q35-*'],
+    },
     '50-no-keys.json': {code: 'SECURE.fd', vars: 'VARS.fd', features: ['secure-boot', 'requires-smm'], machines: ['pc-q35-*']},
     '60-plain.json': {},
   })
   expect(await find([directory], uefi)).toBe('CODE_4M.fd VARS_4M.fd')
   expect(await find([directory], secure)).toBe('SECURE.fd MS.fd')
-  await expect(find([directory], secure, 'pc')).rejects.toMatchObject({...notFound, message: 'No UEFI firmware for the machine type pc with secure boot is installed.'})
+  await expect(find([directory], secure, 'pc')).rejects.toMatchObject({
+    ...notFound,
+    message: 'No UEFI firmware for the machine type pc with secure boot is installed.',
+  })
   await expect(find([makeFirmware({'50-no-keys.json': {features: ['secure-boot']}})], secure)).rejects.toMatchObject(notFound)
 })
 
@@ -81,8 +98,6 @@ test.each([
   ['BIOS', {interfaces: ['bios']}],
   ['memory instead of flash', {device: 'memory'}],
   ['qcow2 firmware', {format: 'qcow2'}],
-  ['confidential computing (AMD)', {features: ['amd-sev']}],
-  ['confidential computing (Intel)', {features: ['intel-tdx']}],
   ['another machine', {machines: ['microvm']}],
 ] satisfies [string, Made][])('a descriptor for %s is passed over', async (_, made) => {
   await expect(find([makeFirmware({'50.json': made})])).rejects.toMatchObject(notFound)
@@ -112,7 +127,15 @@ test('an earlier directory hides the same name in a later one, also to switch it
 })
 
 test('descriptors that are damaged, or something else, do no harm', async () => {
-  const directory = makeFirmware({'10.json': 'not json', '20.json': 'null', '30.json': '[]', '40.json': '{"interface-types": 7}', '45.json': '{"interface-types":["uefi"],"targets":{}}', readme: 'x', '50.json': {}})
+  const directory = makeFirmware({
+    '10.json': 'not json',
+    '20.json': 'null',
+    '30.json': '[]',
+    '40.json': '{"interface-types": 7}',
+    '45.json': '{"interface-types":["uefi"],"targets":{}}',
+    readme: 'x',
+    '50.json': {},
+  })
   expect(await find([directory])).toBe('CODE_4M.fd VARS_4M.fd')
 })
 
@@ -120,5 +143,8 @@ test('files of the user are taken as they are, and must exist', async () => {
   const files = join(makeFirmware({}), 'files')
   const own = {...uefi, code: join(files, 'CODE.fd'), vars: join(files, 'VARS.fd')}
   expect(await findFirmware(own, 'q35', [])).toEqual({code: own.code, vars: own.vars, secureBoot: false})
-  await expect(findFirmware({...own, vars: '/no/such/file'}, 'q35', [])).rejects.toMatchObject({...notFound, message: 'The firmware file /no/such/file cannot be read.'})
+  await expect(findFirmware({...own, vars: '/no/such/file'}, 'q35', [])).rejects.toMatchObject({
+    ...notFound,
+    message: 'The firmware file /no/such/file cannot be read.',
+  })
 })

@@ -87,8 +87,6 @@ const pairOf = (descriptor: Descriptor, config: FirmwareConfig, machine: string)
     (descriptor.targets ?? []).some(
       (target) => target.architecture === 'x86_64' && (target.machines ?? []).some((pattern) => matches(pattern, machine)),
     ) &&
-    !features.includes('amd-sev') &&
-    !features.includes('intel-tdx') &&
     (config.secureBoot ? features.includes('secure-boot') && features.includes('enrolled-keys') : !features.includes('requires-smm'))
   if (!fits || !mapping.executable.filename || !mapping['nvram-template'].filename) return undefined
   return {code: mapping.executable.filename, vars: mapping['nvram-template'].filename, secureBoot: config.secureBoot}

@@ -80,13 +80,23 @@ test('two commands in flight are told apart, whichever is answered first', async
 })
 
 test('a refusal says why', async () => {
-  const client = await connect(await serve(({id}, socket) => socket.write(`${JSON.stringify({error: {class: 'GenericError', desc: 'no such node'}, id})}\n`)))
-  await expect(client.execute('x')).rejects.toMatchObject({code: 'vmctl::qemu::qmp_command_failed', message: 'QEMU refused: no such node', details: {class: 'GenericError'}})
+  const client = await connect(
+    await serve(({id}, socket) => socket.write(`${JSON.stringify({error: {class: 'GenericError', desc: 'no such node'}, id})}\n`)),
+  )
+  await expect(client.execute('x')).rejects.toMatchObject({
+    code: 'vmctl::qemu::qmp_command_failed',
+    message: 'QEMU refused: no such node',
+    details: {class: 'GenericError'},
+  })
 })
 
 test('events before, between and behind replies reach the listeners, and are no replies', async () => {
   const event = (name: string): string => `${JSON.stringify({event: name, data: {n: 1}, timestamp: {seconds: 1}})}\n`
-  const client = await connect(await serve(({id}, socket) => socket.write(event('RESUME') + reply(id, 'done') + event('SHUTDOWN')), {greets: event('EARLY') + greeting + event('STOP')}))
+  const client = await connect(
+    await serve(({id}, socket) => socket.write(event('RESUME') + reply(id, 'done') + event('SHUTDOWN')), {
+      greets: event('EARLY') + greeting + event('STOP'),
+    }),
+  )
   const events: QmpEvent[] = []
   const last = Promise.withResolvers<void>()
   client.onEvent((one) => {
@@ -102,7 +112,11 @@ test('events before, between and behind replies reach the listeners, and are no 
 })
 
 test('a reply to a command that was never given, or without an id, is not taken for ours', async () => {
-  const client = await connect(await serve(({id}, socket) => socket.write(reply(id + 1000, 'wrong') + reply('x', 'wrong') + '{"return": "wrong"}\n' + reply(id, 'right'))))
+  const client = await connect(
+    await serve(({id}, socket) =>
+      socket.write(reply(id + 1000, 'wrong') + reply('x', 'wrong') + '{"return": "wrong"}\n' + reply(id, 'right')),
+    ),
+  )
   expect(await client.execute('x')).toBe('right')
 })
 
@@ -114,7 +128,10 @@ test('an answer that comes too late fails its command, and does not disturb the 
       else socket.write(late + reply(id, 'right'))
     }),
   )
-  await expect(client.execute('slow', undefined, 30)).rejects.toMatchObject({code: 'vmctl::qemu::qmp_command_failed', message: 'QEMU did not answer slow within 30 ms.'})
+  await expect(client.execute('slow', undefined, 30)).rejects.toMatchObject({
+    code: 'vmctl::qemu::qmp_command_failed',
+    message: 'QEMU did not answer slow within 30 ms.',
+  })
   expect(await client.execute('next')).toBe('right')
 })
 
@@ -145,16 +162,24 @@ test('a huge reply is taken, one without end is not', async () => {
   await client.closed
 })
 
-test.each(['garbage\n', '[1]x\n', '{"return"\n', '\u0000\u0001\n', '17\n'])('garbage (%j) ends the connection instead of hanging', async (garbage) => {
-  const client = await connect(await serve((_, socket) => socket.write(garbage)))
-  await expect(client.execute('x')).rejects.toMatchObject({code: 'vmctl::qemu::qmp_command_failed'})
-  await client.closed
-})
+test.each(['garbage\n', '[1]x\n', '{"return"\n', '\u0000\u0001\n', '17\n'])(
+  'garbage (%j) ends the connection instead of hanging',
+  async (garbage) => {
+    const client = await connect(await serve((_, socket) => socket.write(garbage)))
+    await expect(client.execute('x')).rejects.toMatchObject({code: 'vmctl::qemu::qmp_command_failed'})
+    await client.closed
+  },
+)
 
 test('a connection that QEMU closes fails what is in flight and what comes after', async () => {
   const client = await connect(await serve((_, socket) => socket.destroy()))
   const [left, right] = await Promise.allSettled([client.execute('quit'), client.execute('other')])
-  expect([left, right]).toEqual(Array.from({length: 2}, () => ({status: 'rejected', reason: expect.objectContaining({message: 'QEMU closed its control connection.'})})))
+  expect([left, right]).toEqual(
+    Array.from({length: 2}, () => ({
+      status: 'rejected',
+      reason: expect.objectContaining({message: 'QEMU closed its control connection.'}),
+    })),
+  )
   await client.closed
   await expect(client.execute('x')).rejects.toMatchObject({code: 'vmctl::qemu::qmp_command_failed'})
 })
@@ -169,22 +194,33 @@ test('a client that is let go of fails what is in flight', async () => {
 
 test('a monitor that serves somebody else never greets: the deadline ends the wait', async () => {
   const path = await serve(() => undefined, {greets: ''})
-  await expect(connectQmp(path, {timeoutMs: 50})).rejects.toMatchObject({code: 'vmctl::qemu::qmp_connect_failed', message: `QEMU does not answer on ${path}: no answer within 50 ms`})
+  await expect(connectQmp(path, {timeoutMs: 50})).rejects.toMatchObject({
+    code: 'vmctl::qemu::qmp_connect_failed',
+    message: `QEMU does not answer on ${path}: no answer within 50 ms`,
+  })
 })
 
 test('no socket, a socket without a server, and a server that hangs up are told with the path', async () => {
   const missing = join(temporaryDirectory(), 'none.sock')
-  await expect(connectQmp(missing, {timeoutMs: 1000})).rejects.toMatchObject({code: 'vmctl::qemu::qmp_connect_failed', message: expect.stringContaining(missing)})
+  await expect(connectQmp(missing, {timeoutMs: 1000})).rejects.toMatchObject({
+    code: 'vmctl::qemu::qmp_connect_failed',
+    message: expect.stringContaining(missing),
+  })
   const path = join(temporaryDirectory(), 'qmp.sock')
   const server = createServer((socket) => socket.end()).listen(path)
   await once(server, 'listening')
-  await expect(connectQmp(path, {timeoutMs: 1000})).rejects.toMatchObject({code: 'vmctl::qemu::qmp_connect_failed', message: expect.stringContaining(path)})
+  await expect(connectQmp(path, {timeoutMs: 1000})).rejects.toMatchObject({
+    code: 'vmctl::qemu::qmp_connect_failed',
+    message: expect.stringContaining(path),
+  })
   server.close()
 })
 
 test('an abort is thrown as it is', async () => {
   const reason = new Error('enough')
-  await expect(connectQmp(join(temporaryDirectory(), 'none.sock'), {timeoutMs: 1000, signal: AbortSignal.abort(reason)})).rejects.toBe(reason)
+  await expect(connectQmp(join(temporaryDirectory(), 'none.sock'), {timeoutMs: 1000, signal: AbortSignal.abort(reason)})).rejects.toBe(
+    reason,
+  )
   const abort = new AbortController()
   const waiting = connectQmp(await serve(() => undefined, {greets: ''}), {timeoutMs: 5000, signal: abort.signal})
   setTimeout(() => abort.abort(reason), 20)

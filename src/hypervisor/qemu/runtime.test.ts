@@ -60,16 +60,25 @@ test('neighbours are the other VMs, with half-made and damaged ones passed over'
 })
 
 test('a TAP device has a name that fits, differs by VM and stays the same', () => {
-  const names = Array.from({length: 100}, (_, index) => tapName(makeVm({id: `123e4567-e89b-42d3-a456-4266141740${String(index).padStart(2, '0')}`})))
+  const names = Array.from({length: 100}, (_, index) =>
+    tapName(makeVm({id: `123e4567-e89b-42d3-a456-4266141740${String(index).padStart(2, '0')}`})),
+  )
   expect(new Set(names).size).toBe(100)
   for (const name of names) expect(name).toMatch(/^vmctl[0-9a-f]{10}$/)
   expect(tapName(makeVm())).toBe(tapName(makeVm()))
 })
 
 test.each(['', '.', '..', '../etc', 'a b', 'a/b', 'x'.repeat(16), 'a\n'])('%j is no bridge', async (bridge) => {
-  await expect(checkBridge(bridge)).rejects.toMatchObject({code: 'vmctl::network::bridge_not_found', message: expect.stringContaining('cannot be the name')})
+  await expect(checkBridge(bridge)).rejects.toMatchObject({
+    code: 'vmctl::network::bridge_not_found',
+    message: expect.stringContaining('cannot be the name'),
+  })
 })
 
 test('what is not there, or is no bridge, is told', async () => {
-  for (const bridge of ['nobridge0', 'lo']) await expect(checkBridge(bridge)).rejects.toMatchObject({code: 'vmctl::network::bridge_not_found', help: expect.stringContaining(`ip link add ${bridge} type bridge`)})
+  for (const bridge of ['nobridge0', 'lo'])
+    await expect(checkBridge(bridge)).rejects.toMatchObject({
+      code: 'vmctl::network::bridge_not_found',
+      help: expect.stringContaining(`ip link add ${bridge} type bridge`),
+    })
 })
