@@ -5,6 +5,7 @@ import {generateKeyPair, type KeyPair, knownHostsLine} from '../guest/keys.ts'
 import {type SeedDocuments, writeSeed} from '../guest/seed-iso.ts'
 import {act, remove, syncDirectory} from '../host/durable.ts'
 import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {hashFile} from '../host/hash.ts'
 import {systemCode} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {CloudInitConfig, Vm} from '../model/vm.ts'
@@ -31,11 +32,14 @@ export const writeCredentials = async (vm: Vm): Promise<void> => {
  * keys. So one without secrets takes its place, under the same instance id, also in the drive of the running guest; the old
  * one is overwritten and removed. Every act may be repeated, so a vmctl that was killed in between starts from the front.
  * @param showSeed lets a running guest see the seed.iso of now, and lets go of the one before
+ * @returns why the seed stays as it is, when it does
  */
-export const spendSeed = async (vm: Vm, showSeed: () => Promise<void>): Promise<void> => {
+export const spendSeed = async (vm: Vm, showSeed: () => Promise<void>): Promise<string | undefined> => {
   const {cloudInit} = vm.spec
   const {seed, spentSeed, publicKey} = vmFiles(vm.directory)
-  if (!cloudInit || !(await exists(seed))) return
+  if (!cloudInit || !(await exists(seed))) return undefined
+  if (cloudInit.userData && (await hashIfExists(cloudInit.userData.path)) !== cloudInit.userData.sha256)
+    return `${cloudInit.userData.path} is not what it was when the VM was made`
   await act('keep the spent seed', () => link(seed, spentSeed)).catch((error: unknown) => {
     if (systemCode(error) !== 'EEXIST') throw ioError('link', spentSeed, error)
   })
@@ -45,6 +49,7 @@ export const spendSeed = async (vm: Vm, showSeed: () => Promise<void>): Promise<
   await showSeed()
   await wipe(spentSeed)
   await syncDirectory(vm.directory)
+  return undefined
 }
 
 interface Keys {
@@ -80,6 +85,8 @@ const wipe = async (path: string): Promise<void> => {
   })
   await remove(path)
 }
+
+const hashIfExists = (path: string): Promise<string | undefined> => hashFile(path).catch(() => undefined)
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(

@@ -13,6 +13,8 @@ export interface ShellSettings {
   readonly script?: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** Variables whose values are neither shown nor kept. */
+  readonly secretEnv: Readonly<Record<string, string>>
   readonly timeoutMs?: number
   readonly privileged: boolean
 }
@@ -36,7 +38,8 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     return {
       ...(typeof inline === 'string' ? {inline} : {script: String(script)}),
       args: Array.isArray(settings.args) ? settings.args.map(String) : [],
-      env: Object.fromEntries(Object.entries(settings.env ?? {}).map(([name, value]) => [name, String(value)])),
+      env: variables(settings.env),
+      secretEnv: variables(settings.secretEnv),
       ...(typeof settings.timeoutMs === 'number' && {timeoutMs: settings.timeoutMs}),
       privileged: settings.privileged === true,
     }
@@ -46,7 +49,8 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
 
   async fingerprint(settings) {
     const content = settings.script === undefined ? settings.inline : await hashFile(settings.script)
-    const facts = ['shell', settings.script === undefined ? 'inline' : 'script', content, settings.args, settings.env, settings.privileged]
+    const secrets = Object.entries(settings.secretEnv)
+    const facts = ['shell', settings.script === undefined ? 'inline' : 'script', content, settings.args, settings.env, settings.privileged, ...(secrets.length > 0 ? [secrets] : [])]
     return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
   },
 
@@ -55,7 +59,9 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     const signal = deadline ? AbortSignal.any([context.signal, deadline]) : context.signal
     const running: {job?: Job} = {}
     try {
-      judge(await resultOf(settings, {...context, signal}, running), context.step)
+      await hidingSecrets(settings, {...context, signal}, async (hidden) => {
+        judge(await resultOf(settings, hidden, running), context.step)
+      })
     } catch (error) {
       const cancelled = deadline?.aborted === true || context.signal.aborted
       if (cancelled && running.job) await endJob(running.job, settings, context)
@@ -68,6 +74,32 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
       throw error
     }
   },
+}
+
+const variables = (settings: unknown): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)]))
+
+/** Does something with a context whose output shows no secret: neither the log nor the terminal ever gets one. */
+const hidingSecrets = async (
+  {secretEnv}: ShellSettings,
+  context: StepContext,
+  action: (hidden: StepContext) => Promise<void>,
+): Promise<void> => {
+  const values = Object.values(secretEnv)
+  if (values.length === 0) return action(context)
+  const {masking} = await import('./masking.ts')
+  const streams = {stdout: masking(values), stderr: masking(values)}
+  try {
+    await action({...context, output: async (stream, chunk) => {
+        const shown = streams[stream].next(chunk)
+        if (shown.length > 0) await context.output(stream, shown)
+      }})
+  } finally {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const rest = streams[stream].end()
+      if (rest.length > 0) await context.output(stream, rest)
+    }
+  }
 }
 
 /** The result that an earlier vmctl wrote down, or that of following the job to its end. */
@@ -113,7 +145,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
     script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
     executable: settings.inline === undefined,
     args: settings.args,
-    env: settings.env,
+    env: {...settings.env, ...settings.secretEnv},
     privileged: settings.privileged,
   }
   let memory = isMemory(context.memory) ? context.memory : undefined

@@ -17,6 +17,8 @@ export interface ShellSettings {
   readonly script?: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** Variables whose values are neither shown nor kept. */
+  readonly secretEnv?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
   readonly privileged: boolean
 }
@@ -54,8 +56,11 @@ export const buildStep = async (step: Step, context: Context): Promise<Provision
 }
 
 const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {
-  const {inline, script, args, env, timeout, privileged} = step.fields
+  const {inline, script, args, env, 'secret-env': secretEnv, timeout, privileged} = step.fields
   const {report} = context
+  for (const [name, value] of secretEnv) {
+    if (env.has(name)) report.error(value, `${quoted(name)} is given twice`, 'keep it in env or in secret-env')
+  }
   if (inline && script) {
     report.error(
       inline.start > script.start ? inline : script,
@@ -70,11 +75,15 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
     ...optional('inline', inline?.value),
     ...optional('script', path),
     args: args.map(({value}) => value),
-    env: Object.fromEntries([...env].map(([name, {value}]) => [name, value])),
+    env: variables(env),
+    ...(secretEnv.size > 0 && {secretEnv: variables(secretEnv)}),
     ...optional('timeoutMs', timeout?.value),
     privileged: privileged.value,
   }
 }
+
+const variables = (pairs: ReadonlyMap<string, {readonly value: string}>): Record<string, string> =>
+  Object.fromEntries([...pairs].map(([name, {value}]) => [name, value]))
 
 const buildFile = async (step: FileStep, context: Context): Promise<FileSettings> => {
   const {source, destination, mode, owner, privileged, ignore, mirror} = step.fields

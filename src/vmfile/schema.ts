@@ -33,11 +33,12 @@ const guestPath = text('path in the guest', {
 })
 const privileged = defaulted(boolean, false, 'Work as root, by way of sudo.')
 
-const environment = pairs(
-  anyText,
-  {isKey: (key) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(key), keyRule: 'a variable has letters, digits and _, and does not start with a digit'},
-  'Environment variables.',
-)
+const variableName = {
+  isKey: (key: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(key),
+  keyRule: 'a variable has letters, digits and _, and does not start with a digit',
+}
+const environment = pairs(anyText, variableName, 'Environment variables.')
+const secretEnvironment = pairs(anyText, variableName, 'Environment variables whose values are neither shown nor kept.')
 
 const image = block(
   'A disk image on this computer. It is never written to.',
@@ -153,6 +154,7 @@ const provision = choice(
       script: field(path('"scripts/setup.sh"'), 'Script to copy into the guest and run there.'),
       args: list(anyText, 'Arguments of the script.'),
       env: environment,
+      'secret-env': secretEnvironment,
       timeout: field(duration, 'How long the step may take.'),
       privileged,
     },
