@@ -94,7 +94,7 @@ const tasks: Readonly<Record<Task, () => Promise<number>>> = {
       await load<typeof import('../src/provision/tree-upload.ts')>('provision/tree-upload.js'),
       await load<typeof import('../src/engine/access.ts')>('engine/access.js'),
     ]
-    return connected(async (guest) => void (await uploadTree(asGuest(guest), source, destination)))
+    return connected(async (guest) => void (await uploadTree(asGuest(guest), {source, destination})))
   },
   'file-step': () => provisioned(`  provision "file" {\n    source "${source}"\n    destination "${destination}"\n  }\n`),
   'shell-step': () => provisioned(`  provision "shell" {\n    inline "${command}"\n  }\n`),

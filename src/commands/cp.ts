@@ -23,7 +23,9 @@ export default class Cp extends VmctlCommand {
     const {args, flags} = await this.parse(Cp)
     const engine = await this.openEngine(flags)
     const {copy, parsePlace} = await import('../engine/copy.ts')
-    const result = await copy(engine, parsePlace(args.source), parsePlace(args.destination), {
+    const result = await copy(engine, {
+      from: parsePlace(args.source),
+      to: parsePlace(args.destination),
       directory: process.cwd(),
       privileged: flags.privileged,
     })

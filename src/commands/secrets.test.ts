@@ -34,7 +34,10 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
       .join('; ')
     const out = join(project.workspace.directory, 'got')
     const command = `umask 077; printf '%s|' "$TOKEN" "$QUOTED" "$LINES" "$UTF" >${out}; sleep 0.4; echo "<$TOKEN>"; echo "<$QUOTED>" >&2; echo "<$UTF>"; exit "$CODE"`
-    return project.vm('web', `  provision "shell" {\n inline ${JSON.stringify(command)}\n env CODE="0" STAGE="plain"\n secret-env { ${pairs}; }\n }`)
+    return project.vm(
+      'web',
+      `  provision "shell" {\n inline ${JSON.stringify(command)}\n env CODE="0" STAGE="plain"\n secret-env { ${pairs}; }\n }`,
+    )
   }
 
   /** What every process of this computer shows, and the environment of those that vmctl has started. */

@@ -8,7 +8,6 @@ import {aboutVm, systemCode, VmctlError} from '../model/errors.ts'
 import {quote} from '../model/quote.ts'
 import {elevate} from '../model/elevate.ts'
 import type {Vm} from '../model/vm.ts'
-import type {Guest} from '../provision/provisioner.ts'
 import {downloadTree} from '../provision/tree-download.ts'
 import {uploadTree} from '../provision/tree-upload.ts'
 import {requireVm} from '../store/store.ts'
@@ -29,10 +28,15 @@ export const parsePlace = (text: string): Place => {
   return {vm, path: path.replace(/^~(?:\/+|$)/, '') || '.'}
 }
 
-export interface CopyOptions {
+interface CopyOptions {
   /** Where relative local paths start. */
   readonly directory: string
   readonly privileged?: boolean
+}
+
+export interface CopyRequest extends CopyOptions {
+  readonly from: Place
+  readonly to: Place
 }
 
 /** What was copied; the `--json` shape of `vmctl cp`. */
@@ -52,7 +56,7 @@ const patienceMs = 30_000
  * Copies a file or a directory between this computer and a guest. A destination that ends in `/`, or is `.` or `..`, is a
  * directory to copy into, and so is, for a file, one that exists; any other destination is what the copy is called.
  */
-export const copy = async (engine: Engine, from: Place, to: Place, options: CopyOptions): Promise<CopyResult> => {
+export const copy = async (engine: Engine, {from, to, ...options}: CopyRequest): Promise<CopyResult> => {
   const name = from.vm ?? to.vm
   if (name === undefined || (from.vm !== undefined && to.vm !== undefined)) {
     throw new VmctlError('vmctl::usage::invalid', name === undefined ? 'Both paths are on this computer.' : 'Both paths are in a guest.', {
@@ -87,32 +91,34 @@ interface Work {
   readonly options: CopyOptions
 }
 
-const copyIn = async ({engine, vm, guest, options}: Work, from: string, to: string): Promise<CopyResult> => {
+const copyIn = async (work: Work, from: string, to: string): Promise<CopyResult> => {
+  const {engine, vm, guest, options} = work
   const source = resolve(options.directory, from)
   const info = await stat(source).catch((error: unknown) => {
     throw ioError('read', source, error)
   })
   const common = {...access(engine, options), onProgress: progress(engine, vm)}
-  const isInto = isDirectoryName(to) || (info.isFile() && (await kindInGuest(guest, to, engine, options)) === 'directory')
+  const isInto = isDirectoryName(to) || (info.isFile() && (await kindInGuest(work, to)) === 'directory')
   const target = guestPath(isInto ? posix.join(to, basename(source)) : to)
   const result = {name: vm.name, from: source, to: `${vm.name}:${target}`}
   if (!info.isDirectory()) {
     await upload(guest, source, target, common)
     return {...result, kind: 'file'}
   }
-  const {sent, unchanged} = await uploadTree(guest, source, target, common)
+  const {sent, unchanged} = await uploadTree(guest, {source, destination: target}, common)
   return {...result, kind: 'directory', sent, unchanged}
 }
 
-const copyOut = async ({engine, vm, guest, options}: Work, from: string, to: string): Promise<CopyResult> => {
+const copyOut = async (work: Work, from: string, to: string): Promise<CopyResult> => {
+  const {engine, vm, guest, options} = work
   const source = guestPath(from)
-  const kind = await kindInGuest(guest, source, engine, options)
+  const kind = await kindInGuest(work, source)
   if (kind === 'missing') throw new VmctlError('vmctl::guest::not_found', `${vm.name} has no ${source}, or the user may not see it.`)
   const local = resolve(options.directory, to)
   const isInto = isDirectoryName(to) || (kind === 'file' && (await isDirectory(local)))
   const target = isInto ? join(local, basename(posix.resolve('/', source)) || vm.name) : local
   const common = {...access(engine, options), onProgress: progress(engine, vm)}
-  await (kind === 'file' ? download(guest, source, target, common) : downloadTree(guest, source, target, common))
+  await (kind === 'file' ? download(guest, source, target, common) : downloadTree(guest, {source, destination: target}, common))
   return {name: vm.name, from: `${vm.name}:${source}`, to: target, kind}
 }
 
@@ -137,9 +143,9 @@ const isDirectory = async (path: string): Promise<boolean> => {
   }
 }
 
-const kindInGuest = async (guest: Guest, path: string, engine: Engine, {privileged}: CopyOptions): Promise<'file' | 'directory' | 'missing'> => {
+const kindInGuest = async ({engine, guest, options}: Work, path: string): Promise<'file' | 'directory' | 'missing'> => {
   const command = `sh -c ${quote('if [ -d "$1" ]; then exit 10; elif [ -e "$1" ]; then exit 11; else exit 12; fi')} sh ${quote(guestPath(path))}`
-  const {code} = await guest.exec(privileged ? elevate(command) : command, {signal: engine.signal})
+  const {code} = await guest.exec(options.privileged ? elevate(command) : command, {signal: engine.signal})
   if (code === 10) return 'directory'
   if (code === 11) return 'file'
   if (code === 12) return 'missing'

@@ -18,7 +18,8 @@ export const unsafePath = (name: string): string | undefined => {
 }
 
 /** Directories of a guest that a system cannot do without. */
-const vital = /^\/(?:(?:bin|boot|dev|etc|home|lib\w*|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)(?:\/(?:bin|lib\w*|sbin|local|share|log|spool|cache))?)?$/
+const vital =
+  /^\/(?:(?:bin|boot|dev|etc|home|lib\w*|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)(?:\/(?:bin|lib\w*|sbin|local|share|log|spool|cache))?)?$/
 
 /** Whether everything that is not declared may be deleted from a directory of the guest: not from `/`, `/etc`, `/usr/bin`. */
 export const isMirrorable = (directory: string): boolean => {

@@ -74,10 +74,28 @@ const hostile: readonly (readonly [string, readonly Entry[]])[] = [
   ['a hard link through a link', [link('l', '../precious'), hard('h', 'l/file')]],
   ['a hard link to itself', [hard('h', 'h')]],
   ['a hard link to what comes later', [hard('h', 'f'), [{name: 'f'}, 'x']]],
-  ['a file twice', [[{name: 'f'}, 'a'], [{name: 'f'}, 'b']]],
-  ['a file twice, spelled in two ways', [[{name: 'f'}, 'a'], [{name: './f'}, 'b']]],
+  [
+    'a file twice',
+    [
+      [{name: 'f'}, 'a'],
+      [{name: 'f'}, 'b'],
+    ],
+  ],
+  [
+    'a file twice, spelled in two ways',
+    [
+      [{name: 'f'}, 'a'],
+      [{name: './f'}, 'b'],
+    ],
+  ],
   ['a directory twice', [directory('d'), directory('d/')]],
-  ['a file below a file', [[{name: 'f'}, 'a'], [{name: 'f/g'}, 'b']]],
+  [
+    'a file below a file',
+    [
+      [{name: 'f'}, 'a'],
+      [{name: 'f/g'}, 'b'],
+    ],
+  ],
   ['a file below nothing', [[{name: 'no/such/f'}, 'x']]],
   ['a character device', [[{name: 'd', type: 'character-device', devmajor: 1, devminor: 3}]]],
   ['a block device', [[{name: 'd', type: 'block-device', devmajor: 8, devminor: 0}]]],
@@ -104,10 +122,14 @@ test('too many entries, and too many bytes', async () => {
   const {into, untouched} = arena()
   const entries = Array.from({length: 20}, (_, index): Entry => [{name: `f${index}`}, 'x'.repeat(100)])
   const sample = await archive(entries)
-  await expect(extractTar(Readable.from([sample]), into, {maxEntries: 10})).rejects.toMatchObject({message: expect.stringContaining('more than 10 entries')})
+  await expect(extractTar(Readable.from([sample]), into, {maxEntries: 10})).rejects.toMatchObject({
+    message: expect.stringContaining('more than 10 entries'),
+  })
   rmSync(into, {recursive: true})
   mkdirSync(into)
-  await expect(extractTar(Readable.from([sample]), into, {maxBytes: 1000})).rejects.toMatchObject({message: expect.stringContaining('larger than 1000 bytes')})
+  await expect(extractTar(Readable.from([sample]), into, {maxBytes: 1000})).rejects.toMatchObject({
+    message: expect.stringContaining('larger than 1000 bytes'),
+  })
   untouched()
 })
 
@@ -139,7 +161,12 @@ test('what the tar program wrote comes out as it was', async () => {
 })
 
 test('every truncation and any flipped bytes: an error or a tree below the directory, never more', {timeout: 60_000}, async () => {
-  const whole = await archive([directory('d'), [{name: 'd/f'}, 'content'.repeat(100)], link('l', '../precious'), [{name: 'g', pax: {path: 'd/g'}}, 'x']])
+  const whole = await archive([
+    directory('d'),
+    [{name: 'd/f'}, 'content'.repeat(100)],
+    link('l', '../precious'),
+    [{name: 'g', pax: {path: 'd/g'}}, 'x'],
+  ])
   const {root, into, untouched} = arena()
   const attempt = async (bytes: Buffer): Promise<void> => {
     rmSync(into, {recursive: true, force: true})
@@ -155,7 +182,8 @@ test('every truncation and any flipped bytes: an error or a tree below the direc
       const bytes = Buffer.from(whole)
       for (const {at, to} of flips) bytes[at] = to
       // The checksums are right again, so that the reader gets to see the rest.
-      for (let at = 0; at + 512 <= bytes.length; at += 512) if (bytes.toString('latin1', at + 257, at + 262) === 'ustar') seal(bytes.subarray(at, at + 512))
+      for (let at = 0; at + 512 <= bytes.length; at += 512)
+        if (bytes.toString('latin1', at + 257, at + 262) === 'ustar') seal(bytes.subarray(at, at + 512))
       await attempt(bytes)
     }),
     {numRuns: 500},

@@ -77,7 +77,7 @@ const unpacker = (
   }
 
   return {
-    async entry({name, type, mode = 0o600, linkname}, content) {
+    async entry({name, type, mode, linkname}, content) {
       if (type === 'directory' && /^\.?\/?$/.test(name)) {
         content.resume()
         return
@@ -94,7 +94,7 @@ const unpacker = (
         await mkdir(path, {mode: 0o700})
         directories.push({path, mode})
       } else if (type === 'symlink') {
-        if (!linkname || linkname.includes('\0')) throw refused(`the link ${JSON.stringify(name)} leads nowhere`)
+        if (!linkname) throw refused(`the link ${JSON.stringify(name)} leads nowhere`)
         await symlink(linkname, claim(name, 'symlink'))
       } else if (type === 'link') {
         // tar writes the second name of a file as a link to the first; here it becomes a file of its own.

@@ -53,7 +53,9 @@ export const fileProvisioner: Provisioner<FileSettings> = {
 
   async fingerprint({source, destination, mode, owner, privileged, ignore, mirror}) {
     const info = await statOrFail(source)
-    const content = info.isDirectory() ? await describeTree(source, ignore && ignorePatterns(ignore)) : [await hashFile(source), info.mode & 0o7777]
+    const content = info.isDirectory()
+      ? await describeTree(source, ignore && ignorePatterns(ignore))
+      : [await hashFile(source), info.mode & 0o7777]
     return createHash('sha256')
       .update(JSON.stringify(['file', destination, mode, owner, privileged, content, ...(mirror ? ['mirror'] : [])]))
       .digest('hex')
@@ -71,13 +73,17 @@ export const fileProvisioner: Provisioner<FileSettings> = {
     const report = (what: string): Promise<void> => context.output('stdout', Buffer.from(`${what}\n`))
     if (info.isDirectory()) {
       const {owner, mirror, ignore, privileged} = options
-      const {sent, unchanged, removed} = await uploadTree(guest, source, destination, {
-        ...(owner !== undefined && {owner}),
-        ...(mirror && {mirror}),
-        ...(ignore && {ignore: ignorePatterns(ignore)}),
-        privileged,
-        signal: context.signal,
-      })
+      const {sent, unchanged, removed} = await uploadTree(
+        guest,
+        {source, destination},
+        {
+          ...(owner !== undefined && {owner}),
+          ...(mirror && {mirror}),
+          ...(ignore && {ignore: ignorePatterns(ignore)}),
+          privileged,
+          signal: context.signal,
+        },
+      )
       await report(`uploaded ${source} to ${destination}: ${sent} sent, ${unchanged} unchanged${mirror ? `, ${removed} removed` : ''}`)
       return
     }

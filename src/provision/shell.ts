@@ -50,7 +50,15 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
   async fingerprint(settings) {
     const content = settings.script === undefined ? settings.inline : await hashFile(settings.script)
     const secrets = Object.entries(settings.secretEnv)
-    const facts = ['shell', settings.script === undefined ? 'inline' : 'script', content, settings.args, settings.env, settings.privileged, ...(secrets.length > 0 ? [secrets] : [])]
+    const facts = [
+      'shell',
+      settings.script === undefined ? 'inline' : 'script',
+      content,
+      settings.args,
+      settings.env,
+      settings.privileged,
+      ...(secrets.length > 0 ? [secrets] : []),
+    ]
     return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
   },
 
@@ -90,10 +98,13 @@ const hidingSecrets = async (
   const {masking} = await import('./masking.ts')
   const streams = {stdout: masking(values), stderr: masking(values)}
   try {
-    await action({...context, output: async (stream, chunk) => {
+    await action({
+      ...context,
+      output: async (stream, chunk) => {
         const shown = streams[stream].next(chunk)
         if (shown.length > 0) await context.output(stream, shown)
-      }})
+      },
+    })
   } finally {
     for (const stream of ['stdout', 'stderr'] as const) {
       const rest = streams[stream].end()

@@ -13,6 +13,7 @@ import {quote} from '../model/quote.ts'
 import {stripControls} from '../model/strip.ts'
 import {extractTar} from './extract.ts'
 import type {Guest} from './provisioner.ts'
+import type {TreePaths} from './tree-upload.ts'
 
 export interface TreeDownloadOptions {
   readonly privileged?: boolean
@@ -27,20 +28,24 @@ const sendProgram = (path: string): string => `cd ${quote(`${path}/`)} && { tar 
  * Copies a directory of the guest into a local one, as one compressed stream: unpacked beside the destination, and when all
  * of it is there, moved into place, each file by one rename. What the destination has besides stays.
  */
-export const downloadTree = async (guest: Guest, source: string, destination: string, options: TreeDownloadOptions = {}): Promise<void> => {
+export const downloadTree = async (guest: Guest, {source, destination}: TreePaths, options: TreeDownloadOptions = {}): Promise<void> => {
   const stage = temporaryPath(destination)
   try {
     await mkdir(stage, {mode: 0o700}).catch((error: unknown) => {
       throw ioError('make the directory', stage, error)
     })
-    await receive(guest, source, join(stage, 'tree'), options)
+    await receive(guest, {source, directory: join(stage, 'tree')}, options)
     await settle(join(stage, 'tree'), destination)
   } finally {
     await remove(stage)
   }
 }
 
-const receive = async (guest: Guest, source: string, directory: string, {privileged, onProgress, signal}: TreeDownloadOptions): Promise<void> => {
+const receive = async (
+  guest: Guest,
+  {source, directory}: {readonly source: string; readonly directory: string},
+  {privileged, onProgress, signal}: TreeDownloadOptions,
+): Promise<void> => {
   await mkdir(directory)
   const compressed = new PassThrough()
   const plain = createGunzip()
@@ -89,9 +94,13 @@ const settle = async (staged: string, destination: string): Promise<void> => {
   })
   const isDirectory = (await lstat(staged)).isDirectory()
   if (existing && isDirectory !== existing.isDirectory()) {
-    throw new VmctlError('vmctl::io', `${destination} is ${existing.isDirectory() ? 'a directory' : 'not a directory'}, unlike in the guest.`, {
-      help: 'Move it away, or choose another destination.',
-    })
+    throw new VmctlError(
+      'vmctl::io',
+      `${destination} is ${existing.isDirectory() ? 'a directory' : 'not a directory'}, unlike in the guest.`,
+      {
+        help: 'Move it away, or choose another destination.',
+      },
+    )
   }
   if (!existing || !isDirectory) {
     await rename(staged, destination).catch((error: unknown) => {

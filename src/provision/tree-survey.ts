@@ -152,7 +152,10 @@ const factsOf = (line: string): Pick<Found, 'mode' | 'owner'> => {
 }
 
 const misunderstood = (): VmctlError =>
-  new VmctlError('vmctl::provision::failed', 'The guest gave an answer that does not fit the question; its files may have changed meanwhile.')
+  new VmctlError(
+    'vmctl::provision::failed',
+    'The guest gave an answer that does not fit the question; its files may have changed meanwhile.',
+  )
 
 /** Reads the answer from front to back. */
 class Answer {

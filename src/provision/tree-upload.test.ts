@@ -43,7 +43,23 @@ const counting = (guest: Guest): Guest & {calls: number} => ({
   },
 })
 
-const hostile = ['-n', '--help', "it's", '"q"', '$(id)', '`id`', '*', 'line\nfeed', 'cr\r', '\\back', 'ümläut→日本', ' ', '~', ';&|', 'a\nb\\c']
+const hostile = [
+  '-n',
+  '--help',
+  "it's",
+  '"q"',
+  '$(id)',
+  '`id`',
+  '*',
+  'line\nfeed',
+  'cr\r',
+  '\\back',
+  'ümläut→日本',
+  ' ',
+  '~',
+  ';&|',
+  'a\nb\\c',
+]
 
 const makeTree = (): string => {
   const root = join(temporaryDirectory(), 'source')
@@ -63,7 +79,7 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
   const guest = counting(localGuest(path, tools))
   const put = async (source: string, destination: string, options?: TreeUploadOptions) => {
     guest.calls = 0
-    const result = await uploadTree(guest, source, destination, options)
+    const result = await uploadTree(guest, {source, destination}, options)
     return {...result, calls: guest.calls}
   }
 
@@ -85,7 +101,11 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     ['a mode of a directory', 0, (root) => chmodSync(join(root, 'empty'), 0o500)],
     ['the target of a link', 1, (root) => (rmSync(join(root, 'link *')), symlinkSync('else', join(root, 'link *')))],
     ['a file that becomes a link', 1, (root) => (rmSync(join(root, 'big')), symlinkSync('sub', join(root, 'big')))],
-    ['a new directory', 3, (root) => (mkdirSync(join(root, 'new/er'), {recursive: true, mode: 0o555}), writeFileSync(join(root, 'new/er/f'), ''))],
+    [
+      'a new directory',
+      3,
+      (root) => (mkdirSync(join(root, 'new/er'), {recursive: true, mode: 0o555}), writeFileSync(join(root, 'new/er/f'), '')),
+    ],
   ])('only what differs is sent: %s', async (_what, sent, change) => {
     const source = makeTree()
     const destination = join(temporaryDirectory(), 'x')
@@ -153,14 +173,18 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
         return inner.exec(command, options)
       },
     }
-    await expect(uploadTree(late, source, destination)).rejects.toMatchObject({message: expect.stringContaining('did not arrive as it was')})
+    await expect(uploadTree(late, {source, destination})).rejects.toMatchObject({
+      message: expect.stringContaining('did not arrive as it was'),
+    })
     expect(readdirSync(destination)).toEqual([])
   })
 })
 
 test('any tree arrives, and any change of it', {timeout: 60_000}, async () => {
   const guest = localGuest('/usr/bin:/bin', tools)
-  const name = fc.oneof(fc.constantFrom(...hostile, 'a', 'b', 'c'), fc.stringMatching(/^[^/\0\uFFFD]{1,12}$/u)).filter((text) => text !== '.' && text !== '..')
+  const name = fc
+    .oneof(fc.constantFrom(...hostile, 'a', 'b', 'c'), fc.stringMatching(/^[^/\0\uFFFD]{1,12}$/u))
+    .filter((text) => text !== '.' && text !== '..')
   const path = fc.array(name, {minLength: 1, maxLength: 3})
   const tree = fc.array(fc.tuple(path, fc.string({maxLength: 20}), fc.constantFrom(0o644, 0o600, 0o755)), {maxLength: 12})
   const plant = (root: string, files: readonly (readonly [string[], string, number])[]): void => {
@@ -180,7 +204,7 @@ test('any tree arrives, and any change of it', {timeout: 60_000}, async () => {
       plant(join(root, 'a'), first)
       plant(join(root, 'b'), second)
       for (const source of ['a', 'b', 'a']) {
-        await uploadTree(guest, join(root, source), join(root, 'to'), {mirror: true})
+        await uploadTree(guest, {source: join(root, source), destination: join(root, 'to')}, {mirror: true})
         expect(await describeTree(join(root, 'to'))).toEqual(await describeTree(join(root, source)))
       }
       rmSync(root, {recursive: true})
@@ -193,14 +217,14 @@ test.runIf(process.getuid?.() === 0)('an owner is compared by name and by number
   const guest = counting(localGuest('/usr/bin:/bin', tools))
   const source = makeTree()
   const destination = join(temporaryDirectory(), 'x')
-  await uploadTree(guest, source, destination, {owner: 'nobody:nogroup'})
+  await uploadTree(guest, {source, destination}, {owner: 'nobody:nogroup'})
   expect(statSync(destination).uid).toBe(65_534)
   for (const owner of ['nobody', 'nobody:nogroup', '65534:65534']) {
     guest.calls = 0
-    await uploadTree(guest, source, destination, {owner})
+    await uploadTree(guest, {source, destination}, {owner})
     expect(guest.calls).toBe(1)
   }
-  await uploadTree(guest, source, destination, {owner: 'root'})
+  await uploadTree(guest, {source, destination}, {owner: 'root'})
   expect(lstatSync(join(destination, 'link *')).uid).toBe(0)
 })
 
@@ -209,18 +233,56 @@ const gitMissing = missingProgram('git', ['--version'])
 test.skipIf(gitMissing)('patterns mean what they mean to git', () => {
   const root = temporaryDirectory()
   execFileSync('git', ['init', '-q', root])
-  const names = ['a.log', 'a', 'x/a.log', 'x/y/a', 'node_modules/m', 'x/node_modules/m', 'build/x', 'x/build', 'a b', '[x]', '#c', '!d', 'x/y/z/a.log', 'ab', 'a/../-']
+  const names = [
+    'a.log',
+    'a',
+    'x/a.log',
+    'x/y/a',
+    'node_modules/m',
+    'x/node_modules/m',
+    'build/x',
+    'x/build',
+    'a b',
+    '[x]',
+    '#c',
+    '!d',
+    'x/y/z/a.log',
+    'ab',
+    'a/../-',
+  ]
     .filter((name) => !name.includes('..'))
     .filter((name) => name !== 'a')
   for (const name of names) {
     mkdirSync(join(root, name, '..'), {recursive: true})
     writeFileSync(join(root, name), '')
   }
-  const piece = fc.constantFrom('*', '**', '?', 'a', 'b', 'x', 'y', '.log', '/', '/', '[ab]', '[!a]', '[a-c]', '\\*', 'node_modules', '#', '[x]')
-  const pattern = fc.tuple(fc.constantFrom('', '!', '/'), fc.array(piece, {minLength: 1, maxLength: 5})).map(([first, rest]) => first + rest.join(''))
+  const piece = fc.constantFrom(
+    '*',
+    '**',
+    '?',
+    'a',
+    'b',
+    'x',
+    'y',
+    '.log',
+    '/',
+    '/',
+    '[ab]',
+    '[!a]',
+    '[a-c]',
+    '\\*',
+    'node_modules',
+    '#',
+    '[x]',
+  )
+  const pattern = fc
+    .tuple(fc.constantFrom('', '!', '/'), fc.array(piece, {minLength: 1, maxLength: 5}))
+    .map(([first, rest]) => first + rest.join(''))
   fc.assert(
     fc.property(
-      fc.array(pattern, {minLength: 1, maxLength: 3}).filter((list) => list.every((text) => !text.startsWith('#') && !/\/\/|\*\*\*/.test(text))),
+      fc
+        .array(pattern, {minLength: 1, maxLength: 3})
+        .filter((list) => list.every((text) => !text.startsWith('#') && !/\/\/|\*\*\*/.test(text))),
       (patterns) => {
         writeFileSync(join(root, '.git/info/exclude'), `${patterns.join('\n')}\n`)
         const ignored = execFileSync('git', ['-C', root, 'ls-files', '-z', '--others', '--exclude-standard'], {encoding: 'utf8'})
@@ -238,7 +300,7 @@ test.skipIf(gitMissing)('patterns mean what they mean to git', () => {
 test('a source that vanishes is an error that names it', async () => {
   const source = makeTree()
   renameSync(source, `${source}2`)
-  await expect(uploadTree(localGuest('/usr/bin:/bin', tools), source, '/tmp/x')).rejects.toMatchObject({
+  await expect(uploadTree(localGuest('/usr/bin:/bin', tools), {source, destination: '/tmp/x'})).rejects.toMatchObject({
     code: 'vmctl::io',
     message: expect.stringContaining(source),
   })

@@ -18,6 +18,12 @@ export interface TreeUploadOptions extends TreeOptions, Pick<GuestUploadOptions,
   readonly onProgress?: (bytes: number, total: number) => void
 }
 
+/** Two directories, one here and one in the guest. */
+export interface TreePaths {
+  readonly source: string
+  readonly destination: string
+}
+
 /** What an upload came to. */
 export interface TreeResult {
   readonly sent: number
@@ -32,7 +38,7 @@ export interface TreeResult {
  * One question tells what the guest has; when that is all, nothing else happens. What differs travels as one compressed
  * stream, is unpacked aside, is compared with its hashes, and only then moved into place, each by one rename.
  */
-export const uploadTree = async (guest: Guest, source: string, destination: string, options: TreeUploadOptions = {}): Promise<TreeResult> => {
+export const uploadTree = async (guest: Guest, {source, destination}: TreePaths, options: TreeUploadOptions = {}): Promise<TreeResult> => {
   const target = destination.replace(/\/+$/, '') || '/'
   const listed = await listTree(source, options.ignore)
   const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
@@ -60,7 +66,10 @@ const accessOf = ({privileged, signal}: TreeUploadOptions): Pick<GuestUploadOpti
   signal,
 })
 
-type ShipmentOptions = Pick<TreeUploadOptions, 'onProgress' | 'owner'> & {readonly bytes: number; readonly compression: Survey['compression']}
+type ShipmentOptions = Pick<TreeUploadOptions, 'onProgress' | 'owner'> & {
+  readonly bytes: number
+  readonly compression: Survey['compression']
+}
 
 /** The compressed stream: the entries below `tree/`, and in front of them `plan`, which says what to do with them. */
 const shipment = (source: string, changes: TreeChanges, {bytes, compression, owner, onProgress}: ShipmentOptions): Readable => {

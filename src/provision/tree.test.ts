@@ -111,8 +111,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     session[Symbol.dispose]()
     await sshd[Symbol.asyncDispose]()
   })
-  const put = async (source: string, destination: string, options: Parameters<typeof uploadTree>[3] = {}): Promise<TreeResult> =>
-    uploadTree(await session.guest(), source, destination, options)
+  const put = async (source: string, destination: string, options: Parameters<typeof uploadTree>[2] = {}): Promise<TreeResult> =>
+    uploadTree(await session.guest(), {source, destination}, options)
 
   test('everything arrives as it is: contents, modes, links, odd names, empty directories', async () => {
     const source = makeTree()

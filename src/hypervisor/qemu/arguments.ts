@@ -70,7 +70,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
 
 /** The drive that shows the seed, and the medium in it. */
 export const seedDevice = 'seed-drive'
-export const seedNode = (path: string) => ({
+export const seedNode = (path: string): {readonly 'node-name': string} & Readonly<Record<string, unknown>> => ({
   'node-name': 'seed',
   driver: 'raw',
   'read-only': true,
