@@ -84,7 +84,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
     'vmctl::vms::failed',
     `${failed.length} of ${specs.length} VMs failed: ${failed.map(({name}) => name).join(', ')}.`,
     {
-        details: {vms: results},
+      details: {vms: results},
     },
   )
 }

@@ -138,7 +138,7 @@ check("cloud-init is content: its own schema check passes, and it reports no err
 check('raw user-data is passed through, its own key logs in, and the host key is the one that vmctl made', async () => {
   expect(await lab.guest('db', 'cat /etc/raw; echo; id -un')).toBe('untouched\nadmin')
   expect(outcome.stderr).not.toContain('host key of its own')
-  const shown = await lab.guest('db', 'cat /etc/ssh/ssh_host_ed25519_key.pub')
+  const shown = await lab.guest('db', 'sudo cat /etc/ssh/ssh_host_ed25519_key.pub')
   expect(lab.read('db', 'known_hosts')).toContain(shown.split(' ')[1])
 })
 

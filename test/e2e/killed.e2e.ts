@@ -70,8 +70,8 @@ step(
   'a cold up that is killed while it makes, starts or waits for the VM is completed by the next',
   async () => {
     // Making and starting take tenths of a second, so most of the kills go there.
-    const early = Array.from({length: 6}, (_, index) => 250 + (index + random()) * 120)
-    const late = Array.from({length: 4}, (_, index) => 1000 + (index + random()) * 2200)
+    const early = Array.from({length: 5}, (_, index) => 250 + (index + random()) * 140)
+    const late = Array.from({length: 3}, (_, index) => 1000 + (index + random()) * 2500)
     const times = [...early, ...late]
     await Promise.all([
       torture(
@@ -95,7 +95,7 @@ step(
     const disk = lab.directory('one')
     const [pid] = await qemusOf('one')
     const expected = ['1.1', '1.2', '1.3']
-    for (let round = 2; round <= 13; round++) {
+    for (let round = 2; round <= 11; round++) {
       file = write('one', round)
       const time = 200 + random() * 3200
       await killAfter(file, time)
@@ -114,7 +114,7 @@ step(
 )
 
 step('a reload that is killed leaves the old VM or makes the new one, and never loses both', async () => {
-  const file = write('one', 13)
+  const file = write('one', 11)
   for (const time of [350 + random() * 150, 500 + random() * 200, 700 + random() * 400]) {
     const before = JSON.parse(lab.read('one', 'vm.json')).id
     await killAfter(file, time, 'reload')
@@ -123,8 +123,8 @@ step('a reload that is killed leaves the old VM or makes the new one, and never 
     await upFile(file)
     await requireOrder('one', note)
     const after = JSON.parse(lab.read('one', 'vm.json')).id
-    if (after === before) expect(await lab.guest('one', 'grep -c 13.1 runs'), note).toBe('1')
-    else expect(await lab.guest('one', 'cat runs'), note).toBe('13.1\n13.2\n13.3')
+    if (after === before) expect(await lab.guest('one', 'grep -c 11.1 runs'), note).toBe('1')
+    else expect(await lab.guest('one', 'cat runs'), note).toBe('11.1\n11.2\n11.3')
   }
   await lab.run(['down', '--destroy', '--file', file]).then(expectSuccess)
 })

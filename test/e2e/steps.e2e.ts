@@ -71,10 +71,11 @@ check('a directory goes over with symbolic links, modes and odd names, and leave
   await lab.guest('box', 'mkdir -p target/sub; echo kept > target/own; echo old > target/run.sh')
   provisionWith(fileStep('tree', '/home/dev/target'), fileStep('tree', '/srv/tree', 'privileged #true; owner "daemon"'))
   await lab.ok('up')
-  for (const name of names) {
-    const quoted = `'${name.replaceAll("'", `'\\''`)}'`
-    expect(await lab.guest('box', `cat target/sub/${quoted}`)).toBe(`content of ${name}`)
-  }
+  const listed = await lab.guest('box', 'cd target/sub; for f in *; do printf "%s\\0" "$f"; cat "./$f"; printf "\\0"; done | base64')
+  const fields = Buffer.from(listed, 'base64').toString().split('\0')
+  expect(Object.fromEntries(names.map((name) => [name, fields[fields.indexOf(name) + 1]]))).toEqual(
+    Object.fromEntries(names.map((name) => [name, `content of ${name}`])),
+  )
   expect(
     await lab.guest(
       'box',
@@ -121,7 +122,7 @@ check('a secret of a step does not show in the process list of the guest', async
 check('a step that takes too long is ended with all of its processes', async () => {
   provisionWith(inline('sleep 7777 & sleep 7778 | sleep 7779; echo never', 'timeout "2s"'))
   const outcome = expectFailure(await lab.vmctl('up'), 7, 'vmctl::provision::timed_out')
-  expect(outcome.stderr).toContain('Step 1')
+  expect(outcome.stderr).toMatch(/step 1 .* did not finish within 2/i)
   expect(outcome.durationMs).toBeLessThan(20_000)
   expect(await lab.guest('box', 'ps -ef | grep -c "[s]leep 777" || true')).toBe('0')
 })
@@ -146,7 +147,7 @@ check('Ctrl+C ends the step in the guest and vmctl with status 130', async () =>
 check('large output of both streams arrives whole, in order and in the log too', async () => {
   provisionWith(
     inline(
-      'i=0; while [ $i -lt 20000 ]; do echo "out $i"; i=$((i+1)); done & i=0; while [ $i -lt 20000 ]; do echo "err $i"; i=$((i+1)); done >&2; wait',
+      'i=0; while [ $i -lt 5000 ]; do echo "out $i"; i=$((i+1)); done & i=0; while [ $i -lt 5000 ]; do echo "err $i"; i=$((i+1)); done >&2; wait',
     ),
   )
   const outcome = await lab.ok('up')
@@ -155,13 +156,13 @@ check('large output of both streams arrives whole, in order and in the log too',
       .split('\n')
       .filter((line) => line.startsWith(`${word} `))
       .map((line) => Number(line.slice(4)))
-  const all = Array.from({length: 20_000}, (_, index) => index)
+  const all = Array.from({length: 5000}, (_, index) => index)
   expect(numbers(outcome.stdout, 'out')).toEqual(all)
   expect(numbers(outcome.stderr, 'err')).toEqual(all)
   // In the log the two streams are interleaved by chunks, which may cut lines.
   const logged = lab.read('box', 'provision.log')
-  expect(logged).toContain('out 19999')
-  expect(logged).toContain('err 19999')
+  expect(logged).toContain('out 4999')
+  expect(logged).toContain('err 4999')
 })
 
 check('no job files are left in the guest', async () => {

@@ -33,7 +33,7 @@ step('a guest boots by UEFI and keeps its variables over a restart', async () =>
 })
 
 step('going back to BIOS needs a restart and is told so', async () => {
-  lab.vmfile(microVm('efi', inline('test -d /sys/firmware/efi || echo booted by BIOS'), roomy))
+  lab.vmfile(microVm('efi', inline('! test -d /sys/firmware/efi && echo booted by BIOS'), roomy))
   const outcome = await lab.vmctl('up')
   expect(outcome.stderr).toMatch(/needs a restart .*firmware uefi → bios/)
   // The changed step runs on the VM as it is, which still is UEFI.

@@ -67,10 +67,14 @@ export const scenario = (name: string, options: ScenarioOptions = {}): Scenario 
     else process.stderr.write(`e2e: ${name}: "${failed}" failed; transcript, logs and VM directories are in ${lab.root}\n`)
   })
   const check: Scenario['check'] = (sentence, body, timeoutMs = 150_000) => {
-    test(missing ? `${sentence} (skipped: ${missing})` : sentence, {timeout: timeoutMs, skip: Boolean(missing) && !isCi}, async (context) => {
-      if (broken !== undefined) context.skip(`"${broken}" failed before`)
-      await body()
-    })
+    test(
+      missing ? `${sentence} (skipped: ${missing})` : sentence,
+      {timeout: timeoutMs, skip: Boolean(missing) && !isCi},
+      async (context) => {
+        if (broken !== undefined) context.skip(`"${broken}" failed before`)
+        await body()
+      },
+    )
   }
   return {
     lab,
