@@ -91,10 +91,10 @@ const tasks: Readonly<Record<Task, () => Promise<number>>> = {
   download: () => connected((guest) => library.download(guest, source, destination)),
   async tree() {
     const [{uploadTree}, {asGuest}] = [
-      await load<typeof import('../src/provision/tree.ts')>('provision/tree.js'),
+      await load<typeof import('../src/provision/tree-upload.ts')>('provision/tree-upload.js'),
       await load<typeof import('../src/engine/access.ts')>('engine/access.js'),
     ]
-    return connected((guest) => uploadTree(asGuest(guest), source, destination, {}))
+    return connected(async (guest) => void (await uploadTree(asGuest(guest), {source, destination})))
   },
   'file-step': () => provisioned(`  provision "file" {\n    source "${source}"\n    destination "${destination}"\n  }\n`),
   'shell-step': () => provisioned(`  provision "shell" {\n    inline "${command}"\n  }\n`),

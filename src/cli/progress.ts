@@ -1,6 +1,6 @@
 import type {Action} from '../engine/plan.ts'
 import type {EngineEvent, Rung} from '../engine/events.ts'
-import {formatDuration} from '../model/quantity.ts'
+import {formatDuration, formatSize} from '../model/quantity.ts'
 import {formatError} from './diagnostics.ts'
 import {imageMeter} from './image-meter.ts'
 import {guestOutput} from './guest-output.ts'
@@ -61,21 +61,27 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
   return {
     show(event) {
       const {vm} = event
+      const name = vm ?? ''
       switch (event.type) {
         case 'plan.ready':
           for (const {action, cause} of event.plan.steps) say(vm, `will ${action} (${cause})`)
           for (const notice of event.plan.notices) say(vm, notice)
           return undefined
         case 'action.begin':
-          spinner.status(vm ?? '', doing[event.action])
+          spinner.status(name, doing[event.action])
           return undefined
         case 'action.end':
-          spinner.status(vm ?? '', undefined)
+          spinner.status(name, undefined)
           say(vm, `${done[event.action]} in ${formatDuration(event.durationMs ?? 0)}`)
           return undefined
         case 'guest.rung': {
           const text = waitingFor[event.rung]
-          if (text !== undefined) spinner.status(vm ?? '', text)
+          if (text !== undefined) spinner.status(name, text)
+          return undefined
+        }
+        case 'copy.progress': {
+          const of = event.totalBytes === undefined ? '' : ` of ${formatSize(event.totalBytes)}`
+          spinner.status(name, `copying ${formatSize(event.bytes)}${of}`)
           return undefined
         }
         case 'vm.notice':
@@ -89,17 +95,17 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
           say(vm, `waiting for another vmctl: ${event.holder}`)
           return undefined
         case 'provision.step':
-          output.begin(vm ?? '')
+          output.begin(name)
           say(vm, `step ${event.step}/${event.total} ${event.resumed ? 'goes on' : 'runs'}: ${event.title}`)
-          spinner.status(vm ?? '', `step ${event.step}/${event.total}: ${event.title}`)
+          spinner.status(name, `step ${event.step}/${event.total}: ${event.title}`)
           return undefined
         case 'provision.abandoned':
           say(vm, `step ${event.step}: its earlier run was ended in the guest (${event.title})`)
           return undefined
         case 'provision.output':
-          return output.write(vm ?? '', event)
+          return output.write(name, event)
         case 'provision.done':
-          output.end(vm ?? '')
+          output.end(name)
           say(vm, `step ${event.step} done in ${formatDuration(event.durationMs)}`)
           return undefined
         case 'image.waiting':

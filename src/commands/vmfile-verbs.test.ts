@@ -49,7 +49,9 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     expect(await run(undefined, 'up')).toMatchObject({exitCode: 0, stdout: "VM 'web' is running.\n", stderr: 'web: is already running\n'})
     expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION  CAUSE\nweb  none    is already running\n')
     expect(await run(undefined, 'down')).toMatchObject({exitCode: 0, stdout: "VM 'web' is stopped.\n"})
-    expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION     CAUSE\nweb  start      stopped\nweb  provision  step 1 (inline: echo hello; echo problem >&2): the VM was restarted\n')
+    expect((await run(undefined, 'plan')).stdout).toBe(
+      'VM   ACTION     CAUSE\nweb  start      stopped\nweb  provision  step 1 (inline: echo hello; echo problem >&2): the VM was restarted\n',
+    )
     expect((await run(undefined, 'up')).stdout).toBe("hello\nVM 'web' is running.\n")
     expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: "VM 'web' is destroyed.\n"})
     expect(readdirSync(join(project.workspace.stateDirectory, 'vms'))).toEqual([])
@@ -80,7 +82,9 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
       vms: [
         {
           vm: 'web',
-          steps: [{action: 'provision', cause: `step 2 (inline: true): command changed; step 3 (inline: echo three >>${marks}): never run`}],
+          steps: [
+            {action: 'provision', cause: `step 2 (inline: true): command changed; step 3 (inline: echo three >>${marks}): never run`},
+          ],
           notices: [],
           provision: [
             {step: 1, verdict: 'skip', cause: 'done, unchanged'},
@@ -120,9 +124,15 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     expect(marked()).toBe('12322311')
     await run(undefined, 'provision', '--all')
     expect(marked()).toBe('12322311123')
-    expect(await run(undefined, 'provision', '--step', '4')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('there is no step 4')})
+    expect(await run(undefined, 'provision', '--step', '4')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('there is no step 4'),
+    })
     expect(await run(undefined, 'provision', '--step', '1', '--all')).toMatchObject({exitCode: 2})
-    expect(await run(undefined, 'why', 'web')).toMatchObject({exitCode: 0, stdout: expect.stringMatching(/^step 2 +stay +inline: echo 2.* +done once$/m)})
+    expect(await run(undefined, 'why', 'web')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^step 2 +stay +inline: echo 2.* +done once$/m),
+    })
   })
 
   test('JSON of up, down and reload', async () => {

@@ -14,7 +14,7 @@ import {asGuest, openSession, sshUser, waitForGuest} from './access.ts'
 import {applyChanges, type Effect} from './changes.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {PlanStep, VmPlan} from './plan.ts'
-import {writeCredentials} from './seed.ts'
+import {spendSeed, writeCredentials} from './seed.ts'
 
 /** What a plan is applied to. */
 export interface Target {
@@ -40,11 +40,7 @@ export const applyPlan = async (engine: Engine, target: Target, plan: VmPlan): P
   }
 }
 
-const applyStep = async (
-  engine: Engine,
-  target: Target & {readonly verdicts: readonly StepVerdict[]},
-  step: PlanStep,
-): Promise<void> => {
+const applyStep = async (engine: Engine, target: Target & {readonly verdicts: readonly StepVerdict[]}, step: PlanStep): Promise<void> => {
   const {name} = target.spec
   switch (step.action) {
     case 'fetch-image':
@@ -185,7 +181,16 @@ const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
 
 const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]): Promise<void> => {
   for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
-  await writeJournal(vm.directory, {...(await readJournal(vm.directory)), ready: true})
+  const journal = await readJournal(vm.directory)
+  if (journal.ready) return
+  // Before `ready` is on record: whoever was killed in between comes back here.
+  const hypervisor = await hypervisorOf(engine, vm)
+  const kept = hypervisor.showSeed ? await spendSeed(vm, async () => hypervisor.showSeed?.(vm, operation(engine))) : undefined
+  if (kept !== undefined) {
+    const message = `the seed keeps its private host key until the VM is made anew: ${kept}`
+    await engine.emit({type: 'vm.notice', vm: vm.name, message})
+  }
+  await writeJournal(vm.directory, {...journal, ready: true})
 }
 
 const provisionVm = async (

@@ -31,6 +31,7 @@ type VmEvent =
   | ImageEvent
   | ProvisionEvent
   | {readonly type: 'plan.ready'; readonly plan: VmPlan}
+  | {readonly type: 'copy.progress'; readonly bytes: number; readonly totalBytes?: number}
   | {readonly type: 'lock.waiting'; readonly holder: string}
   | {readonly type: 'guest.rung'; readonly rung: Rung; readonly detail: string}
 

@@ -44,7 +44,10 @@ export interface VmStatus extends VmSummary {
 }
 
 /** What is known of one provision step. */
-export interface StepStatus extends Pick<JournalEntry, 'title' | 'state' | 'startedAt' | 'endedAt' | 'durationMs' | 'exitCode' | 'bootId' | 'user'> {
+export interface StepStatus extends Pick<
+  JournalEntry,
+  'title' | 'state' | 'startedAt' | 'endedAt' | 'durationMs' | 'exitCode' | 'bootId' | 'user'
+> {
   readonly step: number
 }
 
@@ -101,10 +104,12 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     ...(vm.vmfile !== undefined && {vmfile: vm.vmfile}),
     createdAt: vm.createdAt,
     ...(vm.failure && {failure: vm.failure}),
-    provision: journal.steps.map(({hash: _hash, type: _type, facts: _facts, cause: _cause, message: _message, memory: _memory, ...known}, index) => ({
-      step: index + 1,
-      ...known,
-    })),
+    provision: journal.steps.map(
+      ({hash: _hash, type: _type, facts: _facts, cause: _cause, message: _message, memory: _memory, ...known}, index) => ({
+        step: index + 1,
+        ...known,
+      }),
+    ),
   }
 }
 

@@ -63,10 +63,7 @@ const render = (
 ): string => {
   try {
     const plan = planVm({spec, steps: declared}, observed, options)
-    return [
-      ...plan.steps.map(({action, cause}) => `${action} (${cause})`),
-      ...plan.notices.map((notice) => `! ${notice}`),
-    ].join('\n')
+    return [...plan.steps.map(({action, cause}) => `${action} (${cause})`), ...plan.notices.map((notice) => `! ${notice}`)].join('\n')
   } catch (error) {
     if (!isVmctlError(error)) throw error
     return `${error.code}: ${error.message}`
@@ -289,7 +286,10 @@ describe('which steps', () => {
   })
 
   test('a new disk runs all of them, whatever was done on the old one', () => {
-    expect(verdictsOf(situations.stopped, {verb: 'reload', provision: true}, [declare('inline: echo 1', 'h1'), once])).toEqual(['run', 'run'])
+    expect(verdictsOf(situations.stopped, {verb: 'reload', provision: true}, [declare('inline: echo 1', 'h1'), once])).toEqual([
+      'run',
+      'run',
+    ])
   })
 
   test('a change of one that is done once is a notice', () => {
@@ -303,7 +303,9 @@ describe('which steps', () => {
   test('that are asked for must be there', () => {
     const request = (step: number): PlanOptions => ({verb: 'provision', provision: true, request: {kind: 'from', step}})
     expect(verdictsOf(situations['running, all done'], request(2))).toEqual(['skip', 'rerun'])
-    expect(render(situations['running, all done'], request(3))).toBe('vmctl::usage::invalid: web has 2 provision steps; there is no step 3.')
+    expect(render(situations['running, all done'], request(3))).toBe(
+      'vmctl::usage::invalid: web has 2 provision steps; there is no step 3.',
+    )
   })
 
   test('none of a plan that leaves them alone', () => {

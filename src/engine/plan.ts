@@ -65,7 +65,10 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   const {vm, observation} = observed
   if (!vm) {
     const first = afterStart(desired, newDisk, options)
-    return {...first, steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, {action: 'start', cause: 'new'}, ...first.steps]}
+    return {
+      ...first,
+      steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, {action: 'start', cause: 'new'}, ...first.steps],
+    }
   }
   const changes = compareSpecs(vm.spec, desired.spec)
   const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'

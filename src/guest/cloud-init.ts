@@ -16,7 +16,8 @@ export interface UserDataSettings {
   readonly user: string
   /** OpenSSH lines. */
   readonly authorizedKeys: readonly string[]
-  readonly hostKey: KeyPair
+  /** Absent after the first boot, when the guest has it. */
+  readonly hostKey?: KeyPair | undefined
 }
 
 /**
@@ -40,7 +41,7 @@ export const userData = ({user, authorizedKeys, hostKey}: UserDataSettings): str
     ssh_pwauth: false,
     // An entry for the own name in /etc/hosts: without one every sudo asks the network for it.
     manage_etc_hosts: 'localhost',
-    ...hostKeySettings(hostKey),
+    ...(hostKey && hostKeySettings(hostKey)),
   })
 }
 

@@ -41,7 +41,8 @@ export const probeGuest = async (connection: GuestConnection, watch: Watch, sett
       },
     })
     // sshd ends its sessions when it is restarted or the guest goes down.
-    if (code === null) throw new VmctlError('vmctl::ssh::connection_lost', 'The shell in the guest was ended while vmctl waited for the guest.')
+    if (code === null)
+      throw new VmctlError('vmctl::ssh::connection_lost', 'The shell in the guest was ended while vmctl waited for the guest.')
     if (code !== 0)
       throw new VmctlError('vmctl::ssh::failed', `The user cannot run a shell command in the guest (status ${code ?? 'unknown'}).`)
     if (!expectCloudInit) return {bootId: bootId || undefined, cloudInit: 'absent', warnings: []}

@@ -51,6 +51,12 @@ export interface Hypervisor {
   sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<{readonly host: string; readonly port: number} | undefined>
 
   // A backend that leaves these out does not support them; the engine says so to the user.
+  /**
+   * The seed.iso in the VM's directory was replaced: a running guest is to see the new one, now and after a reboot of its
+   * own, and the file that was there before is to be let go of, because it is about to be wiped. Does nothing when nothing
+   * runs. May be repeated. Without it the seed stays as the VM was made with, its private host key included.
+   */
+  showSeed?(vm: Vm, options: OperationOptions): Promise<void>
   suspend?(vm: Vm, options: OperationOptions): Promise<void>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
   /** A byte stream to and from the serial console. One user at a time. */

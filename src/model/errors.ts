@@ -101,6 +101,12 @@ export const failures = {
     help: 'Run `vmctl up` again: a step that still runs in the guest is followed on, never started twice.',
   },
 
+  'vmctl::guest::not_found': {exit: notFound, help: 'Check the path in the guest; with `--privileged` it is looked at as root.'},
+  'vmctl::guest::archive_refused': {
+    exit: guest,
+    help: 'Nothing of it was kept. Look at the directory in the guest: only files, directories and symbolic links can be copied.',
+  },
+
   'vmctl::provision::failed': {
     exit: guest,
     help: 'Correct the step, then run `vmctl up` again. `vmctl log NAME --provision` has the whole output.',

@@ -10,6 +10,8 @@ export const vmFiles = (directory: string) =>
     journal: join(directory, 'journal.json'),
     overlay: join(directory, 'overlay.qcow2'),
     seed: join(directory, 'seed.iso'),
+    /** The seed of the first boot, on its way to be wiped. */
+    spentSeed: join(directory, 'seed-spent.iso'),
     knownHosts: join(directory, 'known_hosts'),
     privateKey: join(directory, 'id_ed25519_generated'),
     publicKey: join(directory, 'id_ed25519_generated.pub'),

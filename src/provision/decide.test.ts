@@ -8,7 +8,14 @@ import type {Provisioner} from './provisioner.ts'
 
 const kind = (type: string, change: Partial<Provisioner> = {}): [string, Provisioner] => [
   type,
-  {type, parse: (settings) => settings, describe: (settings) => JSON.stringify(settings), facts: async (settings) => settings as Readonly<Record<string, unknown>>, run: async () => undefined, ...change},
+  {
+    type,
+    parse: (settings) => settings,
+    describe: (settings) => JSON.stringify(settings),
+    facts: async (settings) => settings as Readonly<Record<string, unknown>>,
+    run: async () => undefined,
+    ...change,
+  },
 ]
 
 const provisioners = new Map([kind('shell'), kind('file', {runs: 'on-change'}), kind('reboot', {follows: true})])
@@ -22,7 +29,11 @@ const prepare = (...steps: readonly Written[]): Promise<readonly DeclaredStep[]>
     {user: 'dev', directory: '/project'},
   )
 
-const entryOf = ({hash, type, title, facts}: DeclaredStep, state: JournalEntry['state'] = 'done', change: Partial<JournalEntry> = {}): JournalEntry => ({
+const entryOf = (
+  {hash, type, title, facts}: DeclaredStep,
+  state: JournalEntry['state'] = 'done',
+  change: Partial<JournalEntry> = {},
+): JournalEntry => ({
   hash,
   type,
   title,
@@ -36,7 +47,9 @@ const journalOf = (...steps: readonly JournalEntry[]): Journal => ({schema: 1, r
 const allDone = (steps: readonly DeclaredStep[]): Journal => journalOf(...steps.map((step) => entryOf(step)))
 
 const decide = (journal: Journal, steps: readonly DeclaredStep[], change: {restarted?: boolean; request?: Request} = {}): string[] =>
-  decideSteps(journal, steps, {restarted: false, ...change}).map(({verdict, cause, notice}) => `${verdict}: ${cause}${notice === undefined ? '' : ` (${notice})`}`)
+  decideSteps(journal, steps, {restarted: false, ...change}).map(
+    ({verdict, cause, notice}) => `${verdict}: ${cause}${notice === undefined ? '' : ` (${notice})`}`,
+  )
 
 const setup = [
   ['shell', {command: 'apt-get update'}],
@@ -48,7 +61,12 @@ const setup = [
 test('what was never run runs, what is done stays', async () => {
   const steps = await prepare(...setup)
   expect(decide(journalOf(), steps)).toEqual(Array.from({length: 4}, () => 'run: never run'))
-  expect(decide(allDone(steps), steps)).toEqual(['skip: done, unchanged', 'skip: done, unchanged', 'skip: done once', 'skip: done, unchanged'])
+  expect(decide(allDone(steps), steps)).toEqual([
+    'skip: done, unchanged',
+    'skip: done, unchanged',
+    'skip: done once',
+    'skip: done, unchanged',
+  ])
 })
 
 test('after a restart only the steps of the mode always run again', async () => {
@@ -184,9 +202,11 @@ test('a reboot runs with what is before it, and no step rests on it', async () =
   expect(decide(allDone(with2), await prepare(['shell', {command: 'a'}], ['reboot', {}], ['shell', {command: 'c'}]))[1]).toBe(
     'skip: no step before it runs',
   )
-  expect(decide(allDone(await prepare(['reboot', {}], ['shell', {command: 'b'}])), await prepare(['reboot', {}], ['shell', {command: 'b'}]), {restarted: true})[0]).toBe(
-    'skip: no step before it runs',
-  )
+  expect(
+    decide(allDone(await prepare(['reboot', {}], ['shell', {command: 'b'}])), await prepare(['reboot', {}], ['shell', {command: 'b'}]), {
+      restarted: true,
+    })[0],
+  ).toBe('skip: no step before it runs')
 })
 
 test('before anything runs, the journal says what is to run; what may be under way is kept until it was ended', async () => {
@@ -195,7 +215,9 @@ test('before anything runs, the journal says what is to run; what may be under w
   if (!one || !two || !three) throw new Error('no steps')
   const journal = journalOf(entryOf(one), entryOf(two, 'running', {memory: 'job'}), entryOf(three, 'failed'))
   const open = (request?: Request): string[] =>
-    openSteps(journal, steps, decideSteps(journal, steps, {restarted: true, ...(request && {request})})).steps.map(({state, cause}) => `${state} ${cause}`)
+    openSteps(journal, steps, decideSteps(journal, steps, {restarted: true, ...(request && {request})})).steps.map(
+      ({state, cause}) => `${state} ${cause}`,
+    )
   expect(open()).toEqual(['pending the VM was restarted', 'running undefined', 'pending failed last time', 'pending never run'])
   expect(open({kind: 'all'})).toEqual(['pending asked for', 'running undefined', 'pending asked for', 'pending asked for'])
   expect(open({kind: 'step', step: 4})).toEqual(['done undefined', 'running undefined', 'failed undefined', 'pending asked for (--step 4)'])

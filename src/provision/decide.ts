@@ -80,7 +80,8 @@ const decideAgain = (
   change: string | undefined,
   {restarted, hasCompany}: {readonly restarted: boolean; readonly hasCompany: boolean},
 ): Decision => {
-  if (step.run === 'once') return {verdict: 'skip', cause: 'done once', ...(change !== undefined && {notice: `${change}, but it is done once and for all`})}
+  if (step.run === 'once')
+    return {verdict: 'skip', cause: 'done once', ...(change !== undefined && {notice: `${change}, but it is done once and for all`})}
   if (step.follows) return hasCompany ? {verdict: 'run', cause: 'steps before it run'} : {verdict: 'skip', cause: 'no step before it runs'}
   if (change !== undefined) return {verdict: 'run', cause: change}
   return restarted && step.run === 'always' ? {verdict: 'run', cause: 'the VM was restarted'} : {verdict: 'skip', cause: 'done, unchanged'}

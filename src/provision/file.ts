@@ -4,8 +4,11 @@ import {basename} from 'node:path'
 import {ioError} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {VmctlError} from '../model/errors.ts'
+import {isMirrorable} from '../model/safe-path.ts'
+import {ignorePatterns} from './ignore.ts'
 import type {Provisioner} from './provisioner.ts'
-import {describeTree, uploadTree} from './tree.ts'
+import {uploadTree} from './tree-upload.ts'
+import {describeTree} from './tree.ts'
 
 export interface FileSettings {
   /** Absolute path of a local file or directory. */
@@ -17,6 +20,10 @@ export interface FileSettings {
   /** `user` or `user:group`. */
   readonly owner?: string
   readonly privileged: boolean
+  /** Patterns of what a directory is uploaded without. */
+  readonly ignore?: readonly string[]
+  /** Whether the destination loses what the source directory does not have. */
+  readonly mirror?: boolean
 }
 
 /** `provision "file"`: a file or a directory, streamed into the guest. Doing it twice does no harm, so a cut one is simply done again. */
@@ -28,27 +35,33 @@ export const fileProvisioner: Provisioner<FileSettings> = {
     if (typeof settings.source !== 'string' || typeof settings.destination !== 'string') {
       throw new Error('file provision requires source and destination')
     }
+    if (settings.mirror === true && !isMirrorable(settings.destination)) {
+      throw new Error(`${JSON.stringify(settings.destination)} is too much to be mirrored: everything else in it would be deleted`)
+    }
     return {
       source: settings.source,
       destination: settings.destination,
       ...(typeof settings.mode === 'number' && {mode: settings.mode}),
       ...(typeof settings.owner === 'string' && {owner: settings.owner}),
       privileged: settings.privileged === true,
+      ...(Array.isArray(settings.ignore) && settings.ignore.length > 0 && {ignore: settings.ignore.map(String)}),
+      ...(settings.mirror === true && {mirror: true}),
     }
   },
 
   describe: ({source, destination}) => `file: ${basename(source)} → ${destination}`,
 
-  async facts({source, destination, mode, owner, privileged}) {
+  async facts({source, destination, mode, owner, privileged, ignore, mirror}) {
     const info = await statOrFail(source)
     const isTree = info.isDirectory()
     return {
-      [source]: isTree ? await describeTree(source) : await hashFile(source),
+      [source]: isTree ? await describeTree(source, ignore && ignorePatterns(ignore)) : await hashFile(source),
       destination,
       // The files of a tree keep their own modes, which are part of its description.
       mode: isTree ? undefined : (mode ?? info.mode & 0o7777),
       owner,
       privilege: privileged,
+      mirror: mirror || undefined,
     }
   },
 
@@ -61,10 +74,28 @@ export const fileProvisioner: Provisioner<FileSettings> = {
         help: 'Leave mode out: the files of a directory keep their own.',
       })
     }
-    const upload = {...options, signal: context.signal}
-    if (info.isDirectory()) await uploadTree(guest, source, destination, upload)
-    else await guest.upload(source, destination, upload)
-    await context.output('stdout', Buffer.from(`uploaded ${source} to ${destination}\n`))
+    const report = (what: string): Promise<void> => context.output('stdout', Buffer.from(`${what}\n`))
+    if (info.isDirectory()) {
+      const {owner, mirror, ignore, privileged} = options
+      const {sent, unchanged, removed} = await uploadTree(
+        guest,
+        {source, destination},
+        {
+          ...(owner !== undefined && {owner}),
+          ...(mirror && {mirror}),
+          ...(ignore && {ignore: ignorePatterns(ignore)}),
+          privileged,
+          signal: context.signal,
+        },
+      )
+      await report(`uploaded ${source} to ${destination}: ${sent} sent, ${unchanged} unchanged${mirror ? `, ${removed} removed` : ''}`)
+      return
+    }
+    if (options.ignore || options.mirror) {
+      throw new VmctlError('vmctl::provision::failed', `${source} is a file; ignore and mirror work for a directory.`)
+    }
+    await guest.upload(source, destination, {...options, signal: context.signal})
+    await report(`uploaded ${source} to ${destination}`)
   },
 }
 

@@ -58,8 +58,7 @@ export const withEntry = (journal: Journal, index: number, entry: JournalEntry):
 
 const states: readonly JournalEntry['state'][] = ['pending', 'running', 'done', 'failed', 'unknown']
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const isJournal = (value: unknown): value is Journal =>
   isRecord(value) && value.schema === 1 && typeof value.ready === 'boolean' && Array.isArray(value.steps) && value.steps.every(isEntry)

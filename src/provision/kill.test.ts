@@ -18,7 +18,8 @@ const alphabets = {stdout: 'ABCDEFGHIJ<', stderr: 'KLMNOPQRUV>'}
 
 const encode = (alphabet: string, count: number): string => {
   let text = ''
-  for (let index = 0; index < count; index++) text += `${String(index).replaceAll(/\d/g, (digit) => alphabet[Number(digit)] ?? '')}${alphabet[10]}`
+  for (let index = 0; index < count; index++)
+    text += `${String(index).replaceAll(/\d/g, (digit) => alphabet[Number(digit)] ?? '')}${alphabet[10]}`
   return text
 }
 

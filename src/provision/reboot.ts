@@ -36,15 +36,20 @@ export const rebootProvisioner: Provisioner<RebootSettings> = {
       await context.output('stdout', Buffer.from(`rebooted: boot ${left} is over, this is ${bootId}\n`))
     } catch (error) {
       if (!deadline.aborted || context.signal.aborted) throw error
-      throw new VmctlError('vmctl::provision::timed_out', `The guest did not come up with another boot within ${formatDuration(timeoutMs)}.`, {
-        cause: error,
-      })
+      throw new VmctlError(
+        'vmctl::provision::timed_out',
+        `The guest did not come up with another boot within ${formatDuration(timeoutMs)}.`,
+        {
+          cause: error,
+        },
+      )
     }
   },
 }
 
 /** Tells the guest to reboot, in the background, so that the answer still gets through. */
-const order = 'PATH=$PATH:/sbin:/usr/sbin; command -v reboot >/dev/null || { echo "there is no reboot command" >&2; exit 1; }; (sleep 1; exec reboot) </dev/null >/dev/null 2>&1 &'
+const order =
+  'PATH=$PATH:/sbin:/usr/sbin; command -v reboot >/dev/null || { echo "there is no reboot command" >&2; exit 1; }; (sleep 1; exec reboot) </dev/null >/dev/null 2>&1 &'
 
 /** Gives the order, unless an earlier vmctl has left that boot already. Given twice to one boot it does no harm. */
 const leaveBoot = async (context: StepContext): Promise<string> => {
@@ -52,7 +57,10 @@ const leaveBoot = async (context: StepContext): Promise<string> => {
   const {bootId} = guest
   if (isMemory(context.memory) && context.memory.bootId !== bootId) return context.memory.bootId
   if (bootId === undefined) {
-    throw new VmctlError('vmctl::provision::failed', 'The guest does not tell its boot id, so a reboot could not be proven; it was not rebooted.')
+    throw new VmctlError(
+      'vmctl::provision::failed',
+      'The guest does not tell its boot id, so a reboot could not be proven; it was not rebooted.',
+    )
   }
   await context.remember({bootId} satisfies RebootMemory)
   let said = ''
@@ -89,8 +97,7 @@ const isSilence = (error: unknown): boolean => error instanceof Error && error.n
 
 /** What a guest that goes down or comes up answers for a while. */
 const isPassing = (error: unknown): boolean =>
-  isVmctlError(error) &&
-  ['vmctl::ssh::connection_lost', 'vmctl::ssh::authentication_failed', 'vmctl::ssh::failed'].includes(error.code)
+  isVmctlError(error) && ['vmctl::ssh::connection_lost', 'vmctl::ssh::authentication_failed', 'vmctl::ssh::failed'].includes(error.code)
 
 const isMemory = (value: unknown): value is RebootMemory =>
   typeof value === 'object' && value !== null && 'bootId' in value && typeof value.bootId === 'string'

@@ -164,7 +164,8 @@ test('an unknown outcome stops every later run until the user decides, who is to
     await remember('a job')
     throw new VmctlError('vmctl::provision::unknown_outcome', 'What became of step 2 is unknown: the guest rebooted while it ran.')
   }
-  const make = (second: Run) => prepare(['one', async () => void ran.push('one')], ['two', second], ['three', async () => void ran.push('three')])
+  const make = (second: Run) =>
+    prepare(['one', async () => void ran.push('one')], ['two', second], ['three', async () => void ran.push('three')])
   const expected = {
     code: 'vmctl::provision::unknown_outcome',
     message: expect.stringMatching(/^web: step 2 \(fake: two\): What became of step 2 is unknown: the guest rebooted/),

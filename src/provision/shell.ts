@@ -12,6 +12,8 @@ export interface ShellSettings {
   readonly script?: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** Variables whose values are neither shown nor kept. */
+  readonly secretEnv: Readonly<Record<string, string>>
   readonly timeoutMs?: number
   readonly privileged: boolean
 }
@@ -37,7 +39,8 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     return {
       ...(typeof inline === 'string' ? {inline} : {script: String(script)}),
       args: Array.isArray(settings.args) ? settings.args.map(String) : [],
-      env: Object.fromEntries(Object.entries(settings.env ?? {}).map(([name, value]) => [name, String(value)])),
+      env: variables(settings.env),
+      secretEnv: variables(settings.secretEnv),
       ...(typeof settings.timeoutMs === 'number' && {timeoutMs: settings.timeoutMs}),
       privileged: settings.privileged === true,
     }
@@ -45,9 +48,9 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
 
   describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script ?? '')}` : `inline: ${firstLine(inline)}`),
 
-  async facts({inline, script, args, env, privileged}) {
+  async facts({inline, script, args, env, secretEnv, privileged}) {
     const content = script === undefined ? {command: inline} : {[`script ${script}`]: await hashFile(script)}
-    return {...content, arguments: args, environment: env, privilege: privileged}
+    return {...content, arguments: args, environment: {...env, ...secretEnv}, privilege: privileged}
   },
 
   async run(settings, context) {
@@ -55,7 +58,9 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     const signal = deadline ? AbortSignal.any([context.signal, deadline]) : context.signal
     const running: {job?: ShellMemory} = {}
     try {
-      judge(await resultOf(settings, {...context, signal}, running), context.step)
+      await hidingSecrets(settings, {...context, signal}, async (hidden) => {
+        judge(await resultOf(settings, hidden, running), context.step)
+      })
     } catch (error) {
       const cancelled = deadline?.aborted === true || context.signal.aborted
       if (cancelled && running.job) await endJob(running.job, context, `Step ${context.step}`)
@@ -74,6 +79,35 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
   },
 }
 
+const variables = (settings: unknown): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)]))
+
+/** Does something with a context whose output shows no secret: neither the log nor the terminal ever gets one. */
+const hidingSecrets = async (
+  {secretEnv}: ShellSettings,
+  context: StepContext,
+  action: (hidden: StepContext) => Promise<void>,
+): Promise<void> => {
+  const values = Object.values(secretEnv)
+  if (values.length === 0) return action(context)
+  const {masking} = await import('./masking.ts')
+  const streams = {stdout: masking(values), stderr: masking(values)}
+  try {
+    await action({
+      ...context,
+      output: async (stream, chunk) => {
+        const shown = streams[stream].next(chunk)
+        if (shown.length > 0) await context.output(stream, shown)
+      },
+    })
+  } finally {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const rest = streams[stream].end()
+      if (rest.length > 0) await context.output(stream, rest)
+    }
+  }
+}
+
 /** The result that an earlier vmctl wrote down, or that of following the job to its end. */
 const resultOf = async (settings: ShellSettings, context: StepContext, running: {job?: ShellMemory}): Promise<JobOutcome> => {
   const known = isMemory(context.memory) ? context.memory : undefined
@@ -87,9 +121,13 @@ const endJob = async (job: ShellMemory, context: Pick<StepContext, 'guest' | 'af
   try {
     await killJob(await context.guest(), job.directory, job.privileged)
   } catch (error) {
-    throw new VmctlError('vmctl::ssh::connection_lost', `${what} could not be ended in the guest, where it may still run: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw new VmctlError(
+      'vmctl::ssh::connection_lost',
+      `${what} could not be ended in the guest, where it may still run: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    )
   }
   tidyAfterwards(job.root, context)
 }
@@ -115,7 +153,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
     script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
     executable: settings.inline === undefined,
     args: settings.args,
-    env: settings.env,
+    env: {...settings.env, ...settings.secretEnv},
     privileged: settings.privileged,
   }
   const progress = {...context.delivered}

@@ -20,7 +20,8 @@ import {temporaryDirectory} from '../../test/support/builders.ts'
 import {type CuttableSession, makeContext, openSshGuest} from '../../test/support/guests.ts'
 import {sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {fileProvisioner} from './file.ts'
-import {describeTree, listTree, uploadTree} from './tree.ts'
+import {uploadTree, type TreeResult} from './tree-upload.ts'
+import {describeTree, listTree} from './tree.ts'
 
 const missing = sshdMissing()
 
@@ -110,8 +111,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     session[Symbol.dispose]()
     await sshd[Symbol.asyncDispose]()
   })
-  const put = async (source: string, destination: string, options: Parameters<typeof uploadTree>[3] = {}): Promise<void> =>
-    uploadTree(await session.guest(), source, destination, options)
+  const put = async (source: string, destination: string, options: Parameters<typeof uploadTree>[2] = {}): Promise<TreeResult> =>
+    uploadTree(await session.guest(), {source, destination}, options)
 
   test('everything arrives as it is: contents, modes, links, odd names, empty directories', async () => {
     const source = makeTree()
@@ -148,7 +149,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     writeFileSync(join(destination, 'plain/inner'), '')
     await expect(put(source, destination)).rejects.toMatchObject({
       code: 'vmctl::provision::failed',
-      message: expect.stringMatching(/plain is a directory$/),
+      message: '"plain" is a directory in the guest, and a file here.',
     })
     expect(readdirSync(join(destination, 'plain'))).toEqual(['inner'])
     expect(readdirSync(destination).filter((name) => name.startsWith('.vmctl'))).toEqual([])

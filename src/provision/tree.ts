@@ -1,14 +1,13 @@
-import {createReadStream} from 'node:fs'
-import {lstat, readdir, readlink} from 'node:fs/promises'
+import {hash} from 'node:crypto'
+import {type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync} from 'node:fs'
 import {join} from 'node:path'
-import {pipeline} from 'node:stream/promises'
-import {createGzip} from 'node:zlib'
+import {setImmediate as nextTurn} from 'node:timers/promises'
 
+import {ioError} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
-import {VmctlError} from '../model/errors.ts'
-import {elevate} from '../model/elevate.ts'
-import {quote} from '../model/quote.ts'
-import type {Guest, GuestUploadOptions} from './provisioner.ts'
+import {isVmctlError, VmctlError} from '../model/errors.ts'
+import {unsafePath} from '../model/safe-path.ts'
+import type {Ignore} from './ignore.ts'
 
 /** One entry below a local directory. */
 export interface TreeEntry {
@@ -21,111 +20,81 @@ export interface TreeEntry {
   readonly target?: string
 }
 
-/** Everything below a directory, sorted by name. Sockets, pipes and devices are an error, since they cannot be carried over. */
-export const listTree = async (directory: string): Promise<TreeEntry[]> => {
+/** A tree entry with the sha256 of its content, when it is a file. */
+export interface HashedEntry extends TreeEntry {
+  readonly sha256?: string
+}
+
+const nothingIgnored: Ignore = () => false
+
+/*
+ * Small files are looked at and read synchronously: each of the four system calls costs ten times as much through the
+ * thread pool. Everything else gets its turn after each `politeness` of them.
+ */
+const politeness = 64
+
+/** Everything below a directory that is not ignored, sorted by name. Sockets, pipes and devices are an error, since they cannot be carried over. */
+export const listTree = async (directory: string, ignore: Ignore = nothingIgnored): Promise<TreeEntry[]> => {
   const entries: TreeEntry[] = []
-  for (const name of (await namesBelow(directory, '')).toSorted()) {
-    const path = join(directory, name)
-    const info = await lstat(path)
-    const mode = info.mode & 0o7777
-    if (info.isDirectory()) entries.push({name, type: 'directory', mode, size: 0})
-    else if (info.isSymbolicLink()) entries.push({name, type: 'symlink', mode, size: 0, target: await readlink(path)})
-    else if (info.isFile()) entries.push({name, type: 'file', mode, size: info.size})
-    else
-      throw new VmctlError('vmctl::provision::failed', `${path} is neither a file, a directory nor a symbolic link and cannot be uploaded.`)
+  for (const name of namesBelow(directory, '', ignore).toSorted()) {
+    if (entries.length % politeness === 0) await nextTurn()
+    entries.push(reading(join(directory, name), (path) => entryOf(path, name)))
   }
   return entries
 }
 
-/** Node's own recursive `readdir` would walk into links to directories, in circles too. */
-const namesBelow = async (directory: string, prefix: string): Promise<string[]> => {
-  const entries = await readdir(join(directory, prefix), {withFileTypes: true})
-  const nested = entries.map(async (entry) => {
+const entryOf = (path: string, name: string): TreeEntry => {
+  const reason = unsafePath(name)
+  if (reason !== undefined) throw new VmctlError('vmctl::provision::failed', `${JSON.stringify(path)} cannot be uploaded: ${reason}.`)
+  const info = lstatSync(path)
+  const mode = info.mode & 0o7777
+  if (info.isDirectory()) return {name, type: 'directory', mode, size: 0}
+  if (info.isSymbolicLink()) return {name, type: 'symlink', mode, size: 0, target: readlinkSync(path)}
+  if (info.isFile()) return {name, type: 'file', mode, size: info.size}
+  throw new VmctlError('vmctl::provision::failed', `${path} is neither a file, a directory nor a symbolic link and cannot be uploaded.`)
+}
+
+/** Node's own recursive `readdir` would walk into what is ignored. */
+const namesBelow = (directory: string, prefix: string, ignore: Ignore): string[] =>
+  reading(join(directory, prefix), (path): Dirent[] => readdirSync(path, {withFileTypes: true})).flatMap((entry) => {
     const name = `${prefix}${entry.name}`
-    return entry.isDirectory() ? [name, ...(await namesBelow(directory, `${name}/`))] : [name]
+    if (ignore(name, entry.isDirectory())) return []
+    return entry.isDirectory() ? [name, ...namesBelow(directory, `${name}/`, ignore)] : [name]
   })
-  return (await Promise.all(nested)).flat()
+
+const reading = <T>(path: string, read: (path: string) => T): T => {
+  try {
+    return read(path)
+  } catch (error) {
+    throw isVmctlError(error) ? error : ioError('read', path, error)
+  }
 }
 
-/** A hash of a tree: names, types, modes, targets and contents. */
-export const describeTree = async (directory: string): Promise<string[]> => {
-  const facts: string[] = []
-  for (const {name, type, mode, target} of await listTree(directory)) {
-    facts.push(JSON.stringify([name, type, mode, target, type === 'file' ? await hashFile(join(directory, name)) : undefined]))
+/** Files up to this size are read as a whole. */
+const smallFile = 256 * 2 ** 10
+
+/** The content of a small file; undefined when it is for a stream. A turn is given to others now and then. */
+export const readSmallFile = async (path: string, size: number): Promise<Buffer | undefined> => {
+  if (size > smallFile) return undefined
+  if (turns++ % politeness === 0) await nextTurn()
+  return reading(path, (name) => readFileSync(name))
+}
+let turns = 0
+
+/** The entries with their hashes. */
+export const hashTree = async (directory: string, entries: readonly TreeEntry[]): Promise<HashedEntry[]> => {
+  const hashed: HashedEntry[] = []
+  for (const entry of entries) {
+    const path = join(directory, entry.name)
+    const small = entry.type === 'file' ? await readSmallFile(path, entry.size) : undefined
+    if (entry.type !== 'file') hashed.push(entry)
+    else hashed.push({...entry, sha256: small ? hash('sha256', small) : await hashFile(path)})
   }
-  return facts
+  return hashed
 }
 
-/**
- * Puts a tree into a directory of the guest: it is unpacked beside the destination as a whole first, and only then its
- * files are moved over the old ones, each in one step. What the destination has besides stays.
- */
-export const uploadTree = async (guest: Guest, source: string, destination: string, options: GuestUploadOptions): Promise<void> => {
-  const {pack} = await import('tar-stream')
-  const archive = pack()
-  const gzip = createGzip({level: 1})
-  const feed = async (): Promise<void> => {
-    for (const {name, type, mode, size, target} of await listTree(source)) {
-      const header = {name, type, mode, uid: 0, gid: 0, uname: 'root', gname: 'root', ...(target !== undefined && {linkname: target})}
-      // The entry first: it throws when the archive was given up, and nobody would listen to a file that is open by then.
-      const entry = archive.entry(type === 'file' ? {...header, size} : header)
-      if (type === 'file') await pipeline(createReadStream(join(source, name)), entry)
-    }
-    archive.finalize()
-  }
-  let said = ''
-  const command = unpackProgram(destination, options.owner)
-  const shipping = Promise.all([feed(), pipeline(archive, gzip, {end: true})])
-  // A broken transfer shows in exec's result; the feeding side then fails as a consequence only.
-  shipping.catch((error: unknown) => {
-    gzip.destroy(error instanceof Error ? error : new Error(String(error)))
-  })
-  const giveUp = async (): Promise<void> => {
-    archive.destroy()
-    gzip.destroy()
-    await shipping.catch(() => undefined)
-  }
-  const exec = guest.exec(options.privileged ? elevate(command) : `sh -c ${quote(command)}`, {
-    stdin: gzip,
-    onStderr: (chunk) => {
-      said = `${said}${chunk.toString()}`.slice(-2000)
-    },
-    signal: options.signal,
-  })
-  const {code} = await exec.catch(async (error: unknown) => {
-    await giveUp()
-    throw error
-  })
-  if (code !== 0) {
-    await giveUp()
-    throw new VmctlError(
-      'vmctl::provision::failed',
-      `The directory ${source} could not be put into the guest at ${destination}: ${said.trim() || `status ${code}`}`,
-    )
-  }
-  await shipping
-}
-
-const unpackProgram = (destination: string, owner: string | undefined): string => `set -e
-target=${quote(destination.replace(/\/+$/, '') || '/')}
-owner=${quote(owner ?? '')}
-export target owner
-if [ -e "$target" ] && [ ! -d "$target" ]; then echo "$target exists and is not a directory" >&2; exit 1; fi
-mkdir -p "$target"
-stage=$(mktemp -d "$target/.vmctl-XXXXXXXXXX")
-trap 'rm -rf "$stage"' EXIT
-gzip -dc | tar -xpf - -C "$stage"
-chown -hR "\${owner:-$(id -u):$(id -g)}" "$stage"
-cd "$stage"
-find . -type d ! -name . -exec sh -c 'for d; do
-  [ -d "$target/$d" ] || mkdir "$target/$d" || exit 1
-  chmod "$(stat -c %a "$d")" "$target/$d"
-  [ -z "$owner" ] || chown "$owner" "$target/$d"
-done' sh {} +
-find . ! -type d -exec sh -c 'for f; do
-  t=$target/$f
-  # mv would move into a directory, or into what a link leads to.
-  if [ -L "$t" ]; then [ ! -d "$t" ] || rm -f "$t"
-  elif [ -d "$t" ]; then echo "$t is a directory" >&2; exit 1; fi
-  mv -f "$f" "$t" || exit 1
-done' sh {} +`
+/** What a tree is, line by line, for a hash of it: names, types, modes, targets and contents. */
+export const describeTree = async (directory: string, ignore?: Ignore): Promise<string[]> =>
+  (await hashTree(directory, await listTree(directory, ignore))).map(({name, type, mode, target, sha256}) =>
+    JSON.stringify([name, type, mode, target, sha256]),
+  )

@@ -7,6 +7,7 @@ import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileA
 import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
+import {withoutSecrets} from '../model/secrets.ts'
 import {closest, isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
 
@@ -126,9 +127,10 @@ const isRecord = (value: unknown): value is Vm => {
   )
 }
 
-/** Writes a VM's record as a whole. The caller holds the VM's lock. */
+/** Writes a VM's record as a whole, without the values of secrets. The caller holds the VM's lock. */
 export const writeVm = async (vm: Vm): Promise<void> => {
-  const {directory, ...record} = vm
+  const {directory, ...rest} = vm
+  const record = {...rest, spec: {...vm.spec, provision: withoutSecrets(vm.spec.provision)}}
   await writeFileAtomic(vmFiles(directory).record, `${JSON.stringify(record, undefined, 2)}\n`)
 }
 

@@ -1,8 +1,10 @@
 import {messageOf} from '../model/errors.ts'
+import {isMirrorable} from '../model/safe-path.ts'
 import {type ProvisionStep, runModes} from '../model/vm.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
 import type {vmfile} from './schema.ts'
 import type {Read} from './shapes.ts'
+import {quoted} from './wording.ts'
 
 type Step = Read<(typeof vmfile)['fields']['vm']['fields']['provision']>[number]
 type ShellStep = Extract<Step, {type: 'shell'}>
@@ -16,6 +18,8 @@ export interface ShellSettings {
   readonly script?: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** Variables whose values are neither shown nor kept. */
+  readonly secretEnv?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
   readonly privileged: boolean
 }
@@ -29,6 +33,10 @@ export interface FileSettings {
   /** `user` or `user:group`. */
   readonly owner?: string
   readonly privileged: boolean
+  /** Patterns of what a directory is uploaded without. */
+  readonly ignore?: readonly string[]
+  /** Whether the destination loses what the source directory does not have. */
+  readonly mirror?: boolean
 }
 
 /** One provision step with its settings resolved; what a plugin refuses is reported at the step. */
@@ -58,8 +66,11 @@ const runOf = (read: {readonly value: unknown} | undefined): Pick<ProvisionStep,
 const buildReboot = ({fields}: RebootStep): ProvisionStep['settings'] => optional('timeoutMs', fields.timeout?.value)
 
 const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {
-  const {inline, script, args, env, timeout, privileged} = step.fields
+  const {inline, script, args, env, 'secret-env': secretEnv, timeout, privileged} = step.fields
   const {report} = context
+  for (const [name, value] of secretEnv) {
+    if (env.has(name)) report.error(value, `${quoted(name)} is given twice`, 'keep it in env or in secret-env')
+  }
   if (inline && script) {
     report.error(
       inline.start > script.start ? inline : script,
@@ -74,19 +85,32 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
     ...optional('inline', inline?.value),
     ...optional('script', path),
     args: args.map(({value}) => value),
-    env: Object.fromEntries([...env].map(([name, {value}]) => [name, value])),
+    env: variables(env),
+    ...(secretEnv.size > 0 && {secretEnv: variables(secretEnv)}),
     ...optional('timeoutMs', timeout?.value),
     privileged: privileged.value,
   }
 }
 
+const variables = (pairs: ReadonlyMap<string, {readonly value: string}>): Record<string, string> =>
+  Object.fromEntries([...pairs].map(([name, {value}]) => [name, value]))
+
 const buildFile = async (step: FileStep, context: Context): Promise<FileSettings> => {
-  const {source, destination, mode, owner, privileged} = step.fields
+  const {source, destination, mode, owner, privileged, ignore, mirror} = step.fields
+  if (mirror.value && destination && !isMirrorable(destination.value)) {
+    context.report.error(
+      destination,
+      `${quoted(destination.value)} is too much to be mirrored`,
+      'everything else in it would be deleted; name a directory of its own',
+    )
+  }
   return {
     source: source ? await resolveExisting(source, 'source', context, 'file or directory') : '',
     destination: destination?.value ?? '',
     ...optional('mode', mode?.value),
     ...optional('owner', owner?.value),
     privileged: privileged.value,
+    ...(ignore.length > 0 && {ignore: ignore.map(({value}) => value)}),
+    ...(mirror.value && {mirror: true}),
   }
 }

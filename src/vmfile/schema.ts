@@ -34,11 +34,12 @@ const guestPath = text('path in the guest', {
 })
 const privileged = defaulted(boolean, false, 'Work as root, by way of sudo.')
 
-const environment = pairs(
-  anyText,
-  {isKey: (key) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(key), keyRule: 'a variable has letters, digits and _, and does not start with a digit'},
-  'Environment variables.',
-)
+const variableName = {
+  isKey: (key: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(key),
+  keyRule: 'a variable has letters, digits and _, and does not start with a digit',
+}
+const environment = pairs(anyText, variableName, 'Environment variables.')
+const secretEnvironment = pairs(anyText, variableName, 'Environment variables whose values are neither shown nor kept.')
 
 const image = block(
   'A disk image on this computer. It is never written to.',
@@ -160,6 +161,7 @@ const provision = choice(
       script: field(path('"scripts/setup.sh"'), 'Script to copy into the guest and run there.'),
       args: list(anyText, 'Arguments of the script.'),
       env: environment,
+      'secret-env': secretEnvironment,
       timeout: field(duration, 'How long the step may take.'),
       privileged,
       run,
@@ -169,6 +171,8 @@ const provision = choice(
       destination: required(guestPath, 'Where it goes in the guest.'),
       mode: field(fileMode, 'Mode of the copy; that of the source when absent.'),
       owner: field(ownerName, 'Owner of the copy.'),
+      ignore: list(text('pattern', {example: '"node_modules"'}), 'What a directory is copied without, as in .gitignore.'),
+      mirror: defaulted(boolean, false, 'Delete what the destination has and the source directory does not.'),
       privileged,
       run,
     },

@@ -94,22 +94,30 @@ ${inline('echo must not run')}
 
 let outcome: Outcome
 
-step('up brings up all VMs of the file in parallel; one whose cloud-init fails is reported and harms no other', async () => {
-  expect(spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'own', '-f', ownKey]).status).toBe(0)
-  const key = readFileSync(`${ownKey}.pub`, 'utf8').trim()
-  lab.write('db.yaml', userData(key))
-  lab.write('unlucky.yaml', userData(key, 'runcmd:\n  - echo going wrong\n  - exit 3\n'))
-  lab.write('src/build.sh', 'echo "#!/bin/sh" > tool; echo "echo tool works" >> tool; chmod +x tool; echo built\n')
-  mkdirSync(join(lab.project, 'scripts'))
-  lab.write('scripts/install.sh', '#!/bin/bash\nset -euo pipefail\n[[ $1 == --prefix ]]\ninstall /tmp/src/tool "$2/bin/tool"\necho "installed by $(id -un)"\n', 0o755)
-  execFileSync('tar', ['czf', 'src.tar.gz', 'src'], {cwd: lab.project})
-  lab.vmfile(webserver() + db + unlucky)
-  outcome = expectFailure(await lab.vmctl('up'), 6, 'vmctl::vms::failed')
-  expect(outcome.stderr).toContain('1 of 3 VMs failed: unlucky.')
-  expect(outcome.stderr).toContain('[vmctl::cloudinit::failed]')
-  expect(outcome.stdout).not.toContain('must not run')
-  expect(qemusBelow(lab.root)).toHaveLength(3)
-}, 400_000)
+step(
+  'up brings up all VMs of the file in parallel; one whose cloud-init fails is reported and harms no other',
+  async () => {
+    expect(spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'own', '-f', ownKey]).status).toBe(0)
+    const key = readFileSync(`${ownKey}.pub`, 'utf8').trim()
+    lab.write('db.yaml', userData(key))
+    lab.write('unlucky.yaml', userData(key, 'runcmd:\n  - echo going wrong\n  - exit 3\n'))
+    lab.write('src/build.sh', 'echo "#!/bin/sh" > tool; echo "echo tool works" >> tool; chmod +x tool; echo built\n')
+    mkdirSync(join(lab.project, 'scripts'))
+    lab.write(
+      'scripts/install.sh',
+      '#!/bin/bash\nset -euo pipefail\n[[ $1 == --prefix ]]\ninstall /tmp/src/tool "$2/bin/tool"\necho "installed by $(id -un)"\n',
+      0o755,
+    )
+    execFileSync('tar', ['czf', 'src.tar.gz', 'src'], {cwd: lab.project})
+    lab.vmfile(webserver() + db + unlucky)
+    outcome = expectFailure(await lab.vmctl('up'), 6, 'vmctl::vms::failed')
+    expect(outcome.stderr).toContain('1 of 3 VMs failed: unlucky.')
+    expect(outcome.stderr).toContain('[vmctl::cloudinit::failed]')
+    expect(outcome.stdout).not.toContain('must not run')
+    expect(qemusBelow(lab.root)).toHaveLength(3)
+  },
+  400_000,
+)
 
 check('the output of VMs that are provisioned at the same time says whose each line is', () => {
   const lines = outcome.stdout.split('\n')
@@ -122,14 +130,14 @@ check('the output of VMs that are provisioned at the same time says whose each l
 
 check('the guest is what the VMFile says: host name, user, disk that has grown, and nothing of root', async () => {
   expect(await lab.guest('webserver', 'hostname; id -un; echo $SHELL; sudo id -un')).toBe('webserver\nubuntu\n/bin/bash\nroot')
-  expect(Number(await lab.guest('webserver', "df -BM --output=size / | tail -1 | tr -dc 0-9"))).toBeGreaterThan(3500)
+  expect(Number(await lab.guest('webserver', 'df -BM --output=size / | tail -1 | tr -dc 0-9'))).toBeGreaterThan(3500)
   expect(Number(await lab.guest('webserver', 'cat /sys/block/vda/size'))).toBe((4 * 2 ** 30) / 512)
   expect(await lab.guest('webserver', 'cat /var/www/html/index.html; tool')).toBe('Hello from vmctl!\ntool works')
   const root = await lab.run(['ssh', 'webserver', '--user', 'root', '--', 'true'])
   expect(root.exitCode).not.toBe(0)
 })
 
-check("cloud-init is content: its own schema check passes, and it reports no error", async () => {
+check('cloud-init is content: its own schema check passes, and it reports no error', async () => {
   expect(await lab.guest('webserver', 'cloud-init status --wait --long')).toMatch(/^status: done$/m)
   expect(await lab.guest('webserver', 'sudo cloud-init schema --system 2>&1')).toMatch(/^Valid /m)
   expect(await lab.guest('webserver', 'systemctl is-system-running || systemctl --failed --no-legend')).not.toContain('cloud')
@@ -145,7 +153,19 @@ check('raw user-data is passed through, its own key logs in, and the host key is
 check('the real ssh and sftp clients work with the key and the known_hosts of the VM', async () => {
   const {sshPort, id} = await lab.status('webserver')
   const directory = lab.directory('webserver')
-  const options = ['-F', 'none', '-i', `${directory}/id_ed25519_generated`, ...['BatchMode=yes', 'StrictHostKeyChecking=yes', `UserKnownHostsFile=${directory}/known_hosts`, 'GlobalKnownHostsFile=/dev/null', `HostKeyAlias=vmctl-${id}`].flatMap((option) => ['-o', option])]
+  const options = [
+    '-F',
+    'none',
+    '-i',
+    `${directory}/id_ed25519_generated`,
+    ...[
+      'BatchMode=yes',
+      'StrictHostKeyChecking=yes',
+      `UserKnownHostsFile=${directory}/known_hosts`,
+      'GlobalKnownHostsFile=/dev/null',
+      `HostKeyAlias=vmctl-${id}`,
+    ].flatMap((option) => ['-o', option]),
+  ]
   const ssh = spawnSync('ssh', [...options, '-p', String(sshPort), 'ubuntu@127.0.0.1', 'tool'], {encoding: 'utf8'})
   expect(ssh.stdout, ssh.stderr).toBe('tool works\n')
   const batch = `put ${lab.project}/src.tar.gz /tmp/again.tar.gz\nget /tmp/again.tar.gz ${lab.root}/again.tar.gz\n`
@@ -178,7 +198,11 @@ step('a VM whose cloud-init failed comes up after its user-data was corrected an
 
 step('down powers all of them off in parallel and in good order; --json tells', async () => {
   const {vms} = await lab.json<{vms: VmResult[]}>('down')
-  expect(vms).toMatchObject([{name: 'webserver', state: 'stopped'}, {name: 'db', state: 'stopped'}, {name: 'unlucky', state: 'stopped'}])
+  expect(vms).toMatchObject([
+    {name: 'webserver', state: 'stopped'},
+    {name: 'db', state: 'stopped'},
+    {name: 'unlucky', state: 'stopped'},
+  ])
   expect(lab.read('webserver', 'console.log')).toMatch(/Power down|Powering Off|Reached target/i)
   expectSuccess(await lab.vmctl('down', '--destroy'))
   expect(await lab.json('list')).toEqual({vms: []})

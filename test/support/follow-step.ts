@@ -13,7 +13,14 @@ import {shellProvisioner} from '../../src/provision/shell.ts'
 
 const [directory = '', port = '', keyPath = '', user = '', script = ''] = process.argv.slice(2)
 using session = openSession(async () =>
-  asGuest(await connect({stream: dial(Number(port), '127.0.0.1'), user, auth: await sshCandidates({explicit: keyPath}), verifyHostKey: () => true})),
+  asGuest(
+    await connect({
+      stream: dial(Number(port), '127.0.0.1'),
+      user,
+      auth: await sshCandidates({explicit: keyPath}),
+      verifyHostKey: () => true,
+    }),
+  ),
 )
 const steps = await prepareSteps([{type: 'shell', settings: {script}}], new Map([['shell', shellProvisioner as Provisioner]]))
 await runSteps({name: 'web', directory} as Vm, steps, {

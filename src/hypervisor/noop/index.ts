@@ -53,6 +53,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
     return connectTcp(options.guest.host, options.guest.port, signal)
   },
   sshAddress: async () => options.guest,
+  showSeed: async () => undefined,
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),
   consoleEndpoint: () => ({type: 'none'}),

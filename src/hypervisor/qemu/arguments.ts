@@ -56,9 +56,9 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
     ...(facts.seed
       ? [
-          ...blockdev('seed', {driver: 'raw', 'read-only': true, file: {driver: 'file', filename: files.seed, 'read-only': true}}),
+          ...['-blockdev', JSON.stringify(seedNode(files.seed))],
           ...['-device', 'virtio-scsi-pci,id=scsi'],
-          ...['-device', 'scsi-cd,id=seed-drive,bus=scsi.0,drive=seed'],
+          ...['-device', `scsi-cd,id=${seedDevice},bus=scsi.0,drive=seed`],
         ]
       : []),
     ...networkArguments(vm, facts),
@@ -67,6 +67,15 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...(spec.qemu?.args ?? []),
   ]
 }
+
+/** The drive that shows the seed, and the medium in it. */
+export const seedDevice = 'seed-drive'
+export const seedNode = (path: string): {readonly 'node-name': string} & Readonly<Record<string, unknown>> => ({
+  'node-name': 'seed',
+  driver: 'raw',
+  'read-only': true,
+  file: {driver: 'file', filename: path, 'read-only': true},
+})
 
 const machineOption = (machine: string, firmware: FirmwarePair | undefined): string =>
   firmware?.secureBoot ? `${machine},smm=on` : machine

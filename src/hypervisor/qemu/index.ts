@@ -21,6 +21,7 @@ import {launch} from './launch.ts'
 import {endProcess, findAnyProcess, findProcess} from './process.ts'
 import {connectQmp} from './qmp.ts'
 import {readNeighbours, readRuntime, type QemuRuntime, writeRuntime} from './runtime.ts'
+import {changeSeed} from './seed-drive.ts'
 import {powerDown} from './stop.ts'
 import {checkBridge, createTap, removeTap, tapName} from './tap.ts'
 
@@ -201,6 +202,10 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
     },
 
     sshAddress: (vm, {signal}) => addressOf(vm, leaseFiles, signal),
+
+    async showSeed(vm) {
+      if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, vmFiles(vm.directory).seed))
+    },
 
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),

@@ -1,0 +1,158 @@
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import {userInfo} from 'node:os'
+import {join, relative} from 'node:path'
+
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+
+import {temporaryDirectory} from '../../test/support/builders.ts'
+import {type Project, startProject} from '../../test/support/project.ts'
+import {runCommand} from '../../test/support/run-command.ts'
+import {sshdMissing} from '../../test/support/sshd.ts'
+import {parsePlace} from '../engine/copy.ts'
+
+const missing = sshdMissing()
+
+/** Names, types, modes, targets and contents, by other means than vmctl's own. */
+const describeTree = (root: string): unknown[] =>
+  readdirSync(root, {recursive: true, encoding: 'utf8'})
+    .toSorted()
+    .map((name) => {
+      const info = lstatSync(join(root, name))
+      const content = info.isSymbolicLink() ? readlinkSync(join(root, name)) : info.isFile() ? readFileSync(join(root, name), 'utf8') : ''
+      return [name, info.mode, content]
+    })
+
+describe.skipIf(missing)(`vmctl cp${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+  let project: Project
+  beforeAll(async () => {
+    project = await startProject()
+    expect(await project.run(project.vm('web'), 'up')).toMatchObject({exitCode: 0})
+  })
+  afterAll(() => project[Symbol.asyncDispose]())
+
+  const makeTree = (): string => {
+    const root = join(temporaryDirectory(), 'source')
+    mkdirSync(join(root, 'sub/empty'), {recursive: true})
+    for (const name of ['-f', "it's", 'sub/line\nfeed', 'sub/ü']) writeFileSync(join(root, name), name)
+    chmodSync(join(root, '-f'), 0o750)
+    symlinkSync('/no/such', join(root, 'link'))
+    return root
+  }
+
+  test('a directory in, again, and out', async () => {
+    const source = makeTree()
+    const there = join(temporaryDirectory(), 'new/there')
+    expect((await runCommand('cp', source, `web:${there}`, '--json')).json).toEqual({
+      name: 'web',
+      from: source,
+      to: `web:${there}`,
+      kind: 'directory',
+      sent: 7,
+      unchanged: 0,
+    })
+    expect(describeTree(there)).toEqual(describeTree(source))
+    expect(await runCommand('cp', source, `web:${there}`)).toMatchObject({
+      exitCode: 0,
+      stdout: `${source} → web:${there} (0 sent, 7 unchanged)\n`,
+    })
+    const back = join(temporaryDirectory(), 'back')
+    expect((await runCommand('cp', `web:${there}`, back, '--json')).json).toEqual({
+      name: 'web',
+      from: `web:${there}`,
+      to: back,
+      kind: 'directory',
+    })
+    expect(describeTree(back)).toEqual(describeTree(source))
+    expect(await runCommand('cp', '--privileged', `web:${there}`, `${back}/`)).toMatchObject({exitCode: 0})
+    expect(describeTree(join(back, 'there'))).toEqual(describeTree(source))
+    expect(readdirSync(join(back, '..'))).toEqual(['back'])
+  })
+
+  test('out of the guest nothing is lost that was there, and a conflict is told', async () => {
+    const source = makeTree()
+    const back = temporaryDirectory()
+    writeFileSync(join(back, 'mine'), 'mine')
+    writeFileSync(join(back, '-f'), 'old')
+    expect(await runCommand('cp', `web:${source}`, back)).toMatchObject({exitCode: 0})
+    expect([readFileSync(join(back, 'mine'), 'utf8'), readFileSync(join(back, '-f'), 'utf8')]).toEqual(['mine', '-f'])
+    rmSync(join(back, 'sub'), {recursive: true})
+    symlinkSync(temporaryDirectory(), join(back, 'sub'))
+    expect(await runCommand('cp', `web:${source}`, back)).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining('is not a directory, unlike in the guest'),
+    })
+  })
+
+  test('a file in and out, into a directory and by another name', async () => {
+    const there = temporaryDirectory()
+    const here = temporaryDirectory()
+    const file = join(here, 'a.conf')
+    writeFileSync(file, 'content', {mode: 0o640})
+    for (const [to, arrives] of [
+      [there, 'a.conf'],
+      [`${there}/`, 'a.conf'],
+      [`${there}/b.conf`, 'b.conf'],
+    ] as const) {
+      expect((await runCommand('cp', file, `web:${to}`, '--json')).json).toMatchObject({kind: 'file', to: `web:${join(there, arrives)}`})
+      expect(readFileSync(join(there, arrives), 'utf8')).toBe('content')
+      expect(statSync(join(there, arrives)).mode & 0o777).toBe(0o640)
+    }
+    expect(await runCommand('cp', `web:${there}/b.conf`, here)).toMatchObject({exitCode: 0})
+    expect(await runCommand('cp', `web:${there}/b.conf`, join(here, 'c.conf'))).toMatchObject({exitCode: 0})
+    expect(readdirSync(here).toSorted()).toEqual(['a.conf', 'b.conf', 'c.conf'])
+  })
+
+  test('a relative path in the guest starts at the home directory', async () => {
+    const there = temporaryDirectory()
+    const file = join(temporaryDirectory(), '-x')
+    writeFileSync(file, '1')
+    const home = relative(userInfo().homedir, there)
+    for (const to of [`web:${home}`, `web:~/${home}/`, `web:${home}/-x`]) {
+      expect(await runCommand('cp', file, to), to).toMatchObject({exitCode: 0})
+      expect(existsSync(join(there, '-x')), to).toBe(true)
+      rmSync(join(there, '-x'))
+    }
+    expect(['web:', 'web:~', 'web:~/a', 'web:~a', './a:b', 'a/b:c', '/a:b', ':a'].map(parsePlace)).toEqual([
+      {vm: 'web', path: '.'},
+      {vm: 'web', path: '.'},
+      {vm: 'web', path: 'a'},
+      {vm: 'web', path: '~a'},
+      {path: './a:b'},
+      {path: 'a/b:c'},
+      {path: '/a:b'},
+      {path: ':a'},
+    ])
+  })
+
+  test.each<[string, readonly string[], number, string]>([
+    ['both here', ['a', './b:c'], 2, 'Both paths are on this computer.'],
+    ['both there', ['web:a', 'web:b'], 2, 'Both paths are in a guest.'],
+    ['no such VM', ['wbe:/a', '.'], 3, 'wbe'],
+    ['nothing here', ['/no/such/file', 'web:/tmp/x'], 4, '/no/such/file'],
+    ['nothing there', ['web:/no/such/file', '.'], 3, 'web has no /no/such/file'],
+    ['one path', ['web:/a'], 2, 'destination'],
+  ])('refused: %s', async (_what, words, exitCode, message) => {
+    const ran = await runCommand('cp', ...words)
+    expect(ran.exitCode).toBe(exitCode)
+    expect(ran.stderr).toContain(message)
+  })
+
+  test('a VM that does not run', async () => {
+    await runCommand('stop', 'web')
+    const ran = await runCommand('cp', 'web:/etc/hosts', '.')
+    expect(ran).toMatchObject({exitCode: 5, stderr: expect.stringContaining('vmctl start web')})
+    await runCommand('start', 'web')
+  })
+})

@@ -1,0 +1,112 @@
+import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+
+import {type Project, startProject} from '../../test/support/project.ts'
+import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
+import {sshdMissing} from '../../test/support/sshd.ts'
+
+const missing = sshdMissing()
+
+const canaries = {
+  TOKEN: 'canary-one-5f2d',
+  QUOTED: `canary-two'"$(id)\\`,
+  LINES: 'canary-three\nsecond canary-line',
+  UTF: 'canary-fïve→日本',
+}
+
+/** Every part of a canary by which it would be known. */
+const traces = Object.values(canaries).flatMap((value) => [value, ...value.split('\n'), Buffer.from(value).toString('base64')])
+
+const seen = (text: string): string[] => traces.filter((trace) => text.includes(trace) || text.includes(JSON.stringify(trace).slice(1, -1)))
+
+describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+  let project: Project
+  beforeAll(async () => {
+    project = await startProject()
+  })
+  afterAll(() => project[Symbol.asyncDispose]())
+
+  const text = (change = ''): string => {
+    const pairs = Object.entries({...canaries, TOKEN: canaries.TOKEN + change})
+      .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+      .join('; ')
+    const out = join(project.workspace.directory, 'got')
+    const command = `umask 077; printf '%s|' "$TOKEN" "$QUOTED" "$LINES" "$UTF" >${out}; sleep 0.4; echo "<$TOKEN>"; echo "<$QUOTED>" >&2; echo "<$UTF>"; exit "$CODE"`
+    return project.vm(
+      'web',
+      `  provision "shell" {\n inline ${JSON.stringify(command)}\n env CODE="0" STAGE="plain"\n secret-env { ${pairs}; }\n }`,
+    )
+  }
+
+  /** What every process of this computer shows, and the environment of those that vmctl has started. */
+  const watch = (): {end(): string} => {
+    const found = new Set<string>()
+    const own = new Set([String(process.pid)])
+    const look = (): void => {
+      for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+        try {
+          found.add(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+          const parent = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
+          const isOurs = own.has(parent) && !readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('sshd')
+          if (!isOurs) continue
+          own.add(pid)
+          found.add(readFileSync(`/proc/${pid}/environ`, 'utf8'))
+        } catch {
+          // It has ended.
+        }
+      }
+    }
+    const timer = setInterval(look, 15)
+    return {
+      end() {
+        clearInterval(timer)
+        return [...found].join('\n')
+      },
+    }
+  }
+
+  const stateFiles = (): string =>
+    readdirSync(project.workspace.stateDirectory, {recursive: true, encoding: 'utf8', withFileTypes: true})
+      .filter((entry) => entry.isFile())
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1') + readFileSync(join(entry.parentPath, entry.name), 'utf8'))
+      .join('\n')
+
+  test('reaches the step, and nothing else: no argv, no environment of ours, no log, no JSON, no file', async () => {
+    writeFileSync(project.path, text())
+    mkdirSync(project.workspace.stateDirectory, {recursive: true})
+    const watching = watch()
+    const ran = await spawnCommand(['up', '--file', project.path], {env: {VMCTL_LOG: 'trace'}})
+    const processes = watching.end()
+    expect(ran).toMatchObject({exitCode: 0})
+    expect(readFileSync(join(project.workspace.directory, 'got'), 'utf8')).toBe(`${Object.values(canaries).join('|')}|`)
+    expect(ran.stdout).toMatch(/<\*+>\n<\*+>\n/)
+    expect(processes).toContain(project.path)
+    expect({processes: seen(processes), stdout: seen(ran.stdout), stderr: seen(ran.stderr), state: seen(stateFiles())}).toEqual({
+      processes: [],
+      stdout: [],
+      stderr: [],
+      state: [],
+    })
+    expect(stateFiles()).toContain('"TOKEN": "***"')
+  })
+
+  test('a changed secret is a changed step, told without its value; a failure shows none either', async () => {
+    for (const words of [['plan'], ['validate'], ['up', '--json'], ['status', 'web', '--json'], ['log', 'web', '--provision']]) {
+      const ran = words[1] === 'web' ? await runCommand(...words) : await project.run(text('-changed'), ...words)
+      expect(ran.exitCode, words.join(' ')).toBe(0)
+      expect(seen(ran.stdout + ran.stderr), words.join(' ')).toEqual([])
+      if (words[0] === 'plan') expect(ran.stdout).toContain('changed')
+    }
+    const failing = await project.run(text('-again').replace('CODE="0"', 'CODE="7"'), 'up', '--json')
+    expect(failing.exitCode).toBe(6)
+    expect(failing.json.error.message).toMatch(/<\*+>/)
+    expect(seen(failing.stdout + failing.stderr + stateFiles())).toEqual([])
+  })
+
+  test('a variable cannot be secret and not secret', async () => {
+    const ran = await project.run(text().replace('STAGE="plain"', 'TOKEN="plain"'), 'validate')
+    expect(ran).toMatchObject({exitCode: 2, stderr: expect.stringContaining('"TOKEN" is given twice')})
+  })
+})

@@ -1,0 +1,308 @@
+import {execFileSync} from 'node:child_process'
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import fc from 'fast-check'
+import {afterAll, describe, expect, test} from 'vitest'
+
+import {temporaryDirectory} from '../../test/support/builders.ts'
+import {localGuest, shellDirectories} from '../../test/support/guests.ts'
+import {missingProgram} from '../../test/support/programs.ts'
+import {ignorePatterns} from './ignore.ts'
+import type {Guest} from './provisioner.ts'
+import {type TreeUploadOptions, uploadTree} from './tree-upload.ts'
+import {describeTree} from './tree.ts'
+
+const tools = mkdtempSync(join(tmpdir(), 'vmctl-test-'))
+afterAll(() => rmSync(tools, {recursive: true}))
+const missing = missingProgram('/usr/bin/busybox', ['true'])
+const paths = missing === undefined ? shellDirectories(tools) : {dash: '/usr/bin:/bin'}
+
+/** A guest that counts what is asked of it. */
+const counting = (guest: Guest): Guest & {calls: number} => ({
+  ...guest,
+  calls: 0,
+  exec(command, options) {
+    this.calls++
+    return guest.exec(command, options)
+  },
+})
+
+const hostile = [
+  '-n',
+  '--help',
+  "it's",
+  '"q"',
+  '$(id)',
+  '`id`',
+  '*',
+  'line\nfeed',
+  'cr\r',
+  '\\back',
+  'ümläut→日本',
+  ' ',
+  '~',
+  ';&|',
+  'a\nb\\c',
+]
+
+const makeTree = (): string => {
+  const root = join(temporaryDirectory(), 'source')
+  mkdirSync(join(root, 'empty'), {recursive: true})
+  mkdirSync(join(root, 'sub/deep'), {recursive: true})
+  for (const name of hostile) writeFileSync(join(root, 'sub', name), name)
+  for (const name of hostile) symlinkSync(name, join(root, `link ${name}`))
+  mkdirSync(join(root, 'sub/deep/-d\n'))
+  writeFileSync(join(root, 'sub/deep/-d\n/f'), 'x')
+  writeFileSync(join(root, 'big'), Buffer.alloc(700_000, 'abc'))
+  writeFileSync(join(root, 'program'), '#!/bin/sh\n', {mode: 0o755})
+  writeFileSync(join(root, 'secret'), 'x', {mode: 0o400})
+  return root
+}
+
+describe.each(Object.entries(paths))('with the shell and the programs of %s', (_, path) => {
+  const guest = counting(localGuest(path, tools))
+  const put = async (source: string, destination: string, options?: TreeUploadOptions) => {
+    guest.calls = 0
+    const result = await uploadTree(guest, {source, destination}, options)
+    return {...result, calls: guest.calls}
+  }
+
+  test('all of it the first time; the second time one question and nothing else', async () => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), "de st'ination", 'x')
+    const entries = (await describeTree(source)).length
+    expect(await put(source, destination)).toMatchObject({sent: entries, unchanged: 0, calls: 2})
+    expect(await describeTree(destination)).toEqual(await describeTree(source))
+    const inodes = readdirSync(join(destination, 'sub')).map((name) => lstatSync(join(destination, 'sub', name)).ino)
+    expect(await put(source, destination)).toEqual({sent: 0, bytes: 0, unchanged: entries, removed: 0, calls: 1})
+    expect(readdirSync(join(destination, 'sub')).map((name) => lstatSync(join(destination, 'sub', name)).ino)).toEqual(inodes)
+  })
+
+  test.each<[string, number, (root: string) => void]>([
+    ['the content of a file', 1, (root) => appendFileSync(join(root, 'sub', "it's"), 'more')],
+    ['the content of a file with a line feed', 1, (root) => appendFileSync(join(root, 'sub/line\nfeed'), 'more')],
+    ['a mode', 0, (root) => chmodSync(join(root, 'program'), 0o700)],
+    ['a mode of a directory', 0, (root) => chmodSync(join(root, 'empty'), 0o500)],
+    ['the target of a link', 1, (root) => (rmSync(join(root, 'link *')), symlinkSync('else', join(root, 'link *')))],
+    ['a file that becomes a link', 1, (root) => (rmSync(join(root, 'big')), symlinkSync('sub', join(root, 'big')))],
+    [
+      'a new directory',
+      3,
+      (root) => (mkdirSync(join(root, 'new/er'), {recursive: true, mode: 0o555}), writeFileSync(join(root, 'new/er/f'), '')),
+    ],
+  ])('only what differs is sent: %s', async (_what, sent, change) => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    await put(source, destination)
+    change(source)
+    expect(await put(source, destination)).toMatchObject({sent})
+    expect(await describeTree(destination)).toEqual(await describeTree(source))
+    expect((await put(source, destination)).calls).toBe(1)
+  })
+
+  test('a mirror loses what the source lost, what is ignored aside, and nothing outside', async () => {
+    const outside = temporaryDirectory()
+    writeFileSync(join(outside, 'precious'), 'x')
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    await put(source, destination)
+    for (const name of hostile) rmSync(join(source, 'sub', name))
+    mkdirSync(join(destination, 'extra/kept'), {recursive: true})
+    for (const name of ['extra/kept/a.log', 'extra/b', 'sub/c\n']) writeFileSync(join(destination, name), '')
+    symlinkSync(outside, join(destination, 'extra/link'))
+    const before = (await describeTree(destination)).length
+    await put(source, destination)
+    expect(await describeTree(destination)).toHaveLength(before)
+    const options = {mirror: true, ignore: ignorePatterns(['*.log'])}
+    expect(await put(source, destination, options)).toMatchObject({removed: hostile.length + 3})
+    expect((await put(source, destination, options)).calls).toBe(1)
+    expect(existsSync(join(destination, 'extra/kept/a.log'))).toBe(true)
+    rmSync(join(destination, 'extra'), {recursive: true})
+    expect(await describeTree(destination)).toEqual(await describeTree(source))
+    expect(readdirSync(outside)).toEqual(['precious'])
+  })
+
+  test('what is a link or of another type in the guest is never written through; a mirror replaces it', async () => {
+    const outside = temporaryDirectory()
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    await put(source, destination)
+    rmSync(join(destination, 'sub'), {recursive: true})
+    symlinkSync(outside, join(destination, 'sub'))
+    await expect(put(source, destination)).rejects.toMatchObject({message: '"sub" is a symbolic link in the guest, and a directory here.'})
+    rmSync(join(destination, 'big'))
+    mkdirSync(join(destination, 'big/inner'), {recursive: true})
+    await put(source, destination, {mirror: true})
+    expect(await describeTree(destination)).toEqual(await describeTree(source))
+    expect(readdirSync(outside)).toEqual([])
+  })
+
+  test('what is ignored is not sent', async () => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    await put(source, destination, {ignore: ignorePatterns(['sub/', 'link *', '/big'])})
+    expect(readdirSync(destination).toSorted()).toEqual(['empty', 'program', 'secret'])
+  })
+
+  test('bytes that changed on the way are found out before anything is moved', async () => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    const inner = localGuest(path, tools)
+    let asked = 0
+    const late: Guest = {
+      ...inner,
+      exec: (command, options) => {
+        // After the question: the hashes are known, the content is not read yet.
+        if (++asked === 2) writeFileSync(join(source, 'program'), '#!/bin/ls\n')
+        return inner.exec(command, options)
+      },
+    }
+    await expect(uploadTree(late, {source, destination})).rejects.toMatchObject({
+      message: expect.stringContaining('did not arrive as it was'),
+    })
+    expect(readdirSync(destination)).toEqual([])
+  })
+})
+
+test('any tree arrives, and any change of it', {timeout: 60_000}, async () => {
+  const guest = localGuest('/usr/bin:/bin', tools)
+  const name = fc
+    .oneof(fc.constantFrom(...hostile, 'a', 'b', 'c'), fc.stringMatching(/^[^/\0\uFFFD]{1,12}$/u))
+    .filter((text) => text !== '.' && text !== '..')
+  const path = fc.array(name, {minLength: 1, maxLength: 3})
+  const tree = fc.array(fc.tuple(path, fc.string({maxLength: 20}), fc.constantFrom(0o644, 0o600, 0o755)), {maxLength: 12})
+  const plant = (root: string, files: readonly (readonly [string[], string, number])[]): void => {
+    mkdirSync(root)
+    for (const [parts, content, mode] of files) {
+      try {
+        mkdirSync(join(root, ...parts.slice(0, -1)), {recursive: true})
+        writeFileSync(join(root, ...parts), content, {mode})
+      } catch {
+        // A file of this name, where the other wants a directory.
+      }
+    }
+  }
+  await fc.assert(
+    fc.asyncProperty(tree, tree, async (first, second) => {
+      const root = mkdtempSync(join(tools, 'tree-'))
+      plant(join(root, 'a'), first)
+      plant(join(root, 'b'), second)
+      for (const source of ['a', 'b', 'a']) {
+        await uploadTree(guest, {source: join(root, source), destination: join(root, 'to')}, {mirror: true})
+        expect(await describeTree(join(root, 'to'))).toEqual(await describeTree(join(root, source)))
+      }
+      rmSync(root, {recursive: true})
+    }),
+    {numRuns: 25},
+  )
+})
+
+test.runIf(process.getuid?.() === 0)('an owner is compared by name and by number', async () => {
+  const guest = counting(localGuest('/usr/bin:/bin', tools))
+  const source = makeTree()
+  const destination = join(temporaryDirectory(), 'x')
+  await uploadTree(guest, {source, destination}, {owner: 'nobody:nogroup'})
+  expect(statSync(destination).uid).toBe(65_534)
+  for (const owner of ['nobody', 'nobody:nogroup', '65534:65534']) {
+    guest.calls = 0
+    await uploadTree(guest, {source, destination}, {owner})
+    expect(guest.calls).toBe(1)
+  }
+  await uploadTree(guest, {source, destination}, {owner: 'root'})
+  expect(lstatSync(join(destination, 'link *')).uid).toBe(0)
+})
+
+const gitMissing = missingProgram('git', ['--version'])
+
+test.skipIf(gitMissing)('patterns mean what they mean to git', () => {
+  const root = temporaryDirectory()
+  execFileSync('git', ['init', '-q', root])
+  const names = [
+    'a.log',
+    'a',
+    'x/a.log',
+    'x/y/a',
+    'node_modules/m',
+    'x/node_modules/m',
+    'build/x',
+    'x/build',
+    'a b',
+    '[x]',
+    '#c',
+    '!d',
+    'x/y/z/a.log',
+    'ab',
+    'a/../-',
+  ]
+    .filter((name) => !name.includes('..'))
+    .filter((name) => name !== 'a')
+  for (const name of names) {
+    mkdirSync(join(root, name, '..'), {recursive: true})
+    writeFileSync(join(root, name), '')
+  }
+  const piece = fc.constantFrom(
+    '*',
+    '**',
+    '?',
+    'a',
+    'b',
+    'x',
+    'y',
+    '.log',
+    '/',
+    '/',
+    '[ab]',
+    '[!a]',
+    '[a-c]',
+    '\\*',
+    'node_modules',
+    '#',
+    '[x]',
+  )
+  const pattern = fc
+    .tuple(fc.constantFrom('', '!', '/'), fc.array(piece, {minLength: 1, maxLength: 5}))
+    .map(([first, rest]) => first + rest.join(''))
+  fc.assert(
+    fc.property(
+      fc
+        .array(pattern, {minLength: 1, maxLength: 3})
+        .filter((list) => list.every((text) => !text.startsWith('#') && !/\/\/|\*\*\*/.test(text))),
+      (patterns) => {
+        writeFileSync(join(root, '.git/info/exclude'), `${patterns.join('\n')}\n`)
+        const ignored = execFileSync('git', ['-C', root, 'ls-files', '-z', '--others', '--exclude-standard'], {encoding: 'utf8'})
+        const git = ignored.split('\0').filter(Boolean).toSorted()
+        const ignore = ignorePatterns(patterns)
+        const isKept = (name: string): boolean =>
+          name.split('/').every((_, index, parts) => !ignore(parts.slice(0, index + 1).join('/'), index < parts.length - 1))
+        expect(names.filter(isKept).toSorted(), JSON.stringify(patterns)).toEqual(git)
+      },
+    ),
+    {numRuns: 300},
+  )
+})
+
+test('a source that vanishes is an error that names it', async () => {
+  const source = makeTree()
+  renameSync(source, `${source}2`)
+  await expect(uploadTree(localGuest('/usr/bin:/bin', tools), {source, destination: '/tmp/x'})).rejects.toMatchObject({
+    code: 'vmctl::io',
+    message: expect.stringContaining(source),
+  })
+  expect(readFileSync(`${source}2/program`, 'utf8')).toBe('#!/bin/sh\n')
+})

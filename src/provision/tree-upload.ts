@@ -1,0 +1,199 @@
+import {createReadStream} from 'node:fs'
+import {dirname, join} from 'node:path'
+import {Readable} from 'node:stream'
+import {pipeline} from 'node:stream/promises'
+import {constants, createGzip, createZstdCompress} from 'node:zlib'
+
+import type {Pack} from 'tar-stream'
+
+import {quote, quoteAll} from '../model/quote.ts'
+import {runInGuest} from './guest-shell.ts'
+import type {Guest, GuestUploadOptions} from './provisioner.ts'
+import {isNothing, planTree, type TreeChanges, type TreeOptions} from './tree-plan.ts'
+import {batches, hashFunction, isEscaped, type Survey, surveyTree} from './tree-survey.ts'
+import {type HashedEntry, hashTree, listTree, readSmallFile} from './tree.ts'
+
+export interface TreeUploadOptions extends TreeOptions, Pick<GuestUploadOptions, 'privileged' | 'signal'> {
+  /** Called with the bytes of the files that were sent so far, and of all that are to be sent. */
+  readonly onProgress?: (bytes: number, total: number) => void
+}
+
+/** Two directories, one here and one in the guest. */
+export interface TreePaths {
+  readonly source: string
+  readonly destination: string
+}
+
+/** What an upload came to. */
+export interface TreeResult {
+  readonly sent: number
+  readonly bytes: number
+  readonly unchanged: number
+  readonly removed: number
+}
+
+/**
+ * Brings a directory of the guest to what a local one is.
+ *
+ * One question tells what the guest has; when that is all, nothing else happens. What differs travels as one compressed
+ * stream, is unpacked aside, is compared with its hashes, and only then moved into place, each by one rename.
+ */
+export const uploadTree = async (guest: Guest, {source, destination}: TreePaths, options: TreeUploadOptions = {}): Promise<TreeResult> => {
+  const target = destination.replace(/\/+$/, '') || '/'
+  const listed = await listTree(source, options.ignore)
+  const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
+  const [survey, entries] = await Promise.all([surveyTree(guest, target, asking), hashTree(source, listed)])
+  const {compression} = survey
+  const changes = planTree(entries, survey, options)
+  const files = changes.send.filter(({type}) => type === 'file')
+  const bytes = files.reduce((sum, {size}) => sum + size, 0)
+  if (!survey.exists || !isNothing(changes)) {
+    const stream = shipment(source, changes, {...options, bytes, compression})
+    await runInGuest(guest, unpackProgram(target, compression, options.owner), {
+      ...accessOf(options),
+      action: `put ${source} into the guest at ${target}`,
+      stdin: stream,
+    }).catch((error: unknown) => {
+      // What broke on this side shows to the guest only as a stream that ends too early.
+      throw stream.errored ?? error
+    })
+  }
+  return {sent: changes.send.length, bytes, unchanged: entries.length - changes.send.length, removed: changes.remove.length}
+}
+
+const accessOf = ({privileged, signal}: TreeUploadOptions): Pick<GuestUploadOptions, 'privileged' | 'signal'> => ({
+  ...(privileged !== undefined && {privileged}),
+  signal,
+})
+
+type ShipmentOptions = Pick<TreeUploadOptions, 'onProgress' | 'owner'> & {
+  readonly bytes: number
+  readonly compression: Survey['compression']
+}
+
+/** The compressed stream: the entries below `tree/`, and in front of them `plan`, which says what to do with them. */
+const shipment = (source: string, changes: TreeChanges, {bytes, compression, owner, onProgress}: ShipmentOptions): Readable => {
+  const compressor = compressors[compression]()
+  let sent = 0
+  const archive = async function* (): AsyncGenerator<Buffer> {
+    const {pack} = await import('tar-stream')
+    const tar = pack()
+    const feeding = feed(tar, {source, changes, owner}, (size) => onProgress?.((sent += size), bytes))
+    feeding.catch((error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))))
+    yield* inBlocks(tar as unknown as Readable)
+    await feeding
+  }
+  pipeline(Readable.from(archive()), compressor).catch(() => undefined)
+  return compressor
+}
+
+const compressors = {
+  gzip: () => createGzip({level: 1, chunkSize: blockBytes}),
+  zstd: () => createZstdCompress({params: {[constants.ZSTD_c_compressionLevel]: 1}, chunkSize: blockBytes}),
+}
+
+const feed = async (
+  tar: Pack,
+  {source, changes, owner}: {readonly source: string; readonly changes: TreeChanges; readonly owner: string | undefined},
+  sent: (bytes: number) => void,
+): Promise<void> => {
+  const root = {uid: 0, gid: 0, uname: 'root', gname: 'root'}
+  const put = (header: Parameters<Pack['entry']>[0], content: Buffer): Promise<void> =>
+    new Promise((resolve, reject) => {
+      tar.entry(header, content, (error) => (error ? reject(error) : resolve()))
+    })
+  await put({...root, name: 'plan', mode: 0o600}, Buffer.from(planProgram(changes, owner)))
+  for (const {name: relative, type, mode, size, target = ''} of changes.send) {
+    const path = join(source, relative)
+    const header = {...root, name: `tree/${relative}`, type, mode: stagedMode({type, mode})}
+    const small = type === 'file' ? await readSmallFile(path, size) : nothing
+    if (type === 'symlink') await put({...header, linkname: target}, nothing)
+    else if (small) await put(header, small)
+    else await pipeline(createReadStream(path, {highWaterMark: blockBytes}), tar.entry({...header, size}))
+    sent(size)
+  }
+  tar.finalize()
+}
+
+/** Whoever unpacks must be able to look at what he has unpacked; the real mode comes at the very end. */
+const stagedMode = ({type, mode}: Pick<HashedEntry, 'type' | 'mode'>): number => (mode & 0o777) | (type === 'directory' ? 0o700 : 0o400)
+
+const nothing = Buffer.alloc(0)
+const blockBytes = 128 * 2 ** 10
+
+/** Joins small pieces: each that goes to the compressor costs a turn of its thread. */
+async function* inBlocks(stream: Readable): AsyncGenerator<Buffer> {
+  let pieces: Buffer[] = []
+  let size = 0
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    pieces.push(piece)
+    size += piece.length
+    if (size < blockBytes) continue
+    yield Buffer.concat(pieces)
+    pieces = []
+    size = 0
+  }
+  yield Buffer.concat(pieces)
+}
+
+/** Calls of the functions of `unpackProgram`, in the order in which they have to happen. */
+const planProgram = (changes: TreeChanges, owner: string | undefined): string => {
+  const {send, move, clear, modes, owners, remove} = changes
+  const files = send.filter(({type}) => type === 'file')
+  const hashOf = new Map(files.map(({name, sha256 = ''}) => [name, sha256]))
+  const verify = batches([...hashOf.keys()], isEscaped).map(
+    (batch) => `verify ${quote(batch.map((name) => hashOf.get(name) ?? '').join('\n'))} ${words(batch)}`,
+  )
+  const moves = [...Map.groupBy(move, (name) => dirname(name))].flatMap(([directory, names]) =>
+    batches(names).map((batch) => `move ${quote(directory)} ${words(batch)}`),
+  )
+  // The deepest first: a directory may take the right to go into it.
+  const finalModes = [...modes, ...send.filter((entry) => entry.type !== 'symlink' && stagedMode(entry) !== entry.mode)].toReversed()
+  return [
+    ...verify,
+    ...batches(clear).map((batch) => `clear ${words(batch)}`),
+    ...moves,
+    ...(owner === undefined ? [] : batches(owners).map((batch) => `own ${words(batch)}`)),
+    ...batches(remove).map((batch) => `clear ${words(batch)}`),
+    ...runsOf(finalModes),
+    '',
+  ].join('\n')
+}
+
+/** Neighbours with the same mode together, in their order. */
+const runsOf = (entries: readonly HashedEntry[]): string[] => {
+  const runs: {mode: number; names: string[]}[] = []
+  for (const {mode, name} of entries) {
+    const last = runs.at(-1)
+    if (last?.mode === mode) last.names.push(name)
+    else runs.push({mode, names: [name]})
+  }
+  return runs.flatMap(({mode, names}) => batches(names).map((batch) => `mode ${mode.toString(8)} ${words(batch)}`))
+}
+
+const words = (names: readonly string[]): string => quoteAll(names.map((name) => `./${name}`))
+
+const unpackProgram = (destination: string, compression: string, owner: string | undefined): string => `set -e
+umask 022
+target=${quote(destination)}
+owner=${quote(owner ?? '')}
+if [ ! -d "$target" ]; then mkdir -p "$target"; [ -z "$owner" ] || chown "$owner" "$target"; fi
+cd "$target/"; target=$(pwd -P)
+stage=$(mktemp -d ./.vmctl-XXXXXXXXXX)
+stage=$target/\${stage#./}
+trap 'rm -rf "$stage"' EXIT
+trap 'exit 1' HUP INT TERM
+fail() { echo "$1" >&2; exit 1; }
+${compression} -dc | tar -xpf - -C "$stage"
+mkdir -p "$stage/tree"; cd "$stage/tree"
+[ -z "$owner" ] || chown -hR "$owner" .
+${hashFunction}
+verify() {
+  expected=$1; shift
+  [ "$(hashes "$@")" = "$expected" ] || fail "$1 or a file after it did not arrive as it was; did it change meanwhile?"
+}
+move() { into=$target/$1/; shift; mv -f "$@" "$into" || fail "$into was not changed"; }
+clear() { (cd "$target" && rm -rf "$@") || fail 'what is in the way could not be removed'; }
+own() { (cd "$target" && chown -h "$owner" "$@") || fail 'the owner could not be changed'; }
+mode() { to=$1; shift; (cd "$target" && chmod "$to" "$@") || fail 'a mode could not be changed'; }
+. "$stage/plan"`
