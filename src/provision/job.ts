@@ -239,6 +239,8 @@ tree() { processes | awk -v top="$top" '{p[$1]=$2; g[$1]=$3} END {s[top]=1; do {
 all=$(tree)
 kill -TERM $all 2>/dev/null
 n=0; while [ $n -lt 50 ]; do live=; for i in $all; do kill -0 $i 2>/dev/null && live=1; done; [ "$live" ] || break; n=$((n+1)); sleep 0.1 2>/dev/null || { n=$((n+9)); sleep 1; }; done
+# Stopped first, and again what was begun meanwhile: a loop whose command is killed would begin the next one before it is killed itself.
+for pass in 1 2; do kill -STOP $(tree) 2>/dev/null; done
 kill -KILL $(tree) 2>/dev/null
 exit 0`
   const command = `sh -c ${quote(program)}`
