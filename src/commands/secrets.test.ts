@@ -21,7 +21,7 @@ const traces = Object.values(canaries).flatMap((value) => [value, ...value.split
 
 const seen = (text: string): string[] => traces.filter((trace) => text.includes(trace) || text.includes(JSON.stringify(trace).slice(1, -1)))
 
-describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 60_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()
@@ -58,7 +58,7 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
         }
       }
     }
-    const timer = setInterval(look, 15)
+    const timer = setInterval(look, 40)
     return {
       end() {
         clearInterval(timer)

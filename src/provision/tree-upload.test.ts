@@ -230,7 +230,7 @@ test.runIf(process.getuid?.() === 0)('an owner is compared by name and by number
 
 const gitMissing = missingProgram('git', ['--version'])
 
-test.skipIf(gitMissing)('patterns mean what they mean to git', () => {
+test.skipIf(gitMissing)('patterns mean what they mean to git', {timeout: 60_000}, () => {
   const root = temporaryDirectory()
   execFileSync('git', ['init', '-q', root])
   const names = [
@@ -293,7 +293,7 @@ test.skipIf(gitMissing)('patterns mean what they mean to git', () => {
         expect(names.filter(isKept).toSorted(), JSON.stringify(patterns)).toEqual(git)
       },
     ),
-    {numRuns: 300},
+    {numRuns: 100},
   )
 })
 
