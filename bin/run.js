@@ -14,6 +14,8 @@ if (Number(major) < 24) {
 } else {
   const {enableCompileCache} = await import('node:module')
   enableCompileCache()
+  // A linked plugin is run as it is; that nothing transpiles it is no news.
+  process.env.OCLIF_DISABLE_LINKED_ESM_WARNING ??= 'true'
   const {execute} = await import('@oclif/core/execute')
   await execute({dir: import.meta.url})
 }
