@@ -130,13 +130,15 @@ const convergeVm = async (
   progress.plan = plan
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
   // Before the start: a kill in between must not leave steps as done that this start makes due.
-  if (observed.vm && keepsDisk(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
+  if (observed.vm && startsAgain(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
   await applyPlan(engine, target, plan)
 }
 
-/** Whether steps run on the disk that is there. */
-const keepsDisk = ({steps}: VmPlan): boolean =>
-  steps.some(({action}) => action === 'provision') && !steps.some(({action}) => action === 'recreate')
+/** Whether steps are due because the VM is started again on the disk that it has. Elsewhere nothing is due before the guest is reached. */
+const startsAgain = ({steps}: VmPlan): boolean => {
+  const actions = new Set(steps.map(({action}) => action))
+  return actions.has('provision') && actions.has('start') && !actions.has('recreate')
+}
 
 const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Target> => ({
   spec,
