@@ -25,7 +25,7 @@ describe('what is wrong with the files in fixtures/vmfiles/bad', () => {
     const text = readFileSync(new URL(name, bad), 'utf8')
     const problems = await workspace.problems(text, {file: name})
     const shown = problems.map((problem) => `${problem.severity} ${problem.code}: ${problem.message}\n${frame(text, problem)}\n`).join('\n')
-    await expect(shown.replaceAll(workspace.directory, '/work')).toMatchFileSnapshot(
+    await expect(shown.replaceAll(workspace.directory, '/project')).toMatchFileSnapshot(
       fileURLToPath(new URL(name.replace('.kdl', '.txt'), bad)),
     )
   })
