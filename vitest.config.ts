@@ -6,7 +6,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: {name: 'unit', include: ['src/**/*.test.ts', 'test/*.test.ts'], testTimeout: 15_000},
+        // Many of these wait for sockets, programs and locks, so more of them than there are cores run at once.
+        test: {name: 'unit', include: ['src/**/*.test.ts', 'test/*.test.ts'], testTimeout: 30_000, maxWorkers: 4},
       },
       {
         extends: true,
