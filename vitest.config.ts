@@ -1,13 +1,19 @@
 import {defineConfig} from 'vitest/config'
 
+// Many of these wait for sockets, programs and locks, so more of them than there are cores run at once.
+const quick = {testTimeout: 30_000, maxWorkers: 4}
+
 export default defineConfig({
   test: {
     disableConsoleIntercept: true,
     projects: [
       {
         extends: true,
-        // Many of these wait for sockets, programs and locks, so more of them than there are cores run at once.
-        test: {name: 'unit', include: ['src/**/*.test.ts', 'test/*.test.ts'], testTimeout: 30_000, maxWorkers: 4},
+        test: {...quick, name: 'unit', include: ['src/**/*.test.ts', 'test/*.test.ts'], exclude: ['src/**/*.part.test.ts']},
+      },
+      {
+        extends: true,
+        test: {...quick, name: 'part', include: ['src/**/*.part.test.ts']},
       },
       {
         extends: true,

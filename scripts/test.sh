@@ -22,5 +22,6 @@ run() {
 run 'build' npm run --silent build
 run 'checks' npm run --silent check
 run 'unit tests' vitest run --project unit --reporter default --reporter json --outputFile "$results/unit tests.json"
+run 'part tests' vitest run --project part --reporter default --reporter json --outputFile "$results/part tests.json"
 run 'tests on QEMU' vitest run --project e2e --reporter default --reporter json --outputFile "$results/tests on QEMU.json"
 node scripts/closing-line.ts "$results"
