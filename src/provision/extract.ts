@@ -1,7 +1,8 @@
 import {constants, copyFile, type FileHandle, mkdir, open, symlink} from 'node:fs/promises'
 import {dirname, join} from 'node:path'
 import type {Readable} from 'node:stream'
-import {pipeline} from 'node:stream/promises'
+import {finished, pipeline} from 'node:stream/promises'
+import {setTimeout as sleep} from 'node:timers/promises'
 
 import type {Header} from 'tar-stream'
 
@@ -32,23 +33,47 @@ export const extractTar = async (stream: Readable, directory: string, options: E
   const reading = pipeline(stream, archive as unknown as NodeJS.WritableStream)
   // The loop below meets the same failure.
   reading.catch(() => undefined)
-  try {
+  const entries = async (): Promise<void> => {
     for await (const entry of archive) await unpack.entry(entry.header, entry as unknown as Readable)
+  }
+  const over = new AbortController()
+  const loop = entries()
+  try {
+    await Promise.race([loop, refuseStall(stream, unpack.progress, over.signal)])
   } catch (error) {
+    loop.catch(() => undefined)
+    archive.destroy()
     stream.destroy()
     throw error instanceof VmctlError ? error : refused(`it is damaged (${error instanceof Error ? error.message : String(error)})`)
   }
+  over.abort()
   await reading
   await unpack.finish()
+}
+
+const stallMs = 3000
+
+/**
+ * A damaged header can make the reader wait for bytes that never come, without an error. Rejects when all bytes are in and
+ * nothing happens any more; never resolves.
+ */
+const refuseStall = async (stream: Readable, progress: () => number, signal: AbortSignal): Promise<never> => {
+  await finished(stream, {writable: false}).catch(() => undefined)
+  for (let before = -1; before !== progress();) {
+    before = progress()
+    await sleep(stallMs, undefined, {ref: false, signal}).catch(() => new Promise<never>(() => undefined))
+  }
+  throw refused('it ends in the middle of an entry')
 }
 
 const unpacker = (
   directory: string,
   {onBytes, maxEntries = 2_000_000, maxBytes = Infinity}: ExtractOptions,
-): {entry(header: Header, content: Readable): Promise<void>; finish(): Promise<void>} => {
+): {entry(header: Header, content: Readable): Promise<void>; finish(): Promise<void>; progress(): number} => {
   const kinds = new Map<string, string>([['', 'directory']])
   const directories: {path: string; mode: number}[] = []
   let total = 0
+  let steps = 0
 
   const claim = (given: string, type: string): string => {
     const name = nameOf(given)
@@ -67,6 +92,7 @@ const unpacker = (
     try {
       for await (const chunk of content as AsyncIterable<Buffer>) {
         total += chunk.length
+        steps += 1
         if (total > maxBytes) throw refused(`it is larger than ${maxBytes} bytes`)
         await handle.writeFile(chunk)
         onBytes?.(chunk.length)
@@ -77,7 +103,9 @@ const unpacker = (
   }
 
   return {
+    progress: () => steps,
     async entry({name, type, mode, linkname}, content) {
+      steps += 1
       if (type === 'directory' && /^\.?\/?$/.test(name)) {
         content.resume()
         return
