@@ -237,7 +237,9 @@ processes() {
 }
 tree() { processes | awk -v top="$top" '{p[$1]=$2; g[$1]=$3} END {s[top]=1; do {more=0; for (i in p) if (!(i in s) && (p[i] in s || g[i] in s)) {s[i]=1; more=1}} while (more); for (i in s) print i}'; }
 all=$(tree)
-kill -TERM $all 2>/dev/null
+# Stopped before it is told to end: a shell whose command is ended first would go on with the next one.
+for pass in 1 2; do kill -STOP $all 2>/dev/null; all=$(tree); done
+kill -TERM $all 2>/dev/null; kill -CONT $all 2>/dev/null
 n=0; while [ $n -lt 50 ]; do live=; for i in $all; do kill -0 $i 2>/dev/null && live=1; done; [ "$live" ] || break; n=$((n+1)); sleep 0.1 2>/dev/null || { n=$((n+9)); sleep 1; }; done
 # Stopped first, and again what was begun meanwhile: a loop whose command is killed would begin the next one before it is killed itself.
 for pass in 1 2; do kill -STOP $(tree) 2>/dev/null; done
