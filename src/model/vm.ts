@@ -3,6 +3,19 @@
  * an *observation* is what was just seen. Everything is plain, readonly data.
  */
 
+import type {
+  CloudCommand,
+  Dependency,
+  DockerfileSpec,
+  Healthcheck,
+  NetworkAttachment,
+  PciDevice,
+  PortForward,
+  Share,
+  VolumeMount,
+  WriteFile,
+} from './stack.ts'
+
 /** States of the vmctl book, lower case. `destroyed` is what a VM that no longer exists would report. */
 export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'stopped' | 'failed' | 'destroyed'
 
@@ -45,13 +58,44 @@ export interface CloudInitConfig {
   /** Public keys in OpenSSH form, one line each. */
   readonly sshKeys: readonly string[]
   /** A user-data file that is passed through untouched; nothing is generated then. */
-  readonly userData?: {readonly path: string; readonly sha256: string}
+  readonly userData?: HashedFile
+  /** Whether the generated settings travel beside `userData`, as parts of one MIME message. */
+  readonly merge?: boolean
+  readonly packages?: readonly string[]
+  readonly packageUpdate?: boolean
+  readonly packageUpgrade?: boolean
+  readonly writeFiles?: readonly WriteFile[]
+  /** Run at every boot, early. */
+  readonly bootCommands?: readonly CloudCommand[]
+  /** Run once, at the end of the first boot. */
+  readonly runCommands?: readonly CloudCommand[]
+  /** Files that are passed through untouched. */
+  readonly networkConfig?: HashedFile
+  readonly vendorData?: HashedFile
+  readonly timezone?: string
+  readonly locale?: string
+  /** A password for the user, as crypt(5) hash. Opt-in: without it only keys log in. */
+  readonly passwordHash?: string
+  /** Whether the serial console logs the user in without asking. */
+  readonly consoleAutologin?: boolean
+}
+
+/** A file of this computer; the hash (SHA-256, hex) is that of its bytes when the VMFile was read. */
+export interface HashedFile {
+  /** Absolute path. */
+  readonly path: string
+  readonly sha256: string
 }
 
 export interface SshConfig {
   readonly user?: string
   /** Absolute path. */
   readonly privateKeyPath?: string
+  /** Port of this computer that leads to the guest's SSH; chosen, and kept, when absent. */
+  readonly port?: number
+  /** `pin` when absent: the host key is known before the first connection, or kept from then on. */
+  readonly hostKeyCheck?: 'pin' | 'accept-new' | 'off'
+  readonly connectTimeoutMs?: number
 }
 
 export interface FirmwareConfig {
@@ -86,18 +130,81 @@ export interface ProvisionStep {
 }
 
 export interface VmSpec {
+  /** Unique in the state directory: `<project>.<service>-<replica>`, without the parts that do not apply. */
   readonly name: string
+  readonly project?: string
+  /** What the VMFile calls it; the name when absent. */
+  readonly service?: string
+  /** From 0; absent for a VM without replicas. */
+  readonly replica?: number
   readonly image: ImageReference
   readonly vcpus: number
   readonly memoryMiB: number
   /** Size of the disk; that of the base image when absent. */
   readonly diskBytes?: number
+  /** The interface by which vmctl reaches the guest. */
   readonly network: NetworkConfig
+  /** The interfaces on declared networks, in the order of the file. */
+  readonly networks?: readonly NetworkAttachment[]
+  readonly ports?: readonly PortForward[]
+  readonly volumes?: readonly VolumeMount[]
+  readonly shares?: readonly Share[]
+  readonly devices?: readonly PciDevice[]
+  readonly dependsOn?: readonly Dependency[]
+  readonly healthcheck?: Healthcheck
+  /** How long the guest may take to power off before it is forced to; 30 s when absent. */
+  readonly stopGraceMs?: number
+  /** Whether `vmctl install` brings it up at boot; true when absent. */
+  readonly autostart?: boolean
+  readonly labels?: Readonly<Record<string, string>>
+  /** In /etc/environment of the guest, for provision steps and health checks. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Applied at the first boot, before runcmd. */
+  readonly dockerfile?: DockerfileSpec
   readonly cloudInit?: CloudInitConfig
   readonly ssh?: SshConfig
   readonly firmware?: FirmwareConfig
   readonly qemu?: QemuConfig
   readonly provision: readonly ProvisionStep[]
+}
+
+/**
+ * What a VM is connected to besides its own disk and its management interface. The parts (networks, volumes, shares) make it,
+ * a backend takes it as it is.
+ */
+export interface Attachments {
+  readonly nics: readonly Nic[]
+  readonly disks: readonly AttachedDisk[]
+  readonly folders: readonly SharedFolder[]
+}
+
+export interface Nic {
+  /** Id of the network. */
+  readonly network: string
+  readonly mac: string
+  readonly ip?: string
+  readonly mtu?: number
+  /**
+   * `socket`: the backend listens on a Unix socket of this name in the VM's directory, whose peer exchanges Ethernet frames, each
+   * behind its length in 4 bytes (big-endian), as in QEMU's `-netdev stream`. `bridge`: a bridge of this computer.
+   */
+  readonly link: {readonly kind: 'socket'; readonly name: string} | {readonly kind: 'bridge'; readonly bridge: string}
+}
+
+export interface AttachedDisk {
+  /** Absolute path of a qcow2 file. */
+  readonly path: string
+  /** At most 20 bytes, the limit of virtio-blk; the guest finds the disk as /dev/disk/by-id/virtio-SERIAL. */
+  readonly serial: string
+  readonly readOnly: boolean
+}
+
+export interface SharedFolder {
+  /** Absolute path of a directory. */
+  readonly path: string
+  readonly tag: string
+  readonly readOnly: boolean
+  readonly driver: 'virtiofs' | '9p'
 }
 
 /** The record of a VM, stored as `vm.json` beside its disk. */
@@ -114,6 +221,8 @@ export interface Vm {
   /** Absolute path of the VMFile that owns the VM; absent when it was made by `vmctl create`. */
   readonly vmfile?: string
   readonly base: BaseImage
+  /** What the engine has attached to the VM, as of its last start. */
+  readonly attachments?: Attachments
   /** RFC 3339. */
   readonly createdAt: string
   /** How far the VM has come; what a backend observes takes precedence. */
