@@ -20,13 +20,14 @@ export interface GreetedOptions {
 const timing = {pauseMs: {first: 50, longest: 500, growth: 1.5}, silenceMs: 1000, greetingMs: 5000} as const
 
 /**
- * Dials until somebody greets, and returns that connection. Only `signal` ends it.
+ * Dials until somebody greets, and returns that connection. Only `signal` ends it, or somebody who speaks another protocol.
  * The pause after a refusal grows from 50 to 500 ms.
  */
 export const greetedStream = async ({dial, onConnected, onFailure, signal}: GreetedOptions): Promise<Duplex> => {
   const others = new AbortController()
   const either = AbortSignal.any([signal, others.signal])
   const first = Promise.withResolvers<Duplex>()
+  first.promise.catch(() => undefined)
   let won = false
 
   const attempt = async (): Promise<undefined> => {
@@ -40,6 +41,7 @@ export const greetedStream = async ({dial, onConnected, onFailure, signal}: Gree
       first.resolve(stream)
     } catch (error) {
       stream?.destroy()
+      if (isVmctlError(error) && error.details.permanent === true) first.reject(error)
       if (!either.aborted)
         onFailure(
           isVmctlError(error)

@@ -43,19 +43,33 @@ export const awaitGreeting = (
           resolve(identification)
         })
       } else if (greeting || seen.length > limitBytes) {
-        const said = stripControls(text).slice(0, 60)
-        finish(() =>
-          reject(new VmctlError('vmctl::ssh::failed', `What answers on the SSH port does not speak SSH 2: ${JSON.stringify(said)}`)),
-        )
+        finish(() => reject(noSsh(text)))
       }
     }
     const onError = (error: Error): void => unreachable(`The connection broke before SSH greeted: ${error.message}`, error)
     const onEnd = (): void => unreachable('The connection was closed before SSH greeted.')
     const onAbort = (): void => finish(() => reject(signal?.reason))
-    const timer = setTimeout(() => unreachable(`SSH did not greet within ${timeoutMs} ms.`), timeoutMs)
+    const onTimeout = (): void => {
+      const lastLine = seen.toString('latin1').split('\n').at(-1) ?? ''
+      const isSlow = seen.length === 0 || (lastLine !== '' && ('SSH-'.startsWith(lastLine) || lastLine.startsWith('SSH-')))
+      if (!isSlow) finish(() => reject(noSsh(seen.toString('latin1'))))
+      else unreachable(`SSH did not greet within ${timeoutMs} ms.`)
+    }
+    const timer = setTimeout(onTimeout, timeoutMs)
     stream.on('readable', onReadable).on('error', onError).on('end', onEnd).on('close', onEnd)
     signal?.addEventListener('abort', onAbort)
     if (signal?.aborted) onAbort()
     else if (stream.destroyed || stream.readableEnded) onEnd()
     else onReadable()
   })
+
+/** Whoever has said something else and then nothing more is not a guest that is still starting. */
+const noSsh = (said: string): VmctlError =>
+  new VmctlError(
+    'vmctl::ssh::failed',
+    `What answers on the SSH port does not speak SSH 2: ${JSON.stringify(stripControls(said).trim().slice(0, 60))}`,
+    {
+      help: 'Find out who listens there: the port of `vmctl status NAME`, or sshd in the guest.',
+      details: {permanent: true},
+    },
+  )

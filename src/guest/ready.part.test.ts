@@ -102,6 +102,21 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     expect(rungs.at(-1)).toBe('ready')
   })
 
+  test.concurrent('a port where something else speaks is given up, also in a first boot; a slow greeting is not', async () => {
+    const {climb} = await scene()
+    for (const said of ['220 mail.example ESMTP\r\n', 'SSH-1.5-old\r\n']) {
+      await using other = await fakeServer((socket) => socket.write(said))
+      await expect(climb({dial: through(other)})).rejects.toMatchObject({
+        code: 'vmctl::ssh::failed',
+        message: `What answers on the SSH port does not speak SSH 2: ${JSON.stringify(said.trim())}`,
+      })
+    }
+    await using slow = await fakeServer((socket) => socket.write('SSH-2.0-O'))
+    await expect(climb({dial: through(slow), timeoutMs: 6000})).rejects.toMatchObject({code: 'vmctl::ssh::unreachable'})
+    await using shutsOut = await fakeServer((socket) => socket.end('Not allowed at this time\r\n'))
+    await climb({dial: through(shutsOut, sshd)})
+  })
+
   test.concurrent('the result of cloud-init is waited for', async () => {
     const {climb, rungs, result} = await scene()
     const waiting = climb({expectCloudInit: true})
