@@ -34,11 +34,23 @@ export interface JobSpec {
 /** Exit statuses of the follower that say something about the job and not about its command. */
 const verdicts = {notMade: 90, cutUpload: 91, died: 92, rebooted: 93, gone: 94, neverStarted: 95} as const
 
-/** Makes the private directory in which the jobs of one provisioning run live: on a disk if possible, where programs may be executed. */
-export const makeJobRoot = async (guest: Guest, signal: AbortSignal): Promise<string> => {
-  const program = `umask 077
+/**
+ * Makes the private directory in which the jobs of one step live: on a disk if possible, where programs may be executed.
+ * What a vmctl that was killed at a bad moment has left of the same VM goes, unless a job in it still runs.
+ */
+export const makeJobRoot = async (guest: Guest, vmId: string, signal: AbortSignal): Promise<string> => {
+  const program = `umask 077; prefix=${quote(`vmctl-${vmId}-`)}
+is_left() {
+  [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] || return 1
+  for job in "$1"/*/; do
+    [ -e "$job/rc" ] || [ ! -s "$job/pid" ] || ! kill -0 "$(cat "$job/pid")" 2>/dev/null || return 1
+  done
+}
 for parent in /var/tmp /tmp "$HOME"; do
-  root=$(mktemp -d "$parent/vmctl-XXXXXXXXXX" 2>/dev/null) || continue
+  for old in "$parent/$prefix"*; do if is_left "$old"; then rm -rf "$old"; fi; done
+done
+for parent in /var/tmp /tmp "$HOME"; do
+  root=$(mktemp -d "$parent/$prefix"XXXXXXXXXX 2>/dev/null) || continue
   # On a file system that is mounted noexec no file is executable.
   : >"$root/try" && chmod 700 "$root/try" && [ -x "$root/try" ] && { printf '%s' "$root"; exit 0; }
   rm -rf "$root"

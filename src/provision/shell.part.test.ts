@@ -1,5 +1,16 @@
 import {createHash} from 'node:crypto'
-import {chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
@@ -335,6 +346,25 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     await expect(runStep({inline: 'true'}, makeContext(noGuest, {memory: {...memory, exitCode: 4}}))).rejects.toMatchObject({
       details: {exitCode: 4},
     })
+  })
+
+  test('what an earlier vmctl has left of the same VM is removed, but nothing in which a job runs or that is not ours', async () => {
+    const vmId = 'ab12cd34'
+    const make = (...files: readonly (readonly [string, string])[]): string => {
+      const root = mkdtempSync(`/var/tmp/vmctl-${vmId}-`)
+      if (files.length > 0) mkdirSync(`${root}/step-1`)
+      for (const [name, content] of files) writeFileSync(`${root}/step-1/${name}`, content)
+      return root
+    }
+    const left = [make(), make(['out', 'x']), make(['pid', '999999999']), make(['pid', String(process.pid)], ['rc', '0'])]
+    const running = make(['pid', String(process.pid)])
+    const other = mkdtempSync('/var/tmp/vmctl-test-')
+    const link = `/var/tmp/vmctl-${vmId}-link`
+    symlinkSync(other, link)
+    await runStep({inline: 'true'}, context({vmId}))
+    expect(left.filter((root) => existsSync(root))).toEqual([])
+    expect([running, other, link].filter((root) => !existsSync(root))).toEqual([])
+    for (const root of [running, other, link]) rmSync(root, {recursive: true})
   })
 
   test('a job that was never started is fenced off, and run anew', async () => {

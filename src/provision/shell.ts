@@ -167,7 +167,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
         const outcome = await attachJob(memory.directory, context, progress)
         if (outcome !== 'never-started') return await conclude(outcome, memory, context)
       }
-      const root: string = memory?.root ?? (await makeJobRoot(await context.guest(), context.signal))
+      const root: string = memory?.root ?? (await makeJobRoot(await context.guest(), context.vm.id, context.signal))
       memory = {root, directory: `${root}/step-${context.step}-${Date.now().toString(36)}`, privileged: settings.privileged}
       running.job = memory
       await context.remember(memory)

@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process'
+import {randomUUID} from 'node:crypto'
 import {once} from 'node:events'
 import {mkdirSync, symlinkSync} from 'node:fs'
 import type {Socket} from 'node:net'
@@ -130,6 +131,7 @@ export const makeContext = (
     delivered?: StepContext['delivered']
     signal?: AbortSignal
     step?: number
+    vmId?: string
     output?: StepContext['output']
     onMemory?: (memory: unknown) => void
   } = {},
@@ -138,7 +140,8 @@ export const makeContext = (
   const remembered: unknown[] = []
   const afterwards: (() => Promise<void>)[] = []
   return {
-    vm: makeVm(),
+    // Of its own, because a step tidies up what earlier steps of the same VM have left.
+    vm: makeVm({id: change.vmId ?? randomUUID()}),
     step: change.step ?? 1,
     guest,
     memory: change.memory,
