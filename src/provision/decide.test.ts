@@ -94,6 +94,19 @@ test.each([
   expect(decide(allDone(before), after)[index]).toBe(`run: ${cause}`)
 })
 
+test('of a directory the very files are named, and only the first of many', async () => {
+  const site = (files: Readonly<Record<string, string>>): Promise<readonly DeclaredStep[]> =>
+    prepare([
+      'file',
+      {'/project/site': 'directory', ...Object.fromEntries(Object.entries(files).map(([name, hash]) => [`/project/site/${name}`, hash]))},
+    ])
+  const before = allDone(await site({a: '1', b: '1', 'c/d': '1'}))
+  expect(decide(before, await site({a: '2', b: '1', 'c/d': '1'}))).toEqual(['run: site/a changed'])
+  expect(decide(before, await site({a: '2', e: '1', 'c/d': '1'}))).toEqual(['run: site/a changed, site/e added, site/b removed'])
+  const many = Object.fromEntries(Array.from({length: 20}, (_, index) => [`n${10 + index}`, 'x']))
+  expect(decide(before, await site({a: '1', b: '1', 'c/d': '1', ...many}))).toEqual(['run: site/n10, site/n11, site/n12 and 17 more added'])
+})
+
 test('another user makes other steps; where the project is does not matter', async () => {
   const written = [{type: 'shell', settings: {'script /a/s.sh': 'h'}}]
   const [before] = await prepareSteps(written, provisioners, {user: 'dev', directory: '/a'})

@@ -95,8 +95,24 @@ const describeChange = (step: DeclaredStep, entry: JournalEntry): string | undef
     Object.keys(one).filter((name) => one[name] !== other[name])
   const names = differing(step.facts, entry.facts)
   const gone = differing(entry.facts, step.facts)
-  const told = names.length > 0 ? names : gone
-  return told.length > 0 ? `${told.join(', ')} changed` : 'a step before it changed'
+  // Below a directory that was there before and is there now, a name is a file that came or went.
+  const directories = Object.keys(step.facts).filter((name) => Object.hasOwn(entry.facts ?? {}, name))
+  const cameOrWent = (name: string): boolean =>
+    !(Object.hasOwn(step.facts, name) && Object.hasOwn(entry.facts ?? {}, name)) && directories.some((one) => name.startsWith(`${one}/`))
+  const changed = names.filter((name) => !cameOrWent(name))
+  const parts = [tell(changed, 'changed'), tell(names.filter(cameOrWent), 'added'), tell(gone.filter(cameOrWent), 'removed')].filter(
+    (part) => part !== undefined,
+  )
+  if (parts.length > 0) return parts.join(', ')
+  return tell(gone, 'changed') ?? 'a step before it changed'
+}
+
+const mostNames = 3
+
+const tell = (names: readonly string[], word: string): string | undefined => {
+  if (names.length === 0) return undefined
+  const rest = names.length - mostNames
+  return `${names.slice(0, mostNames).join(', ')}${rest > 0 ? ` and ${rest} more` : ''} ${word}`
 }
 
 /**

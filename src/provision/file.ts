@@ -8,7 +8,7 @@ import {isMirrorable} from '../model/safe-path.ts'
 import {ignorePatterns} from './ignore.ts'
 import type {Provisioner} from './provisioner.ts'
 import {uploadTree} from './tree-upload.ts'
-import {describeTree} from './tree.ts'
+import {treeFacts} from './tree-facts.ts'
 
 export interface FileSettings {
   /** Absolute path of a local file or directory. */
@@ -55,7 +55,7 @@ export const fileProvisioner: Provisioner<FileSettings> = {
     const info = await statOrFail(source)
     const isTree = info.isDirectory()
     return {
-      [source]: isTree ? await describeTree(source, ignore && ignorePatterns(ignore)) : await hashFile(source),
+      ...(isTree ? await treeFacts(source, ignore && ignorePatterns(ignore)) : {[source]: await hashFile(source)}),
       destination,
       // The files of a tree keep their own modes, which are part of its description.
       mode: isTree ? undefined : (mode ?? info.mode & 0o7777),

@@ -162,8 +162,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const file = join(temporaryDirectory(), 'file')
     writeFileSync(file, 'x')
     await expect(put(source, file)).rejects.toMatchObject({message: expect.stringContaining(`${file} exists and is not a directory`)})
-    await expect(put(source, `${file}/below`)).rejects.toMatchObject({code: 'vmctl::provision::failed'})
-    await expect(put(source, '/proc/vmctl-test')).rejects.toMatchObject({code: 'vmctl::provision::failed'})
+    await expect(put(source, `${file}/below`)).rejects.toMatchObject({code: 'vmctl::guest::copy_failed'})
+    await expect(put(source, '/proc/vmctl-test')).rejects.toMatchObject({code: 'vmctl::guest::copy_failed'})
     expect(readFileSync(file, 'utf8')).toBe('x')
   })
 
@@ -175,7 +175,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const owner = (name: string): number => lstatSync(join(destination, name)).uid
     expect(['plain', 'sub', 'sub/deep', 'sub/deep/binary', 'link', 'empty'].map(owner)).toEqual(Array.from({length: 6}, () => 65_534))
     expect(owner('mine')).toBe(0)
-    await expect(put(source, destination, {owner: 'no-such-user'})).rejects.toMatchObject({code: 'vmctl::provision::failed'})
+    await expect(put(source, destination, {owner: 'no-such-user'})).rejects.toMatchObject({code: 'vmctl::guest::copy_failed'})
   })
 
   test('an abort ends the upload', async () => {
@@ -204,6 +204,30 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       message: expect.stringContaining('/no/such/file'),
     })
   })
+})
+
+test('the facts of a directory tell its files apart, and of a large one its directories', async () => {
+  const source = temporaryDirectory()
+  mkdirSync(join(source, 'a/b'), {recursive: true})
+  writeFileSync(join(source, 'a/b/one'), '1')
+  const factsOf = () => fileProvisioner.facts(fileProvisioner.parse({source, destination: '/a'}))
+  const differing = async (before: Readonly<Record<string, unknown>>): Promise<string[]> =>
+    Object.entries(await factsOf()).flatMap(([name, fact]) => (JSON.stringify(fact) === JSON.stringify(before[name]) ? [] : [name]))
+  const small = await factsOf()
+  expect(Object.keys(small).filter((name) => name.startsWith('/'))).toEqual(['', '/a', '/a/b', '/a/b/one'].map((name) => source + name))
+  writeFileSync(join(source, 'a/b/one'), '2')
+  expect(await differing(small)).toEqual([join(source, 'a/b/one')])
+  for (let index = 0; index < 1000; index++) writeFileSync(join(source, 'a/b', String(index)), '')
+  mkdirSync(join(source, 'c'))
+  const large = await factsOf()
+  expect(Object.keys(large).filter((name) => name.startsWith('/'))).toEqual(['', '/a', '/a/b', '/c'].map((name) => source + name))
+  writeFileSync(join(source, 'a/b/999'), 'x')
+  expect(await differing(large)).toEqual([join(source, 'a/b')])
+  for (let index = 0; index < 1001; index++) writeFileSync(join(source, String(index)), '')
+  const flat = await factsOf()
+  expect(Object.keys(flat).filter((name) => name.startsWith('/'))).toEqual([source])
+  writeFileSync(join(source, '7'), 'x')
+  expect(await differing(flat)).toEqual([source])
 })
 
 test('the facts of a file step are everything that it carries, and one that changes is told by its path', async () => {

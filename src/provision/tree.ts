@@ -95,6 +95,6 @@ export const hashTree = async (directory: string, entries: readonly TreeEntry[])
 
 /** What a tree is, line by line, for a hash of it: names, types, modes, targets and contents. */
 export const describeTree = async (directory: string, ignore?: Ignore): Promise<string[]> =>
-  (await hashTree(directory, await listTree(directory, ignore))).map(({name, type, mode, target, sha256}) =>
-    JSON.stringify([name, type, mode, target, sha256]),
-  )
+  (await hashTree(directory, await listTree(directory, ignore))).map(describeEntry)
+
+export const describeEntry = ({name, type, mode, target, sha256}: HashedEntry): string => JSON.stringify([name, type, mode, target, sha256])
