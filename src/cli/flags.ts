@@ -1,6 +1,7 @@
 import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
 
+import type {Request} from '../engine/plan.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
 
 /** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
@@ -33,6 +34,30 @@ export const duration = Flags.custom<number>({
 export const locking = {
   'lock-timeout': duration({summary: 'How long to wait while another vmctl works on the VM.'}),
   'no-wait': Flags.boolean({summary: 'Fail at once while another vmctl works on the VM.', exclusive: ['lock-timeout']}),
+}
+
+const choices = ['step', 'from', 'rerun', 'all']
+
+const stepNumber = (name: string, summary: string) =>
+  Flags.integer({min: 1, helpValue: 'N', summary, exclusive: choices.filter((other) => other !== name)})
+
+/** Which provision steps `vmctl provision` runs. */
+export const steps = {
+  step: stepNumber('step', 'Run only this step.'),
+  from: stepNumber('from', 'Run this step and all after it.'),
+  rerun: stepNumber('rerun', 'Forget what became of this step, run it again, then go on with what is not done.'),
+  all: Flags.boolean({summary: 'Run all steps; the default.', exclusive: ['step', 'from', 'rerun']}),
+}
+
+/** What `steps` ask for; undefined when none of them is given. */
+export const stepRequest = (given: {
+  readonly step?: number | undefined
+  readonly from?: number | undefined
+  readonly rerun?: number | undefined
+  readonly all?: boolean
+}): Request | undefined => {
+  for (const kind of ['step', 'from', 'rerun'] as const) if (given[kind] !== undefined) return {kind, step: given[kind]}
+  return given.all ? {kind: 'all'} : undefined
 }
 
 const readSize = async (input: string, unitBytes: number): Promise<number> => {

@@ -4,10 +4,15 @@ import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {table} from '../cli/table.ts'
 import type {VmPlan} from '../engine/plan.ts'
+import {VmctlError} from '../model/errors.ts'
 
 export default class Plan extends VmfileCommand {
   static override summary = 'Show what `vmctl up` would do, and why, without doing it.'
-  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --for reload --json']
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --for reload --json',
+    '<%= config.bin %> <%= command.id %> --for provision --from 2',
+  ]
   static override flags = {
     file: flags.file,
     name: flags.names,
@@ -18,10 +23,17 @@ export default class Plan extends VmfileCommand {
     })(),
     destroy: Flags.boolean({summary: 'Plan for `vmctl down --destroy`.'}),
     'no-provision': flags.noProvision,
+    ...flags.steps,
   }
 
   async run(): Promise<{readonly vms: readonly VmPlan[]}> {
     const {flags: given} = await this.parse(Plan)
+    const request = flags.stepRequest(given)
+    if (request && given.for !== 'provision') {
+      throw new VmctlError('vmctl::usage::invalid', `Steps are chosen with \`vmctl provision\` only, not with \`vmctl ${given.for}\`.`, {
+        help: 'Add `--for provision`.',
+      })
+    }
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file)
     const {planAll} = await import('../engine/converge.ts')
@@ -31,6 +43,7 @@ export default class Plan extends VmfileCommand {
       verb: given.destroy ? 'down' : given.for,
       provision: !given['no-provision'],
       destroy: given.destroy,
+      request,
     })
     const {describeVerdict, isDue} = await import('../engine/plan.ts')
     const rows = vms.flatMap(({vm, steps, notices, provision}) => [

@@ -129,6 +129,17 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
       stderr: expect.stringContaining('there is no step 4'),
     })
     expect(await run(undefined, 'provision', '--step', '1', '--all')).toMatchObject({exitCode: 2})
+    const planned = (await run(undefined, 'plan', '--for', 'provision', '--from', '2')).stdout
+    expect(planned).toMatch(/step 2 .*asked for \(--from 2\)[^]*step 3 .*asked for \(--from 2\)/)
+    expect(planned).not.toContain('step 1')
+    expect((await run(undefined, 'plan', '--for', 'provision', '--step', '3', '--json')).json.vms[0].provision).toMatchObject([
+      {step: 1, verdict: 'skip'},
+      {step: 2, verdict: 'skip'},
+      {step: 3, verdict: 'rerun'},
+    ])
+    expect(await run(undefined, 'plan', '--for', 'provision', '--step', '4')).toMatchObject({exitCode: 2})
+    expect(await run(undefined, 'plan', '--step', '1')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('--for provision')})
+    expect(marked()).toBe('12322311123')
     expect(await run(undefined, 'why', 'web')).toMatchObject({
       exitCode: 0,
       stdout: expect.stringMatching(/^step 2 +stay +inline: echo 2.* +done once$/m),

@@ -5,6 +5,8 @@ import type {DeclaredStep} from '../provision/declare.ts'
 import {emptyJournal, type Journal} from '../provision/journal.ts'
 import {type Change, compareSpecs} from './changes.ts'
 
+export type {Request} from '../provision/decide.ts'
+
 export type Action = 'fetch-image' | 'create' | 'recreate' | 'update' | 'stop' | 'start' | 'resume' | 'wait' | 'provision' | 'destroy'
 
 export interface PlanStep {
