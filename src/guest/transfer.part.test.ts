@@ -76,7 +76,7 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     await download(guest, target, join(local, 'copy'))
     expect(await modeOf(join(local, 'copy'))).toBe(0o711)
     await expect(upload(guest, join(local, 'source'), target, {owner: 'no-such-user'})).rejects.toMatchObject({
-      code: 'vmctl::ssh::failed',
+      code: 'vmctl::guest::copy_failed',
       message: expect.stringContaining('no-such-user'),
     })
     expect(await readdir(remote)).toEqual(['file'])
@@ -125,7 +125,10 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     const source = await localFile('x')
     await mkdir(join(remote, 'directory'))
     await expect(upload(guest, source, join(remote, 'directory'))).rejects.toThrow(/is a directory/)
-    await expect(upload(guest, source, join(remote, 'none', 'file'))).rejects.toMatchObject({code: 'vmctl::ssh::failed'})
+    await writeFile(join(remote, 'file'), '')
+    await expect(upload(guest, source, join(remote, 'file', 'file'))).rejects.toMatchObject({code: 'vmctl::guest::copy_failed'})
+    await expect(upload(guest, source, `${remote}/`)).rejects.toThrow(/is not the name of a file/)
+    await rm(join(remote, 'file'))
     await expect(upload(guest, join(local, 'none'), join(remote, 'file'))).rejects.toMatchObject({code: 'vmctl::io'})
     await expect(upload(guest, local, join(remote, 'file'))).rejects.toThrow(/not a file/)
     await expect(download(guest, join(remote, 'none'), join(local, 'copy'))).rejects.toThrow(/none/)
@@ -133,6 +136,15 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     await expect(download(guest, source, join(local, 'none', 'copy'))).rejects.toMatchObject({code: 'vmctl::io'})
     expect(await readdir(remote)).toEqual(['directory'])
     expect(await readdir(local)).toEqual(['source'])
+  })
+
+  test('missing directories are made as a user expects them, whatever the mode of the file and the umask of the guest', async () => {
+    await upload(guest, await localFile('x', 0o600), join(remote, 'a b', "c'd", 'file'))
+    expect(await readFile(join(remote, 'a b', "c'd", 'file'), 'utf8')).toBe('x')
+    expect(await Promise.all(['a b', "a b/c'd"].map((name) => modeOf(join(remote, name))))).toEqual([0o755, 0o755])
+    await mkdir(join(remote, 'line\n'), {mode: 0o700})
+    await upload(guest, join(local, 'source'), join(remote, 'line\n', 'file'))
+    expect(await modeOf(join(remote, 'line\n'))).toBe(0o700)
   })
 
   test('an upload that is cut leaves the old file and no other', async () => {

@@ -1,4 +1,3 @@
-import {randomBytes} from 'node:crypto'
 import {type FileHandle, open, rm} from 'node:fs/promises'
 import {dirname} from 'node:path'
 
@@ -30,32 +29,39 @@ export interface UploadOptions extends TransferOptions {
 type Execute = Pick<GuestConnection, 'exec'>
 
 /**
- * The guest's side of an upload, for any POSIX shell: a new file beside the destination (noclobber, so nobody can
- * have put a link there), all bytes, owner, mode, and only then the rename. It ends in one of two states.
+ * The guest's side of an upload, for any POSIX shell. All bytes, owner and mode come together in a private directory beside
+ * the destination, and only then the rename; it ends in one of two states. Whoever else may write to that place can move
+ * the private directory but not look or reach into it: it is entered once, and from then on only named by `.` and `..`.
  */
-const receive = `d=$1 t=$2 size=$3 mode=$4 owner=$5
-stop() { rm -f "$t"; [ $# -eq 0 ] || echo "$1" >&2; exit 1; }
-[ ! -d "$d" ] || { echo "$d is a directory" >&2; exit 1; }
+const receive = `d=$1 size=$2 mode=$3 owner=$4
+fail() { echo "$1" >&2; exit 1; }
+name=\${d##*/}; parent=\${d%/*}/
+[ -n "$name" ] || fail "$d is not the name of a file"
+[ ! -d "$d" ] || fail "$d is a directory"
+[ -d "$parent" ] || (umask 022; mkdir -p "$parent") || exit 1
 umask 077
-trap 'stop interrupted' HUP INT TERM
-set -C
-cat >"$t" || stop
-set +C
-count=$(($(wc -c <"$t")))
-[ "$count" -eq "$size" ] || stop "$count of $size bytes arrived"
-[ -z "$owner" ] || chown "$owner" "$t" || stop
-chmod "$mode" "$t" || stop
-mv -f "$t" "$d" || stop`
+cd "$parent" || exit 1
+here=$(pwd -P; echo .); here=\${here%??}
+stage=$(mktemp -d ./.vmctl-XXXXXXXXXX) && cd "$stage" || exit 1
+trap 'rm -f "./$name"; cd .. && rmdir "$stage" 2>/dev/null' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+[ "$(pwd -P)" = "\${here%/}/\${stage#./}" ] || fail "$parent changed meanwhile"
+cat >"./$name" || exit 1
+count=$(($(wc -c <"./$name")))
+[ "$count" -eq "$size" ] || fail "$count of $size bytes arrived"
+[ -z "$owner" ] || chown "$owner" "./$name" || exit 1
+chmod "$mode" "./$name" || exit 1
+mv -f "./$name" ..`
 
 /**
  * Copies a local file into the guest as a whole: a reader there sees the old file or the new one, never a part.
  * It goes through the shell, not SFTP: that is faster, and works as root and where there is no SFTP server.
- * A relative `remotePath` starts at the user's home; a symbolic link is replaced, not followed.
- * @throws VmctlError `vmctl::io` (local), `vmctl::ssh::failed` (guest), `vmctl::ssh::connection_lost`
+ * A relative `remotePath` starts at the user's home; a symbolic link is replaced, not followed. Directories that are missing
+ * above it are made with mode 0755, and belong to whoever works.
+ * @throws VmctlError `vmctl::io` (local), `vmctl::guest::copy_failed` (guest), `vmctl::ssh::connection_lost`
  */
 export const upload = async (guest: Execute, localPath: string, remotePath: string, options: UploadOptions = {}): Promise<void> => {
   const destination = shellPath(remotePath)
-  const temporary = `${destination.slice(0, destination.lastIndexOf('/') + 1)}.vmctl-${randomBytes(8).toString('hex')}.tmp`
   const {handle, size, mode} = await openForUpload(localPath)
   try {
     let sent = 0
@@ -64,7 +70,7 @@ export const upload = async (guest: Execute, localPath: string, remotePath: stri
     stdin?.on('data', (chunk) => options.onProgress?.((sent += chunk.length)))
     stdin?.pause()
     const permissions = (options.mode ?? mode).toString(8)
-    const command = ['sh', '-c', receive, 'sh', destination, temporary, String(size), permissions, options.owner ?? '']
+    const command = ['sh', '-c', receive, 'sh', destination, String(size), permissions, options.owner ?? '']
     const {exit, stderr} = await perform(guest, command, options, stdin ? {stdin} : {})
     if (exit.code !== 0) throw failed(`upload ${localPath} to ${remotePath}`, exit, stderr)
   } finally {
@@ -130,11 +136,8 @@ const perform = async (
 
 const failed = (action: string, exit: ExecExit, stderr: string): VmctlError =>
   new VmctlError(
-    'vmctl::ssh::failed',
+    'vmctl::guest::copy_failed',
     `Cannot ${action}: ${lastLines(stripControls(stderr), 3) || `the shell in the guest ended with ${exit.code ?? exit.signal}`}`,
-    {
-      help: 'Check the path in the guest: does its directory exist, may the user write there, is there room?',
-    },
   )
 
 const openForUpload = async (path: string): Promise<{handle: FileHandle; size: number; mode: number}> => {

@@ -102,6 +102,10 @@ export const failures = {
   },
 
   'vmctl::guest::not_found': {exit: notFound, help: 'Check the path in the guest; with `--privileged` it is looked at as root.'},
+  'vmctl::guest::copy_failed': {
+    exit: guest,
+    help: 'Check the path in the guest: may the user work there (`privileged` does it as root), is there room?',
+  },
   'vmctl::guest::archive_refused': {
     exit: guest,
     help: 'Nothing of it was kept. Look at the directory in the guest: only files, directories and symbolic links can be copied.',

@@ -18,7 +18,7 @@ export interface GuestProgramOptions extends Pick<GuestExecOptions, 'onStdout' |
 /**
  * Runs a POSIX shell program in the guest. Its text comes over standard input, so it may be long and nothing of it is in a
  * process list.
- * @throws VmctlError `vmctl::provision::failed` with what it said, when it ends with another status than 0
+ * @throws VmctlError `vmctl::guest::copy_failed` with what it said, when it ends with another status than 0
  */
 export const runInGuest = async (guest: Guest, program: string, options: GuestProgramOptions): Promise<void> => {
   let said = ''
@@ -34,5 +34,5 @@ export const runInGuest = async (guest: Guest, program: string, options: GuestPr
   })
   if (code === 0) return
   const reason = lastLines(stripControls(said), 3) || `the shell ended with ${code ?? signal}`
-  throw new VmctlError('vmctl::provision::failed', `Cannot ${options.action}: ${reason}`)
+  throw new VmctlError('vmctl::guest::copy_failed', `Cannot ${options.action}: ${reason}`)
 }

@@ -77,7 +77,7 @@ const receive = async (
     compressed.destroy(new Error('cut'))
     await extracting.catch(() => undefined)
     const reason = lastLines(stripControls(said.replace(/tar: \d+\n$/, '')), 3) || `the shell ended with ${exit.code ?? exit.signal}`
-    throw new VmctlError('vmctl::ssh::failed', `Cannot copy ${source} from the guest: ${reason}`)
+    throw new VmctlError('vmctl::guest::copy_failed', `Cannot copy ${source} from the guest: ${reason}`)
   }
   compressed.end()
   await unzipping.catch((error: unknown) => {
