@@ -12,6 +12,8 @@ import {runSteps} from '../provision/run.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, writeVm} from '../store/store.ts'
 import {asGuest, openSession, sshUser, waitForGuest} from './access.ts'
 import {applyChanges, type Effect} from './changes.ts'
+import {attach, setupOf} from './attach.ts'
+import {configureGuest} from './configure.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {PlanStep, VmPlan} from './plan.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
@@ -20,6 +22,8 @@ import {spendSeed, writeCredentials} from './seed.ts'
 export interface Target {
   readonly spec: VmSpec
   readonly steps: readonly PreparedStep[]
+  /** As in `Desired`. */
+  readonly setup?: Readonly<Record<string, string>>
   /** Absolute path of the VMFile; absent for `vmctl create`. */
   readonly vmfile?: string | undefined
 }
@@ -66,6 +70,7 @@ const applyStep = async (engine: Engine, target: Target & {readonly verdicts: re
       await destroyVm(engine, await existing(engine, name))
       return
     case 'wait':
+    case 'configure':
       await waitUntilUsable(engine, await existing(engine, name))
       return
     case 'provision':
@@ -102,19 +107,21 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
   const base = await fetchImage(engine, spec)
   const directory = await stageDirectory(engine.store, spec.name)
   try {
+    const id = randomUUID()
     const vm: Vm = {
       schema: 1,
-      id: randomUUID(),
+      id,
       name: spec.name,
       backend: hypervisor.name,
       directory,
       spec,
       ...(vmfile !== undefined && {vmfile}),
       base,
+      attachments: await attach(engine, {id, name: spec.name, spec}),
       createdAt: new Date().toISOString(),
       phase: 'prepared',
     }
-    await writeCredentials(vm)
+    await writeCredentials(vm, await setupOf(engine, spec))
     await hypervisor.prepare(vm, operation(engine))
     await writeVm(vm)
     engine.signal.throwIfAborted()
@@ -144,9 +151,10 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
 /** Starts a VM and records how that ended. */
 export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  const {failure: _failure, ...rest} = vm
+  const {failure: _failure, ...before} = vm
+  const rest = {...before, attachments: await attach(engine, vm)}
   try {
-    await hypervisor.start(vm, operation(engine))
+    await hypervisor.start(rest, operation(engine))
   } catch (error) {
     // A cancelled start is not a failure of the VM.
     if (!engine.signal.aborted)
@@ -175,8 +183,12 @@ export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
 
 const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
   const {connection, warnings} = await waitForGuest(engine, vm)
-  connection.close()
-  await becomeReady(engine, vm, warnings)
+  try {
+    await becomeReady(engine, vm, warnings)
+    await configureGuest(engine, vm, connection)
+  } finally {
+    connection.close()
+  }
 }
 
 const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]): Promise<void> => {
@@ -185,7 +197,9 @@ const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]):
   if (journal.ready) return
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
-  const kept = hypervisor.showSeed ? await spendSeed(vm, async () => hypervisor.showSeed?.(vm, operation(engine))) : undefined
+  const kept = hypervisor.showSeed
+    ? await spendSeed(vm, await setupOf(engine, vm.spec), async () => hypervisor.showSeed?.(vm, operation(engine)))
+    : undefined
   if (kept !== undefined) {
     const message = `the seed keeps its private host key until the VM is made anew: ${kept}`
     await engine.emit({type: 'vm.notice', vm: vm.name, message})
@@ -202,6 +216,7 @@ const provisionVm = async (
   using session = openSession(async () => {
     const {connection, bootId, warnings} = await waitForGuest(engine, vm)
     await becomeReady(engine, vm, warnings)
+    await configureGuest(engine, vm, connection)
     return asGuest(connection, bootId)
   })
   await session.guest()

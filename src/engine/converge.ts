@@ -1,3 +1,4 @@
+import {setupHashes} from '../guest/setup/script.ts'
 import {findImage} from '../image/cache.ts'
 import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
@@ -7,6 +8,7 @@ import {openSteps} from '../provision/decide.ts'
 import {lockVm, readVm} from '../store/store.ts'
 import type {Vmfile} from '../vmfile/index.ts'
 import {applyPlan, type Target} from './apply.ts'
+import {setupOf} from './attach.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {type Observed, type PlanOptions, planVm, type VmPlan} from './plan.ts'
 import {stepsOf} from './steps.ts'
@@ -145,6 +147,7 @@ const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions
   vmfile: vmfile.path,
   // `down` must work although a script of the VMFile is gone.
   steps: verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path),
+  setup: setupHashes(await setupOf(engine, spec)),
 })
 
 const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Observed> => {

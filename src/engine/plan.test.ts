@@ -365,3 +365,19 @@ describe('logging in', () => {
     expect(render(situations['running, all done'], {verb: 'down', provision: false}, {spec: bare})).toBe('stop (running)')
   })
 })
+
+describe('what a guest gets of its stack', () => {
+  const wanted = {spec: withSteps, steps, setup: {env: 'new', 'names of the stack': 'same'}}
+  const having = (setup: Record<string, string>): Observed => seen('running', {pid: 7, journal: {...allDone, setup}})
+  const planned = (observed: Observed, provision = true) =>
+    planVm(wanted, observed, {verb: 'up', provision}).steps.map(({action, cause}) => `${action}: ${cause}`)
+
+  test('is brought to a running guest when it has changed', () => {
+    expect(planned(having({env: 'old', 'names of the stack': 'same'}))).toEqual(['configure: env changed'])
+    expect(planned(having({env: 'new', 'names of the stack': 'same', volumes: 'gone'}))).toEqual(['configure: volumes changed'])
+    expect(planned(having({env: 'new', 'names of the stack': 'same'}))).toEqual([])
+  })
+  test('waits for a log-in that somebody wants', () => {
+    expect(planned(having({env: 'old'}), false)).toEqual([])
+  })
+})

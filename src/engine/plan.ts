@@ -7,7 +7,18 @@ import {type Change, compareSpecs} from './changes.ts'
 
 export type {Request} from '../provision/decide.ts'
 
-export type Action = 'fetch-image' | 'create' | 'recreate' | 'update' | 'stop' | 'start' | 'resume' | 'wait' | 'provision' | 'destroy'
+export type Action =
+  | 'fetch-image'
+  | 'create'
+  | 'recreate'
+  | 'update'
+  | 'stop'
+  | 'start'
+  | 'resume'
+  | 'wait'
+  | 'configure'
+  | 'provision'
+  | 'destroy'
 
 export interface PlanStep {
   readonly action: Action
@@ -30,6 +41,8 @@ export type Verb = 'up' | 'down' | 'reload' | 'provision'
 export interface Desired {
   readonly spec: VmSpec
   readonly steps: readonly DeclaredStep[]
+  /** What the guest gets of its stack, hashed, by the words in which a change of it is told. */
+  readonly setup?: Readonly<Record<string, string>>
 }
 
 export interface Observed {
@@ -174,7 +187,15 @@ const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions)
     requireLogin(desired.spec)
     return decide([{action: 'provision', cause: due.map(describeVerdict).join('; ')}])
   }
-  return decide(!journal.ready && canLogIn(desired.spec) ? [{action: 'wait', cause: 'was never seen ready'}] : [])
+  if (!canLogIn(desired.spec)) return decide([])
+  if (!journal.ready) return decide([{action: 'wait', cause: 'was never seen ready'}])
+  const changed = changedSetup(desired, journal)
+  return decide(changed.length > 0 ? [{action: 'configure', cause: `${changed.join(', ')} changed`}] : [])
+}
+
+const changedSetup = ({setup = {}}: Desired, journal: Journal): string[] => {
+  const known = journal.setup ?? {}
+  return Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
 }
 
 /** Whether a step is not left alone. */

@@ -6,6 +6,7 @@ import {expect, test} from 'vitest'
 
 import {makeSpec, makeVm, temporaryDirectory} from '../../test/support/builders.ts'
 import type {CloudInitConfig, Vm} from '../model/vm.ts'
+import {emptySetup} from '../guest/setup/script.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
 
 const secret = 'BEGIN OPENSSH PRIVATE KEY'
@@ -14,7 +15,7 @@ const seededVm = async (cloudInit: Partial<CloudInitConfig> = {}): Promise<{vm: 
   const directory = join(temporaryDirectory(), 'vm')
   mkdirSync(directory)
   const vm = makeVm({directory, spec: makeSpec({cloudInit: {hostname: 'web', sshKeys: [], ...cloudInit}})})
-  await writeCredentials(vm)
+  await writeCredentials(vm, emptySetup)
   return {vm, seed: join(directory, 'seed.iso'), spent: join(directory, 'seed-spent.iso')}
 }
 
@@ -27,7 +28,7 @@ test('the private host key goes, the identity, the user and his key stay, and th
   const {size} = statSync(seed)
   let shown = ''
   expect(
-    await spendSeed(vm, async () => {
+    await spendSeed(vm, emptySetup, async () => {
       shown = text(seed)
     }),
   ).toBeUndefined()
@@ -59,10 +60,10 @@ test.each([
   const show = async (): Promise<void> => {
     if (isCut) throw new Error('cut')
   }
-  await expect(spendSeed(made.vm, show)).rejects.toThrow('cut')
+  await expect(spendSeed(made.vm, emptySetup, show)).rejects.toThrow('cut')
   isCut = false
-  expect(await spendSeed(made.vm, show)).toBeUndefined()
-  expect(await spendSeed(made.vm, show)).toBeUndefined()
+  expect(await spendSeed(made.vm, emptySetup, show)).toBeUndefined()
+  expect(await spendSeed(made.vm, emptySetup, show)).toBeUndefined()
   expect(text(made.seed)).not.toContain(secret)
   expect(existsSync(made.spent)).toBe(false)
 })
@@ -73,15 +74,15 @@ test('user-data of the user stays byte for byte; when it has changed meanwhile t
   const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex')
   const {vm, seed} = await seededVm({userData: {path, sha256}})
   writeFileSync(path, 'other')
-  expect(await spendSeed(vm, async () => undefined)).toBe(`${path} is not what it was when the VM was made`)
+  expect(await spendSeed(vm, emptySetup, async () => undefined)).toBe(`${path} is not what it was when the VM was made`)
   expect(text(seed)).toContain(secret)
   writeFileSync(path, '#cloud-config\nbootcmd: [date]\n')
-  expect(await spendSeed(vm, async () => undefined)).toBeUndefined()
+  expect(await spendSeed(vm, emptySetup, async () => undefined)).toBeUndefined()
   expect(text(seed)).toContain('#cloud-config\nbootcmd: [date]\n')
   expect(text(seed)).not.toContain(secret)
 })
 
 test('a VM without a seed has nothing to spend', async () => {
   const directory = temporaryDirectory()
-  expect(await spendSeed(makeVm({directory}), () => Promise.reject(new Error('not asked')))).toBeUndefined()
+  expect(await spendSeed(makeVm({directory}), emptySetup, () => Promise.reject(new Error('not asked')))).toBeUndefined()
 })

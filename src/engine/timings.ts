@@ -19,7 +19,7 @@ export interface Stopwatch {
 }
 
 /** These consist of rungs and steps, which are told one by one. */
-const composed: ReadonlySet<Action> = new Set(['wait', 'provision'])
+const composed: ReadonlySet<Action> = new Set(['wait', 'configure', 'provision'])
 
 export const startStopwatch = (): Stopwatch => {
   const origin = performance.now()

@@ -18,13 +18,15 @@ export interface UserDataSettings {
   readonly authorizedKeys: readonly string[]
   /** Absent after the first boot, when the guest has it. */
   readonly hostKey?: KeyPair | undefined
+  /** A shell program for the first boot, before packages. */
+  readonly setupScript?: string
 }
 
 /**
  * User-data as the book promises it: one user with sudo and the keys, bash, no login for root, no passwords.
  * No group `sudo`: not every distribution has one, and cloud-init writes the sudo rule itself.
  */
-export const userData = ({user, authorizedKeys, hostKey}: UserDataSettings): string => {
+export const userData = ({user, authorizedKeys, hostKey, setupScript}: UserDataSettings): string => {
   const isRoot = user === 'root'
   return cloudConfig({
     users: [
@@ -42,11 +44,17 @@ export const userData = ({user, authorizedKeys, hostKey}: UserDataSettings): str
     // An entry for the own name in /etc/hosts: without one every sudo asks the network for it.
     manage_etc_hosts: 'localhost',
     ...(hostKey && hostKeySettings(hostKey)),
+    ...(setupScript !== undefined && bootSettings(setupScript)),
   })
 }
 
-/** What travels beside user-data that is not ours: only the host key. cloud-init merges it below the user's own settings. */
-export const vendorData = ({hostKey}: {readonly hostKey: KeyPair}): string => cloudConfig(hostKeySettings(hostKey))
+/** What travels beside user-data that is not ours. cloud-init merges it below the user's own settings. */
+export const vendorData = ({hostKey, setupScript}: Pick<UserDataSettings, 'hostKey' | 'setupScript'>): string =>
+  cloudConfig({...(hostKey && hostKeySettings(hostKey)), ...(setupScript !== undefined && bootSettings(setupScript))})
+
+const bootSettings = (setupScript: string): Readonly<Record<string, unknown>> => ({
+  bootcmd: [['sh', '-c', setupScript, 'vmctl-setup', 'boot']],
+})
 
 /**
  * The identity of the guest. cloud-init configures the guest anew when `instanceId` changes, so it must stay

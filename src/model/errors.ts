@@ -106,6 +106,10 @@ export const failures = {
     exit: guest,
     help: 'Check the path in the guest: may the user work there (`privileged` does it as root), is there room?',
   },
+  'vmctl::guest::setup_failed': {
+    exit: guest,
+    help: 'Repair what is named, in the guest (`vmctl ssh NAME`) or in the VMFile, then run `vmctl up` again.',
+  },
   'vmctl::guest::archive_refused': {
     exit: guest,
     help: 'Nothing of it was kept. Look at the directory in the guest: only files, directories and symbolic links can be copied.',

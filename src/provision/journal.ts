@@ -32,6 +32,8 @@ export interface Journal {
   readonly schema: 1
   /** Whether the guest was seen ready (SSH answers, cloud-init has finished well) since it was made. */
   readonly ready: boolean
+  /** What the guest was given of its stack, hashed, by part. */
+  readonly setup?: Readonly<Record<string, string>>
   readonly steps: readonly JournalEntry[]
 }
 
@@ -61,7 +63,14 @@ const states: readonly JournalEntry['state'][] = ['pending', 'running', 'done', 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const isJournal = (value: unknown): value is Journal =>
-  isRecord(value) && value.schema === 1 && typeof value.ready === 'boolean' && Array.isArray(value.steps) && value.steps.every(isEntry)
+  isRecord(value) &&
+  value.schema === 1 &&
+  typeof value.ready === 'boolean' &&
+  (value.setup === undefined || isHashes(value.setup)) &&
+  Array.isArray(value.steps) &&
+  value.steps.every(isEntry)
+
+const isHashes = (value: unknown): boolean => isRecord(value) && Object.values(value).every((hash) => typeof hash === 'string')
 
 const kinds = {
   hash: ['string'],
@@ -81,4 +90,4 @@ const isEntry = (value: unknown): value is JournalEntry =>
   isRecord(value) &&
   states.some((state) => state === value.state) &&
   Object.entries(kinds).every(([key, allowed]) => (allowed as readonly string[]).includes(typeof value[key])) &&
-  (value.facts === undefined || (isRecord(value.facts) && Object.values(value.facts).every((fact) => typeof fact === 'string')))
+  (value.facts === undefined || isHashes(value.facts))

@@ -1,0 +1,72 @@
+import {createHash} from 'node:crypto'
+
+import {environmentSection} from './environment.ts'
+import {type HostEntry, hostsSection} from './hosts.ts'
+
+/** What a guest gets from its stack. Every part of it may be empty. */
+export interface GuestSetup {
+  readonly hosts: readonly HostEntry[]
+  readonly environment: Readonly<Record<string, string>>
+}
+
+const sections = {
+  hosts: hostsSection,
+  environment: environmentSection,
+} as const
+
+type Section = keyof typeof sections
+
+const sectionNames = Object.keys(sections) as readonly Section[]
+
+/** What each part is called when a change of it is told. */
+const titles: Readonly<Record<Section, string>> = {hosts: 'names of the stack', environment: 'env'}
+
+export const emptySetup: GuestSetup = {hosts: [], environment: {}}
+
+/**
+ * The parts of a setup that hold something, hashed (32 hex digits), by title: for the journal, which knows what a guest has.
+ * Values may be secret, so only their hashes are kept.
+ */
+export const setupHashes = (setup: GuestSetup): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    sectionNames.flatMap((name) => {
+      const part = setup[name]
+      const isEmpty = Array.isArray(part) ? part.length === 0 : Object.keys(part).length === 0
+      return isEmpty ? [] : [[titles[name], createHash('sha256').update(JSON.stringify(part)).digest('hex').slice(0, 32)]]
+    }),
+  )
+
+/**
+ * A POSIX shell program that brings a guest to the setup, as root. It may be run at any time and as often as one likes, and takes
+ * back what an earlier setup had and this one has not. Each problem is a line on stderr, and the status is 1 then.
+ *
+ * The seed runs it early in the first boot with the argument `boot`, before packages are installed on what it mounts. The seed
+ * cannot change later, so at other boots it steps back for the one that comes over SSH.
+ */
+export const setupScript = (setup: GuestSetup): string =>
+  [frame, ...sectionNames.map((name) => (sections[name] as (part: unknown) => string)(setup[name])), end].join('\n')
+
+const frame = String.raw`[ "\${1-}" = boot ] && [ -e /var/lib/vmctl/setup ] && exit 0
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+umask 022
+failed=0
+problem() { printf 'vmctl-setup: %s\n' "$1" >&2; failed=1; }
+# managed FILE TEXT: what lies between our marks in FILE becomes TEXT; the rest of FILE stays.
+managed() {
+  block=$2
+  [ -n "$block" ] || grep -q '^# vmctl begin$' "$1" 2>/dev/null || return 0
+  new=$1.vmctl-new
+  cp -p "$1" "$new" 2>/dev/null
+  {
+    [ ! -e "$1" ] || awk '
+      /^# vmctl begin$/ { if (inside) printf "%s", held; inside = 1; held = "" }
+      inside { held = held $0 "\n" }
+      !inside { print }
+      /^# vmctl end$/ { inside = 0; held = "" }
+      END { if (inside) printf "%s", held }' "$1"
+    [ -z "$block" ] || printf '# vmctl begin\n%s\n# vmctl end\n' "$block"
+  } >"$new" && { cmp -s "$new" "$1" && rm -f "$new" || mv -f "$new" "$1"; } || problem "cannot write $1"
+}`.replaceAll(String.raw`\$`, '$')
+
+const end = `mkdir -p /var/lib/vmctl && : >/var/lib/vmctl/setup
+exit "$failed"`
