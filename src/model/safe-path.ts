@@ -17,12 +17,14 @@ export const unsafePath = (name: string): string | undefined => {
   return parts.some((part) => Buffer.byteLength(part) > 255) ? 'a part of it is longer than 255 bytes' : undefined
 }
 
-/** Directories of a guest that a system cannot do without. */
-const vital =
-  /^\/(?:(?:bin|boot|dev|etc|home|lib\w*|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)(?:\/(?:bin|lib\w*|sbin|local|share|log|spool|cache))?)?$/
+const tops = 'bin boot dev etc home lib lib32 lib64 libx32 libexec media mnt opt proc root run sbin srv sys tmp usr var'.split(' ')
+const below = 'bin lib lib32 lib64 libx32 libexec sbin local share log spool cache'.split(' ')
+
+/** Directories of a guest that a system cannot do without; the root is the empty text. */
+export const vitalDirectories: readonly string[] = ['', ...tops.flatMap((top) => [`/${top}`, ...below.map((name) => `/${top}/${name}`)])]
 
 /** Whether everything that is not declared may be deleted from a directory of the guest: not from `/`, `/etc`, `/usr/bin`. */
 export const isMirrorable = (directory: string): boolean => {
   const parts = directory.split('/').filter((part) => part !== '' && part !== '.')
-  return directory.startsWith('/') && !parts.includes('..') && !vital.test(`/${parts.join('/')}`)
+  return directory.startsWith('/') && !parts.includes('..') && !vitalDirectories.includes(parts.map((part) => `/${part}`).join(''))
 }

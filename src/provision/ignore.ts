@@ -31,7 +31,7 @@ const toRule = (text: string): Rule[] => {
 }
 
 /** The pieces of a pattern, the longest first. */
-const piece = /^\*\*\/|\/\*\*\/|\/\*\*$|\*+|\?|\[(?<not>[!^]?)(?<set>\]?(?:\\.|[^\]\\])*)\]|\\(?<escaped>.)|(?<plain>.)/gsu
+const piece = /(?<=^|\/)\*\*\/|\/\*\*\/|\/\*\*$|\*+|\?|\[(?<not>[!^]?)(?<set>\]?(?:\\.|[^\]\\])*)\]|\\(?<escaped>.)|(?<plain>.)/gsu
 
 const toRegExp = (pattern: string): string =>
   pattern.replaceAll(piece, (match: string, ...rest: unknown[]) => {

@@ -1,7 +1,8 @@
-import {execFileSync} from 'node:child_process'
+import {execFileSync, spawnSync} from 'node:child_process'
 import {
   appendFileSync,
   chmodSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -23,6 +24,7 @@ import {afterAll, describe, expect, test} from 'vitest'
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {localGuest, shellDirectories} from '../../test/support/guests.ts'
 import {missingProgram} from '../../test/support/programs.ts'
+import {quote} from '../model/quote.ts'
 import {ignorePatterns} from './ignore.ts'
 import type {Guest} from './provisioner.ts'
 import {type TreeUploadOptions, uploadTree} from './tree-upload.ts'
@@ -153,6 +155,64 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     expect(readdirSync(outside)).toEqual([])
   })
 
+  test.each<[string, (source: string) => void, TreeUploadOptions]>([
+    ['a file that is new', (source) => writeFileSync(join(source, 'sub/new'), 'x'), {}],
+    ['a file that changed', (source) => appendFileSync(join(source, 'sub/-n'), 'x'), {}],
+    ['a mode', (source) => chmodSync(join(source, 'sub/-n'), 0o777), {}],
+    ['an owner', () => undefined, {owner: '12345'}],
+    ['what a mirror removes', (source) => rmSync(join(source, 'sub/-n')), {mirror: true}],
+    ['what gives way', (source) => (rmSync(join(source, 'sub/-n')), mkdirSync(join(source, 'sub/-n'))), {mirror: true}],
+  ])('a directory that is exchanged for a link while we work is not followed: %s', async (_what, change, options) => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    await put(source, destination)
+    const outside = join(temporaryDirectory(), 'outside')
+    cpSync(join(destination, 'sub'), outside, {recursive: true})
+    const before = await describeTree(outside)
+    change(source)
+    let questions = 0
+    const exchanging: Guest = {
+      ...guest,
+      exec: async (command, given) => {
+        const exit = await guest.exec(command, given)
+        if (questions++ === 0) {
+          rmSync(join(destination, 'sub'), {recursive: true})
+          symlinkSync(outside, join(destination, 'sub'))
+        }
+        return exit
+      },
+    }
+    await expect(uploadTree(exchanging, {source, destination}, options)).rejects.toMatchObject({
+      code: 'vmctl::guest::copy_failed',
+      message: expect.stringContaining('was exchanged meanwhile'),
+    })
+    expect(questions).toBe(2)
+    expect(await describeTree(outside)).toEqual(before)
+    expect(lstatSync(join(outside, 'program'), {throwIfNoEntry: false})).toBeUndefined()
+    expect(new Set(readdirSync(outside).map((name) => lstatSync(join(outside, name)).uid))).toEqual(new Set([process.getuid?.()]))
+    expect(readdirSync(destination).filter((name) => name.startsWith('.vmctl-'))).toEqual([])
+  })
+
+  test.runIf(spawnSync('unshare', ['-m', 'true']).status === 0)(
+    'a mirror that a link leads to a vital directory deletes nothing',
+    async () => {
+      const source = makeTree()
+      const link = join(temporaryDirectory(), 'link')
+      symlinkSync('/srv', link)
+      // An empty /srv of its own for each command, so that nothing is lost if this should fail.
+      const apart: Guest = {
+        ...guest,
+        exec: (command, given) =>
+          guest.exec(
+            `exec /usr/bin/unshare -m sh -c ${quote(`/usr/bin/mount -t tmpfs none /srv && : >/srv/precious && { ${command}\n} ; s=$?; [ -e /srv/precious ] || exit 99; exit $s`)}`,
+            given,
+          ),
+      }
+      expect(await apart.exec('true')).toMatchObject({code: 0})
+      await expect(uploadTree(apart, {source, destination: link}, {mirror: true})).rejects.toThrow('which is too much to be mirrored')
+    },
+  )
+
   test('what is ignored is not sent', async () => {
     const source = makeTree()
     const destination = join(temporaryDirectory(), 'x')
@@ -276,13 +336,14 @@ test.skipIf(gitMissing)('patterns mean what they mean to git', {timeout: 60_000}
     '[x]',
   )
   const pattern = fc
-    .tuple(fc.constantFrom('', '!', '/'), fc.array(piece, {minLength: 1, maxLength: 5}))
+    .tuple(fc.constantFrom('', '!', '/'), fc.array(piece, {minLength: 1, maxLength: 7}))
     .map(([first, rest]) => first + rest.join(''))
   fc.assert(
     fc.property(
       fc
         .array(pattern, {minLength: 1, maxLength: 3})
-        .filter((list) => list.every((text) => !text.startsWith('#') && !/\/\/|\*\*\*/.test(text))),
+        // Git takes ** after a single first character for one at the beginning, which its manual does not say.
+        .filter((list) => list.every((text) => !text.startsWith('#') && !/\/\/|\*\*\*|^[!/]?[^*/]\*\*/.test(text))),
       (patterns) => {
         writeFileSync(join(root, '.git/info/exclude'), `${patterns.join('\n')}\n`)
         const ignored = execFileSync('git', ['-C', root, 'ls-files', '-z', '--others', '--exclude-standard'], {encoding: 'utf8'})

@@ -1,12 +1,14 @@
 import {createReadStream} from 'node:fs'
-import {dirname, join} from 'node:path'
+import {basename, join} from 'node:path'
 import {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {constants, createGzip, createZstdCompress} from 'node:zlib'
 
 import type {Pack} from 'tar-stream'
 
+import {systemCode} from '../model/errors.ts'
 import {quote, quoteAll} from '../model/quote.ts'
+import {vitalDirectories} from '../model/safe-path.ts'
 import {runInGuest} from './guest-shell.ts'
 import type {Guest, GuestUploadOptions} from './provisioner.ts'
 import {isNothing, planTree, type TreeChanges, type TreeOptions} from './tree-plan.ts'
@@ -49,17 +51,19 @@ export const uploadTree = async (guest: Guest, {source, destination}: TreePaths,
   const bytes = files.reduce((sum, {size}) => sum + size, 0)
   if (!survey.exists || !isNothing(changes)) {
     const stream = shipment(source, changes, {...options, bytes, compression})
-    await runInGuest(guest, unpackProgram(target, compression, options.owner), {
+    await runInGuest(guest, unpackProgram(target, compression, options), {
       ...accessOf(options),
       action: `put ${source} into the guest at ${target}`,
       stdin: stream,
     }).catch((error: unknown) => {
-      // What broke on this side shows to the guest only as a stream that ends too early.
-      throw stream.errored ?? error
+      // What broke on this side shows to the guest only as a stream that ends too early, and the other way around.
+      throw stream.errored && !isCutOff(stream.errored) ? stream.errored : error
     })
   }
   return {sent: changes.send.length, bytes, unchanged: entries.length - changes.send.length, removed: changes.remove.length}
 }
+
+const isCutOff = (error: Error): boolean => ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(systemCode(error) ?? '')
 
 const accessOf = ({privileged, signal}: TreeUploadOptions): Pick<GuestUploadOptions, 'privileged' | 'signal'> => ({
   ...(privileged !== undefined && {privileged}),
@@ -144,56 +148,78 @@ const planProgram = (changes: TreeChanges, owner: string | undefined): string =>
   const verify = batches([...hashOf.keys()], isEscaped).map(
     (batch) => `verify ${quote(batch.map((name) => hashOf.get(name) ?? '').join('\n'))} ${words(batch)}`,
   )
-  const moves = [...Map.groupBy(move, (name) => dirname(name))].flatMap(([directory, names]) =>
-    batches(names).map((batch) => `move ${quote(directory)} ${words(batch)}`),
-  )
   // The deepest first: a directory may take the right to go into it.
   const finalModes = [...modes, ...send.filter((entry) => entry.type !== 'symlink' && stagedMode(entry) !== entry.mode)].toReversed()
   return [
     ...verify,
-    ...batches(clear).map((batch) => `clear ${words(batch)}`),
-    ...moves,
-    ...(owner === undefined ? [] : batches(owners).map((batch) => `own ${words(batch)}`)),
-    ...batches(remove).map((batch) => `clear ${words(batch)}`),
+    ...calls('clear', clear),
+    ...perDirectory(move).map(
+      ([directory, names]) => `move ${quote(directory)} ${names.map((name) => `"$staged"/${quote(name)}`).join(' ')}`,
+    ),
+    ...(owner === undefined ? [] : calls('own', owners)),
+    ...calls('clear', remove),
     ...runsOf(finalModes),
     '',
   ].join('\n')
 }
 
-/** Neighbours with the same mode together, in their order. */
+/** Names in portions that are in one directory and one argument list each. The top is the empty name. */
+const perDirectory = (names: readonly string[]): (readonly [directory: string, names: readonly string[]])[] =>
+  [...Map.groupBy(names, directoryOf)].flatMap(([directory, below]) => batches(below).map((batch) => [directory, batch] as const))
+
+const directoryOf = (name: string): string => name.slice(0, Math.max(0, name.lastIndexOf('/')))
+
+const calls = (command: string, names: readonly string[]): string[] =>
+  perDirectory(names).map(([directory, batch]) => `${command} ${quote(directory)} ${words(batch.map((name) => basename(name)))}`)
+
+/** Neighbours with the same mode in the same directory together, in their order. */
 const runsOf = (entries: readonly HashedEntry[]): string[] => {
-  const runs: {mode: number; names: string[]}[] = []
+  const runs: {mode: number; directory: string; names: string[]}[] = []
   for (const {mode, name} of entries) {
+    const directory = directoryOf(name)
     const last = runs.at(-1)
-    if (last?.mode === mode) last.names.push(name)
-    else runs.push({mode, names: [name]})
+    if (last?.mode === mode && last.directory === directory) last.names.push(name)
+    else runs.push({mode, directory, names: [name]})
   }
-  return runs.flatMap(({mode, names}) => batches(names).map((batch) => `mode ${mode.toString(8)} ${words(batch)}`))
+  return runs.flatMap(({mode, names}) => calls(`mode ${mode.toString(8)}`, names))
 }
 
 const words = (names: readonly string[]): string => quoteAll(names.map((name) => `./${name}`))
 
-const unpackProgram = (destination: string, compression: string, owner: string | undefined): string => `set -e
+/*
+ * Whoever may write to the destination in the guest may exchange what is there at any moment, also while root works on it. So
+ * what is unpacked lies in a private directory, which is entered once and then named by `.` and `..` only; and a directory
+ * of the destination is entered, then compared with where it ought to be, and then worked in by plain names.
+ */
+const unpackProgram = (destination: string, compression: string, {owner, mirror}: Pick<TreeOptions, 'owner' | 'mirror'>): string => `set -e
 umask 022
 target=${quote(destination)}
 owner=${quote(owner ?? '')}
-if [ ! -d "$target" ]; then mkdir -p "$target"; [ -z "$owner" ] || chown "$owner" "$target"; fi
-cd "$target/"; target=$(pwd -P)
-stage=$(mktemp -d ./.vmctl-XXXXXXXXXX)
-stage=$target/\${stage#./}
-trap 'rm -rf "$stage"' EXIT
-trap 'exit 1' HUP INT TERM
 fail() { echo "$1" >&2; exit 1; }
-${compression} -dc | tar -xpf - -C "$stage"
-mkdir -p "$stage/tree"; cd "$stage/tree"
+if [ ! -d "$target" ]; then mkdir -p "$target"; [ -z "$owner" ] || chown -h "$owner" "$target"; fi
+cd "$target/"; top=$(pwd -P; echo .); top=\${top%??}; top=\${top%/}
+${mirror ? `case $top in ${vitalDirectories.map(quote).join('|')}) fail "$target is $top/, which is too much to be mirrored" ;; esac` : ''}
+stage=$(mktemp -d ./.vmctl-XXXXXXXXXX); cd "$stage"
+[ "$(pwd -P)" = "$top/\${stage#./}" ] || fail "$target changed meanwhile"
+mkdir tree; cd tree
+trap 'cd .. && rm -rf ./plan ./tree && cd .. && rmdir "$stage"' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+# This shell's own place, by a name that cannot be exchanged where the system has one.
+staged=/proc/$$/cwd; [ -d "$staged/" ] || staged=$top/\${stage#./}/tree
+${compression} -dc | tar -xpf - -C ..
 [ -z "$owner" ] || chown -hR "$owner" .
 ${hashFunction}
 verify() {
   expected=$1; shift
   [ "$(hashes "$@")" = "$expected" ] || fail "$1 or a file after it did not arrive as it was; did it change meanwhile?"
 }
-move() { into=$target/$1/; shift; mv -f "$@" "$into" || fail "$into was not changed"; }
-clear() { (cd "$target" && rm -rf "$@") || fail 'what is in the way could not be removed'; }
-own() { (cd "$target" && chown -h "$owner" "$@") || fail 'the owner could not be changed'; }
-mode() { to=$1; shift; (cd "$target" && chmod "$to" "$@") || fail 'a mode could not be changed'; }
-. "$stage/plan"`
+enter() {
+  expected=$top\${1:+/$1}; [ "$expected" ] || expected=/
+  cd "$expected" && [ "$(pwd -P; echo .)" = "$expected
+." ] || fail "$expected was exchanged meanwhile"
+}
+move() { (enter "$1"; shift; mv -f "$@" .) || fail "$top/$1 was not changed"; }
+clear() { (enter "$1"; shift; rm -rf "$@") || fail 'what is in the way could not be removed'; }
+own() { (enter "$1"; shift; chown -h "$owner" "$@") || fail 'the owner could not be changed'; }
+mode() { (to=$1; enter "$2"; shift 2; for f; do [ ! -L "$f" ] || exit 1; done; chmod "$to" "$@") || fail 'a mode could not be changed'; }
+. ../plan`

@@ -69,6 +69,7 @@ export const shellDirectories = (directory: string): Record<'dash' | 'bash' | 'b
     'ps',
     'readlink',
     'rm',
+    'rmdir',
     'setsid',
     'sh',
     'sha256sum',
