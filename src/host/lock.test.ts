@@ -108,3 +108,24 @@ test('a lock that cannot be made says where', async () => {
     message: expect.stringContaining(path),
   })
 })
+
+test('a lock file that somebody has written to is told, with what to do', async () => {
+  const path = lockPath()
+  writeFileSync(path, 'not what SQLite makes of it')
+  await expect(acquireLock(path, {purpose: 'one', timeoutMs: 0})).rejects.toMatchObject({
+    code: 'vmctl::io',
+    message: `The lock ${path} is damaged.`,
+    help: expect.stringContaining(`rm ${path}`),
+  })
+})
+
+test.each([
+  ['has lines and sequences of a terminal', 'vmctl up\n\u001B[2Jweb (process\t1)', 'vmctl up web (process 1)'],
+  ['is empty', '', 'an unnamed process'],
+  ['is long', 'x'.repeat(1000), 'x'.repeat(200)],
+])('the name of a holder that %s is made fit for a line', async (_, written, told) => {
+  const path = lockPath()
+  await using _held = await acquireLock(path, {purpose: 'one', timeoutMs: 0})
+  writeFileSync(`${path}.holder`, written)
+  await expect(acquireLock(path, {purpose: 'two', timeoutMs: 0})).rejects.toThrow(`Another vmctl is at work here: ${told}.`)
+})

@@ -2,6 +2,7 @@ import {chmodSync, closeSync, openSync, readFileSync, rmSync, writeFileSync} fro
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
+import {stripControls} from '../model/strip.ts'
 import {ioError} from './files.ts'
 
 export interface LockOptions {
@@ -49,9 +50,7 @@ export const acquireLock = async (path: string, options: LockOptions): Promise<L
       }
     } catch (error) {
       database?.close()
-      if (!/database is locked/.test(messageOf(error))) {
-        throw new VmctlError('vmctl::io', `Cannot lock ${path}: ${messageOf(error)}`, {cause: error})
-      }
+      if (!/database is locked/.test(messageOf(error))) throw unusable(path, error)
     }
     if (!told) {
       told = true
@@ -82,10 +81,21 @@ const createPrivately = (path: string): void => {
   }
 }
 
+/** A lock file is empty; one that holds something was written to by somebody else. */
+const unusable = (path: string, error: unknown): VmctlError =>
+  /not a database|malformed/.test(messageOf(error))
+    ? new VmctlError('vmctl::io', `The lock ${path} is damaged.`, {
+        cause: error,
+        help: `There is nothing in it to lose: when no other vmctl is at work, remove it with \`rm ${path}\`.`,
+      })
+    : new VmctlError('vmctl::io', `Cannot lock ${path}: ${messageOf(error)}`, {cause: error})
+
+const unnamed = 'an unnamed process'
+
 const holderOf = (holderFile: string): string => {
   try {
-    return readFileSync(holderFile, 'utf8')
+    return stripControls(readFileSync(holderFile, 'utf8')).replaceAll(/\s+/g, ' ').slice(0, 200) || unnamed
   } catch {
-    return 'an unnamed process'
+    return unnamed
   }
 }
