@@ -38,6 +38,7 @@ test.each([
 test('no neighbours at all print nothing', () => {
   expect(addressFromNeighbours('', mac)).toBeUndefined()
   expect(addressFromNeighbours('{}', mac)).toBeUndefined()
+  expect(addressFromNeighbours('[{"dst":"10.0.0.5",', mac)).toBeUndefined()
 })
 
 test.each([

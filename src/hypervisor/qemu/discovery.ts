@@ -17,17 +17,28 @@ const leasePatterns = [
  * Only an exact match counts.
  */
 export const addressFromNeighbours = (json: string, macAddress: string): string | undefined => {
-  const entries: unknown = JSON.parse(json || '[]')
-  if (!Array.isArray(entries)) return undefined
+  const entries = parseArray(json)
   const rank = ['REACHABLE', 'DELAY', 'PROBE', 'PERMANENT', 'STALE']
   const candidates = entries
+    .map((entry): Readonly<Record<string, unknown>> => (typeof entry === 'object' ? {...entry} : {}))
     .filter(
-      (entry) => typeof entry?.dst === 'string' && isIPv4(entry.dst) && String(entry.lladdr).toLowerCase() === macAddress.toLowerCase(),
+      ({dst, lladdr}) =>
+        typeof dst === 'string' && isIPv4(dst) && typeof lladdr === 'string' && lladdr.toLowerCase() === macAddress.toLowerCase(),
     )
-    .map((entry) => ({address: String(entry.dst), rank: rank.indexOf(String(entry.state?.[0]))}))
+    .map(({dst, state}) => ({address: String(dst), rank: rank.indexOf(String(Array.isArray(state) ? state[0] : undefined))}))
     .filter((entry) => entry.rank >= 0)
     .toSorted((left, right) => left.rank - right.rank)
   return candidates[0]?.address
+}
+
+/** What a damaged table says is as good as nothing: the leases are asked next. */
+const parseArray = (json: string): readonly unknown[] => {
+  try {
+    const value: unknown = JSON.parse(json || '[]')
+    return Array.isArray(value) ? value : []
+  } catch {
+    return []
+  }
 }
 
 /** The IPv4 address of a MAC address in a dnsmasq lease file (`expiry mac address name client-id`); the lease that ends last wins. */
