@@ -13,7 +13,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: {...quick, name: 'part', include: ['src/**/*.part.test.ts']},
+        test: {...quick, name: 'part', include: ['src/**/*.part.test.ts', 'test/*/*.part.test.ts']},
       },
       {
         extends: true,

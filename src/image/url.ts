@@ -37,7 +37,7 @@ export const fileNameOf = (url: URL): string => {
   } catch {
     // A stray percent sign; the segment is shown as it is.
   }
-  return printableName(name) || url.hostname
+  return printableName(name) || printableName(url.hostname)
 }
 
 /** A name that is safe to print: no control characters, no direction overrides, 255 characters at most. */

@@ -15,6 +15,8 @@ export interface ExtractOptions {
   /** Entries and bytes after which an archive is refused; there is no end to what a guest can send. */
   readonly maxEntries?: number
   readonly maxBytes?: number
+  /** Milliseconds without anything to do after which an archive that has not come to its end counts as cut; 3 s when absent. */
+  readonly stallMs?: number
 }
 
 /**
@@ -39,7 +41,7 @@ export const extractTar = async (stream: Readable, directory: string, options: E
   const over = new AbortController()
   const loop = entries()
   try {
-    await Promise.race([loop, refuseStall(stream, unpack.progress, over.signal)])
+    await Promise.race([loop, refuseStall(stream, unpack.progress, {signal: over.signal, stallMs: options.stallMs ?? 3000})])
   } catch (error) {
     loop.catch(() => undefined)
     archive.destroy()
@@ -51,13 +53,15 @@ export const extractTar = async (stream: Readable, directory: string, options: E
   await unpack.finish()
 }
 
-const stallMs = 3000
-
 /**
  * A damaged header can make the reader wait for bytes that never come, without an error. Rejects when all bytes are in and
  * nothing happens any more; never resolves.
  */
-const refuseStall = async (stream: Readable, progress: () => number, signal: AbortSignal): Promise<never> => {
+const refuseStall = async (
+  stream: Readable,
+  progress: () => number,
+  {signal, stallMs}: {readonly signal: AbortSignal; readonly stallMs: number},
+): Promise<never> => {
   await finished(stream, {writable: false}).catch(() => undefined)
   for (let before = -1; before !== progress();) {
     before = progress()

@@ -83,7 +83,7 @@ const parse = (text: string | undefined): Announced | undefined => {
 const parseHead = (line: string): Head | undefined => {
   try {
     const {token, base, stdout, stderr}: Record<string, unknown> = JSON.parse(line)
-    const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+    const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0 && !Object.is(value, -0)
     return typeof token === 'string' && isCount(base) && isCount(stdout) && isCount(stderr) ? {token, base, stdout, stderr} : undefined
   } catch {
     return undefined

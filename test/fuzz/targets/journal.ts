@@ -1,0 +1,63 @@
+import {strict as assert} from 'node:assert'
+import {writeFileSync} from 'node:fs'
+
+import {vmFiles} from '../../../src/model/layout.ts'
+import {decideSteps, matchEntries, openSteps} from '../../../src/provision/decide.ts'
+import type {DeclaredStep} from '../../../src/provision/declare.ts'
+import {readJournal} from '../../../src/provision/journal.ts'
+import type {Target} from '../target.ts'
+import {scratchDirectory} from './directory.ts'
+
+const step = (number: number, change: Partial<DeclaredStep> = {}): DeclaredStep => ({
+  type: 'shell',
+  title: `inline ${number}`,
+  run: 'always',
+  follows: false,
+  facts: {script: `fact ${number}`},
+  hash: `hash ${number}`,
+  ...change,
+})
+
+const steps = [step(1), step(2, {type: 'file', run: 'on-change'}), step(3, {run: 'once'}), step(4, {type: 'reboot', follows: true})]
+
+export const journal: Target = {
+  about: 'journal.json, and what is decided about the steps from it',
+  json: true,
+  dictionary: [
+    '"schema":1',
+    '"state":"done"',
+    '"state":"running"',
+    '"state":"unknown"',
+    '"memory":{}',
+    '"hash 1"',
+    '"facts":{}',
+    '"ready":true',
+  ],
+  open() {
+    const scratch = scratchDirectory()
+    const files = vmFiles(scratch.path)
+    return {
+      async try(input) {
+        writeFileSync(files.journal, input)
+        const known = await readJournal(scratch.path)
+        for (const restarted of [false, true]) {
+          const verdicts = decideSteps(known, steps, {restarted})
+          assert.equal(verdicts.length, steps.length)
+          const entries = matchEntries(known, steps)
+          for (const [index, {verdict, cause}] of verdicts.entries()) {
+            assert.equal(typeof cause, 'string')
+            const isLeftAlone = verdict === 'skip' && !steps[index]?.follows
+            if (isLeftAlone) assert.equal(entries[index]?.state, 'done', 'a step is skipped that is not on record as done')
+            if (verdict === 'continue') assert.equal(entries[index]?.state, 'running')
+          }
+          const opened = openSteps(known, steps, verdicts)
+          assert.equal(opened.steps.length, steps.length)
+          for (const [index, {verdict}] of verdicts.entries()) {
+            if (verdict === 'run') assert.equal(opened.steps[index]?.state, 'pending')
+          }
+        }
+      },
+      [Symbol.asyncDispose]: async () => scratch.remove(),
+    }
+  },
+}

@@ -1,0 +1,58 @@
+import {strict as assert} from 'node:assert'
+
+import {parse} from 'yaml'
+
+import {metaData, userData, vendorData} from '../../../src/guest/cloud-init.ts'
+import {pureTrial, type Target} from '../target.ts'
+
+/** Texts, separated by NUL, that go into the documents of cloud-init and are read again by another library, as YAML 1.1. */
+export const yaml: Target = {
+  about: "cloud-init's documents: every text comes out of the YAML as it went in",
+  dictionary: [
+    ': ',
+    ' #',
+    '\n',
+    '|',
+    '>',
+    '- ',
+    '&a',
+    '*a',
+    '!!str ',
+    'yes',
+    'no',
+    'null',
+    '~',
+    '1:30',
+    '0x1F',
+    '2001-12-14',
+    '\u0085',
+    '\u2028',
+    '\uFEFF',
+    '%YAML 1.1',
+    '---',
+    '...',
+    '"',
+    "'",
+    '\0',
+    '{{',
+    '=',
+    '<<',
+    '0o7',
+    '1_000',
+  ],
+  open: () =>
+    pureTrial((input) => {
+      const [first = '', second = '', ...rest] = input.toString().split('\0')
+      const hostKey = {publicKey: first, privateKey: second}
+      const read = (text: string): any => parse(text, {version: '1.1'})
+      assert.deepEqual(read(metaData({instanceId: first, hostname: second})), {'instance-id': first, 'local-hostname': second})
+      assert.deepEqual(read(vendorData({hostKey})).ssh_keys, {ed25519_private: second, ed25519_public: first})
+      const text = userData({user: first, authorizedKeys: rest, hostKey})
+      assert.ok(text.startsWith('#cloud-config\n'))
+      const {users, ssh_keys: keys} = read(text)
+      assert.equal(users.length, 1)
+      assert.equal(users[0].name, first)
+      assert.deepEqual(users[0].ssh_authorized_keys ?? [], rest)
+      assert.deepEqual(keys, {ed25519_private: second, ed25519_public: first})
+    }),
+}
