@@ -146,8 +146,7 @@ const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions
   spec,
   vmfile: vmfile.path,
   // `down` must work although a script of the VMFile is gone.
-  steps: verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path),
-  setup: setupHashes(await setupOf(engine, spec)),
+  ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
 })
 
 const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Observed> => {

@@ -229,5 +229,7 @@ const requireLogin = (spec: VmSpec): void => {
       help: 'Give it `network "user"`, or remove its provision steps.',
     })
   }
-  if (!spec.ssh) throw new VmctlError('vmctl::provision::no_ssh', `${spec.name} has provisioners but no ssh block.`)
+  // A Dockerfile brings steps without a word about log-ins, which vmctl then makes possible itself.
+  if (!spec.ssh && !(spec.dockerfile && canLogIn(spec)))
+    throw new VmctlError('vmctl::provision::no_ssh', `${spec.name} has provisioners but no ssh block.`)
 }

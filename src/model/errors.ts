@@ -119,6 +119,10 @@ export const failures = {
     exit: guest,
     help: 'Correct the step, then run `vmctl up` again. `vmctl log NAME --provision` has the whole output.',
   },
+  'vmctl::provision::dockerfile_invalid': {
+    exit: usage,
+    help: 'Correct the line, or do what it does with `provision "shell"` and `provision "file"`.',
+  },
   'vmctl::provision::timed_out': {exit: timeout, help: 'Raise `timeout` of the step, or find out why it takes so long.'},
   'vmctl::provision::unknown_outcome': {
     exit: guest,

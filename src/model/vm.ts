@@ -126,6 +126,8 @@ export interface ProvisionStep {
   readonly type: string
   /** The provisioner's own default when absent. */
   readonly run?: RunMode
+  /** What the step is called; the provisioner describes it when absent. */
+  readonly title?: string
   readonly settings: Readonly<Record<string, unknown>>
 }
 

@@ -55,7 +55,7 @@ export const prepareSteps = async (
       type: step.type,
       provisioner,
       settings,
-      title: stripControls(provisioner.describe(settings)),
+      title: stripControls(step.title ?? provisioner.describe(settings)),
       run: step.run ?? provisioner.runs ?? 'always',
       follows: provisioner.follows === true,
     }

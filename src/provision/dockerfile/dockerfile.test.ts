@@ -1,0 +1,218 @@
+import {execFileSync} from 'node:child_process'
+import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {dirname, join} from 'node:path'
+
+import {afterEach, beforeEach, describe, expect, test} from 'vitest'
+
+import {type DockerfilePlan, readDockerfile} from './index.ts'
+import {parseDockerfile} from './parse.ts'
+import {expandWord, splitWords} from './words.ts'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'vmctl-dockerfile-'))
+})
+afterEach(() => rmSync(directory, {recursive: true, force: true}))
+
+const write = (path: string, content = path): void => {
+  mkdirSync(dirname(join(directory, path)), {recursive: true})
+  writeFileSync(join(directory, path), content)
+}
+
+const read = (text: string, buildArgs: Record<string, string> = {}): Promise<DockerfilePlan> => {
+  write('Dockerfile', text)
+  return readDockerfile({path: join(directory, 'Dockerfile'), context: directory, buildArgs})
+}
+
+/** Runs the shell steps in order, as a guest would, and returns what they print. */
+const run = ({steps}: DockerfilePlan): string =>
+  steps
+    .filter(({type}) => type === 'shell')
+    .map(({settings}) => execFileSync('sh', ['-c', String(settings.inline)], {env: settings.env as NodeJS.ProcessEnv, encoding: 'utf8'}))
+    .join('')
+
+describe('syntax', () => {
+  test('continuations, comments and blank lines between them, both escapes', () => {
+    const {instructions} = parseDockerfile('# a comment\n\nrun a && \\  \n  # inside\n\n  b\\\n c\nFROM x')
+    expect(instructions.map(({keyword, line, text}) => [keyword, line, text])).toEqual([
+      ['RUN', 3, 'a &&   b c'],
+      ['FROM', 8, 'x'],
+    ])
+    expect(parseDockerfile('# escape=`\nRUN dir c:\\ `\n  more').instructions[0]?.text).toBe(String.raw`dir c:\   more`)
+  })
+
+  test('the exec form keeps blanks; what only looks like it is a shell line', () => {
+    expect(parseDockerfile('RUN ["echo", "a b", "\\"q\\""]').instructions[0]?.exec).toEqual(['echo', 'a b', '"q"'])
+    expect(parseDockerfile("RUN ['echo']").instructions[0]?.exec).toBeUndefined()
+    expect(parseDockerfile('RUN [ -e /x ]').instructions[0]?.exec).toBeUndefined()
+  })
+
+  test('here-documents, several, with tabs, with a text that looks like instructions', () => {
+    const [first, second] = parseDockerfile('RUN <<A <<-"B"\nFROM x # \\\nA\n\tone\n\tB\nRUN echo "<<C"').instructions
+    expect(first?.documents.map(({name, content, expands}) => [name, content, expands])).toEqual([
+      ['A', 'FROM x # \\\n', true],
+      ['B', 'one\n', false],
+    ])
+    expect(second?.documents).toEqual([])
+    expect(() => parseDockerfile('FROM x\nRUN <<A\nno end')).toThrow('the here-document A has no end')
+  })
+})
+
+describe('words', () => {
+  const values: Readonly<Record<string, string>> = {A: 'one', EMPTY: '', B: 'b c'}
+  const expand = (word: string): string => expandWord(word, (name) => values[name], '\\')
+  test.each([
+    ['$A', 'one'],
+    ['x${A}y', 'xoney'],
+    ['$Ax', ''],
+    [String.raw`\$A`, '$A'],
+    ["'$A'", '$A'],
+    ['"$A \'$B\'"', "one 'b c'"],
+    [String.raw`"\$A \n \" \\"`, String.raw`$A \n " ${'\\'}`],
+    ['${N:-d}', 'd'],
+    ['${EMPTY:-d}', 'd'],
+    ['${EMPTY-d}', ''],
+    ['${A:+alt}', 'alt'],
+    ['${N:+alt}', ''],
+    ['${N:-${A}}', 'one'],
+    ['a\\ b', 'a b'],
+    ['5$', '5$'],
+  ])('%s is %s', (word, expanded) => expect(expand(word)).toBe(expanded))
+  test.each(['${A:1:2}', '${A%x}', '${}', '${N:?is missing}'])('%s is refused', (word) => expect(() => expand(word)).toThrow())
+  test('blanks in quotes and behind the escape do not split', () =>
+    expect(splitWords('A=1 B="x y"  C=\'p q\' D=u\\ v', '\\')).toEqual(['A=1', 'B="x y"', "C='p q'", 'D=u\\ v']))
+})
+
+describe('meaning', () => {
+  test('ENV and ARG are seen by what follows, and each RUN has a shell of its own', async () => {
+    const plan = await read(
+      `ARG TAG=noble
+FROM ubuntu:\${TAG} AS base
+ARG TAG
+ARG GREETING="good day"
+ENV A=1 B="$GREETING" PATH=/opt/x:$PATH
+ENV A=2 C=$A
+RUN cd / && X=lost; echo "$A $B $C $TAG"
+RUN echo "[$X]" "$PATH"
+RUN ["echo", "$A", "a b"]
+`,
+      {GREETING: 'hello there'},
+    )
+    expect(plan.base).toBe('ubuntu:noble')
+    expect(run(plan)).toBe('2 hello there 1 noble\n[] /opt/x:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n$A a b\n')
+    expect(plan.environment).toEqual({
+      A: '2',
+      B: 'hello there',
+      C: '1',
+      PATH: '/opt/x:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    })
+  })
+
+  test('WORKDIR, SHELL and here-documents', async () => {
+    const plan = await read(`FROM x
+WORKDIR ${directory}/a
+WORKDIR b
+RUN pwd
+SHELL ["/bin/sh", "-ec"]
+RUN false; echo not reached || true
+`)
+    expect(() => run(plan)).toThrow()
+    const scripts = await read(`FROM x
+RUN <<E
+echo one
+echo two
+E
+RUN <<E
+#!/usr/bin/env -S sh -e
+echo "by $0" | sed 's/tmp.*/script/'
+E
+RUN cat <<-'E' && echo end
+	$HOME
+	E
+`)
+    expect(run(scripts)).toBe('one\ntwo\nby /script\n$HOME\nend\n')
+    expect(run(await read(`FROM x\nWORKDIR ${directory}/a\nWORKDIR b\nRUN pwd`))).toBe(`${directory}/a/b\n`)
+  })
+
+  test('COPY: order, destinations, owners, modes, patterns, .dockerignore', async () => {
+    for (const path of ['one.txt', 'two.txt', 'src/main.js', 'src/node_modules/x', 'secret.env']) write(path)
+    write('.dockerignore', '# no\n*.env\nsrc/node_modules\n**/*.log\n!keep.log\n')
+    const plan = await read(`FROM x
+WORKDIR /opt
+RUN true
+COPY one.txt renamed
+COPY --chown=www:www --chmod=640 *.txt conf/
+COPY src app
+COPY . .
+ADD one.txt /etc/
+COPY <<"E" /etc/motd
+hello $USER
+E
+`)
+    expect(plan.steps.map(({type, settings}) => (type === 'shell' ? 'shell' : settings))).toEqual([
+      'shell',
+      'shell',
+      {source: join(directory, 'one.txt'), destination: '/opt/renamed', privileged: true, owner: 'root:root'},
+      {source: join(directory, 'one.txt'), destination: '/opt/conf/one.txt', privileged: true, owner: 'www:www', mode: 0o640},
+      {source: join(directory, 'two.txt'), destination: '/opt/conf/two.txt', privileged: true, owner: 'www:www', mode: 0o640},
+      {
+        source: join(directory, 'src'),
+        destination: '/opt/app',
+        privileged: true,
+        owner: 'root:root',
+        ignore: ['/node_modules', '/**/*.log'],
+      },
+      {
+        source: directory,
+        destination: '/opt',
+        privileged: true,
+        owner: 'root:root',
+        ignore: ['/*.env', '/src/node_modules', '/**/*.log', '!/keep.log'],
+      },
+      {source: join(directory, 'one.txt'), destination: '/etc/one.txt', privileged: true, owner: 'root:root'},
+      'shell',
+    ])
+    expect(plan.steps.at(-1)?.settings.inline).toContain("'hello $USER\n'")
+    expect(plan.steps[3]?.title).toBe('Dockerfile:5 COPY *.txt conf/')
+  })
+
+  test('what means nothing in a VM is told', async () => {
+    const {warnings, steps} = await read('FROM x\nEXPOSE 80\nCMD ["nginx"]\nLABEL a=b')
+    expect(steps).toEqual([])
+    expect(warnings).toEqual([
+      'line 2: EXPOSE means nothing in a VM and is left out',
+      'line 3: CMD means nothing in a VM and is left out',
+      'line 4: LABEL means nothing in a VM and is left out',
+    ])
+  })
+
+  test.each([
+    ['RUN true', 1, 'a Dockerfile needs FROM'],
+    ['RUN true\nFROM x', 1, 'only ARG may stand before FROM'],
+    ['FROM x\n\nFROM y', 3, 'a second FROM'],
+    ['FROM x\nONBUILD RUN y', 2, 'ONBUILD'],
+    ['FROM x\nFOO bar', 2, 'FOO is not an instruction'],
+    ['FROM x\nRUN --mount=type=cache,target=/x y', 2, 'RUN --mount needs BuildKit'],
+    ['FROM x\nCOPY --from=base a b', 2, 'COPY --from'],
+    ['FROM x\nCOPY --parents a b', 2, 'COPY --parents is not supported'],
+    ['FROM x\nADD https://example.com/x /y', 2, 'ADD of a URL'],
+    ['FROM x\nADD a.tar.gz /y', 2, 'ADD would unpack'],
+    ['FROM x\nCOPY missing /y', 2, 'missing is not in'],
+    ['FROM x\nCOPY ../../etc/passwd /y', 2, 'is not in'],
+    ['FROM x\nCOPY /etc/passwd /y', 2, '/etc/passwd is not in'],
+    ['FROM x\nCOPY a', 2, 'needs a source and a destination'],
+    ['FROM x\nENV A', 2, 'ENV A has no value'],
+    ['FROM x\nENV 1A=b', 2, 'ENV cannot set 1A=b'],
+    ['FROM x\nUSER a:b', 2, 'USER with a group'],
+    ['FROM x\nUSER $NONE', 2, 'USER cannot be ""'],
+    ['FROM x\nSHELL bash', 2, 'SHELL takes the exec form'],
+    ['FROM x\nWORKDIR ${A%b}', 2, 'is not a substitution'],
+  ])('%j is refused', async (text, line, message) => {
+    await expect(read(text)).rejects.toMatchObject({
+      code: 'vmctl::provision::dockerfile_invalid',
+      message: expect.stringContaining(`Dockerfile:${line}: `),
+    })
+    await expect(read(text)).rejects.toThrow(message)
+  })
+})
