@@ -49,7 +49,7 @@ try {
   // #endregion
 } finally {
   // #region end
-  await stop(engine, 'example', {timeoutMs: 30_000})
+  await stop(engine, 'example')
   await destroy(engine, 'example')
   // #endregion
 }

@@ -1,3 +1,4 @@
+import * as Args from '@oclif/core/args'
 import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
 
@@ -14,6 +15,25 @@ export const names = Flags.string({
   summary: 'Only this VM of the VMFile; may be given several times.',
   helpValue: 'NAME',
 })
+
+/** The same as arguments. */
+export const vmArguments = {
+  names: Args.string({multiple: true, description: 'Only these VMs of the VMFile; a service stands for all of its replicas.'}),
+}
+
+/** The names that were given in either way. */
+export const namesOf = (
+  args: {readonly names?: readonly string[] | undefined},
+  given: {readonly name?: readonly string[] | undefined},
+): readonly string[] => [...(args.names ?? []), ...(given.name ?? [])]
+
+export const parallel = Flags.integer({
+  min: 1,
+  helpValue: 'N',
+  summary: 'How many VMs to work on at once; twice the number of CPUs when absent.',
+})
+
+export const noDependencies = Flags.boolean({summary: 'Leave alone what the named VMs depend on.'})
 
 export const timings = Flags.boolean({summary: 'Draw at the end where the time went.'})
 

@@ -24,6 +24,7 @@ const doing: Readonly<Record<Action, string>> = {
   configure: 'setting up the guest',
   wait: 'waiting for the guest',
   provision: 'provisioning',
+  'check-health': 'checking its health',
   destroy: 'destroying',
 }
 
@@ -38,6 +39,7 @@ const done: Readonly<Record<Action, string>> = {
   configure: 'guest set up',
   wait: 'ready',
   provision: 'provisioned',
+  'check-health': 'healthy',
   destroy: 'destroyed',
 }
 
@@ -79,6 +81,11 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
         case 'guest.rung': {
           const text = waitingFor[event.rung]
           if (text !== undefined) spinner.status(name, text)
+          return undefined
+        }
+        case 'health.checked': {
+          const {last} = event.health
+          if (!last.isGood) spinner.status(name, `not healthy yet: ${last.output.split('\n').at(-1) || `exit code ${last.exitCode}`}`)
           return undefined
         }
         case 'copy.progress': {

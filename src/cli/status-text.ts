@@ -6,6 +6,12 @@ const describeNetwork = ({network, bridge}: VmStatus): string => {
   return network === 'user' ? 'user (SLIRP)' : network
 }
 
+const describeHealth = ({health, healthcheck: seen}: VmStatus): string | undefined => {
+  if (!seen) return health
+  const last = seen.output.split('\n').at(-1) ?? ''
+  return `${health} at ${seen.checkedAt}${last === '' ? '' : `: ${last}`}`
+}
+
 /** The lines of `vmctl status`; what does not apply is left out. */
 export const describeStatus = (vm: VmStatus): string => {
   const lines: (readonly [string, string | number | undefined])[] = [
@@ -28,6 +34,7 @@ export const describeStatus = (vm: VmStatus): string => {
     ['Image', vm.image],
     ['VMFile', vm.vmfile],
     ['Created', vm.createdAt],
+    ['Health', describeHealth(vm)],
     ['Failure', vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`],
     ...vm.provision.map(({step, title, state}) => [`Step ${step}`, `${state} (${title})`] as const),
   ]

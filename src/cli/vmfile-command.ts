@@ -27,12 +27,12 @@ export abstract class VmfileCommand extends VmctlCommand {
 
   /** Reads the VMFile and brings its VMs to where the verb wants them. */
   protected async converge(
-    flags: EngineFlags & {readonly file?: string | undefined; readonly name?: string[] | undefined},
-    options: Pick<ConvergeOptions, 'verb' | 'provision' | 'destroy' | 'request'>,
+    flags: EngineFlags & {readonly file?: string | undefined},
+    options: Omit<ConvergeOptions, 'vmfile'>,
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)
     const vmfile = await this.readVmfile(engine, flags.file, {toleratesMissing: options.verb === 'down'})
     const {converge} = await import('../engine/converge.ts')
-    return {vms: await converge(engine, {vmfile, names: flags.name, ...options})}
+    return {vms: await converge(engine, {vmfile, ...options})}
   }
 }

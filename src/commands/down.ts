@@ -6,22 +6,31 @@ import type {VmResult} from '../engine/converge.ts'
 
 export default class Down extends VmfileCommand {
   static override summary = 'Stop the VMs of a VMFile; with --destroy, remove them.'
-  static override description = 'A guest has 30 seconds to power off before it is forced to.'
+  static override description =
+    'VMs stop in the reverse order of their `depends-on`. A guest has as long as its `stop-grace-period` says (30 seconds) to power off before it is forced to.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
-    '<%= config.bin %> <%= command.id %> --name web',
+    '<%= config.bin %> <%= command.id %> web',
     '<%= config.bin %> <%= command.id %> --destroy',
   ]
+  static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
     file: flags.file,
     name: flags.names,
+    parallel: flags.parallel,
     destroy: Flags.boolean({summary: 'Remove the VMs with their disks, keys and logs. This cannot be undone.'}),
   }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
-    const {flags: given} = await this.parse(Down)
-    const result = await this.converge(given, {verb: 'down', provision: false, destroy: given.destroy})
+    const {args, flags: given} = await this.parse(Down)
+    const result = await this.converge(given, {
+      verb: 'down',
+      names: flags.namesOf(args, given),
+      provision: false,
+      destroy: given.destroy,
+      parallel: given.parallel,
+    })
     for (const {name, state, actions} of result.vms) if (actions.length > 0) this.log(`VM '${name}' is ${state}.`)
     return result
   }

@@ -13,9 +13,11 @@ export default class Plan extends VmfileCommand {
     '<%= config.bin %> <%= command.id %> --for reload --json',
     '<%= config.bin %> <%= command.id %> --for provision --from 2',
   ]
+  static override args = flags.vmArguments
   static override flags = {
     file: flags.file,
     name: flags.names,
+    'no-deps': flags.noDependencies,
     for: Flags.option({
       options: ['up', 'down', 'reload', 'provision'] as const,
       default: 'up' as const,
@@ -27,7 +29,7 @@ export default class Plan extends VmfileCommand {
   }
 
   async run(): Promise<{readonly vms: readonly VmPlan[]}> {
-    const {flags: given} = await this.parse(Plan)
+    const {args, flags: given} = await this.parse(Plan)
     const request = flags.stepRequest(given)
     if (request && given.for !== 'provision') {
       throw new VmctlError('vmctl::usage::invalid', `Steps are chosen with \`vmctl provision\` only, not with \`vmctl ${given.for}\`.`, {
@@ -39,7 +41,8 @@ export default class Plan extends VmfileCommand {
     const {planAll} = await import('../engine/converge.ts')
     const vms = await planAll(engine, {
       vmfile,
-      names: given.name,
+      names: flags.namesOf(args, given),
+      noDependencies: given['no-deps'],
       verb: given.destroy ? 'down' : given.for,
       provision: !given['no-provision'],
       destroy: given.destroy,

@@ -8,9 +8,10 @@ export default class Provision extends VmfileCommand {
     'Steps count from 1. What an earlier run of a step has left in the guest is ended before the step runs anew.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
-    '<%= config.bin %> <%= command.id %> --name builder --step 2',
+    '<%= config.bin %> <%= command.id %> builder --step 2',
     '<%= config.bin %> <%= command.id %> --rerun 3',
   ]
+  static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
     file: flags.file,
@@ -19,8 +20,13 @@ export default class Provision extends VmfileCommand {
   }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
-    const {flags: given} = await this.parse(Provision)
-    const result = await this.converge(given, {verb: 'provision', provision: true, request: flags.stepRequest(given)})
+    const {args, flags: given} = await this.parse(Provision)
+    const result = await this.converge(given, {
+      verb: 'provision',
+      names: flags.namesOf(args, given),
+      provision: true,
+      request: flags.stepRequest(given),
+    })
     for (const {name, actions} of result.vms) if (actions.some(({action}) => action === 'provision')) this.log(`VM '${name}' provisioned.`)
     return result
   }

@@ -6,12 +6,24 @@ export default class Reload extends VmfileCommand {
   static override summary = 'Recreate the VMs of a VMFile from scratch.'
   static override description =
     'The new VM is prepared first: its image is fetched and checked, its disk, keys and seed are made. Only then is the old VM destroyed, with its disk, and replaced.'
-  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name web']
-  static override flags = {...flags.locking, file: flags.file, name: flags.names, 'no-provision': flags.noProvision}
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> web']
+  static override args = flags.vmArguments
+  static override flags = {
+    ...flags.locking,
+    file: flags.file,
+    name: flags.names,
+    'no-provision': flags.noProvision,
+    parallel: flags.parallel,
+  }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
-    const {flags: given} = await this.parse(Reload)
-    const result = await this.converge(given, {verb: 'reload', provision: !given['no-provision']})
+    const {args, flags: given} = await this.parse(Reload)
+    const result = await this.converge(given, {
+      verb: 'reload',
+      names: flags.namesOf(args, given),
+      provision: !given['no-provision'],
+      parallel: given.parallel,
+    })
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     return result
   }

@@ -7,11 +7,11 @@ import type {LifecycleResult} from '../engine/lifecycle.ts'
 export default class Stop extends VmctlCommand {
   static override summary = 'Power off a VM.'
   static override description =
-    'Presses the power button of the guest. If it has not powered off in time, QEMU gets SIGTERM, and SIGKILL as a last resort.'
+    'Presses the power button of the guest. If it has not powered off in time (30 seconds, unless the VM has a `stop-grace-period`), QEMU gets SIGTERM, and SIGKILL as a last resort.'
   static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
   static override flags = {
     ...locking,
-    timeout: duration({default: 30_000, defaultHelp: async () => '30', summary: 'How long the guest may take before it is forced off.'}),
+    timeout: duration({summary: 'How long the guest may take before it is forced off, instead of its `stop-grace-period`.'}),
   }
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --timeout 2m']
 
@@ -19,7 +19,7 @@ export default class Stop extends VmctlCommand {
     const {args, flags} = await this.parse(Stop)
     const engine = await this.openEngine(flags)
     const {stop} = await import('../engine/lifecycle.ts')
-    const result = await stop(engine, args.name, {timeoutMs: flags.timeout})
+    const result = await stop(engine, args.name, flags.timeout === undefined ? {} : {timeoutMs: flags.timeout})
     this.log(`VM '${result.name}' stopped`)
     return result
   }

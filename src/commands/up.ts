@@ -1,3 +1,5 @@
+import * as Flags from '@oclif/core/flags'
+
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {drawTimings} from '../cli/timings-chart.ts'
@@ -6,13 +8,30 @@ import type {VmResult} from '../engine/converge.ts'
 export default class Up extends VmfileCommand {
   static override summary = 'Bring up the VMs of a VMFile: create, start and provision what is not yet so.'
   static override description =
-    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. `vmctl why VM` tells why a step runs or not. Running it twice does nothing the second time.'
-  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --name web --no-provision']
-  static override flags = {...flags.locking, file: flags.file, name: flags.names, 'no-provision': flags.noProvision, timings: flags.timings}
+    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. `vmctl why VM` tells why a step runs or not. Running it twice does nothing the second time. VMs start in the order of their `depends-on`, and side by side where that leaves it open; with names, what those VMs depend on is brought up too.'
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> web --no-provision']
+  static override args = flags.vmArguments
+  static override flags = {
+    ...flags.locking,
+    file: flags.file,
+    name: flags.names,
+    'no-deps': flags.noDependencies,
+    'no-provision': flags.noProvision,
+    parallel: flags.parallel,
+    timings: flags.timings,
+    wait: Flags.boolean({summary: 'Wait until every VM with a health check is healthy, not only those that others wait for.'}),
+  }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
-    const {flags: given} = await this.parse(Up)
-    const result = await this.converge(given, {verb: 'up', provision: !given['no-provision']})
+    const {args, flags: given} = await this.parse(Up)
+    const result = await this.converge(given, {
+      verb: 'up',
+      names: flags.namesOf(args, given),
+      provision: !given['no-provision'],
+      noDependencies: given['no-deps'],
+      parallel: given.parallel,
+      healthy: given.wait,
+    })
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     if (given.timings) this.log(drawTimings(result.vms))
     const made = result.vms.filter(({actions}) => actions.some(({action}) => action === 'create'))

@@ -297,7 +297,7 @@ test('a flag, an argument or a value that does not exist ends with status 2', as
   using _workspace = makeWorkspace()
   const wrong = [
     ['up', '--no-such-flag'],
-    ['up', 'too-much'],
+    ['stop', 'web', 'too-much'],
     ['stop'],
     ['stop', 'web', '--timeout', 'soon'],
     ['create', '--name', 'x', '--image', 'a', '--memory', 'lots'],

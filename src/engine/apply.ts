@@ -4,6 +4,7 @@ import {rm} from 'node:fs/promises'
 import type {OperationOptions} from '../hypervisor/hypervisor.ts'
 import {ensureImage} from '../image/cache.ts'
 import {messageOf} from '../model/errors.ts'
+import {vmFiles} from '../model/layout.ts'
 import type {BaseImage, Vm, VmSpec} from '../model/vm.ts'
 import {readJournal, writeJournal} from '../provision/journal.ts'
 import type {StepVerdict} from '../provision/decide.ts'
@@ -15,6 +16,7 @@ import {applyChanges, type Effect} from './changes.ts'
 import {attach, setupOf} from './attach.ts'
 import {configureGuest} from './configure.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {awaitHealthy} from './health.ts'
 import type {PlanStep, VmPlan} from './plan.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
 
@@ -29,7 +31,7 @@ export interface Target {
 }
 
 /** Milliseconds that a guest may take to power off before it is forced to. */
-export const stopTimeoutMs = 30_000
+export const stopGraceMs = (spec: Pick<VmSpec, 'stopGraceMs'>): number => spec.stopGraceMs ?? 30_000
 
 /** Does the steps of a plan in order and tells about each. It decides nothing. The caller holds the VM's lock. */
 export const applyPlan = async (engine: Engine, target: Target, plan: VmPlan): Promise<void> => {
@@ -64,7 +66,7 @@ const applyStep = async (engine: Engine, target: Target & {readonly verdicts: re
       await resumeVm(engine, await existing(engine, name))
       return
     case 'stop':
-      await stopVm(engine, await existing(engine, name), stopTimeoutMs)
+      await stopVm(engine, await existing(engine, name), stopGraceMs(target.spec))
       return
     case 'destroy':
       await destroyVm(engine, await existing(engine, name))
@@ -72,6 +74,9 @@ const applyStep = async (engine: Engine, target: Target & {readonly verdicts: re
     case 'wait':
     case 'configure':
       await waitUntilUsable(engine, await existing(engine, name))
+      return
+    case 'check-health':
+      await awaitHealthy(engine, await existing(engine, name), target.spec)
       return
     case 'provision':
       await provisionVm(engine, await existing(engine, name), target)
@@ -134,7 +139,14 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
 
 const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
   const old = await readVm(engine.store, name)
-  if (old) await (await hypervisorOf(engine, old)).destroy(old, operation(engine))
+  if (old) await endVm(engine, old)
+}
+
+/** Ends a VM for good. A guest that writes to what outlives it powers off first, so that nothing it wrote is lost there. */
+const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  const {volumes = [], shares = []} = vm.spec
+  if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
+  await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine))
 }
 
 const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {
@@ -153,6 +165,8 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const {failure: _failure, ...before} = vm
   const rest = {...before, attachments: await attach(engine, vm)}
+  // What was seen of the run before is no news of this one.
+  await rm(vmFiles(vm.directory).health, {force: true})
   try {
     await hypervisor.start(rest, operation(engine))
   } catch (error) {
@@ -176,8 +190,7 @@ export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise
 
 /** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */
 export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
-  const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.destroy(vm, operation(engine))
+  await endVm(engine, vm)
   await removeVm(engine.store, vm.name)
 }
 

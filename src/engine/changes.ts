@@ -43,6 +43,10 @@ export const compareSpecs = (applied: VmSpec, wanted: VmSpec): Change[] => {
   add('firmware', 'restart', `firmware ${applied.firmware?.type ?? 'bios'} → ${wanted.firmware?.type ?? 'bios'}`)
   add('qemu', 'restart', 'qemu')
   add('ssh', 'now', 'ssh')
+  add('env', 'now', 'env')
+  add('dependsOn', 'now', 'depends-on')
+  add('healthcheck', 'now', 'healthcheck')
+  add('stopGraceMs', 'now', 'stop-grace-period')
   return changes
 }
 

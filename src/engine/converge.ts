@@ -1,23 +1,24 @@
-import {setupHashes} from '../guest/setup/script.ts'
-import {findImage} from '../image/cache.ts'
+import {availableParallelism} from 'node:os'
+
 import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
-import {closest} from '../model/names.ts'
-import type {Vm, VmSpec, VmState} from '../model/vm.ts'
-import {emptyJournal, readJournal, writeJournal} from '../provision/journal.ts'
+import {dependencyConditions, type DependencyCondition} from '../model/stack.ts'
+import type {VmSpec, VmState} from '../model/vm.ts'
+import {writeJournal} from '../provision/journal.ts'
 import {openSteps} from '../provision/decide.ts'
 import {lockVm, readVm} from '../store/store.ts'
-import type {Vmfile} from '../vmfile/index.ts'
-import {applyPlan, type Target} from './apply.ts'
-import {setupOf} from './attach.ts'
+import {applyPlan} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
-import {type Observed, type PlanOptions, planVm, type VmPlan} from './plan.ts'
-import {stepsOf} from './steps.ts'
+import type {EngineEvent} from './events.ts'
+import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
+import {alone, inOrder, isReached, type Place} from './order.ts'
+import {type PlanOptions, planVm, type VmPlan} from './plan.ts'
+import {schedule, type Task} from './schedule.ts'
+import {choose, type Selection, selectByName} from './select.ts'
 import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
 
-export interface ConvergeOptions extends PlanOptions {
-  readonly vmfile: Vmfile
-  /** Only these VMs; all of the file when absent. */
-  readonly names?: readonly string[] | undefined
+export interface ConvergeOptions extends PlanOptions, Selection {
+  /** How many VMs are worked on at once; `defaultParallel` when absent. */
+  readonly parallel?: number | undefined
 }
 
 /** What became of one VM; the `--json` shape of `up`, `down`, `reload` and `provision`. */
@@ -35,69 +36,69 @@ export interface VmResult {
 /** A VM's `up` may provision for an hour while another one waits for it. */
 const patienceMs = 3_600_000
 
-/** The specs that `--name` selects. Throws `vmctl::vm::not_found` with the names of the file for one that matches nothing. */
-export const selectVms = (vmfile: Vmfile, names: readonly string[] | undefined): readonly VmSpec[] => {
-  if (!names || names.length === 0) return vmfile.vms
-  return names.map((name) => selectVm(vmfile, name))
+/**
+ * How many VMs are worked on at once unless told. Guests that boot want a core each, and a few more keep the cores busy
+ * while others wait for their disks.
+ */
+export const defaultParallel = (): number => 2 * availableParallelism()
+
+/** What would be done, in that order, without a lock and without changing anything. */
+export const planAll = async (engine: Engine, options: ConvergeOptions): Promise<VmPlan[]> => {
+  const specs = choose(options)
+  const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
+  const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(engine, spec, options)] as const)))
+  const places = await arrange(engine, specs, {options, situations})
+  return ordered.flatMap(({name}) => {
+    const situation = situations.get(name)
+    return situation ? [planVm(situation.target, situation.observed, {...options, place: places.get(name)})] : []
+  })
 }
 
-const selectVm = (vmfile: Vmfile, name: string): VmSpec => {
-  const spec = vmfile.vms.find((candidate) => candidate.name === name)
-  if (spec) return spec
-  const known = vmfile.vms.map((candidate) => candidate.name)
-  const suggestion = closest(name, known)
-  throw new VmctlError(
-    'vmctl::vm::not_found',
-    `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,
-    {
-      help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
-    },
-  )
-}
-
-/** What would be done, without a lock and without changing anything. */
-export const planAll = async (engine: Engine, options: ConvergeOptions): Promise<VmPlan[]> =>
-  Promise.all(selectVms(options.vmfile, options.names).map((spec) => planSpec(engine, spec, options)))
-
-/** The same for one VM. */
+/** The same for one VM, as if there were no others. */
 export const planOne = async (engine: Engine, name: string, options: Omit<ConvergeOptions, 'names'>): Promise<VmPlan> => {
-  return planSpec(engine, selectVm(options.vmfile, name), options)
-}
-
-const planSpec = async (engine: Engine, spec: VmSpec, options: ConvergeOptions): Promise<VmPlan> => {
-  const target = await aim(engine, spec, options)
-  return planVm(target, await observe(engine, spec, options), options)
+  const [spec, ...others] = selectByName(options.vmfile, name)
+  if (!spec || others.length > 0) {
+    throw new VmctlError('vmctl::usage::invalid', `${name} has replicas: ${[spec, ...others].map((one) => one?.name).join(', ')}.`, {
+      help: 'Name one of them.',
+    })
+  }
+  const {target, observed} = await lookAt(engine, spec, options)
+  return planVm(target, observed, options)
 }
 
 /**
- * Brings the VMs of a VMFile to where the verb wants them, in parallel. A failure of one does not stop the others;
- * each is told by an event and stands in the results.
+ * Brings the VMs of a VMFile to where the verb wants them, in the order of their dependencies and else in parallel. A failure
+ * of one stops only those that wait for it; each is told by an event and stands in the results.
  */
 export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
-  const specs = selectVms(options.vmfile, options.names)
-  const errors: unknown[] = []
-  const results = await Promise.all(
-    specs.map(async (spec) => {
-      const progress: Progress = {stopwatch: startStopwatch()}
-      const timed: Engine = {
-        ...engine,
-        emit: (event) => {
-          progress.stopwatch.note(event)
-          return engine.emit(event)
-        },
-      }
-      try {
-        await convergeVm(timed, spec, {options, progress})
-        return await resultOf(engine, spec, progress)
-      } catch (cause) {
-        const error = aboutVm(cause, spec.name)
-        errors.push(error)
-        if (specs.length > 1) await engine.emit({type: 'vm.failed', vm: spec.name, error})
-        return {...(await resultOf(engine, spec, progress)), error: describeError(error)}
-      }
-    }),
+  const specs = choose(options)
+  // Also for its verdict on circles, in which everybody would wait for ever.
+  const isOrdered = inOrder(specs).some(({dependsOn}) => dependsOn !== undefined)
+  const situations = isOrdered ? await lookAtAll(engine, specs, options) : new Map<string, Situation>()
+  const places = isOrdered ? await arrange(engine, specs, {options, situations}) : new Map<string, Place>()
+  const works = specs.map((spec) => makeWork(engine, spec, {options, place: places.get(spec.name) ?? alone}))
+  const outcomes = await schedule(
+    works.map(({task}) => task),
+    {
+      parallel: options.parallel ?? defaultParallel(),
+      signal: engine.signal,
+      onFailure: async (name, error) => {
+        if (specs.length > 1 && !engine.signal.aborted) await engine.emit({type: 'vm.failed', vm: name, error: aboutVm(error, name)})
+      },
+    },
   )
   if (engine.signal.aborted) throw engine.signal.reason
+  const errors: unknown[] = []
+  const results = await Promise.all(
+    works.map(async ({spec, progress}, index) => {
+      const outcome = outcomes[index]
+      const result = await resultOf(engine, spec, progress)
+      if (outcome?.status !== 'rejected') return result
+      const error = aboutVm(outcome.reason, spec.name)
+      errors.push(error)
+      return {...result, error: describeError(error)}
+    }),
+  )
   if (errors.length === 0) return results
   if (specs.length === 1) throw errors[0]
   const failed = results.filter((result) => result.error)
@@ -110,6 +111,46 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   )
 }
 
+interface Work {
+  readonly spec: VmSpec
+  readonly progress: Progress
+  readonly task: Task<void>
+}
+
+const makeWork = (engine: Engine, spec: VmSpec, {options, place}: {options: ConvergeOptions; place: Place}): Work => {
+  const progress: Progress = {stopwatch: startStopwatch()}
+  const task: Task<void> = {
+    name: spec.name,
+    after: place.after,
+    async run(reached) {
+      const follow = followPlan(reached)
+      const timed: Engine = {
+        ...engine,
+        emit: (event) => {
+          progress.stopwatch.note(event)
+          follow(event)
+          return engine.emit(event)
+        },
+      }
+      await convergeVm(timed, spec, {options, place, progress})
+    },
+  }
+  return {spec, progress, task}
+}
+
+/** Derives from the events of one VM which conditions it has come past. */
+const followPlan = (reached: (condition: DependencyCondition) => void): ((event: EngineEvent) => void) => {
+  let rest: VmPlan['steps'] = []
+  let isGuestReady = false
+  return (event) => {
+    if (event.type === 'plan.ready') rest = event.plan.steps
+    else if (event.type === 'action.end') rest = rest.slice(1)
+    else if (event.type === 'guest.rung' && event.rung === 'ready') isGuestReady = true
+    else return
+    for (const condition of dependencyConditions) if (isReached(condition, rest, isGuestReady)) reached(condition)
+  }
+}
+
 interface Progress {
   readonly stopwatch: Stopwatch
   plan?: VmPlan
@@ -118,7 +159,7 @@ interface Progress {
 const convergeVm = async (
   engine: Engine,
   spec: VmSpec,
-  {options, progress}: {options: ConvergeOptions; progress: Progress},
+  {options, place, progress}: {options: ConvergeOptions; place: Place; progress: Progress},
 ): Promise<void> => {
   await using _lock = await lockVm(engine.store, spec.name, {
     purpose: `vmctl ${options.verb} ${spec.name}`,
@@ -126,9 +167,8 @@ const convergeVm = async (
     signal: engine.signal,
     onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: spec.name, holder}),
   })
-  const target = await aim(engine, spec, options)
-  const observed = await observe(engine, spec, options)
-  const plan = planVm(target, observed, options)
+  const {target, observed} = await lookAt(engine, spec, options)
+  const plan = planVm(target, observed, {...options, place})
   progress.plan = plan
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
   // Before the start: a kill in between must not leave steps as done that this start makes due.
@@ -140,36 +180,6 @@ const convergeVm = async (
 const startsAgain = ({steps}: VmPlan): boolean => {
   const actions = new Set(steps.map(({action}) => action))
   return actions.has('provision') && actions.has('start') && !actions.has('recreate')
-}
-
-const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Target> => ({
-  spec,
-  vmfile: vmfile.path,
-  // `down` must work although a script of the VMFile is gone.
-  ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
-})
-
-const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: ConvergeOptions): Promise<Observed> => {
-  const vm = await readVm(engine.store, spec.name)
-  // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
-  const needsImage = verb === 'reload' || (verb === 'up' && !vm)
-  const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
-  if (!vm) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
-  requireOwner(vm, vmfile)
-  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), readJournal(vm.directory)])
-  return {vm, observation, journal, imageIsHere}
-}
-
-const requireOwner = (vm: Vm, vmfile: Vmfile): void => {
-  if (vm.vmfile === vmfile.path) return
-  const owner = vm.vmfile === undefined ? '`vmctl create`' : vm.vmfile
-  throw new VmctlError(
-    'vmctl::vm::owned_elsewhere',
-    `A VM named ${vm.name} exists already; it was made by ${owner}, not by ${vmfile.path}.`,
-    {
-      details: {vm: vm.name, owner: vm.vmfile},
-    },
-  )
 }
 
 const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progress): Promise<VmResult> => {

@@ -1,6 +1,7 @@
 export type {Rung} from '../guest/watch.ts'
 import type {ImageEvent} from '../image/events.ts'
 import type {Rung} from '../guest/watch.ts'
+import type {Health} from '../model/health.ts'
 import type {ProvisionEvent} from '../provision/run.ts'
 import type {Action, VmPlan} from './plan.ts'
 
@@ -30,6 +31,7 @@ type VmEvent =
   | FailedEvent
   | ImageEvent
   | ProvisionEvent
+  | {readonly type: 'health.checked'; readonly health: Health}
   | {readonly type: 'plan.ready'; readonly plan: VmPlan}
   | {readonly type: 'copy.progress'; readonly bytes: number; readonly totalBytes?: number}
   | {readonly type: 'lock.waiting'; readonly holder: string}

@@ -3,11 +3,13 @@ import type {Duplex} from 'node:stream'
 
 import type {Lock} from '../host/lock.ts'
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import type {Health, HealthStatus} from '../model/health.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {NetworkConfig, Vm, VmState} from '../model/vm.ts'
 import {type JournalEntry, readJournal} from '../provision/journal.ts'
 import {listVmNames, readVm, requireVm} from '../store/store.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {readHealth} from './health.ts'
 
 /** One VM in `vmctl list`; the `--json` shape of an element. */
 export interface VmSummary {
@@ -19,6 +21,8 @@ export interface VmSummary {
   readonly network?: NetworkConfig['type']
   readonly pid?: number
   readonly sshPort?: number
+  /** What was last seen of the health of a running VM that has a health check. */
+  readonly health?: HealthStatus
   /** Why the VM cannot be told about, when its record is damaged. */
   readonly error?: string
 }
@@ -41,6 +45,8 @@ export interface VmStatus extends VmSummary {
   readonly createdAt: string
   readonly failure?: Vm['failure']
   readonly provision: readonly StepStatus[]
+  /** The last result of the health check; absent before the first one after a start. */
+  readonly healthcheck?: {readonly checkedAt: string; readonly failures: number; readonly exitCode?: number; readonly output: string}
 }
 
 /** What is known of one provision step. */
@@ -63,6 +69,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
     const vm = await readVm(engine.store, name)
     if (!vm) return undefined
     const {state, pid, sshPort} = await (await hypervisorOf(engine, vm)).observe(vm)
+    const health = await knownHealth(vm, state)
     return {
       name,
       backend: vm.backend,
@@ -72,11 +79,26 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
       network: vm.spec.network.type,
       ...(pid !== undefined && {pid}),
       ...(sshPort !== undefined && {sshPort}),
+      ...(health && {health: health.status}),
     }
   } catch (error) {
     return {name, backend: '-', state: 'unknown', error: isVmctlError(error) ? `${error.message} ${error.help}` : messageOf(error)}
   }
 }
+
+/** Of a running VM with a health check; nothing is asked of the guest. */
+const knownHealth = async (vm: Vm, state: VmState): Promise<{readonly status: HealthStatus; readonly record?: Health} | undefined> => {
+  if (state !== 'running' || !vm.spec.healthcheck) return undefined
+  const record = await readHealth(vm)
+  return record ? {status: record.status, record} : {status: 'starting'}
+}
+
+const describeRecord = ({checkedAt, failures, last}: Health): NonNullable<VmStatus['healthcheck']> => ({
+  checkedAt,
+  failures,
+  ...(last.exitCode !== undefined && {exitCode: last.exitCode}),
+  output: last.output,
+})
 
 export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
   const vm = await requireVm(engine.store, name)
@@ -87,6 +109,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     exists(files.seed),
   ])
   const {network} = vm.spec
+  const health = await knownHealth(vm, observation.state)
   return {
     name,
     id: vm.id,
@@ -103,6 +126,8 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     image: vm.base.path,
     ...(vm.vmfile !== undefined && {vmfile: vm.vmfile}),
     createdAt: vm.createdAt,
+    ...(health && {health: health.status}),
+    ...(health?.record && {healthcheck: describeRecord(health.record)}),
     ...(vm.failure && {failure: vm.failure}),
     provision: journal.steps.map(
       ({hash: _hash, type: _type, facts: _facts, cause: _cause, message: _message, memory: _memory, ...known}, index) => ({

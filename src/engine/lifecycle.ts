@@ -2,7 +2,7 @@ import {aboutVm, VmctlError} from '../model/errors.ts'
 import {isVmName, vmNameRule} from '../model/names.ts'
 import {allowedFrom, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
 import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../store/store.ts'
-import {createVm, destroyVm, resumeVm, startVm, stopVm} from './apply.ts'
+import {createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
@@ -85,9 +85,9 @@ const advice = (name: string, state: VmState, verb: string): string => {
 export const start = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'start', to: 'running'}, (vm) => startVm(engine, vm))
 
-/** Powers a VM off; forces it after `timeoutMs` milliseconds. */
-export const stop = (engine: Engine, name: string, options: {timeoutMs: number}): Promise<LifecycleResult> =>
-  transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) => stopVm(engine, vm, options.timeoutMs))
+/** Powers a VM off; forces it after `timeoutMs` milliseconds, or after its own grace period. */
+export const stop = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> =>
+  transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) => stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec)))
 
 export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'suspend', to: 'suspended'}, async (vm) => {

@@ -381,3 +381,61 @@ describe('what a guest gets of its stack', () => {
     expect(planned(having({env: 'old'}), false)).toEqual([])
   })
 })
+
+describe('what others wait for', () => {
+  const check = {test: {kind: 'tcp', port: 80}, intervalMs: 1000, timeoutMs: 1000, retries: 3, startPeriodMs: 0} as const
+  const plain = makeSpec({ssh: {user: 'vm'}})
+  const checked = {...plain, healthcheck: check}
+  const planned = (spec: VmSpec, observed: Observed, options: Partial<PlanOptions>): string[] => {
+    const made = planVm({spec, steps: []}, observed, {verb: 'up', provision: true, ...options})
+    return [...made.steps.map(({action, cause}) => `${action} (${cause})`), ...made.notices.map((notice) => `! ${notice}`)]
+  }
+  const demands = (...conditions: readonly ('started' | 'ssh' | 'healthy' | 'provisioned')[]): Partial<PlanOptions> => ({
+    place: {after: [], demands: conditions.map((condition) => ({by: 'app', condition})), notices: []},
+  })
+  const running = seen('running', {pid: 7, applied: checked, journal: journal(true)})
+  const runningPlain = seen('running', {pid: 7, applied: plain, journal: journal(true)})
+
+  test('is checked although nothing else is to be done', () => {
+    expect(planned(checked, running, demands('healthy'))).toEqual(['check-health (app waits for it)'])
+    expect(planned(checked, running, demands('ssh'))).toEqual(['wait (app waits for it)'])
+    expect(planned(plain, runningPlain, demands('provisioned'))).toEqual(['wait (app waits for it)'])
+    expect(planned(checked, running, demands('started'))).toEqual(['! is already running'])
+    expect(planned(checked, running, {})).toEqual(['! is already running'])
+  })
+  test('comes after what is to be done anyway, and is not done twice', () => {
+    const observed = seen('stopped', {applied: checked, journal: journal(true)})
+    expect(planned(checked, observed, demands('healthy', 'ssh'))).toEqual([
+      'start (stopped)',
+      'wait (restarted)',
+      'check-health (app waits for it)',
+    ])
+    expect(planned(checked, observed, demands('ssh'))).toEqual(['start (stopped)', 'wait (restarted)'])
+    expect(planned(checked, observed, {...demands('ssh'), provision: false})).toEqual(['start (stopped)', 'wait (app waits for it)'])
+  })
+  test('--wait asks for the health of whoever has a check', () => {
+    expect(planned(checked, running, {healthy: true})).toEqual(['check-health (asked for (--wait))'])
+    expect(planned(plain, runningPlain, {healthy: true})).toEqual(['! is already running'])
+  })
+  test('cannot be found out without a log-in', () => {
+    const {ssh: _ssh, ...closed} = checked
+    const wanted = () => planned(closed, seen('running', {pid: 7, applied: closed, journal: journal(true)}), demands('healthy'))
+    expect(wanted).toThrow('app waits until web is healthy, but vmctl cannot log in to web.')
+    expect(() => planned({...checked, network: {type: 'none'}}, nothing, demands('ssh'))).toThrow('cannot log in')
+  })
+  test('what a VM waits for itself stands at its start, and at its stop', () => {
+    const after = [
+      {vm: 'db', condition: 'healthy'},
+      {vm: 'cache', condition: 'started'},
+    ] as const
+    const place = {after, demands: [], notices: ['told']}
+    expect(planned(plain, seen('stopped', {applied: plain, journal: journal(true)}), {place})).toEqual([
+      'start (stopped; once db is healthy and cache has started)',
+      'wait (restarted)',
+      '! told',
+    ])
+    expect(planVm({spec: plain, steps: []}, runningPlain, {verb: 'up', provision: true, place}).after).toEqual(after)
+    const before = {after: [{vm: 'web', condition: 'over'} as const], demands: [], notices: []}
+    expect(planned(plain, runningPlain, {verb: 'down', place: before})).toEqual(['stop (running; after web, which depends on it)'])
+  })
+})

@@ -4,6 +4,7 @@ import {decideSteps, isActive, type Request, type StepVerdict} from '../provisio
 import type {DeclaredStep} from '../provision/declare.ts'
 import {emptyJournal, type Journal} from '../provision/journal.ts'
 import {type Change, compareSpecs} from './changes.ts'
+import {alone, type Awaited, describeAwaited, type Place} from './order.ts'
 
 export type {Request} from '../provision/decide.ts'
 
@@ -18,6 +19,7 @@ export type Action =
   | 'wait'
   | 'configure'
   | 'provision'
+  | 'check-health'
   | 'destroy'
 
 export interface PlanStep {
@@ -29,6 +31,8 @@ export interface PlanStep {
 /** What will be done to one VM, in order, and what was seen but will not be done. */
 export interface VmPlan {
   readonly vm: string
+  /** What is waited for before the first step. */
+  readonly after: readonly Awaited[]
   readonly steps: readonly PlanStep[]
   /** Why nothing is done, or what the user has to do for a change to take effect. */
   readonly notices: readonly string[]
@@ -61,6 +65,10 @@ export interface PlanOptions {
   readonly destroy?: boolean
   /** `provision` only: which steps; all when absent. */
   readonly request?: Request | undefined
+  /** `up --wait`: whether health checks have to pass although nothing waits for them. */
+  readonly healthy?: boolean
+  /** Where the VM stands among the others; by itself when absent. */
+  readonly place?: Place | undefined
 }
 
 /** Whether vmctl can log in: it has made the credentials, or was told which to use. */
@@ -70,11 +78,59 @@ export const canLogIn = (spec: VmSpec): boolean =>
 /** Compares what is wanted with what was seen and decides what to do; pure, so that a plan can be shown without being applied. */
 export const planVm = (desired: Desired, observed: Observed, options: PlanOptions): VmPlan => {
   const {name} = desired.spec
+  const {place = alone} = options
   const make = {up: planUp, down: planDown, reload: planReload, provision: planProvision}[options.verb]
-  return {vm: name, ...make(desired, observed, options)}
+  const {steps, notices: told, provision} = make(desired, observed, options)
+  const all = [...steps, ...gates(desired, steps, {...options, place})]
+  return {
+    vm: name,
+    after: place.after,
+    steps: all.map((step) => withOrder(step, place)),
+    notices: [...(all.length > 0 ? told.filter((notice) => notice !== idle) : told), ...place.notices],
+    provision,
+  }
 }
 
-type Decision = Omit<VmPlan, 'vm'>
+type Decision = Omit<VmPlan, 'vm' | 'after'>
+
+const idle = 'is already running'
+
+/** The first step that the others could notice says what it waits for. */
+const withOrder = (step: PlanStep, {after}: Place): PlanStep => {
+  if (after.length === 0) return step
+  if (step.action === 'start') return {...step, cause: `${step.cause}; once ${after.map(describeAwaited).join(' and ')}`}
+  if (step.action !== 'stop' && step.action !== 'destroy') return step
+  return {...step, cause: `${step.cause}; after ${after.map(({vm}) => vm).join(' and ')}, which depends on it`}
+}
+
+/** What has to be seen of a VM before others that wait for it may go on. */
+const gates = (desired: Desired, steps: readonly PlanStep[], {verb, healthy, place}: PlanOptions & {place: Place}): PlanStep[] => {
+  if (verb === 'down') return []
+  const {spec} = desired
+  const open = place.demands.filter(({condition}) => condition !== 'started')
+  const causeOf = (demands: Place['demands']): string => `${[...new Set(demands.map(({by}) => by))].join(' and ')} waits for it`
+  if (open.length > 0 && !canLogIn(spec)) throw cannotBeAwaited(spec, open)
+  const health = open.filter(({condition}) => condition === 'healthy')
+  if (spec.healthcheck && (health.length > 0 || healthy)) {
+    if (!canLogIn(spec)) throw cannotBeAwaited(spec, open)
+    return [{action: 'check-health', cause: health.length > 0 ? causeOf(health) : 'asked for (--wait)'}]
+  }
+  const isSeen = steps.some(({action}) => action === 'wait' || action === 'configure' || action === 'provision')
+  return open.length > 0 && !isSeen ? [{action: 'wait', cause: causeOf(open)}] : []
+}
+
+const cannotBeAwaited = ({name, network}: VmSpec, demands: Place['demands']): VmctlError => {
+  const [demand] = demands
+  const who = demand
+    ? `${demand.by} waits until ${describeAwaited({vm: name, condition: demand.condition})}`
+    : `The health of ${name} is asked for`
+  return new VmctlError('vmctl::provision::no_ssh', `${who}, but vmctl cannot log in to ${name}.`, {
+    help:
+      network.type === 'none'
+        ? `Give ${name} \`network "user"\`, or depend on it with \`condition="started"\`.`
+        : `Add an \`ssh { user "…" }\` block to ${name}, or depend on it with \`condition="started"\`.`,
+  })
+}
 
 const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
@@ -105,7 +161,7 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   return {
     ...rest,
     steps,
-    notices: [...(steps.length === 0 ? ['is already running'] : []), ...notices(desired, changes, true), ...rest.notices],
+    notices: [...(steps.length === 0 ? [idle] : []), ...notices(desired, changes, true), ...rest.notices],
   }
 }
 

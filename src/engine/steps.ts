@@ -12,6 +12,7 @@ import type {Engine} from './engine.ts'
 export const stepsOf = async (engine: Engine, spec: VmSpec, vmfilePath?: string): Promise<PreparedStep[]> =>
   prepareSteps(await declaredSteps(spec), engine.provisioners, {
     user: sshUser({spec}),
+    env: spec.env,
     ...(vmfilePath !== undefined && {directory: dirname(vmfilePath)}),
   })
 

@@ -18,6 +18,11 @@ export interface GuestConnection {
    * @throws VmctlError `vmctl::ssh::connection_lost` when the connection ends before the result is known
    */
   exec(command: string, options?: ExecOptions): Promise<ExecExit>
+  /**
+   * A stream to a TCP port as the guest reaches it: its SSH server makes the connection (RFC 4254, 7.2, direct-tcpip).
+   * @throws VmctlError `vmctl::ssh::failed` when the guest cannot or may not connect
+   */
+  forward(host: string, port: number, options?: {readonly signal?: AbortSignal | undefined}): Promise<Duplex>
   /** Rejects with `vmctl::ssh::connection_lost` as soon as the connection is gone; by `close` too. */
   readonly closed: Promise<never>
   close(): void
@@ -104,10 +109,35 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
     }
   }
 
+  const forward: GuestConnection['forward'] = (host, port, {signal} = {}) =>
+    new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(signal?.reason)
+      signal?.addEventListener('abort', onAbort, {once: true})
+      whenLost.add(reject)
+      const done = (): void => {
+        signal?.removeEventListener('abort', onAbort)
+        whenLost.delete(reject)
+      }
+      try {
+        signal?.throwIfAborted()
+        client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
+          done()
+          if (error) reject(end ?? new VmctlError('vmctl::ssh::failed', refusalOf(error, host, port), {cause: error}))
+          else if (signal?.aborted) channel.destroy()
+          else resolve(channel)
+        })
+      } catch (error) {
+        done()
+        if (!signal?.aborted) die(error)
+        reject(signal?.aborted ? signal.reason : end)
+      }
+    })
+
   return {
     user,
     hostKey,
     exec,
+    forward,
     closed,
     close() {
       reason = 'The connection to the guest was closed.'
@@ -123,6 +153,13 @@ class Refused extends Error {
   constructor(cause: Error) {
     super(cause.message, {cause})
   }
+}
+
+/** RFC 4254, 5.1: why a channel was not opened. */
+const refusalOf = (error: Error, host: string, port: number): string => {
+  const reason = 'reason' in error ? error.reason : undefined
+  if (reason === 1) return `The SSH server of the guest does not forward connections (AllowTcpForwarding of sshd_config(5)).`
+  return `Nothing accepts connections at ${host} port ${port} of the guest (${error.message}).`
 }
 
 const isRefusal = (error: Error): boolean => 'reason' in error

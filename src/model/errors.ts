@@ -47,6 +47,10 @@ export const failures = {
     exit: state,
     help: 'The disk of the VM is untouched. Repair the file named above, or remove the VM with `vmctl destroy NAME`.',
   },
+  'vmctl::vm::dependency_failed': {
+    exit: guest,
+    help: 'Correct what is wrong with the VM that it depends on, then run the command again.',
+  },
   'vmctl::create::no_image': {
     exit: usage,
     help: 'Give `--image` for a local file or `--image-url` to download one.',
@@ -109,6 +113,10 @@ export const failures = {
   'vmctl::guest::setup_failed': {
     exit: guest,
     help: 'Repair what is named, in the guest (`vmctl ssh NAME`) or in the VMFile, then run `vmctl up` again.',
+  },
+  'vmctl::guest::unhealthy': {
+    exit: guest,
+    help: 'Look into it with `vmctl ssh NAME`; the last result of the health check is in `vmctl status NAME`.',
   },
   'vmctl::guest::archive_refused': {
     exit: guest,

@@ -8,6 +8,8 @@ export const vmFiles = (directory: string) =>
   ({
     record: join(directory, 'vm.json'),
     journal: join(directory, 'journal.json'),
+    /** The last results of the health check, since the last start. */
+    health: join(directory, 'health.json'),
     overlay: join(directory, 'overlay.qcow2'),
     seed: join(directory, 'seed.iso'),
     /** The seed of the first boot, on its way to be wiped. */

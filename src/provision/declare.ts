@@ -24,6 +24,8 @@ export interface DeclaredStep {
 export interface PreparedStep extends DeclaredStep {
   readonly provisioner: Provisioner
   readonly settings: unknown
+  /** The `env` of the VM. */
+  readonly env: Readonly<Record<string, string>>
 }
 
 export interface PrepareOptions {
@@ -31,13 +33,15 @@ export interface PrepareOptions {
   readonly user?: string
   /** Paths below it are told relative to it. */
   readonly directory?: string
+  /** The `env` of the VM. */
+  readonly env?: Readonly<Record<string, string>> | undefined
 }
 
 /** Finds the provisioner of every step and computes the hashes by which the journal knows them. Reads local files. */
 export const prepareSteps = async (
   steps: readonly ProvisionStep[],
   provisioners: ReadonlyMap<string, Provisioner>,
-  {user, directory}: PrepareOptions = {},
+  {user, directory, env = {}}: PrepareOptions = {},
 ): Promise<PreparedStep[]> => {
   const parsed = steps.map((step, index) => {
     const provisioner = provisioners.get(step.type)
@@ -55,6 +59,7 @@ export const prepareSteps = async (
       type: step.type,
       provisioner,
       settings,
+      env,
       title: stripControls(step.title ?? provisioner.describe(settings)),
       run: step.run ?? provisioner.runs ?? 'always',
       follows: provisioner.follows === true,
@@ -62,7 +67,7 @@ export const prepareSteps = async (
   })
   const facts = await Promise.all(
     parsed.map(async ({provisioner, settings, follows}) => {
-      const own = await provisioner.facts(settings)
+      const own = await provisioner.facts(settings, {env})
       return hashFacts(follows ? own : {...own, user}, directory)
     }),
   )

@@ -58,6 +58,8 @@ export interface StepContext {
   readonly guest: () => Promise<Guest>
   /** Appends to provision.log and shows it on the terminal at the same time; waits when the terminal is slow. */
   readonly output: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => Promise<void>
+  /** The `env` of the VM: for what the step runs, below an environment of its own. */
+  readonly env: Readonly<Record<string, string>>
   /** What an earlier vmctl remembered of this very step when it was cut off in the middle of it. */
   readonly memory: unknown
   /** Bytes of each stream that reached provision.log before: a step that is continued hands over what comes after them. */
@@ -90,8 +92,9 @@ export interface Provisioner<Settings = unknown> {
   /**
    * Everything that the step depends on, by the words in which a change of it is told (`arguments`, a path). Of local
    * files their hash. Only hashes of the values are stored. A changed one means a changed step.
+   * @param surroundings the `env` of the VM, for a step that passes it on
    */
-  facts(settings: Settings): Promise<Readonly<Record<string, unknown>>>
+  facts(settings: Settings, surroundings: {readonly env: Readonly<Record<string, string>>}): Promise<Readonly<Record<string, unknown>>>
   /** Returns when the step has succeeded; throws when it has failed or its outcome is unknown. */
   run(settings: Settings, context: StepContext): Promise<void>
   /** Ends what an earlier run has left in the guest, given what it remembered; called before the step is run anew. */

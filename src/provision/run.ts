@@ -105,6 +105,7 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
         book.ranOn(guest.bootId)
         return guest
       },
+      env: step.env,
       memory,
       delivered,
       remember: (next) => book.remember(next),

@@ -107,6 +107,17 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     return path
   }
 
+  test('the environment of the VM is below that of the step, and part of what the step is', async () => {
+    const ran = context({env: {MODE: 'vm', OWN: 'vm', ...awkward}})
+    await runStep({inline: tell('"$MODE"', '"$OWN"', '"$SINGLE"', '"$LINES"'), env: {OWN: 'step'}}, ran)
+    expect(parts(text(ran))).toEqual(['vm', 'step', awkward.SINGLE, awkward.LINES])
+    const factsOf = (inherited: Readonly<Record<string, string>>) =>
+      shellProvisioner.facts(settings({inline: 'true', env: {OWN: 'step'}}), {env: inherited})
+    expect(await factsOf({MODE: 'one'})).not.toEqual(await factsOf({MODE: 'two'}))
+    // What the step overrules is nothing that it rests on.
+    expect(await factsOf({OWN: 'vm'})).toEqual(await factsOf({}))
+  })
+
   test('an inline step prints to both streams and succeeds; its files are gone afterwards', async () => {
     const ran = await runStep({inline: 'echo out; echo err >&2; pwd'}, context())
     expect(text(ran)).toEqual({stdout: `out\n${sshd.directory}\n`, stderr: 'err\n'})
@@ -551,7 +562,7 @@ test('settings are checked, titles are short, and everything that matters is amo
   expect(shellProvisioner.describe(settings({script: '/a/b/setup.sh'}))).toBe('script: setup.sh')
   const path = join(temporaryDirectory(), 'setup.sh')
   writeFileSync(path, 'one')
-  const print = async (given: Readonly<Record<string, unknown>>) => JSON.stringify(await shellProvisioner.facts(settings(given)))
+  const print = async (given: Readonly<Record<string, unknown>>) => JSON.stringify(await shellProvisioner.facts(settings(given), {env: {}}))
   const variants = [
     {inline: 'one'},
     {inline: 'two'},

@@ -48,9 +48,9 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
 
   describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script ?? '')}` : `inline: ${firstLine(inline)}`),
 
-  async facts({inline, script, args, env, secretEnv, privileged}) {
+  async facts({inline, script, args, env, secretEnv, privileged}, {env: inherited}) {
     const content = script === undefined ? {command: inline} : {[`script ${script}`]: await hashFile(script)}
-    return {...content, arguments: args, environment: {...env, ...secretEnv}, privilege: privileged}
+    return {...content, arguments: args, environment: {...inherited, ...env, ...secretEnv}, privilege: privileged}
   },
 
   async run(settings, context) {
@@ -153,7 +153,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
     script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
     executable: settings.inline === undefined,
     args: settings.args,
-    env: {...settings.env, ...settings.secretEnv},
+    env: {...context.env, ...settings.env, ...settings.secretEnv},
     privileged: settings.privileged,
   }
   const progress = {...context.delivered}

@@ -210,7 +210,7 @@ test('the facts of a directory tell its files apart, and of a large one its dire
   const source = temporaryDirectory()
   mkdirSync(join(source, 'a/b'), {recursive: true})
   writeFileSync(join(source, 'a/b/one'), '1')
-  const factsOf = () => fileProvisioner.facts(fileProvisioner.parse({source, destination: '/a'}))
+  const factsOf = () => fileProvisioner.facts(fileProvisioner.parse({source, destination: '/a'}), {env: {}})
   const differing = async (before: Readonly<Record<string, unknown>>): Promise<string[]> =>
     Object.entries(await factsOf()).flatMap(([name, fact]) => (JSON.stringify(fact) === JSON.stringify(before[name]) ? [] : [name]))
   const small = await factsOf()
@@ -233,7 +233,7 @@ test('the facts of a directory tell its files apart, and of a large one its dire
 test('the facts of a file step are everything that it carries, and one that changes is told by its path', async () => {
   const source = makeTree()
   const print = async (settings: Readonly<Record<string, unknown>>) =>
-    JSON.stringify(await fileProvisioner.facts(fileProvisioner.parse(settings)))
+    JSON.stringify(await fileProvisioner.facts(fileProvisioner.parse(settings), {env: {}}))
   const file = join(source, 'plain')
   const variants = [
     {source: file, destination: '/a'},

@@ -128,6 +128,7 @@ export interface RecordedContext extends StepContext {
 export const makeContext = (
   guest: () => Promise<Guest>,
   change: {
+    env?: StepContext['env']
     memory?: unknown
     delivered?: StepContext['delivered']
     signal?: AbortSignal
@@ -145,6 +146,7 @@ export const makeContext = (
     vm: makeVm({id: change.vmId ?? randomUUID()}),
     step: change.step ?? 1,
     guest,
+    env: change.env ?? {},
     memory: change.memory,
     delivered: change.delivered ?? {stdout: 0, stderr: 0},
     signal: change.signal ?? new AbortController().signal,

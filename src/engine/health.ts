@@ -1,0 +1,95 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import type {GuestConnection} from '../guest/connection.ts'
+import {probe} from '../guest/health.ts'
+import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {advance, type Health, type HealthStatus, type ProbeResult} from '../model/health.ts'
+import {vmFiles} from '../model/layout.ts'
+import type {Healthcheck} from '../model/stack.ts'
+import type {Vm, VmSpec} from '../model/vm.ts'
+import {waitForGuest} from './access.ts'
+import type {Engine} from './engine.ts'
+
+/**
+ * What was last seen of a VM's health since it was started. Needs no lock and touches no guest.
+ * @returns undefined when nothing is known, also because the file is damaged or another VM's
+ */
+export const readHealth = async (vm: Pick<Vm, 'id' | 'directory'>): Promise<Health | undefined> => {
+  try {
+    const value: unknown = JSON.parse((await readIfExists(vmFiles(vm.directory).health)) ?? 'null')
+    return isHealth(value) && value.vm === vm.id ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const statuses: readonly unknown[] = ['starting', 'healthy', 'unhealthy'] satisfies HealthStatus[]
+
+const isHealth = (value: unknown): value is Health => {
+  const health: Readonly<Record<string, unknown>> = typeof value === 'object' && value !== null ? {...value} : {}
+  return (
+    health.schema === 1 &&
+    statuses.includes(health.status) &&
+    typeof health.since === 'string' &&
+    typeof health.failures === 'number' &&
+    typeof health.checkedAt === 'string' &&
+    typeof health.last === 'object' &&
+    health.last !== null
+  )
+}
+
+export const writeHealth = (vm: Pick<Vm, 'directory'>, health: Health): Promise<void> =>
+  writeFileAtomic(vmFiles(vm.directory).health, `${JSON.stringify(health, undefined, 2)}\n`)
+
+/** Pauses between the probes of somebody who waits: soon at first, at the interval of the check at last. */
+const pausesMs = {first: 500, longest: 5000, growth: 1.5} as const
+
+/**
+ * Probes a guest until it is healthy.
+ * @param spec whose health check and environment count, which may be newer than the VM's record
+ * @throws VmctlError `vmctl::guest::unhealthy` with what the check said last, after as many failures as the check allows
+ */
+export const awaitHealthy = async (engine: Engine, vm: Vm, {healthcheck: check, env = {}}: VmSpec): Promise<void> => {
+  if (!check) return
+  const {signal} = engine
+  // A verdict of before says nothing about the guest as it is now being brought up.
+  let health: Health | undefined
+  let connection: GuestConnection | undefined
+  try {
+    for (let pauseMs: number = pausesMs.first; ; pauseMs = Math.min(pauseMs * pausesMs.growth, pausesMs.longest, check.intervalMs)) {
+      connection ??= (await waitForGuest(engine, vm)).connection
+      const result = await probe(connection, check, {env, signal}).catch((error: unknown) => {
+        connection?.close()
+        connection = undefined
+        return failedProbe(error)
+      })
+      health = advance(health, {vm: vm.id, check, result, at: new Date()})
+      await writeHealth(vm, health)
+      await engine.emit({type: 'health.checked', vm: vm.name, health})
+      if (health.status === 'healthy') return
+      if (health.status === 'unhealthy') throw unhealthy(vm, check, health)
+      await sleep(pauseMs, undefined, {signal}).catch(() => signal.throwIfAborted())
+    }
+  } finally {
+    connection?.close()
+  }
+}
+
+/** The result of a probe that could not be made because the connection broke. Any other error is not about the guest. */
+export const failedProbe = (error: unknown): ProbeResult => {
+  if (!isVmctlError(error) || error.code !== 'vmctl::ssh::connection_lost') throw error
+  return {isGood: false, output: messageOf(error), durationMs: 0}
+}
+
+const unhealthy = ({name}: Vm, {retries}: Healthcheck, {last}: Health): VmctlError => {
+  const how = last.exitCode === undefined ? '' : ` (exit code ${last.exitCode})`
+  const said = last.output === '' ? '' : `\nIt said last:\n  ${last.output.replaceAll('\n', '\n  ')}`
+  return new VmctlError(
+    'vmctl::guest::unhealthy',
+    `${name} is not healthy: its health check failed ${retries} times in a row${how}.${said}`,
+    {
+      details: {output: last.output, ...(last.exitCode !== undefined && {exitCode: last.exitCode})},
+    },
+  )
+}

@@ -1,0 +1,98 @@
+import {setupHashes} from '../guest/setup/script.ts'
+import {findImage} from '../image/cache.ts'
+import {VmctlError} from '../model/errors.ts'
+import type {Vm, VmSpec} from '../model/vm.ts'
+import {emptyJournal, readJournal} from '../provision/journal.ts'
+import {readVm} from '../store/store.ts'
+import type {Vmfile} from '../vmfile/index.ts'
+import type {Target} from './apply.ts'
+import {setupOf} from './attach.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+import {type Bystander, type Place, placesOf} from './order.ts'
+import {type Observed, type PlanOptions, planVm} from './plan.ts'
+import {stepsOf} from './steps.ts'
+
+interface LookOptions extends PlanOptions {
+  readonly vmfile: Vmfile
+}
+
+/** What is wanted of one VM, and what there is. */
+export interface Situation {
+  readonly target: Target
+  readonly observed: Observed
+}
+
+export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => ({
+  target: await aim(engine, spec, options),
+  observed: await observe(engine, spec, options),
+})
+
+export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
+  const looks = await Promise.allSettled(specs.map((spec) => lookAt(engine, spec, options)))
+  return new Map(looks.flatMap((look, index) => (look.status === 'fulfilled' ? [[specs[index]?.name ?? '', look.value] as const] : [])))
+}
+
+/**
+ * Finds out where each VM stands among the others. A look at all of them beforehand tells which are about to start, so
+ * that a condition is checked only when somebody waits for it.
+ */
+export const arrange = async (
+  engine: Engine,
+  specs: readonly VmSpec[],
+  {options, situations}: {readonly options: LookOptions; readonly situations: ReadonlyMap<string, Situation>},
+): Promise<ReadonlyMap<string, Place>> => {
+  const isStarted = ({name}: VmSpec): boolean => {
+    const situation = situations.get(name)
+    // One that cannot be looked at is told of in its turn.
+    if (!situation) return true
+    const {steps} = planVm(situation.target, situation.observed, {...options, provision: false})
+    return steps.some(({action}) => action === 'start')
+  }
+  const starters = options.verb === 'provision' ? [] : specs.filter(isStarted)
+  return placesOf(specs, {
+    verb: options.verb,
+    starters: new Set(starters.map(({name}) => name)),
+    bystanders: await findBystanders(engine, specs, options.vmfile),
+  })
+}
+
+const findBystanders = async (engine: Engine, specs: readonly VmSpec[], vmfile: Vmfile): Promise<readonly Bystander[]> => {
+  const others = vmfile.vms.filter((spec) => !specs.includes(spec))
+  return Promise.all(
+    others.map(async (spec) => {
+      const vm = await readVm(engine.store, spec.name).catch(() => undefined)
+      const state = vm && (await (await hypervisorOf(engine, vm)).observe(vm)).state
+      return {spec, isRunning: state === 'running'}
+    }),
+  )
+}
+
+const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Target> => ({
+  spec,
+  vmfile: vmfile.path,
+  // `down` must work although a script of the VMFile is gone.
+  ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
+})
+
+const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Observed> => {
+  const vm = await readVm(engine.store, spec.name)
+  // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
+  const needsImage = verb === 'reload' || (verb === 'up' && !vm)
+  const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
+  if (!vm) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
+  requireOwner(vm, vmfile)
+  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), readJournal(vm.directory)])
+  return {vm, observation, journal, imageIsHere}
+}
+
+const requireOwner = (vm: Vm, vmfile: Vmfile): void => {
+  if (vm.vmfile === vmfile.path) return
+  const owner = vm.vmfile === undefined ? '`vmctl create`' : vm.vmfile
+  throw new VmctlError(
+    'vmctl::vm::owned_elsewhere',
+    `A VM named ${vm.name} exists already; it was made by ${owner}, not by ${vmfile.path}.`,
+    {
+      details: {vm: vm.name, owner: vm.vmfile},
+    },
+  )
+}
