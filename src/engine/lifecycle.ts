@@ -22,7 +22,7 @@ const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: st
     signal: engine.signal,
     onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
   })
-  return action()
+  return await action()
 }
 
 const resultOf = (vm: Vm, state: VmState): LifecycleResult => ({name: vm.name, id: vm.id, state})

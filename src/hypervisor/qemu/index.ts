@@ -49,7 +49,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
       timeoutMs: 30_000,
       signal,
     })
-    return action()
+    return await action()
   }
 
   /**
