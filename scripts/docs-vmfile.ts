@@ -87,7 +87,9 @@ const choiceSection = (name: string, shape: AnyChoice): string => {
 const row = (name: string, shape: Leaf): string => {
   const shown = name.startsWith('*') ? name : `\`${name}\``
   const plural = shape.shape === 'list' ? 'list of ' : shape.shape === 'pairs' ? 'names, each with a ' : ''
-  const rule = shape.shape === 'pairs' ? ` (${shape.keyRule})` : ''
+  const instead = shape.shape === 'pairs' ? Object.entries(shape.instead ?? {}) : []
+  const others = instead.map(([key, kind]) => `, or \`${key}=\` ${kind.type}`).join('')
+  const rule = shape.shape === 'pairs' ? `${others} (${shape.keyRule})` : ''
   return `| ${shown} | ${plural}${valueOf(shape.kind)}${cell(rule)} | ${defaultOf(shape)} | ${cell(shape.doc)} |`
 }
 

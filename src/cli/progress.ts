@@ -109,7 +109,8 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
           spinner.status(name, `step ${event.step}/${event.total}: ${event.title}`)
           return undefined
         case 'provision.abandoned':
-          say(vm, `step ${event.step}: its earlier run was ended in the guest (${event.title})`)
+          if (event.step === undefined) say(vm, `a step that is no longer declared was ended in the guest (${event.title})`)
+          else say(vm, `step ${event.step}: its earlier run was ended in the guest (${event.title})`)
           return undefined
         case 'provision.output':
           return output.write(name, event)

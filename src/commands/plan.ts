@@ -51,7 +51,9 @@ export default class Plan extends VmfileCommand {
     const {describeVerdict, isDue} = await import('../engine/plan.ts')
     const rows = vms.flatMap(({vm, steps, notices, provision}) => [
       ...steps.flatMap(({action, cause}) =>
-        action === 'provision' ? provision.filter(isDue).map((one) => [vm, action, describeVerdict(one)]) : [[vm, action, cause]],
+        action === 'provision' && provision.some(isDue)
+          ? provision.filter(isDue).map((one) => [vm, action, describeVerdict(one)])
+          : [[vm, action, cause]],
       ),
       ...(steps.length === 0 && notices.length === 0 ? [[vm, 'none', 'running and unchanged']] : []),
       ...notices.map((notice) => [vm, steps.length === 0 ? 'none' : 'note', notice]),

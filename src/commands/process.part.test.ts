@@ -1,4 +1,4 @@
-import {readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
@@ -58,6 +58,34 @@ describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (sk
     expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1/1 goes on: inline: echo run')})
     expect(next.stdout).toMatch(/end\nVM 'web' is running\.\n$/)
     expect(readFileSync(marks, 'utf8')).toBe('run\n')
+  })
+
+  test('a step that is taken out of the VMFile while it runs is named by plan, and ended by the next up', async () => {
+    const marks = join(project.workspace.directory, 'removed')
+    writeFileSync(
+      project.path,
+      vm('web', `${inline('true')}\n${inline(`echo $$ >${marks}; echo ready; sleep 8003; echo late >>${marks}`)}`),
+    )
+    let asked = false
+    await spawnCommand(['up', '--file', project.path], {
+      onOutput: ({stdout}, kill) => {
+        if (asked || !stdout.includes('ready')) return
+        asked = true
+        kill('SIGKILL')
+      },
+    })
+    const pid = Number(readFileSync(marks, 'utf8'))
+    const {directory} = JSON.parse(readFileSync(join(vmDirectory('web'), 'journal.json'), 'utf8')).steps[1].memory
+    expect([existsSync(`/proc/${pid}`), existsSync(directory)]).toEqual([true, true])
+    const planned = await run(vm('web', inline('true')), 'plan')
+    expect(planned.stdout).toMatch(/provision +a step is no longer declared\n.*may be left in the guest, and is ended first \(inline: echo/)
+    expect(await run(undefined, 'up')).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringContaining('a step that is no longer declared was ended in the guest (inline: echo'),
+    })
+    expect([existsSync(`/proc/${pid}`), existsSync(directory)]).toEqual([false, false])
+    expect(await run(undefined, 'plan')).toMatchObject({stdout: expect.stringContaining('is already running')})
+    expect(readFileSync(marks, 'utf8')).toBe(`${pid}\n`)
   })
 
   test('ssh hands over to the ssh program, as strict as vmctl itself, and passes its status on', async () => {

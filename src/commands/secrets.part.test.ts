@@ -105,6 +105,33 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
     expect(seen(failing.stdout + failing.stderr + stateFiles())).toEqual([])
   })
 
+  test('is taken from a variable or a file of this computer, and what is not there is told with its place', async () => {
+    const got = join(project.workspace.directory, 'taken')
+    project.workspace.write('secret.txt', `${canaries.QUOTED}\n`)
+    const taking = (from: string): string =>
+      project.vm(
+        'taker',
+        `  provision "shell" {\n inline "umask 077; printf '%s|' \\"$A\\" \\"$B\\" \\"$C\\" >${got}; sleep 0.4"\n secret-env {\n A from-env="VMCTL_TEST_SECRET"\n B from-file="${from}"\n C "${canaries.UTF}"\n }\n }`,
+      )
+    writeFileSync(project.path, taking('secret.txt'))
+    const watching = watch()
+    const ran = await spawnCommand(['up', '--file', project.path], {env: {VMCTL_LOG: 'trace', VMCTL_TEST_SECRET: canaries.TOKEN}})
+    const processes = watching.end()
+    expect(ran).toMatchObject({exitCode: 0})
+    expect(readFileSync(got, 'utf8')).toBe(`${canaries.TOKEN}|${canaries.QUOTED}|${canaries.UTF}|`)
+    // The environment of vmctl itself aside, which was given the variable.
+    const own = processes.split('\n').filter((part) => !part.includes('VMCTL_TEST_SECRET='))
+    expect({own: seen(own.join('\n')), told: seen(ran.stdout + ran.stderr + stateFiles())}).toEqual({own: [], told: []})
+
+    delete process.env.VMCTL_TEST_SECRET
+    const refused = await project.run(taking('none.txt'), 'plan')
+    expect(refused.exitCode).toBe(2)
+    expect(refused.stderr).toContain('the environment variable "VMCTL_TEST_SECRET" is not set')
+    expect(refused.stderr).toContain('secret file "none.txt" does not exist')
+    expect(refused.stderr).toMatch(/VMFile\.kdl:\d+:\d+/)
+    expect(await project.run(undefined, 'down')).toMatchObject({exitCode: 0})
+  })
+
   test('a variable cannot be secret and not secret', async () => {
     const ran = await project.run(text().replace('STAGE="plain"', 'TOKEN="plain"'), 'validate')
     expect(ran).toMatchObject({exitCode: 2, stderr: expect.stringContaining('"TOKEN" is given twice')})

@@ -235,6 +235,7 @@ const provisionVm = async (
   await session.guest()
   await runSteps(vm, steps, {
     verdicts,
+    provisioners: engine.provisioners,
     guest: session.guest,
     user: sshUser(vm),
     onEvent: (event) => engine.emit({...event, vm: vm.name}),

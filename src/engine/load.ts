@@ -10,5 +10,5 @@ export const readVmfile = (engine: Engine, path: string, {toleratesMissing = fal
     [...engine.provisioners].filter(([type]) => !builtIn.has(type)).map(([type, part]) => [type, part.parse.bind(part)] as const),
   )
   const imageSchemes = engine.images.sources.flatMap((source) => source.schemes)
-  return loadVmfile(path, {provisionTypes, imageSchemes, toleratesMissing})
+  return loadVmfile(path, {provisionTypes, imageSchemes, toleratesMissing, env: engine.env})
 }

@@ -366,6 +366,42 @@ describe('logging in', () => {
   })
 })
 
+describe('a run that is left of a step that is no longer declared', () => {
+  const left = {...entry('h9', 'running'), title: 'inline: sleep', memory: {}}
+  const done = [...allDone.steps, left]
+  const notice = '! a run of a step that is no longer declared may be left in the guest, and is ended first (inline: sleep)'
+  const running = seen('running', {pid: 7, journal: journal(true, ...done)})
+
+  test('is ended by the next up, although no step is due', () => {
+    expect(render(running, up)).toBe(`provision (a step is no longer declared)\n${notice}`)
+    expect(render(seen('running', {pid: 7, journal: {...allDone, removed: [left]}}), up)).toContain(notice)
+    expect(render(seen('running', {pid: 7, journal: journal(true, left)}), up, {declared: []})).toContain(notice)
+    expect(render(running, {verb: 'up', provision: false})).toBe('! is already running')
+    expect(render(seen('stopped', {journal: journal(true, left)}), up, {declared: []})).toBe(
+      `start (stopped)\nprovision (restarted)\n${notice}`,
+    )
+  })
+
+  test('is ended by provision, whatever it was asked for', () => {
+    const options: PlanOptions = {verb: 'provision', provision: true, request: {kind: 'step', step: 1}}
+    expect(render(running, options)).toContain(notice)
+    expect(render(seen('running', {pid: 7, journal: journal(true, left)}), {verb: 'provision', provision: true}, {declared: []})).toContain(
+      notice,
+    )
+  })
+
+  test('is named when nobody can log in to end it', () => {
+    expect(render(running, up, {spec: {...withSteps, network: {type: 'none'}}, declared: []})).toContain(notice)
+  })
+
+  test('is nothing when the entry has nothing to end, or is that of a step that changed', () => {
+    expect(render(seen('running', {pid: 7, journal: journal(true, ...allDone.steps, entry('h9', 'failed'))}), up)).toBe(
+      '! is already running',
+    )
+    expect(render(seen('running', {pid: 7, journal: journal(true, left)}), up)).not.toContain('no longer declared')
+  })
+})
+
 describe('what a guest gets of its stack', () => {
   const wanted = {spec: withSteps, steps, setup: {env: 'new', 'names of the stack': 'same'}}
   const having = (setup: Record<string, string>): Observed => seen('running', {pid: 7, journal: {...allDone, setup}})

@@ -1,6 +1,6 @@
 import {VmctlError} from '../model/errors.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
-import {decideSteps, isActive, type Request, type StepVerdict} from '../provision/decide.ts'
+import {decideSteps, isActive, leftRuns, type Request, type StepVerdict} from '../provision/decide.ts'
 import type {DeclaredStep} from '../provision/declare.ts'
 import {emptyJournal, type Journal} from '../provision/journal.ts'
 import {type Change, compareSpecs} from './changes.ts'
@@ -184,7 +184,8 @@ const planReload = (desired: Desired, observed: Observed, options: PlanOptions):
 
 const planProvision = (desired: Desired, observed: Observed, {request}: PlanOptions): Decision => {
   const {name} = desired.spec
-  if (desired.steps.length === 0) return {steps: [], notices: ['has no provision steps'], provision: []}
+  const left = runsToEnd(desired, observed.journal)
+  if (desired.steps.length === 0 && left.length === 0) return {steps: [], notices: ['has no provision steps'], provision: []}
   requireLogin(desired.spec)
   requireStep(desired, request)
   const {state} = observed.observation
@@ -201,10 +202,16 @@ const planProvision = (desired: Desired, observed: Observed, {request}: PlanOpti
   const provision = decideSteps(observed.journal, desired.steps, {restarted: false, request: request ?? {kind: 'all'}})
   return {
     steps: [...update(changes, true), {action: 'provision', cause: 'asked for'}],
-    notices: [...notices(desired, changes, true), ...noticesOf(provision)],
+    notices: [...notices(desired, changes, true), ...noticesOf(provision), ...left],
     provision,
   }
 }
+
+/** Runs that are left in the guest of steps that are no longer declared, in words. */
+const runsToEnd = ({steps}: Desired, journal: Journal): string[] =>
+  leftRuns(journal, steps).map(
+    ({title}) => `a run of a step that is no longer declared may be left in the guest, and is ended first (${title})`,
+  )
 
 const requireStep = ({spec, steps}: Desired, request: Request | undefined): void => {
   if (!request || request.kind === 'all' || (request.step >= 1 && request.step <= steps.length)) return
@@ -228,9 +235,10 @@ const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOpti
   if (!options.provision) return {steps: [], notices: [], provision: []}
   if (desired.steps.length > 0) requireLogin(desired.spec)
   const provision = decideSteps(journal, desired.steps, {restarted: true})
-  const isIdle = !provision.some(isDue)
+  const left = runsToEnd(desired, journal)
+  const isIdle = !provision.some(isDue) && (left.length === 0 || !canLogIn(desired.spec))
   const wait: PlanStep[] = canLogIn(desired.spec) ? [{action: 'wait', cause}] : []
-  return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: noticesOf(provision), provision}
+  return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: [...noticesOf(provision), ...left], provision}
 }
 
 /** What an earlier run has not brought to an end, or what has changed since. */
@@ -238,12 +246,14 @@ const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions)
   if (!options.provision) return {steps: [], notices: [], provision: []}
   const provision = decideSteps(journal, desired.steps, {restarted: false})
   const due = provision.filter(isDue)
-  const decide = (steps: readonly PlanStep[]): Decision => ({steps, notices: noticesOf(provision), provision})
+  const left = runsToEnd(desired, journal)
+  const decide = (steps: readonly PlanStep[]): Decision => ({steps, notices: [...noticesOf(provision), ...left], provision})
   if (due.length > 0) {
     requireLogin(desired.spec)
     return decide([{action: 'provision', cause: due.map(describeVerdict).join('; ')}])
   }
   if (!canLogIn(desired.spec)) return decide([])
+  if (left.length > 0) return decide([{action: 'provision', cause: 'a step is no longer declared'}])
   if (!journal.ready) return decide([{action: 'wait', cause: 'was never seen ready'}])
   const changed = changedSetup(desired, journal)
   return decide(changed.length > 0 ? [{action: 'configure', cause: `${changed.join(', ')} changed`}] : [])

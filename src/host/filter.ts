@@ -2,6 +2,7 @@ import {spawn} from 'node:child_process'
 import type {Readable} from 'node:stream'
 
 import {systemCode, VmctlError} from '../model/errors.ts'
+import {programEnvironment} from './environment.ts'
 import {describeExit, lastLines} from './process.ts'
 
 export interface FilterCommand {
@@ -25,7 +26,7 @@ const messageLimit = 4096
 export async function* filter(input: Readable, {program, args}: FilterCommand, options: FilterOptions): AsyncGenerator<Buffer> {
   options.signal.throwIfAborted()
   // The C locale keeps the messages in the language of ours.
-  const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], env: {...process.env, LC_ALL: 'C'}})
+  const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], env: {...programEnvironment(), LC_ALL: 'C'}})
   let messages = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     if (messages.length < messageLimit) messages += text

@@ -2,6 +2,7 @@ import {spawn} from 'node:child_process'
 
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {debug} from '../model/debug.ts'
+import {programEnvironment} from './environment.ts'
 
 /**
  * Hands the terminal over to a program until it ends. Ctrl+C is the program's business then.
@@ -12,7 +13,7 @@ export const runInteractive = (program: string, args: readonly string[], help: s
     debug('process', () => [program, ...args].join(' '))
     const ignore = (): void => undefined
     process.on('SIGINT', ignore)
-    const child = spawn(program, args, {stdio: 'inherit'})
+    const child = spawn(program, args, {stdio: 'inherit', env: programEnvironment()})
     const settle = (finish: () => void): void => {
       process.off('SIGINT', ignore)
       finish()

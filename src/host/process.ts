@@ -5,6 +5,7 @@ import type {FileHandle} from 'node:fs/promises'
 import {debug} from '../model/debug.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {pass} from './durable.ts'
+import {programEnvironment} from './environment.ts'
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined
@@ -36,7 +37,7 @@ export const run = async (program: string, args: readonly string[], options: Run
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
-      env: options.env ?? process.env,
+      env: options.env ?? programEnvironment(),
       stdio: ['pipe', 'pipe', 'pipe'],
       signal: options.signal,
       killSignal: 'SIGKILL',
@@ -108,7 +109,7 @@ export const spawnDetached = async (
 ): Promise<DetachedProcess> => {
   pass(`before start ${program}`)
   const mask = process.umask(0o077)
-  const child = spawn(program, args, {cwd, detached: true, stdio: ['ignore', output.fd, output.fd]})
+  const child = spawn(program, args, {cwd, env: programEnvironment(), detached: true, stdio: ['ignore', output.fd, output.fd]})
   process.umask(mask)
   pass(`after start ${program}`)
   const ended = new Promise<string>((resolve) => {

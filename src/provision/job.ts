@@ -32,7 +32,7 @@ export interface JobSpec {
 }
 
 /** Exit statuses of the follower that say something about the job and not about its command. */
-const verdicts = {notMade: 90, cutUpload: 91, died: 92, rebooted: 93, gone: 94, neverStarted: 95} as const
+const verdicts = {notMade: 90, cutUpload: 91, died: 92, rebooted: 93, gone: 94, neverStarted: 95, noAccess: 96} as const
 
 /**
  * Makes the private directory in which the jobs of one step live: on a disk if possible, where programs may be executed.
@@ -236,7 +236,8 @@ const readResult = async (guest: Guest, directory: string, signal: AbortSignal):
  * That is: the children of its shell and theirs, and whoever is in a session of one of them, even when its parent is gone.
  */
 export const killJob = async (guest: Guest, directory: string, privileged: boolean): Promise<void> => {
-  const program = `cd ${quote(directory)} 2>/dev/null || exit 0
+  const root = quote(parentOf(directory))
+  const program = `cd ${quote(directory)} 2>/dev/null || { [ -d ${root} ] && [ ! -x ${root} ] && exit ${verdicts.noAccess}; exit 0; }
 [ -e rc ] && exit 0
 ${fence} && exit 0
 [ "$(cat boot 2>/dev/null)" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ] || exit 0
@@ -258,7 +259,11 @@ for pass in 1 2; do kill -STOP $(tree) 2>/dev/null; done
 kill -KILL $(tree) 2>/dev/null
 exit 0`
   const command = `sh -c ${quote(program)}`
-  await guest.exec(privileged ? elevate(command) : command, {signal: AbortSignal.timeout(15_000)})
+  const run = (asRoot: boolean) => guest.exec(asRoot ? elevate(command) : command, {signal: AbortSignal.timeout(15_000)})
+  const first = await run(privileged)
+  // It may have been started by another user than the one who logs in now.
+  const {code, signal} = first.code === verdicts.noAccess ? await run(true) : first
+  if (code !== 0) throw new Error(`the shell in the guest ended with ${signal ?? `status ${code}`}`)
 }
 
 /** Whether an error means that the connection is gone and the job may well go on. */

@@ -35,6 +35,8 @@ export interface Journal {
   /** What the guest was given of its stack, hashed, by part. */
   readonly setup?: Readonly<Record<string, string>>
   readonly steps: readonly JournalEntry[]
+  /** Runs that may be left in the guest of steps that are no longer declared; each is ended before anything else runs. */
+  readonly removed?: readonly JournalEntry[]
 }
 
 export const emptyJournal: Journal = {schema: 1, ready: false, steps: []}
@@ -68,7 +70,8 @@ const isJournal = (value: unknown): value is Journal =>
   typeof value.ready === 'boolean' &&
   (value.setup === undefined || isHashes(value.setup)) &&
   Array.isArray(value.steps) &&
-  value.steps.every(isEntry)
+  value.steps.every(isEntry) &&
+  (value.removed === undefined || (Array.isArray(value.removed) && value.removed.every(isEntry)))
 
 const isHashes = (value: unknown): boolean => isRecord(value) && Object.values(value).every((hash) => typeof hash === 'string')
 

@@ -29,10 +29,12 @@ const fake: Provisioner<FakeSettings> = {
 
 type Run = FakeSettings['run']
 
+const provisioners = new Map([['fake', fake as Provisioner]])
+
 const prepare = (...runs: readonly (readonly [string, Run])[]) =>
   prepareSteps(
     runs.map(([text, run]) => ({type: 'fake', settings: {text, run}})),
-    new Map([['fake', fake as Provisioner]]),
+    provisioners,
   )
 
 const guest = (): Promise<Guest> => Promise.reject(new Error('this test has no guest'))
@@ -41,6 +43,7 @@ const newVm = (): Vm => makeVm({directory: temporaryDirectory()})
 
 const options = (change: Partial<RunOptions> = {}): RunOptions => ({
   guest,
+  provisioners,
   onEvent: () => undefined,
   signal: new AbortController().signal,
   ...change,
@@ -202,6 +205,31 @@ test('what is left of an earlier run is ended before anything else runs, and is 
   expect(acts).toEqual(['end a job', 'one', 'two'])
   expect(told[0]).toBe('provision.abandoned')
   expect(logOf(vm)).toContain('=== Step 2: its earlier run was ended ===')
+})
+
+test('what is left of a step that is no longer declared is ended before anything runs, once, and told', async () => {
+  const vm = newVm()
+  const cut: Run = async ({remember}) => {
+    await remember('a job')
+    throw new VmctlError('vmctl::ssh::connection_lost', 'gone')
+  }
+  await expect(runSteps(vm, await prepare(['one', async () => undefined], ['two', cut]), options())).rejects.toThrow('gone')
+  const acts: unknown[] = []
+  const steps = await prepare(['one', async () => void acts.push('one')])
+  const none = {...options(), provisioners: new Map()}
+  await expect(runSteps(vm, steps, none)).rejects.toMatchObject({code: 'vmctl::plugin::invalid'})
+  const lost = new Map([['fake', {...fake, abandon: () => Promise.reject(new Error('no way'))} as Provisioner]])
+  await expect(runSteps(vm, steps, {...options(), provisioners: lost})).rejects.toThrow('no way')
+  expect((await readJournal(vm.directory)).removed).toMatchObject([{title: 'fake: two', state: 'running', memory: 'a job'}])
+  const ending = new Map([['fake', {...fake, abandon: async (memory: unknown) => void acts.push(memory)} as Provisioner]])
+  const told: unknown[] = []
+  await runSteps(vm, steps, {...options({onEvent: (event) => void told.push(event)}), provisioners: ending})
+  expect(acts).toEqual(['a job'])
+  expect(told).toEqual([{type: 'provision.abandoned', title: 'fake: two'}])
+  expect(logOf(vm)).toContain('=== fake: two: its run was ended, the step is no longer declared ===')
+  expect(await readJournal(vm.directory)).not.toHaveProperty('removed')
+  await runSteps(vm, steps, {...options(), provisioners: ending})
+  expect(acts).toEqual(['a job'])
 })
 
 test('what cannot be ended is not run a second time beside it', async () => {

@@ -6,16 +6,18 @@ import {decideSteps, isActive, openSteps, pendingEntry, type StepVerdict} from '
 import type {PreparedStep} from './declare.ts'
 import {type JournalEntry, readJournal, withEntry, writeJournal} from './journal.ts'
 import {openProvisionLog, type ProvisionLog} from './log.ts'
-import type {Guest} from './provisioner.ts'
+import type {Guest, Provisioner} from './provisioner.ts'
 
 export type ProvisionEvent =
   | {readonly type: 'provision.step'; readonly step: number; readonly total: number; readonly title: string; readonly resumed: boolean}
   | {readonly type: 'provision.output'; readonly step: number; readonly stream: 'stdout' | 'stderr'; readonly chunk: Uint8Array}
   | {readonly type: 'provision.done'; readonly step: number; readonly durationMs: number}
-  /** What was left of an earlier run of a step was ended, because the step runs anew. */
-  | {readonly type: 'provision.abandoned'; readonly step: number; readonly title: string}
+  /** What was left of an earlier run of a step was ended: the step runs anew or, without a number, is no longer declared. */
+  | {readonly type: 'provision.abandoned'; readonly step?: number; readonly title: string}
 
 export interface RunOptions {
+  /** By type, for runs that are left of steps that are no longer declared. */
+  readonly provisioners: ReadonlyMap<string, Provisioner>
   /** One for each step; by default what the journal says is not done is run. */
   readonly verdicts?: readonly StepVerdict[]
   readonly guest: () => Promise<Guest>
@@ -42,6 +44,7 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
   try {
     const turns = steps.map((step, index): Turn => ({step, index, total: steps.length, log, afterwards}))
     // Before anything else runs, so that no two steps are under way in the guest at once.
+    await abandonRemoved(vm, {log, afterwards}, options)
     for (const turn of turns) if (verdicts[turn.index]?.verdict === 'rerun') await abandonStep(vm, turn, options)
     for (const turn of turns) {
       const verdict = verdicts[turn.index]
@@ -71,6 +74,27 @@ interface Turn {
   readonly total: number
   readonly log: ProvisionLog
   readonly afterwards: (() => Promise<void>)[]
+}
+
+/** Ends what runs of steps that are no longer declared may have left in the guest. */
+const abandonRemoved = async (vm: Vm, {log, afterwards}: Pick<Turn, 'log' | 'afterwards'>, options: RunOptions): Promise<void> => {
+  for (;;) {
+    const {removed: [entry, ...rest] = [], ...journal} = await readJournal(vm.directory)
+    if (!entry) return
+    const provisioner = options.provisioners.get(entry.type ?? '')
+    if (!provisioner) {
+      throw new VmctlError(
+        'vmctl::plugin::invalid',
+        `A run of ${JSON.stringify(entry.title)}, which is no longer declared, may be left in the guest, and nothing provides ${JSON.stringify(entry.type)} to end it.`,
+        {help: `Install the plugin that brings this provisioner once more, or make the VM anew: \`vmctl reload --name ${vm.name}\`.`},
+      )
+    }
+    await provisioner.abandon?.(entry.memory, {guest: options.guest, afterwards: (action) => void afterwards.push(action)})
+    await writeJournal(vm.directory, {...journal, ...(rest.length > 0 && {removed: rest})})
+    await log.begin(`abandoned ${new Date().toISOString()}`)
+    await log.append('note', `=== ${entry.title}: its run was ended, the step is no longer declared ===\n`)
+    await options.onEvent({type: 'provision.abandoned', title: entry.title})
+  }
 }
 
 /** Ends what an earlier run of the step may have left in the guest. Until that is done, the journal knows of it. */

@@ -30,7 +30,7 @@ import {missingProgram} from '../../test/support/programs.ts'
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {listProcesses, processArguments} from '../host/proc.ts'
 import {VmctlError} from '../model/errors.ts'
-import {attachJob, type Job} from './job.ts'
+import {attachJob, type Job, killJob} from './job.ts'
 import type {Guest} from './provisioner.ts'
 import {shellProvisioner} from './shell.ts'
 
@@ -407,6 +407,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       ...dropped,
       exec: (command, options) => dropped.exec(`exec setpriv --reuid 65534 --clear-groups ${command}`, options),
     }
+    await expect(killJob(asNobody, `${root}/step-1`, false)).rejects.toThrow(/ended with status (?:1|126)$/)
     expect(
       await attachJob(
         `${root}/step-1`,

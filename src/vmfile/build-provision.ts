@@ -1,6 +1,7 @@
 import {messageOf} from '../model/errors.ts'
 import {isMirrorable} from '../model/safe-path.ts'
 import {type ProvisionStep, runModes} from '../model/vm.ts'
+import {readSecrets} from './build-secrets.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
 import type {vmfile} from './schema.ts'
 import type {Read} from './shapes.ts'
@@ -86,7 +87,7 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
     ...optional('script', path),
     args: args.map(({value}) => value),
     env: variables(env),
-    ...(secretEnv.size > 0 && {secretEnv: variables(secretEnv)}),
+    ...(secretEnv.size > 0 && {secretEnv: await readSecrets(secretEnv, context)}),
     ...optional('timeoutMs', timeout?.value),
     privileged: privileged.value,
   }

@@ -14,7 +14,9 @@ export interface Context {
   readonly directory: string
   readonly imageSchemes: readonly string[]
   readonly provisionTypes: ReadonlyMap<string, ParseSettings>
-  /** Whether files that the VMFile names may be missing. */
+  /** Of vmctl itself. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Whether files and variables that the VMFile names may be missing. */
   readonly toleratesMissing: boolean
 }
 

@@ -24,7 +24,9 @@ export interface LoadOptions {
   readonly provisionTypes?: ReadonlyMap<string, ParseSettings>
   /** Schemes of `image-url` besides http and https, without the colon. */
   readonly imageSchemes?: readonly string[]
-  /** Whether files that the VMFile names may be missing: a VM must be stoppable although its script was deleted. */
+  /** The variables that secrets may be taken from; none when absent. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Whether files and variables that the VMFile names may be missing: a VM must be stoppable although its script was deleted. */
   readonly toleratesMissing?: boolean
 }
 
@@ -38,12 +40,12 @@ export interface ParseOptions extends LoadOptions {
 
 /** The implementation of `parseVmfile`, behind the lazy import of the KDL parser. */
 export const parse = async (text: string, options: ParseOptions): Promise<Vmfile> => {
-  const {path, directory, file = path, imageSchemes = [], provisionTypes = new Map(), toleratesMissing = false} = options
+  const {path, directory, file = path, imageSchemes = [], provisionTypes = new Map(), toleratesMissing = false, env = {}} = options
   const report = startReport(text, file)
   if (text.length > sizeLimit) refuseSize(report)
   const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
   if (!nodes) throw problemsError(report, file)
-  const context: Context = {report, directory, imageSchemes, provisionTypes, toleratesMissing}
+  const context: Context = {report, directory, imageSchemes, provisionTypes, env, toleratesMissing}
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
   const {vm} = readDocument(nodes, vmfile, {report, grammar: {vm: vmfile.fields.vm}, extensions})
   const vms = await buildVms(vm, context)

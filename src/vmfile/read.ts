@@ -124,20 +124,40 @@ const readList = <T>(entries: readonly Entry[], kind: Kind<T>, around: Around): 
   })
 }
 
-const readPairs = <T>(entries: readonly Entry[], {kind, isKey, keyRule}: Pairs<T>, around: Around): ReadonlyMap<string, Located<T>> => {
+const readPairs = <T>(
+  entries: readonly Entry[],
+  {kind, isKey, keyRule, instead = {}}: Pairs<T>,
+  around: Around,
+): ReadonlyMap<string, Located<T>> => {
   const {report} = around.scope
   const read = new Map<string, Located<T>>()
   for (const entry of entries) {
     refuseAnnotations(entry, report)
     refuseMoreArguments(entry, 0, around.place.fields, report)
     for (const pair of entriesOf(entry, report)) {
-      const value = readField(pair, kind, {...around, place: {label: entry.name, fields: {}, later: []}})
+      const value = readPair(pair, {kind, instead}, {...around, place: {label: entry.name, fields: {}, later: []}})
       if (!isKey(pair.name)) report.error(pair.span, `${quoted(pair.name)} is not a valid name`, keyRule)
       else if (read.has(pair.name)) report.error(pair.span, `${quoted(pair.name)} is given twice`, 'keep one of the two')
       else if (value) read.set(pair.name, value)
     }
   }
   return read
+}
+
+const readPair = <T>(
+  pair: Entry,
+  {kind, instead}: {readonly kind: Kind<T>; readonly instead: Readonly<Record<string, Kind<T>>>},
+  around: Around,
+): Located<T> | undefined => {
+  const [property, more] = pair.properties
+  const other = property && Object.hasOwn(instead, property.key) ? instead[property.key] : undefined
+  if (!property || !other) return readField(pair, kind, around)
+  const {report} = around.scope
+  refuseAnnotations(pair, report)
+  if (pair.args.length > 0 || more || pair.children) {
+    report.error(pair.span, `${quoted(pair.name)} has more than one value`, `write a text, or one of ${listOf(Object.keys(instead))}`)
+  }
+  return property.value && readValue(property.value, other, around.scope)
 }
 
 const readBlock = (entry: Entry, shape: Block, around: Around): ReadBlock<unknown, Fields> => {

@@ -2,6 +2,7 @@ import {isHostname, isUserName} from '../model/names.ts'
 import {runModes} from '../model/vm.ts'
 import {anyText, boolean, digest, duration, fileMode, integer, path, size, text, vmName, word} from './kinds.ts'
 import {block, choice, defaulted, field, list, pairs, required} from './shapes.ts'
+import type {Kind} from './shapes.ts'
 
 /*
  * The language, as data. The reader interprets this table, and the reference is generated from it.
@@ -39,7 +40,29 @@ const variableName = {
   keyRule: 'a variable has letters, digits and _, and does not start with a digit',
 }
 const environment = pairs(anyText, variableName, 'Environment variables.')
-const secretEnvironment = pairs(anyText, variableName, 'Environment variables whose values are neither shown nor kept.')
+
+/** Where the value of a secret is: here, in a variable of vmctl's own environment, or in a file of this computer. */
+export type SecretSource = {readonly text: string} | {readonly variable: string} | {readonly file: string}
+
+const secret = (kind: Kind<string>, wrap: (value: string) => SecretSource): Kind<SecretSource> => ({
+  ...kind,
+  read(value, fail) {
+    const read = kind.read(value, fail)
+    return read === undefined ? undefined : wrap(read)
+  },
+})
+const hostVariable = text('variable name', {rule: variableName.keyRule, isValid: variableName.isKey, example: '"CI_TOKEN"'})
+const secretEnvironment = pairs(
+  secret(anyText, (value) => ({text: value})),
+  {
+    ...variableName,
+    instead: {
+      'from-env': secret(hostVariable, (variable) => ({variable})),
+      'from-file': secret(path('"token.txt"'), (file) => ({file})),
+    },
+  },
+  'Environment variables whose values are neither shown nor kept; in the block also taken from a variable or a file of this computer.',
+)
 
 const image = block(
   'A disk image on this computer. It is never written to.',

@@ -49,6 +49,8 @@ export interface Pairs<T> extends Described {
   readonly kind: Kind<T>
   readonly isKey: (key: string) => boolean
   readonly keyRule: string
+  /** Properties that may stand in for the value of a name, in the block: `env { LANG from="…" }`. */
+  readonly instead?: Readonly<Record<string, Kind<T>>>
 }
 
 /** The fields of a block by name. */
@@ -158,7 +160,7 @@ export const defaulted = <T>(kind: Kind<T>, value: T, doc: string, options: Opti
 
 export const list = <T>(kind: Kind<T>, doc: string, options: Options<T> = {}): List<T> => ({shape: 'list', kind, doc, ...options})
 
-export const pairs = <T>(kind: Kind<T>, key: Pick<Pairs<T>, 'isKey' | 'keyRule'>, doc: string): Pairs<T> => ({
+export const pairs = <T>(kind: Kind<T>, key: Pick<Pairs<T>, 'isKey' | 'keyRule' | 'instead'>, doc: string): Pairs<T> => ({
   shape: 'pairs',
   kind,
   doc,

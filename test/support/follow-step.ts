@@ -22,8 +22,10 @@ using session = openSession(async () =>
     }),
   ),
 )
-const steps = await prepareSteps([{type: 'shell', settings: {script}}], new Map([['shell', shellProvisioner as Provisioner]]))
+const provisioners = new Map([['shell', shellProvisioner as Provisioner]])
+const steps = await prepareSteps([{type: 'shell', settings: {script}}], provisioners)
 await runSteps({name: 'web', directory} as Vm, steps, {
+  provisioners,
   guest: session.guest,
   onEvent: ({type}) => void (type === 'provision.output' && writeSync(1, '.')),
   signal: new AbortController().signal,
