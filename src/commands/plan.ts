@@ -48,7 +48,7 @@ export default class Plan extends VmfileCommand {
       destroy: given.destroy,
       request,
     })
-    const {describeVerdict, isDue} = await import('../engine/plan.ts')
+    const {describeVerdict, isDue} = await import('../engine/verdicts.ts')
     const rows = vms.flatMap(({vm, steps, notices, provision}) => [
       ...steps.flatMap(({action, cause}) =>
         action === 'provision' && provision.some(isDue)

@@ -1,9 +1,10 @@
 import {VmctlError} from '../model/errors.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
-import {decideSteps, isActive, leftRuns, type Request, type StepVerdict} from '../provision/decide.ts'
+import {decideSteps, type Request, type StepVerdict} from '../provision/decide.ts'
 import type {DeclaredStep} from '../provision/declare.ts'
 import {emptyJournal, type Journal} from '../provision/journal.ts'
 import {type Change, compareSpecs} from './changes.ts'
+import {describeVerdict, isDue, noticesOf, runsToEnd} from './verdicts.ts'
 import {alone, type Awaited, describeAwaited, type Place} from './order.ts'
 
 export type {Request} from '../provision/decide.ts'
@@ -184,7 +185,7 @@ const planReload = (desired: Desired, observed: Observed, options: PlanOptions):
 
 const planProvision = (desired: Desired, observed: Observed, {request}: PlanOptions): Decision => {
   const {name} = desired.spec
-  const left = runsToEnd(desired, observed.journal)
+  const left = runsToEnd(desired.steps, observed.journal)
   if (desired.steps.length === 0 && left.length === 0) return {steps: [], notices: ['has no provision steps'], provision: []}
   requireLogin(desired.spec)
   requireStep(desired, request)
@@ -206,12 +207,6 @@ const planProvision = (desired: Desired, observed: Observed, {request}: PlanOpti
     provision,
   }
 }
-
-/** Runs that are left in the guest of steps that are no longer declared, in words. */
-const runsToEnd = ({steps}: Desired, journal: Journal): string[] =>
-  leftRuns(journal, steps).map(
-    ({title}) => `a run of a step that is no longer declared may be left in the guest, and is ended first (${title})`,
-  )
 
 const requireStep = ({spec, steps}: Desired, request: Request | undefined): void => {
   if (!request || request.kind === 'all' || (request.step >= 1 && request.step <= steps.length)) return
@@ -235,7 +230,7 @@ const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOpti
   if (!options.provision) return {steps: [], notices: [], provision: []}
   if (desired.steps.length > 0) requireLogin(desired.spec)
   const provision = decideSteps(journal, desired.steps, {restarted: true})
-  const left = runsToEnd(desired, journal)
+  const left = runsToEnd(desired.steps, journal)
   const isIdle = !provision.some(isDue) && (left.length === 0 || !canLogIn(desired.spec))
   const wait: PlanStep[] = canLogIn(desired.spec) ? [{action: 'wait', cause}] : []
   return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: [...noticesOf(provision), ...left], provision}
@@ -246,7 +241,7 @@ const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions)
   if (!options.provision) return {steps: [], notices: [], provision: []}
   const provision = decideSteps(journal, desired.steps, {restarted: false})
   const due = provision.filter(isDue)
-  const left = runsToEnd(desired, journal)
+  const left = runsToEnd(desired.steps, journal)
   const decide = (steps: readonly PlanStep[]): Decision => ({steps, notices: [...noticesOf(provision), ...left], provision})
   if (due.length > 0) {
     requireLogin(desired.spec)
@@ -263,17 +258,6 @@ const changedSetup = ({setup = {}}: Desired, journal: Journal): string[] => {
   const known = journal.setup ?? {}
   return Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
 }
-
-/** Whether a step is not left alone. */
-export const isDue = (verdict: StepVerdict): boolean => isActive(verdict) || verdict.verdict === 'undecided'
-
-/** `step 2 (script: setup.sh): script setup.sh changed`. */
-export const describeVerdict = ({step, title, cause}: StepVerdict): string => `step ${step} (${title}): ${cause}`
-
-const noticesOf = (provision: readonly StepVerdict[]): string[] =>
-  provision.flatMap(({step, title, notice}) =>
-    notice === undefined ? [] : [`step ${step} (${title}): ${notice}; \`vmctl provision --step ${step}\` runs it again`],
-  )
 
 const update = (changes: readonly Change[], isAlive: boolean): PlanStep[] => {
   const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !isAlive))
