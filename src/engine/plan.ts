@@ -74,7 +74,8 @@ export interface PlanOptions {
 
 /** Whether vmctl can log in: it has made the credentials, or was told which to use. */
 export const canLogIn = (spec: VmSpec): boolean =>
-  spec.network.type !== 'none' && (spec.ssh !== undefined || (spec.cloudInit !== undefined && spec.cloudInit.userData === undefined))
+  spec.network.type !== 'none' &&
+  (spec.ssh !== undefined || (spec.cloudInit !== undefined && (spec.cloudInit.userData === undefined || spec.cloudInit.merge === true)))
 
 /** Compares what is wanted with what was seen and decides what to do; pure, so that a plan can be shown without being applied. */
 export const planVm = (desired: Desired, observed: Observed, options: PlanOptions): VmPlan => {

@@ -2,7 +2,8 @@ import {createHash} from 'node:crypto'
 import {existsSync, linkSync, mkdirSync, openSync, readFileSync, readSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {expect, test} from 'vitest'
+import {describe, expect, test} from 'vitest'
+import {parse} from 'yaml'
 
 import {makeSpec, makeVm, temporaryDirectory} from '../../test/support/builders.ts'
 import type {CloudInitConfig, Vm} from '../model/vm.ts'
@@ -85,4 +86,82 @@ test('user-data of the user stays byte for byte; when it has changed meanwhile t
 test('a VM without a seed has nothing to spend', async () => {
   const directory = temporaryDirectory()
   expect(await spendSeed(makeVm({directory}), emptySetup, () => Promise.reject(new Error('not asked')))).toBeUndefined()
+})
+
+describe('a whole block', () => {
+  const configOf = (seed: string): Record<string, unknown> =>
+    parse(Buffer.from(/#cloud-config\n[^\0]*/.exec(text(seed))?.[0] ?? '', 'latin1').toString('utf8')) as Record<string, unknown>
+  const file = (content: string): {path: string; sha256: string} => {
+    const path = join(temporaryDirectory(), 'file')
+    writeFileSync(path, content)
+    return {path, sha256: createHash('sha256').update(content).digest('hex')}
+  }
+  const block = (source: {path: string; sha256: string}): Partial<CloudInitConfig> => ({
+    packages: ['nginx'],
+    bootCommands: ['modprobe x'],
+    runCommands: ['true'],
+    passwordHash: '$6$a$b',
+    writeFiles: [
+      {path: '/etc/a', source},
+      {path: '/etc/b', content: 'b\n', owner: 'www-data'},
+    ],
+  })
+
+  test('stays the same without the host key, so that nothing is made anew at the next boot', async () => {
+    const {vm, seed} = await seededVm(block(file('from a file\n')))
+    const first = configOf(seed)
+    expect(first).toMatchObject({
+      packages: ['nginx'],
+      write_files: [{content: 'from a file\n'}, {content: 'b\n', owner: 'www-data', defer: true}],
+      users: [{hashed_passwd: '$6$a$b'}],
+    })
+    expect(await spendSeed(vm, emptySetup, async () => undefined)).toBeUndefined()
+    const {ssh_keys: keys, no_ssh_fingerprints: _fingerprints, ...rest} = first
+    expect(keys).toHaveProperty('ed25519_private')
+    expect(configOf(seed)).toEqual(rest)
+  })
+
+  test('cannot be made anew when a file of it has changed, which is said', async () => {
+    const source = file('from a file\n')
+    const {vm, seed} = await seededVm(block(source))
+    const before = readFileSync(seed)
+    writeFileSync(source.path, 'changed\n')
+    expect(await spendSeed(vm, emptySetup, async () => undefined)).toBe(`${source.path} is not what it was when the VM was made`)
+    expect(readFileSync(seed).equals(before)).toBe(true)
+  })
+
+  test('goes beside user-data that is to be merged, with a key to log in by; vendor-data and network-config are passed through', async () => {
+    const [userData, vendorData, networkConfig] = [
+      file('#cloud-config\nhostname: mine\n'),
+      file('#!/bin/sh\n# vendor\n'),
+      file('version: 2\n'),
+    ]
+    const {vm, seed} = await seededVm({userData, vendorData, networkConfig, merge: true, packages: ['nginx']})
+    expect(existsSync(join(vm.directory, 'id_ed25519_generated'))).toBe(true)
+    const base64 = (needle: string): boolean => {
+      const parts = text(seed).match(/(?:[A-Za-z0-9+/=]{1,76}\n)+/g) ?? []
+      return parts.some((part) => Buffer.from(part, 'base64').toString('utf8').includes(needle))
+    }
+    expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, true])
+    expect(text(seed)).toContain('#!/bin/sh\n# vendor\n')
+    expect(text(seed)).toContain('version: 2\n')
+    expect(await spendSeed(vm, emptySetup, async () => undefined)).toBeUndefined()
+    expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, false])
+  })
+
+  test('vendor-data of the user joins what goes beside raw user-data', async () => {
+    const {seed} = await seededVm({userData: file('#cloud-config\n{}\n'), vendorData: file('#!/bin/sh\n# vendor\n')})
+    expect(text(seed)).toContain('multipart/mixed')
+    expect(text(seed)).not.toContain(secret)
+    expect(text(seed)).toContain(Buffer.from('#!/bin/sh\n# vendor\n').toString('base64'))
+  })
+
+  test('leaves the commands to the provisioning when a Dockerfile comes before them', async () => {
+    const directory = join(temporaryDirectory(), 'vm')
+    mkdirSync(directory)
+    const dockerfile = {path: '/Dockerfile', context: '/', buildArgs: {}}
+    const vm = makeVm({directory, spec: makeSpec({dockerfile, cloudInit: {hostname: 'web', sshKeys: [], runCommands: ['true']}})})
+    await writeCredentials(vm, emptySetup)
+    expect(configOf(join(directory, 'seed.iso'))).not.toHaveProperty('runcmd')
+  })
 })

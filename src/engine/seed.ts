@@ -1,16 +1,16 @@
-import {link, open, readFile, rm, stat} from 'node:fs/promises'
+import {link, open, rm, stat} from 'node:fs/promises'
 
-import {metaData, userData, vendorData} from '../guest/cloud-init.ts'
-import {generateKeyPair, type KeyPair, knownHostsLine} from '../guest/keys.ts'
-import {type SeedDocuments, writeSeed} from '../guest/seed-iso.ts'
-import {type GuestSetup, setupHashes, setupScript} from '../guest/setup/script.ts'
+import {generateKeyPair, knownHostsLine} from '../guest/keys.ts'
+import {writeSeed} from '../guest/seed-iso.ts'
+import type {GuestSetup} from '../guest/setup/script.ts'
 import {act, remove, syncDirectory} from '../host/durable.ts'
 import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {systemCode} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
-import type {CloudInitConfig, Vm} from '../model/vm.ts'
-import {hostKeyAlias, sshUser} from './access.ts'
+import type {Vm} from '../model/vm.ts'
+import {hostKeyAlias} from './access.ts'
+import {isRaw, seedDocuments, sourcesOf} from './seed-documents.ts'
 
 /**
  * Makes what a guest needs in order to know us, and we it: the user's key pair unless one was given, the host key with
@@ -22,8 +22,8 @@ export const writeCredentials = async (vm: Vm, setup: GuestSetup): Promise<void>
   const files = vmFiles(vm.directory)
   const hostKey = generateKeyPair(`${vm.name} host key`)
   await writeFileAtomic(files.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
-  const madeKey = cloudInit.userData || cloudInit.sshKeys.length > 0 ? undefined : await makeUserKey(vm)
-  await writeSeed(files.seed, await documents(vm, cloudInit, {hostKey, madeKey, setup}), new Date(vm.createdAt))
+  const madeKey = isRaw(cloudInit) || cloudInit.sshKeys.length > 0 ? undefined : await makeUserKey(vm)
+  await writeSeed(files.seed, await seedDocuments(vm, cloudInit, {hostKey, madeKey, setup}), new Date(vm.createdAt))
 }
 
 /**
@@ -40,40 +40,18 @@ export const spendSeed = async (vm: Vm, setup: GuestSetup, showSeed: () => Promi
   const {cloudInit} = vm.spec
   const {seed, spentSeed, publicKey} = vmFiles(vm.directory)
   if (!cloudInit || !(await exists(seed))) return undefined
-  if (cloudInit.userData && (await hashIfExists(cloudInit.userData.path)) !== cloudInit.userData.sha256)
-    return `${cloudInit.userData.path} is not what it was when the VM was made`
+  for (const {path, sha256} of sourcesOf(cloudInit))
+    if ((await hashIfExists(path)) !== sha256) return `${path} is not what it was when the VM was made`
   await act('keep the spent seed', () => link(seed, spentSeed)).catch((error: unknown) => {
     if (systemCode(error) !== 'EEXIST') throw ioError('link', spentSeed, error)
   })
   const madeKey = (await readIfExists(publicKey))?.trimEnd()
-  const clean = await documents(vm, cloudInit, {hostKey: undefined, madeKey, setup})
+  const clean = await seedDocuments(vm, cloudInit, {hostKey: undefined, madeKey, setup})
   await writeSeed(seed, clean, new Date(vm.createdAt))
   await showSeed()
   await wipe(spentSeed)
   await syncDirectory(vm.directory)
   return undefined
-}
-
-interface Contents {
-  readonly setup: GuestSetup
-  readonly hostKey: KeyPair | undefined
-  /** The public key that vmctl made for the user. */
-  readonly madeKey: string | undefined
-}
-
-const documents = async (vm: Vm, cloudInit: CloudInitConfig, {hostKey, madeKey, setup}: Contents): Promise<SeedDocuments> => {
-  const given = Object.keys(setupHashes(setup)).length === 0 ? {} : {setupScript: setupScript(setup)}
-  const identity = metaData({instanceId: `${vm.name}-${vm.id}`, hostname: cloudInit.hostname})
-  if (!cloudInit.userData) {
-    const authorizedKeys = cloudInit.sshKeys.length > 0 ? cloudInit.sshKeys : madeKey === undefined ? [] : [madeKey]
-    return {metaData: identity, userData: userData({user: cloudInit.user ?? sshUser(vm), authorizedKeys, hostKey, ...given})}
-  }
-  const {path} = cloudInit.userData
-  const raw = await readFile(path).catch((error: unknown) => {
-    throw ioError('read', path, error)
-  })
-  const ours = {...(hostKey && {hostKey}), ...given}
-  return {metaData: identity, userData: raw, ...(Object.keys(ours).length > 0 && {vendorData: vendorData(ours)})}
 }
 
 /** Overwrites a file before its name goes. On a file system that writes elsewhere (copy on write, flash) this is no more than a removal. */

@@ -1,5 +1,7 @@
 import {dump} from 'js-yaml'
 
+import type {GuestOs} from '../model/vm.ts'
+import {blockSettings, type CloudInitBlock, setupCommand} from './cloud-init-block.ts'
 import type {KeyPair} from './keys.ts'
 
 /**
@@ -20,20 +22,23 @@ export interface UserDataSettings {
   readonly hostKey?: KeyPair | undefined
   /** A shell program for the first boot, before packages. */
   readonly setupScript?: string
+  readonly os?: GuestOs
+  /** Whatever else the VMFile asks of cloud-init. */
+  readonly block?: CloudInitBlock
 }
 
 /**
  * User-data as the book promises it: one user with sudo and the keys, bash, no login for root, no passwords.
  * No group `sudo`: not every distribution has one, and cloud-init writes the sudo rule itself.
  */
-export const userData = ({user, authorizedKeys, hostKey, setupScript}: UserDataSettings): string => {
+export const userData = ({user, authorizedKeys, hostKey, setupScript, os = 'systemd', block = {}}: UserDataSettings): string => {
   const isRoot = user === 'root'
   return cloudConfig({
     users: [
       {
         name: user,
-        ...(isRoot ? {} : {shell: '/bin/bash', sudo: 'ALL=(ALL) NOPASSWD:ALL'}),
-        lock_passwd: true,
+        ...(isRoot ? {} : rightsOf(user, os)),
+        ...passwordOf(block.passwordHash, os),
         // The schema wants at least one, or nothing.
         ...(authorizedKeys.length === 0 ? {} : {ssh_authorized_keys: [...authorizedKeys]}),
       },
@@ -44,17 +49,29 @@ export const userData = ({user, authorizedKeys, hostKey, setupScript}: UserDataS
     // An entry for the own name in /etc/hosts: without one every sudo asks the network for it.
     manage_etc_hosts: 'localhost',
     ...(hostKey && hostKeySettings(hostKey)),
-    ...(setupScript !== undefined && bootSettings(setupScript)),
+    ...blockSettings(block, {user, os, setupScript}),
   })
+}
+
+/** Alpine has neither bash nor sudo by itself; cloud-init 23.1 and later writes the rule of doas. */
+const rightsOf = (user: string, os: GuestOs): Readonly<Record<string, unknown>> => ({
+  shell: os === 'openrc' ? '/bin/sh' : '/bin/bash',
+  sudo: 'ALL=(ALL) NOPASSWD:ALL',
+  ...(os === 'openrc' && {doas: [`permit nopass ${user}`]}),
+})
+
+/**
+ * By default no password fits. An SSH server without PAM, such as Alpine's, takes a locked account for one that may not log in
+ * with keys either, so there the password is a hash that none has.
+ */
+const passwordOf = (hash: string | undefined, os: GuestOs): Readonly<Record<string, unknown>> => {
+  if (hash !== undefined) return {lock_passwd: false, hashed_passwd: hash}
+  return os === 'openrc' ? {lock_passwd: false, hashed_passwd: '*'} : {lock_passwd: true}
 }
 
 /** What travels beside user-data that is not ours. cloud-init merges it below the user's own settings. */
 export const vendorData = ({hostKey, setupScript}: Pick<UserDataSettings, 'hostKey' | 'setupScript'>): string =>
-  cloudConfig({...(hostKey && hostKeySettings(hostKey)), ...(setupScript !== undefined && bootSettings(setupScript))})
-
-const bootSettings = (setupScript: string): Readonly<Record<string, unknown>> => ({
-  bootcmd: [['sh', '-c', setupScript, 'vmctl-setup', 'boot']],
-})
+  cloudConfig({...(hostKey && hostKeySettings(hostKey)), ...(setupScript !== undefined && {bootcmd: [setupCommand(setupScript)]})})
 
 /**
  * The identity of the guest. cloud-init configures the guest anew when `instanceId` changes, so it must stay

@@ -6,8 +6,8 @@ import {buildIso} from './iso9660.ts'
 export interface SeedDocuments {
   readonly metaData: string
   readonly userData: string | Uint8Array
-  readonly vendorData?: string
-  readonly networkConfig?: string
+  readonly vendorData?: string | Uint8Array
+  readonly networkConfig?: string | Uint8Array
 }
 
 /** The names that cloud-init's NoCloud source reads. There are no others, so no name needs checking. */

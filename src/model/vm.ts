@@ -24,6 +24,9 @@ export type BackendTag = string
 
 export type ImageFormat = 'qcow2' | 'raw' | 'vmdk' | 'vdi' | 'vhdx'
 
+/** What runs in a guest as its first process, and what comes with that: the shell, `sudo` or `doas`. */
+export type GuestOs = 'systemd' | 'openrc'
+
 /** Where a base image comes from. `source` is an absolute path or an absolute URL. */
 export interface ImageReference {
   readonly kind: 'file' | 'url'
@@ -34,6 +37,8 @@ export interface ImageReference {
   readonly sha512?: string
   /** A file in the format of sha256sum/sha512sum (or BSD style) that lists the image. */
   readonly checksumUrl?: string
+  /** `systemd` when absent. */
+  readonly os?: GuestOs
 }
 
 /** A base image on disk, verified and audited. Never written to once a VM uses it. */
