@@ -1,10 +1,10 @@
 import {vmfile} from '../src/vmfile/schema.ts'
-import type {Block, Choice, Field, Kind, List, Pairs, Shape} from '../src/vmfile/shapes.ts'
+import type {Block, Choice, Field, Fields, Kind, List, Pairs, Rows, Shape} from '../src/vmfile/shapes.ts'
 import {cell, header} from './docs-errors.ts'
 
 type AnyBlock = Block
 type AnyChoice = Choice
-type Leaf = Field<unknown> | List<unknown> | Pairs<unknown>
+type Leaf = Field<unknown> | List<unknown> | Rows<unknown> | Pairs<unknown>
 
 const isBlock = (shape: Shape): shape is AnyBlock => shape.shape === 'block'
 const isChoice = (shape: Shape): shape is AnyChoice => shape.shape === 'choice'
@@ -12,76 +12,103 @@ const isLeaf = (shape: Shape): shape is Leaf => !isBlock(shape) && !isChoice(sha
 
 /** The reference of the language, from the table that the parser itself interprets. */
 export const vmfilePage = (): string => {
-  const vm: AnyBlock = vmfile.fields.vm
-  const nodes = Object.entries(vm.fields)
+  const {project, network, volume, vm} = vmfile.fields
+  const {defaults, ...ofProject} = project.fields
   return `${header('src/vmfile/schema.ts')}
 # VMFile reference
 
 The grammar, node by node. The [guide](../vmfile.md) explains it with examples.
 
-A VMFile holds one or more \`vm\` blocks. An unknown node, a missing or superfluous value, a wrong type and a repeated node are errors.
+A VMFile holds one or more \`vm\` blocks, and besides them what they have in common: \`project\`, \`network\` and \`volume\`. An unknown node, a missing or superfluous value, a wrong type and a repeated node are errors.
 Every field of a block can be written as a child or as a property of its node: \`network "tap" { bridge "br0"; }\` and \`network "tap" bridge="br0"\` mean the same.
 
-**Values.** *size*: an integer in the unit of the node, or a text with a binary unit such as \`"512M"\` or \`"20GiB"\`. *duration*: an integer in seconds, or a text such as \`"90s"\`, \`"2m30s"\` or \`"500ms"\`. *boolean*: \`#true\` or \`#false\`. *path*: relative to the directory of the VMFile; \`~\` is the home directory. *list*: several values in one node, or the node several times.
+**Values.** *size*: an integer in the unit of the node, or a text with a binary unit such as \`"512M"\` or \`"20GiB"\`. *duration*: an integer in seconds, or a text such as \`"90s"\`, \`"2m30s"\` or \`"500ms"\`. *boolean*: \`#true\` or \`#false\`. *path*: relative to the directory of the VMFile; \`~\` is the home directory. *list*: several values in one node, or the node several times. *command*: one value is a line for the shell, several are a program and its arguments.
 
+${blockSection('project', {...project, fields: ofProject})}
+### defaults in project
+
+${defaults.doc} It takes what \`vm\` takes, without \`image\`, \`image-url\`, \`dockerfile\`, \`replicas\` and \`depends-on\`.
+
+${blockSection('network', network, ' at the top level')}
+${blockSection('volume', volume, ' at the top level')}
 ## vm
 
-${vm.doc}
+${vm.doc} May be repeated.
 
 \`\`\`text
 vm "NAME" {
-${nodes.map(([name, shape]) => `    ${outline(name, shape)}`).join('\n')}
+${Object.entries<Shape>(vm.fields)
+  .map(([name, shape]) => `    ${outline(name, shape)}`)
+  .join('\n')}
 }
 \`\`\`
 
-| node | value | default | |
-|---|---|---|---|
-| *(argument)* | ${valueOf(vm.argument?.kind)} | *required* | ${cell(vm.argument?.doc ?? '')} |
-${nodes
-  .filter(([, shape]) => isLeaf(shape))
-  .map(([name, shape]) => row(name, shape as Leaf))
-  .join('\n')}
+${table(vm, 'node')}
 
-A VM needs exactly one of \`image\` and \`image-url\`. A VM with \`provision\` needs an \`ssh\` block.
+A VM needs exactly one of \`image\`, \`image-url\` and a \`dockerfile\` with FROM. A VM with \`provision\` needs an \`ssh\` block.
 
-${nodes
-  .filter(([, shape]) => !isLeaf(shape))
+${nodesOf(vm.fields)
   .map(([name, shape]) => (isBlock(shape) ? blockSection(name, shape) : choiceSection(name, shape as AnyChoice)))
   .join('\n')}`
 }
 
+const nodesOf = (fields: Fields): readonly (readonly [string, Shape])[] => Object.entries(fields).filter(([, shape]) => !isLeaf(shape))
+
 const outline = (name: string, shape: Shape): string => {
   const node = outlineOf(name, shape)
-  return `${node.padEnd(36)}// ${shape.doc}`
+  return `${node.padEnd(40)}// ${shape.doc}`
 }
 
 const outlineOf = (name: string, shape: Shape): string => {
   if (isBlock(shape)) {
-    const argument = shape.argument ? ` ${shape.argument.kind.example}` : ''
-    return `${name}${argument}${Object.keys(shape.fields).length > 0 && !shape.argument ? ' { … }' : ''}`
+    const positional = (shape.positional ?? []).map((key) => shape.fields[key] as Leaf)
+    const values = [...(shape.argument ? [shape.argument] : []), ...positional].map(({kind}) => ` ${kind.example}`)
+    return `${name}${values.join('')}${Object.keys(shape.fields).length > 0 && values.length === 0 ? ' { … }' : ''}`
   }
-  if (isChoice(shape)) return `${name} "${shape.default}"${shape.repeatable ? ' { … }' : ''}`
+  if (isChoice(shape)) return `${name} "${shape.default}"${shape.extensible ? ' { … }' : ''}`
+  if (shape.shape === 'pairs') return `${name} NAME=${shape.kind.example}`
   return `${name} ${(shape as Leaf).kind.example}`
 }
 
-const blockSection = (name: string, {doc, argument, fields, repeatable}: AnyBlock): string => {
+const table = ({argument, fields}: AnyBlock, noun = 'field'): string => {
   const rows = [
     ...(argument ? [row('*(argument)*', argument)] : []),
-    ...Object.entries(fields).map(([key, shape]) => row(key, shape as Leaf)),
+    ...Object.entries(fields).flatMap(([key, shape]) => (isLeaf(shape) ? [row(key, shape)] : [])),
   ]
-  return `## ${name}\n\n${doc}${repeatable ? ' May be repeated.' : ''}\n\n| field | value | default | |\n|---|---|---|---|\n${rows.join('\n')}\n`
+  return `| ${noun} | value | default | |\n|---|---|---|---|\n${rows.join('\n')}`
+}
+
+const blockSection = (name: string, shape: AnyBlock, where = ''): string => {
+  const {doc, fields, repeatable, positional = [], exclusive = []} = shape
+  const shown = positional.map((key) => `\`${key}\``).join(' and ')
+  const notes = [
+    doc,
+    ...(repeatable ? ['May be repeated.'] : []),
+    ...(positional.length > 0
+      ? [`${shown} can also be written as ${positional.length > 1 ? 'arguments, in this order' : 'an argument'}.`]
+      : []),
+    ...(exclusive.length > 0 ? [`Only one of ${exclusive.map((key) => `\`${key}\``).join(', ')} can be given.`] : []),
+  ]
+  const inner = nodesOf(fields).map(([key, node]) => (isBlock(node) ? `\n#${blockSection(key, node, ` in ${name}`)}` : ''))
+  return `## ${name}${where}\n\n${notes.join(' ')}\n\n${table(shape)}\n${inner.join('')}`
 }
 
 const choiceSection = (name: string, shape: AnyChoice): string => {
   const types = Object.keys(shape.variants).map((type) => `\`"${type}"\``)
-  const intro = `${shape.doc}${shape.repeatable ? ' May be repeated.' : ''} The argument is the type: ${types.join(', ')}${shape.extensible ? ', or one that a [plugin](../extending.md) brings' : ''}. Default: \`"${shape.default}"\`.`
-  const variants = Object.entries(shape.variants).map(([type, fields]) => {
-    const keys = Object.entries(fields)
-    const title = `### ${name} "${type}"`
-    if (keys.length === 0) return `${title}\n\nNo fields.\n`
-    return `${title}\n\n| field | value | default | |\n|---|---|---|---|\n${keys.map(([key, field]) => row(key, field as Leaf)).join('\n')}\n`
-  })
-  return `## ${name}\n\n${intro}\n\n${variants.join('\n')}`
+  const more = shape.extensible
+    ? ', or one that a [plugin](../extending.md) brings'
+    : shape.named
+      ? `, or the name of a ${shape.named.noun}`
+      : ''
+  const intro = `${shape.doc}${shape.repeatable ? ' May be repeated.' : ''} The argument is the type: ${types.join(', ')}${more}. Default: \`"${shape.default}"\`.`
+  const variants = Object.entries(shape.variants).map(([type, fields]) => variantSection(`${name} "${type}"`, fields))
+  const named = shape.named ? [variantSection(`${name} "NAME"`, shape.named.fields, shape.named.doc)] : []
+  return `## ${name}\n\n${intro}\n\n${[...variants, ...named].join('\n')}`
+}
+
+const variantSection = (title: string, fields: Fields, doc?: string): string => {
+  const body = Object.keys(fields).length === 0 ? 'No fields.' : table({shape: 'block', doc: '', fields})
+  return `### ${title}\n\n${doc === undefined ? '' : `${doc}\n\n`}${body}\n`
 }
 
 const row = (name: string, shape: Leaf): string => {
@@ -105,5 +132,6 @@ const defaultOf = (shape: Leaf): string => {
   if (shape.default === undefined) return ''
   if (typeof shape.default === 'boolean') return `\`#${shape.default}\``
   if (shape.kind.type === 'size') return `\`"${Number(shape.default) / 2 ** 30}G"\``
+  if (shape.kind.type === 'duration') return `\`"${Number(shape.default) / 1000}s"\``
   return `\`${JSON.stringify(shape.default)}\``
 }

@@ -19,9 +19,9 @@ import {type Engine, hypervisorOf} from './engine.ts'
 /** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
 export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
 
-/** Who logs in, in the settled order: asked for, `ssh { user }`, `cloud-init { user }`, `vm`. */
+/** Who logs in, in the settled order: asked for, `ssh { user }`, `cloud-init { user }`, the user of a well-known image, `vm`. */
 export const sshUser = ({spec}: Pick<Vm, 'spec'>, asked?: string, ssh: SshConfig | undefined = spec.ssh): string =>
-  asked ?? ssh?.user ?? spec.cloudInit?.user ?? 'vm'
+  asked ?? ssh?.user ?? spec.cloudInit?.user ?? spec.image.user ?? 'vm'
 
 export interface Login {
   /** `--user` and `--key`. */

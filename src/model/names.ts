@@ -16,6 +16,22 @@ export const isCalled = (spec: {readonly name: string; readonly service?: string
 export const isHostname = (name: string): boolean =>
   name.length <= 253 && name.split('.').every((label) => /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label))
 
+/** What a VM is called, in parts. */
+export interface NameParts {
+  readonly project?: string | undefined
+  /** As the VMFile calls it. */
+  readonly service: string
+  /** From 0; absent for a VM without replicas. */
+  readonly replica?: number | undefined
+}
+
+/** The name in the state directory: `shop.web-0`, without the parts that do not apply. */
+export const instanceName = ({project, service, replica}: NameParts): string =>
+  `${project === undefined ? '' : `${project}.`}${service}${replica === undefined ? '' : `-${replica}`}`
+
+/** One label of a host name. */
+export const isDnsLabel = (name: string): boolean => !name.includes('.') && isHostname(name)
+
 /** A user name that useradd(8) and SSH accept. */
 export const isUserName = (name: string): boolean => /^[a-z_][a-z0-9_-]{0,31}$/.test(name)
 

@@ -37,6 +37,10 @@ export interface ImageReference {
   readonly sha512?: string
   /** A file in the format of sha256sum/sha512sum (or BSD style) that lists the image. */
   readonly checksumUrl?: string
+  /** Whether http and any certificate of the server are accepted. */
+  readonly insecure?: boolean
+  /** The user that the image is made for, when the image is a well-known one. */
+  readonly user?: string
   /** `systemd` when absent. */
   readonly os?: GuestOs
 }
@@ -117,6 +121,8 @@ export interface QemuConfig {
   /** Accelerators in the order in which they are tried. */
   readonly accel?: readonly string[]
   readonly binary?: string
+  /** As QEMU's -display takes it; `none` when absent. */
+  readonly display?: string
   /** Appended last, unchecked. */
   readonly args?: readonly string[]
 }

@@ -1,15 +1,24 @@
+import {dirname} from 'node:path'
+
+import {resolvePath} from '../host/paths.ts'
+import {findAlias, imageAliases} from '../model/image-aliases.ts'
+import type {DockerfileSpec} from '../model/stack.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
+import {readFrom} from './dockerfile-from.ts'
+import {lookAt, readAtMost} from './local-files.ts'
 import type {Span} from './report.ts'
 import type {vmfile} from './schema.ts'
 import type {Located, ReadFields} from './shapes.ts'
+import {nearest, quoted} from './wording.ts'
 
-type VmFields = ReadFields<(typeof vmfile)['fields']['vm']['fields']>
+type VmFields = Pick<ReadFields<(typeof vmfile)['fields']['vm']['fields']>, 'image' | 'image-url' | 'dockerfile'>
 
 /** The one image source of a VM; undefined when there is none, or none that can be used. */
 export const buildImage = async (
   vm: Span,
-  {image, 'image-url': imageUrl}: VmFields,
+  {image, 'image-url': imageUrl, dockerfile}: VmFields,
+  built: DockerfileSpec | undefined,
   context: Context,
 ): Promise<ImageReference | undefined> => {
   const {report} = context
@@ -17,30 +26,94 @@ export const buildImage = async (
     const second = image.start > imageUrl.start ? image : imageUrl
     report.error(second, 'both image and image-url specified', 'use either image or image-url, not both')
   }
-  if (!image && !imageUrl) report.error(vm, 'no image specified', 'add image "path/to/image.qcow2" or image-url "https://…"')
   const chosen = image ?? imageUrl
-  if (!chosen) return undefined
-  const {format, sha256, sha512} = chosen.fields
+  if (!chosen) {
+    if (dockerfile) return built && imageOfDockerfile(dockerfile.argument ?? dockerfile, built, context)
+    report.error(vm, 'no image specified', 'add image "path/to/image.qcow2" or image-url "https://…"')
+    return undefined
+  }
+  const own = ownSettings(chosen.fields, context)
+  if (image) {
+    const found = image.argument && (await resolveImage(image.argument, context))
+    if (!found) return undefined
+    // A published list of checksums is not needed for a file of which the VMFile knows the checksum itself.
+    const {checksumUrl, ...rest} = found
+    return {...rest, ...(own.sha256 === undefined && own.sha512 === undefined && optional('checksumUrl', checksumUrl)), ...own}
+  }
+  return imageUrl && buildImageUrl(imageUrl, own, context)
+}
+
+const buildImageUrl = (
+  {argument, fields}: NonNullable<VmFields['image-url']>,
+  own: Partial<ImageReference>,
+  context: Context,
+): ImageReference | undefined => {
+  const url = argument && checkUrl(argument, ['http', 'https', ...context.imageSchemes], context)
+  const checksumUrl = fields['checksum-url'] && checkUrl(fields['checksum-url'], ['http', 'https'], context)
+  if (url === undefined) return undefined
+  return {kind: 'url', source: url, ...own, ...optional('checksumUrl', checksumUrl), ...(fields.insecure?.value && {insecure: true})}
+}
+
+const ownSettings = (
+  {format, os, sha256, sha512}: NonNullable<VmFields['image']>['fields'],
+  {report}: Context,
+): Partial<ImageReference> => {
   if (sha256 && sha512) {
     report.error(sha256.start > sha512.start ? sha256 : sha512, 'both sha256 and sha512 specified', 'one of the two is enough')
   }
-  const common = {...optional('format', format?.value), ...optional('sha256', sha256?.value), ...optional('sha512', sha512?.value)}
-  if (image) {
-    if (!image.argument) return undefined
-    return {kind: 'file', source: await resolveImage(image.argument, context), ...common}
+  return {
+    ...optional('format', format?.value),
+    ...optional('sha256', sha256?.value),
+    ...optional('sha512', sha512?.value),
+    ...optional('os', os?.value),
   }
-  const url = imageUrl?.argument && checkUrl(imageUrl.argument, ['http', 'https', ...context.imageSchemes], context)
-  const checksum = imageUrl?.fields['checksum-url']
-  const checksumUrl = checksum && checkUrl(checksum, ['http', 'https'], context)
-  return url === undefined ? undefined : {kind: 'url', source: url, ...common, ...optional('checksumUrl', checksumUrl)}
 }
 
-const resolveImage = async (path: Located<string>, context: Context): Promise<string> => {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(path.value)) {
-    context.report.error(path, 'image takes a path, not a URL', 'use image-url for an image to download')
-    return path.value
+/** Whether a text is meant as a path although nothing may be there: it has the looks of one. */
+const looksLikePath = (text: string): boolean => /^[~.]|\/|\.(?:qcow2|raw|img|vmdk|vdi|vhdx|iso|zst|zstd|gz|xz|bz2)$/i.test(text)
+
+const resolveImage = async (name: Located<string>, context: Context): Promise<ImageReference | undefined> => {
+  const {report, directory} = context
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name.value)) {
+    report.error(name, 'image takes a path, not a URL', 'use image-url for an image to download')
+    return undefined
   }
-  return resolveExisting(path, 'image file', context)
+  const {kind, reason} = await lookAt(resolvePath(name.value, directory))
+  if (kind !== 'missing' || reason !== undefined || looksLikePath(name.value))
+    return {kind: 'file', source: await resolveExisting(name, 'image file', context)}
+  const alias = findAlias(name.value)
+  if (alias) return {kind: 'url', source: alias.url, checksumUrl: alias.checksumUrl, user: alias.user, os: alias.os}
+  const known = imageAliases()
+  report.error(
+    name,
+    `image file not found: ${quoted(name.value)}`,
+    nearest(name.value, known) ??
+      `vmctl looks for ${resolvePath(name.value, directory)}; it is no alias either: those are ${known.join(', ')}`,
+  )
+  return undefined
+}
+
+const dockerfileLimit = 2 ** 20
+
+/** The image that FROM names: an alias, or a path that starts at the Dockerfile. */
+const imageOfDockerfile = async (place: Span, {path, buildArgs}: DockerfileSpec, context: Context): Promise<ImageReference | undefined> => {
+  const {report} = context
+  if ((await lookAt(path)).kind !== 'file') return undefined
+  const content = await readAtMost(path, dockerfileLimit)
+  if ('reason' in content) {
+    report.error(place, `the Dockerfile cannot be read: ${content.reason}`)
+    return undefined
+  }
+  const from = readFrom(content.bytes.toString('utf8'), buildArgs)
+  if ('problem' in from) {
+    report.error(place, `${from.problem} (line ${from.line} of the Dockerfile)`, from.hint)
+    return undefined
+  }
+  if (/^https?:\/\//.test(from.image)) {
+    const url = checkUrl({start: place.start, end: place.end, value: from.image}, ['http', 'https'], context)
+    return url === undefined ? undefined : {kind: 'url', source: url}
+  }
+  return resolveImage({start: place.start, end: place.end, value: from.image}, {...context, directory: dirname(path)})
 }
 
 /** Messages never repeat a URL: it may hold a password or a token. */

@@ -1,23 +1,10 @@
 import {resolvePath} from '../host/paths.ts'
-import type {FirmwareConfig, NetworkConfig, QemuConfig} from '../model/vm.ts'
+import type {FirmwareConfig, QemuConfig} from '../model/vm.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
 import type {vmfile} from './schema.ts'
 import type {Read} from './shapes.ts'
 
 type VmFields = (typeof vmfile)['fields']['vm']['fields']
-
-export const buildNetwork = (network: Read<VmFields['network']>): NetworkConfig => {
-  switch (network?.type) {
-    case 'tap':
-      return {type: 'tap', bridge: network.fields.bridge.value}
-    case 'vnic':
-      return {type: 'vnic', name: network.fields.name?.value ?? ''}
-    case 'none':
-      return {type: 'none'}
-    default:
-      return {type: 'user'}
-  }
-}
 
 /** Undefined when the kind of firmware is missing or wrong, which has been reported. */
 export const buildFirmware = async (
@@ -39,7 +26,7 @@ export const buildFirmware = async (
 }
 
 export const buildQemu = ({fields}: NonNullable<Read<VmFields['qemu']>>, {directory}: Context): QemuConfig => {
-  const {machine, cpu, accel, binary, args} = fields
+  const {machine, cpu, accel, binary, display, args} = fields
   // A name is looked up in PATH, a path is relative to the VMFile like every other.
   const program = binary && (/^~|\//.test(binary.value) ? resolvePath(binary.value, directory) : binary.value)
   const values = <T>(list: readonly {readonly value: T}[]): readonly T[] | undefined =>
@@ -49,6 +36,7 @@ export const buildQemu = ({fields}: NonNullable<Read<VmFields['qemu']>>, {direct
     ...optional('cpu', cpu?.value),
     ...optional('accel', values(accel)),
     ...optional('binary', program),
+    ...optional('display', display?.value),
     ...optional('args', values(args)),
   }
 }

@@ -1,6 +1,7 @@
 import {messageOf} from '../model/errors.ts'
 import {isMirrorable} from '../model/safe-path.ts'
 import {type ProvisionStep, runModes} from '../model/vm.ts'
+import {buildDockerfile} from './build-dockerfile.ts'
 import {readSecrets} from './build-secrets.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
 import type {vmfile} from './schema.ts'
@@ -10,6 +11,7 @@ import {quoted} from './wording.ts'
 type Step = Read<(typeof vmfile)['fields']['vm']['fields']['provision']>[number]
 type ShellStep = Extract<Step, {type: 'shell'}>
 type FileStep = Extract<Step, {type: 'file'}>
+type DockerfileStep = Extract<Step, {type: 'dockerfile'}>
 type RebootStep = Extract<Step, {type: 'reboot'}>
 
 /** The settings of the shell provisioner: exactly one of `inline` and `script`. */
@@ -22,6 +24,8 @@ export interface ShellSettings {
   /** Variables whose values are neither shown nor kept. */
   readonly secretEnv?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
+  /** Program of the guest that runs it. */
+  readonly interpreter?: string
   readonly privileged: boolean
 }
 
@@ -47,6 +51,8 @@ export const buildStep = async (step: Step, context: Context): Promise<Provision
       return {type: 'shell', ...runOf(step.fields.run), settings: {...(await buildShell(step, context))}}
     case 'file':
       return {type: 'file', ...runOf(step.fields.run), settings: {...(await buildFile(step, context))}}
+    case 'dockerfile':
+      return {type: 'dockerfile', ...runOf(step.fields.run), settings: {...(await buildDockerfileStep(step, context))}}
     case 'reboot':
       return {type: 'reboot', ...runOf(step.fields.run), settings: buildReboot(step)}
     case 'extension':
@@ -66,8 +72,19 @@ const runOf = (read: {readonly value: unknown} | undefined): Pick<ProvisionStep,
 
 const buildReboot = ({fields}: RebootStep): ProvisionStep['settings'] => optional('timeoutMs', fields.timeout?.value)
 
+const buildDockerfileStep = async (step: DockerfileStep, context: Context): Promise<ProvisionStep['settings']> => {
+  const {path, context: from, 'build-arg': buildArgs} = step.fields
+  if (!context.provisionTypes.has('dockerfile'))
+    context.report.error(
+      step,
+      'provision "dockerfile" is not available in this version of vmctl',
+      'write its commands as provision "shell"',
+    )
+  return path ? {...(await buildDockerfile({path, context: from, buildArgs}, context))} : {}
+}
+
 const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {
-  const {inline, script, args, env, 'secret-env': secretEnv, timeout, privileged} = step.fields
+  const {inline, script, args, env, 'secret-env': secretEnv, timeout, interpreter, privileged} = step.fields
   const {report} = context
   for (const [name, value] of secretEnv) {
     if (env.has(name)) report.error(value, `${quoted(name)} is given twice`, 'keep it in env or in secret-env')
@@ -89,6 +106,7 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
     env: variables(env),
     ...(secretEnv.size > 0 && {secretEnv: await readSecrets(secretEnv, context)}),
     ...optional('timeoutMs', timeout?.value),
+    ...optional('interpreter', interpreter?.value),
     privileged: privileged.value,
   }
 }

@@ -2,7 +2,7 @@ import {withholdVariable} from '../host/environment.ts'
 import {resolvePath} from '../host/paths.ts'
 import type {Context} from './context.ts'
 import {lookAt, readAtMost} from './local-files.ts'
-import type {SecretSource} from './schema.ts'
+import type {SecretSource} from './schema-guest.ts'
 import type {Located} from './shapes.ts'
 import {quoted} from './wording.ts'
 

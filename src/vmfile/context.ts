@@ -13,6 +13,7 @@ export interface Context {
   /** Where relative paths of the file start. */
   readonly directory: string
   readonly imageSchemes: readonly string[]
+  /** The types that something provides: every type of a plugin, and `dockerfile` when it is there. */
   readonly provisionTypes: ReadonlyMap<string, ParseSettings>
   /** Of vmctl itself. */
   readonly env: Readonly<Record<string, string | undefined>>
@@ -21,7 +22,7 @@ export interface Context {
 }
 
 /** `file` alone, or also `directory`. */
-type Wanted = 'file' | 'file or directory'
+type Wanted = 'file' | 'directory' | 'file or directory'
 
 /**
  * Resolves a path of the file and reports when nothing usable is there.
@@ -41,6 +42,8 @@ export const resolveExisting = async (
     report.error(path, reason ? `${noun} ${shown} cannot be used: ${reason}` : `${noun} not found: ${shown}`, `vmctl looks for ${resolved}`)
   } else if (kind === 'directory' && wanted === 'file') {
     report.error(path, `${noun} ${shown} is a directory`, 'name a file')
+  } else if (kind === 'file' && wanted === 'directory') {
+    report.error(path, `${noun} ${shown} is a file`, 'name a directory')
   } else if (kind === 'other') {
     report.error(path, `${noun} ${shown} is neither a file nor a directory`, 'name a regular file')
   }

@@ -37,7 +37,9 @@ export const takeSingle = (entries: readonly Entry[], report: Report): Entry | u
   const [first, ...others] = entries
   if (!first) return undefined
   for (const entry of others) {
-    if (entry.isProperty === first.isProperty) {
+    if (entry.isProperty && first.isProperty) {
+      report.error(entry.span, `"${entry.name}" is given twice`, 'keep one of the two')
+    } else if (entry.isProperty === first.isProperty) {
       report.error(entry.span, `duplicate node "${entry.name}"`, `it was given in line ${report.lineOf(first.span.start)} already`)
     } else {
       report.error(entry.span, `"${entry.name}" is given as a property and as a node`, 'keep one of the two')
@@ -59,7 +61,7 @@ export const refuseMoreArguments = (node: KdlNode, count: number, siblings: Fiel
   if (!extra) return
   report.error(
     extra,
-    `${plain(node.name)} takes ${count === 0 ? 'no value' : 'one value'}`,
+    `${plain(node.name)} takes ${count === 0 ? 'no value' : count === 1 ? 'one value' : `${count} values at most`}`,
     isSibling(extra, siblings) ? separately(String(extra.value)) : undefined,
   )
 }

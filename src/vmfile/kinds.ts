@@ -1,10 +1,12 @@
-import {isVmName, vmNameRule} from '../model/names.ts'
+import {posix} from 'node:path'
+
+import {isDnsLabel, isVmName, vmNameRule} from '../model/names.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
 import type {Fail, Kind} from './shapes.ts'
 import type {Scalar} from './tree.ts'
 import {describe, listOf, nearest, plain, quoted, withArticle} from './wording.ts'
 
-const expected = (what: string, value: Scalar, fail: Fail, hint?: string): undefined =>
+export const expected = (what: string, value: Scalar, fail: Fail, hint?: string): undefined =>
   fail(`expected ${what}, found ${describe(value)}`, hint)
 
 interface TextRule {
@@ -40,7 +42,30 @@ export const anyText: Kind<string> = {
 
 export const path = (example: string): Kind<string> => text('path', {example})
 
-export const vmName = text('VM name', {rule: vmNameRule, isValid: isVmName, example: '"web"'})
+/** The name of something that has a directory or a file of its own. */
+export const fileSafeName = (noun: string, example: string): Kind<string> => text(noun, {rule: vmNameRule, isValid: isVmName, example})
+
+export const vmName = fileSafeName('VM name', '"web"')
+
+/** A name that becomes part of host names. */
+export const label = (noun: string, example: string): Kind<string> =>
+  text(noun, {rule: 'letters, digits and inner dashes, 63 characters at most', isValid: isDnsLabel, example})
+
+/** An absolute path in the guest, without superfluous slashes and dots; something else than the root is mounted there. */
+export const mountPoint: Kind<string> = {
+  type: 'path in the guest',
+  rule: 'it must be absolute, and not / itself',
+  example: '"/srv"',
+  read(value, fail) {
+    const written = text('path in the guest', {example: '"/srv"'}).read(value, fail)
+    if (written === undefined) return undefined
+    if (!written.startsWith('/'))
+      return fail(`${quoted(written)} is not an absolute path`, 'it is a path in the guest, which starts with /')
+    if (/\p{Cc}/u.test(written)) return fail('the path in the guest contains a control character')
+    const target = posix.normalize(written).replace(/\/+$/, '')
+    return target === '' ? fail('nothing can be mounted over /', 'name a directory, such as "/srv"') : target
+  },
+}
 
 export const boolean: Kind<boolean> = {
   type: 'boolean',
@@ -99,10 +124,17 @@ export const size = ({unit, leastBytes, least, stepBytes, example}: SizeRule): K
   },
 })
 
-export const duration: Kind<number> = {
+interface DurationRule {
+  readonly leastMs: number
+  readonly least: string
+  readonly example?: string
+}
+
+/** A duration in milliseconds. */
+export const durationOf = ({leastMs, least, example = '"10m"'}: DurationRule): Kind<number> => ({
   type: 'duration',
-  rule: 'an integer in seconds, or a text such as "90s", "2m30s" or "500ms"; more than 0',
-  example: '"10m"',
+  rule: `an integer in seconds, or a text such as "90s", "2m30s" or "500ms"; ${least}`,
+  example,
   read(value, fail) {
     const hint = 'write seconds, or a text such as "90s", "2m30s" or "500ms"'
     if (typeof value !== 'number' && typeof value !== 'string') return expected('a duration', value, fail, hint)
@@ -110,9 +142,12 @@ export const duration: Kind<number> = {
     if (milliseconds === undefined) return expected('a duration', value, fail, hint)
     // Timers of JavaScript end at 2^31 ms and fire at once beyond it.
     if (milliseconds >= 2 ** 31) return fail('this duration is too long', 'at most 24 days')
-    return milliseconds > 0 ? milliseconds : fail('a duration must be more than 0')
+    if (leastMs === 1 && milliseconds < 1) return fail('a duration must be more than 0')
+    return milliseconds >= leastMs ? milliseconds : fail('this duration is too short', least)
   },
-}
+})
+
+export const duration = durationOf({leastMs: 1, least: 'more than 0'})
 
 /** One of a few words. */
 export const word = <const W extends string>(noun: string, ...words: readonly W[]): Kind<W> => ({

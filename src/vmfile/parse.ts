@@ -1,21 +1,19 @@
 import type {Problem} from '../model/errors.ts'
-import type {VmSpec} from '../model/vm.ts'
-import {buildVms} from './build-vm.ts'
+import {buildStack, type Stack} from './build-stack.ts'
 import type {Context, ParseSettings} from './context.ts'
 import {readDocument} from './read.ts'
 import {problemsError, startReport} from './report.ts'
-import {provisionVariants, vmfile} from './schema.ts'
+import {provisionVariants} from './schema-guest.ts'
+import {vmfile} from './schema.ts'
 import {refuseSize, sizeLimit} from './source.ts'
 import {parseKdl} from './syntax.ts'
 
 /** A VMFile that was read and found valid. */
-export interface Vmfile {
+export interface Vmfile extends Stack {
   /** Absolute; the directory in it is free of symbolic links. */
   readonly path: string
   /** Where the relative paths of the file start. */
   readonly directory: string
-  /** In the order of the file; at least one. */
-  readonly vms: readonly VmSpec[]
   readonly warnings: readonly Problem[]
 }
 
@@ -47,8 +45,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
   if (!nodes) throw problemsError(report, file)
   const context: Context = {report, directory, imageSchemes, provisionTypes, env, toleratesMissing}
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
-  const {vm} = readDocument(nodes, vmfile, {report, grammar: {vm: vmfile.fields.vm}, extensions})
-  const vms = await buildVms(vm, context)
+  const stack = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)
-  return {path, directory, vms, warnings: report.problems()}
+  return {path, directory, ...stack, warnings: report.problems()}
 }

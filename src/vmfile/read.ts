@@ -1,8 +1,22 @@
 import {byName, type Entry, entriesOf, refuseAnnotations, refuseMoreArguments, separately, takeSingle} from './entries.ts'
 import type {Report, Span} from './report.ts'
-import type {Block, Choice, Fields, Kind, Located, Pairs, Read, ReadBlock, ReadExtension, Shape} from './shapes.ts'
+import type {
+  Block,
+  Choice,
+  Fields,
+  Kind,
+  Located,
+  Pairs,
+  Read,
+  ReadBlock,
+  ReadExtension,
+  ReadNamed,
+  ReadRow,
+  Rows,
+  Shape,
+} from './shapes.ts'
 import type {KdlNode, Scalar, Value} from './tree.ts'
-import {hintForUnknown, notAvailable, type Place} from './unknown.ts'
+import {hintForUnknown, type Place} from './unknown.ts'
 import {describe, listOf, nearest, plain, quoted, withArticle} from './wording.ts'
 
 /** What the reader needs besides the node and its shape. */
@@ -21,13 +35,13 @@ export const readDocument = <F extends Fields>(
   scope: Scope,
 ): ReadBlock<unknown, F>['fields'] => {
   const root: KdlNode = {name: '', span: {start: 0, end: 1}, args: [], properties: [], children: nodes}
-  const place = {label: '', fields: shape.fields, later: shape.later ?? []}
+  const place = {label: '', fields: shape.fields}
   return readFields(root, place, scope)
 }
 
 // The table says what each name holds; only the callers know the table, so the type is theirs to name.
-const readFields = (node: KdlNode, place: Place, scope: Scope): any => {
-  const groups = byName(entriesOf(node, scope.report))
+const readFields = (node: KdlNode, place: Place, scope: Scope, given: readonly Entry[] = []): any => {
+  const groups = byName([...given, ...entriesOf(node, scope.report)])
   for (const [name, entries] of groups) {
     if (!Object.hasOwn(place.fields, name)) for (const entry of entries) reportUnknown(entry, place, scope)
   }
@@ -58,6 +72,8 @@ const readShape = (name: string, shape: Shape, entries: readonly Entry[], around
   switch (shape.shape) {
     case 'list':
       return readList(entries, shape.kind, around)
+    case 'rows':
+      return readRows(entries, shape, around)
     case 'pairs':
       return readPairs(entries, shape, around)
     case 'block':
@@ -73,7 +89,7 @@ const readShape = (name: string, shape: Shape, entries: readonly Entry[], around
       const value = entry && readField(entry, shape.kind, around)
       if (!entry && shape.required)
         report.error(around.node.span, `${around.place.label} requires ${name}`, `add ${name} ${shape.kind.example}`)
-      return value ?? (shape.default === undefined ? undefined : {...around.node.span, value: shape.default})
+      return value ?? (shape.default === undefined ? undefined : {...around.node.span, value: shape.default, isDefault: true})
     }
   }
 }
@@ -124,6 +140,16 @@ const readList = <T>(entries: readonly Entry[], kind: Kind<T>, around: Around): 
   })
 }
 
+const readRows = <T>(entries: readonly Entry[], {kind, repeatable}: Rows<T>, around: Around): readonly ReadRow<T>[] => {
+  const {report} = around.scope
+  const single = repeatable ? undefined : takeSingle(entries, report)
+  const chosen = repeatable ? entries : single ? [single] : []
+  return chosen.flatMap((entry) => {
+    const words = readList([entry], kind, around)
+    return words.length > 0 ? [{...entry.span, words}] : []
+  })
+}
+
 const readPairs = <T>(
   entries: readonly Entry[],
   {kind, isKey, keyRule, instead = {}}: Pairs<T>,
@@ -135,7 +161,7 @@ const readPairs = <T>(
     refuseAnnotations(entry, report)
     refuseMoreArguments(entry, 0, around.place.fields, report)
     for (const pair of entriesOf(entry, report)) {
-      const value = readPair(pair, {kind, instead}, {...around, place: {label: entry.name, fields: {}, later: []}})
+      const value = readPair(pair, {kind, instead}, {...around, place: {label: entry.name, fields: {}}})
       if (!isKey(pair.name)) report.error(pair.span, `${quoted(pair.name)} is not a valid name`, keyRule)
       else if (read.has(pair.name)) report.error(pair.span, `${quoted(pair.name)} is given twice`, 'keep one of the two')
       else if (value) read.set(pair.name, value)
@@ -164,8 +190,11 @@ const readBlock = (entry: Entry, shape: Block, around: Around): ReadBlock<unknow
   const {report} = around.scope
   refuseAnnotations(entry, report)
   const [first] = entry.args
-  refuseMoreArguments(entry, shape.argument ? 1 : 0, around.place.fields, report)
-  if (shape.argument && !first) {
+  const own = shape.argument ? 1 : 0
+  const positional = shape.positional ?? []
+  const takesRest = positional.some((name) => shape.fields[name]?.shape === 'list')
+  if (!takesRest) refuseMoreArguments(entry, own + positional.length, around.place.fields, report)
+  if (shape.argument?.required && !first) {
     report.error(
       entry.span,
       `${entry.name} needs ${withArticle(shape.argument.kind.type)}`,
@@ -183,14 +212,40 @@ const readBlock = (entry: Entry, shape: Block, around: Around): ReadBlock<unknow
       `write ${entry.name} { } for the defaults, or ${entry.name} ${name}=${exampleOf(example)}`,
     )
   }
-  const place = {label: entry.name, fields: shape.fields, later: shape.later ?? []}
-  const fields = readFields(entry, place, around.scope)
-  return {...entry.span, ...(argument ? {argument} : {}), fields}
+  const place = {label: entry.name, fields: shape.fields}
+  const given = entry.args.slice(own).flatMap((arg, index): readonly Entry[] => {
+    const name = positional[Math.min(index, positional.length - 1)]
+    const isList = name !== undefined && shape.fields[name]?.shape === 'list'
+    return name === undefined || (index >= positional.length && !isList) ? [] : [argumentAsField(name, arg)]
+  })
+  const fields = readFields(entry, place, around.scope, given)
+  refuseTogether(entry, shape, around.scope)
+  const names = [...given, ...entriesOf(entry, report)].map(({name}) => name)
+  return {...entry.span, ...(argument ? {argument} : {}), fields, given: new Set(first && own === 1 ? ['argument', ...names] : names)}
+}
+
+/** The value of a positional argument, as if it had been written by name. */
+const argumentAsField = (name: string, arg: Value): Entry => ({
+  name,
+  span: {start: arg.start, end: arg.end},
+  args: [arg],
+  properties: [],
+  isProperty: true,
+})
+
+const refuseTogether = (entry: Entry, {exclusive = []}: Block, {report}: Scope): void => {
+  const given = entriesOf(entry, report).filter(({name}) => exclusive.includes(name))
+  const [first] = given
+  const other = given.find(({name}) => name !== first?.name)
+  if (first && other) {
+    const hint = `it has ${plain(first.name)} already; keep one of the two`
+    report.error(other.span, `${entry.name} cannot have both ${plain(first.name)} and ${plain(other.name)}`, hint)
+  }
 }
 
 const exampleOf = (shape: Shape | undefined): string => (shape && 'kind' in shape ? shape.kind.example : '…')
 
-const readChoice = (entry: Entry, shape: Choice, around: Around): Read<Choice> | ReadExtension | undefined => {
+const readChoice = (entry: Entry, shape: Choice, around: Around): Read<Choice> | ReadExtension | ReadNamed<Fields> | undefined => {
   const {report, extensions} = around.scope
   refuseAnnotations(entry, report)
   refuseMoreArguments(entry, 1, around.place.fields, report)
@@ -198,22 +253,26 @@ const readChoice = (entry: Entry, shape: Choice, around: Around): Read<Choice> |
   const type = argument ? argument.value : shape.default
   const typeSpan: Span = argument ? {start: argument.start, end: argument.end} : entry.span
   if (typeof type === 'string' && Object.hasOwn(shape.variants, type)) {
-    const place = {label: `${entry.name} "${type}"`, fields: shape.variants[type] ?? {}, later: shape.later ?? [], variants: shape.variants}
+    const place = {label: `${entry.name} "${type}"`, fields: shape.variants[type] ?? {}, variants: shape.variants}
     const given = new Set([...entry.properties.map(({key}) => key), ...(entry.children ?? []).map(({name}) => name)])
     return {...entry.span, type, given, fields: readFields(entry, place, around.scope)}
   }
   if (typeof type === 'string' && shape.extensible && extensions.has(type)) {
     return {...entry.span, type: 'extension', extension: type, ...readExtension(entry, shape.common ?? {}, around)}
   }
+  if (typeof type === 'string' && shape.named) {
+    const {noun, fields} = shape.named
+    const place = {label: `${entry.name} "${type}"`, fields, variants: shape.variants}
+    if (type === '') {
+      report.error(typeSpan, `the name of the ${noun} must not be empty`)
+      return undefined
+    }
+    return {...entry.span, type: 'named', name: {...typeSpan, value: type}, fields: readFields(entry, place, around.scope)}
+  }
   const types = [...Object.keys(shape.variants), ...(shape.extensible ? extensions : [])]
   if (typeof type !== 'string')
     report.error(typeSpan, `expected ${withArticle(shape.noun)}, found ${describe(type)}`, `use ${listOf(types)}`)
-  else
-    report.error(
-      typeSpan,
-      `unknown ${shape.noun}: ${plain(type)}`,
-      shape.later?.includes(type) ? notAvailable : (nearest(type, types) ?? `use ${listOf(types)}`),
-    )
+  else report.error(typeSpan, `unknown ${shape.noun}: ${plain(type)}`, nearest(type, types) ?? `use ${listOf(types)}`)
   return undefined
 }
 
@@ -223,10 +282,10 @@ const readChoice = (entry: Entry, shape: Choice, around: Around): Read<Choice> |
  */
 const readExtension = (entry: Entry, common: Fields, {scope}: Around): Pick<ReadExtension, 'settings' | 'common'> => {
   const groups = byName(entriesOf(entry, scope.report))
-  const around: Around = {node: entry, place: {label: entry.name, fields: common, later: []}, scope}
+  const around: Around = {node: entry, place: {label: entry.name, fields: common}, scope}
   const own = [...groups].filter(([name]) => !Object.hasOwn(common, name))
   const settings = own.map(([name, entries]): [string, Scalar | readonly Scalar[]] => {
-    const values = readList(entries, anything, {...around, place: {label: entry.name, fields: {}, later: []}})
+    const values = readList(entries, anything, {...around, place: {label: entry.name, fields: {}}})
     const [only] = values
     return [name, only && values.length === 1 ? only.value.scalar : values.map(({value}) => value.scalar)]
   })

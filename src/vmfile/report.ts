@@ -28,9 +28,14 @@ type Finding = Span & Pick<Problem, 'code' | 'severity' | 'message'> & {readonly
 /** Starts a report about `text`, which the user knows as `file`. */
 export const startReport = (text: string, file: string): Report => {
   const findings: Finding[] = []
+  const known = new Set<string>()
   const add =
     (code: Finding['code'], severity: Finding['severity']) =>
     ({start, end}: Span, message: string, hint?: string): void => {
+      // What the defaults of a project say is checked with each VM.
+      const key = `${start} ${end} ${message}`
+      if (known.has(key)) return
+      known.add(key)
       findings.push({start, end, code, severity, message, hint})
     }
   let starts: readonly number[] | undefined

@@ -35,12 +35,4 @@ describe('the table of the language', () => {
     if (shape.shape === 'field' && kind?.words && shape.default !== undefined)
       expect(kind.words).toContain(typeof shape.default === 'boolean' ? `#${shape.default}` : shape.default)
   })
-
-  it.each(shapes)('%s knows none of the words that are to come', (_path, shape) => {
-    if (shape.shape !== 'block' && shape.shape !== 'choice') return
-    const known = new Set(
-      shape.shape === 'block' ? Object.keys(shape.fields) : Object.values<Fields>(shape.variants).flatMap((fields) => Object.keys(fields)),
-    )
-    expect((shape.later ?? []).filter((word: string) => known.has(word))).toEqual([])
-  })
 })

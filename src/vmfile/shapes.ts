@@ -4,6 +4,8 @@ import type {Scalar} from './tree.ts'
 /** A value that was read, with its place (that of the node when it is a default). */
 export interface Located<T> extends Span {
   readonly value: T
+  /** Whether the file does not say it. */
+  readonly isDefault?: true
 }
 
 /** Says why a value is not acceptable. Returns undefined so that a reader can `return fail(…)`. */
@@ -43,6 +45,14 @@ export interface List<T> extends Described {
   readonly kind: Kind<T>
 }
 
+/** Commands: each node is one, and its arguments are the words. */
+export interface Rows<T> extends Described {
+  readonly shape: 'rows'
+  readonly kind: Kind<T>
+  /** Whether there can be several. */
+  readonly repeatable?: boolean
+}
+
 /** Names that the user chooses, each with a value: `env LANG="C"` or `env { LANG "C" }`. */
 export interface Pairs<T> extends Described {
   readonly shape: 'pairs'
@@ -60,14 +70,16 @@ export interface Fields {
 
 interface Node extends Described {
   readonly repeatable?: boolean
-  /** Words that a later version will know in this block. */
-  readonly later?: readonly string[]
 }
 
 /** A node with fields, and perhaps an argument: `image "a.qcow2" format="raw"`, `ssh { user "a" }`. */
 export interface Block<A = unknown, F extends Fields = Fields> extends Node {
   readonly shape: 'block'
   readonly argument?: Field<A>
+  /** Fields that can also be written as arguments, in this order, after `argument`. A list takes all that are left. */
+  readonly positional?: readonly (keyof F & string)[]
+  /** Fields of which one can be given. */
+  readonly exclusive?: readonly (keyof F & string)[]
   readonly fields: F
   /** `{ }` must be written, even when empty; `fields` when properties will do instead. */
   readonly body?: 'block' | 'fields'
@@ -83,10 +95,12 @@ export interface Choice<V extends Readonly<Record<string, Fields>> = Readonly<Re
   readonly extensible?: boolean
   /** Fields that those variants have besides their own. */
   readonly common?: Fields
+  /** Any other argument is a name of something that the file declares, with these fields. */
+  readonly named?: {readonly noun: string; readonly doc: string; readonly fields: Fields}
   readonly variants: V
 }
 
-export type Shape = Field<any> | List<any> | Pairs<any> | Block<any, any> | Choice<any>
+export type Shape = Field<any> | List<any> | Rows<any> | Pairs<any> | Block<any, any> | Choice<any>
 
 /** What the reader returns for a shape. */
 export type Read<S> =
@@ -97,16 +111,20 @@ export type Read<S> =
     : S extends Choice<infer V>
       ? S extends {readonly repeatable: true; readonly extensible: true}
         ? readonly (ReadChoice<V> | ReadExtension)[]
-        : ReadChoice<V> | undefined
+        : S extends {readonly repeatable: true; readonly named: {readonly fields: infer F extends Fields}}
+          ? readonly (ReadChoice<V> | ReadNamed<F>)[]
+          : ReadChoice<V> | undefined
       : S extends Field<infer T, infer Presence>
         ? Presence extends 'present'
           ? Located<T>
           : Located<T> | undefined
         : S extends List<infer T>
           ? readonly Located<T>[]
-          : S extends Pairs<infer T>
-            ? ReadonlyMap<string, Located<T>>
-            : never
+          : S extends Rows<infer T>
+            ? readonly ReadRow<T>[]
+            : S extends Pairs<infer T>
+              ? ReadonlyMap<string, Located<T>>
+              : never
 
 export type ReadFields<F extends Fields> = {readonly [K in keyof F]: Read<F[K]>}
 
@@ -114,6 +132,21 @@ export type ReadFields<F extends Fields> = {readonly [K in keyof F]: Read<F[K]>}
 export interface ReadBlock<A, F extends Fields> extends Span {
   /** Absent when it was not given, or not acceptable. */
   readonly argument?: Located<A>
+  readonly fields: ReadFields<F>
+  /** The fields that were written, acceptable or not; `argument` when there was one. */
+  readonly given: ReadonlySet<string>
+}
+
+/** A command that was read; the span is that of its name. */
+export interface ReadRow<T> extends Span {
+  /** At least one. */
+  readonly words: readonly Located<T>[]
+}
+
+/** A choice whose argument names something that the file declares. */
+export interface ReadNamed<F extends Fields> extends Span {
+  readonly type: 'named'
+  readonly name: Located<string>
   readonly fields: ReadFields<F>
 }
 
@@ -159,6 +192,13 @@ export const defaulted = <T>(kind: Kind<T>, value: T, doc: string, options: Opti
 })
 
 export const list = <T>(kind: Kind<T>, doc: string, options: Options<T> = {}): List<T> => ({shape: 'list', kind, doc, ...options})
+
+export const rows = <T, const O extends {readonly repeatable?: boolean}>(kind: Kind<T>, doc: string, options: O): Rows<T> & O => ({
+  shape: 'rows',
+  kind,
+  doc,
+  ...options,
+})
 
 export const pairs = <T>(kind: Kind<T>, key: Pick<Pairs<T>, 'isKey' | 'keyRule' | 'instead'>, doc: string): Pairs<T> => ({
   shape: 'pairs',
