@@ -37,7 +37,7 @@ export const vmRecord: Target = {
     writeFileSync(files.overlay, 'the disk')
     writeFileSync(files.privateKey, 'the key')
     const engine = await openEngine({stateDirectory: scratch.path, backend: 'noop', env: {}})
-    const vmfile = {path: '/project/VMFile.kdl', directory: '/project', vms: [makeSpec()], warnings: []}
+    const vmfile = {path: '/project/VMFile.kdl', directory: '/project', networks: [], volumes: [], vms: [makeSpec()], warnings: []}
     return {
       async try(input) {
         writeFileSync(files.record, input)
