@@ -29,6 +29,7 @@ export const describeStatus = (vm: VmStatus): string => {
     ['PID', vm.pid],
     ['VNC', vm.vncAddress],
     ['SSH', vm.sshPort === undefined ? undefined : `127.0.0.1:${vm.sshPort}`],
+    ...(vm.ports ?? []).map(({protocol, bind, host, guest}) => ['Port', `${bind}:${host} → ${guest}/${protocol}`] as const),
     ['MAC', vm.macAddress],
     ['Accel', vm.accelerator],
     ['Image', vm.image],

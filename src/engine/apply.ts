@@ -122,7 +122,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
       spec,
       ...(vmfile !== undefined && {vmfile}),
       base,
-      attachments: await attach(engine, {id, name: spec.name, spec}),
+      attachments: await attach(engine, {id, name: spec.name, spec, directory}),
       createdAt: new Date().toISOString(),
       phase: 'prepared',
     }
@@ -157,6 +157,8 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
   const next = {...vm, spec: applyChanges(vm.spec, wanted, effects)}
   await hypervisor.check(next.spec)
   await hypervisor.prepare(next, operation(engine))
+  // Before the record says so: whoever is killed in between finds the difference again.
+  if (isAlive) await hypervisor.adapt?.(next, operation(engine))
   await writeVm(next)
 }
 

@@ -1,10 +1,28 @@
 import {expect, test} from 'vitest'
 
 import {makeSpec} from '../../test/support/builders.ts'
+import type {PortForward, Share, VolumeMount, VolumeSpec} from '../model/stack.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {applyChanges, compareSpecs, type Effect} from './changes.ts'
 
 const GiB = 2 ** 30
+
+const port = (change: Partial<PortForward> = {}): PortForward => ({protocol: 'tcp', bind: '127.0.0.1', host: 8080, guest: 80, ...change})
+const mount = (change: Partial<VolumeSpec> = {}): VolumeMount => ({
+  volume: {id: 'shop.data', name: 'data', sizeBytes: GiB, filesystem: 'ext4', ...change},
+  target: '/data',
+  readOnly: false,
+  options: [],
+})
+const share = (target: string): Share => ({
+  source: '/src',
+  isFile: false,
+  target,
+  readOnly: true,
+  automount: true,
+  driver: 'auto',
+  options: [],
+})
 
 const cases: readonly [string, Partial<VmSpec>, Partial<VmSpec>, string][] = [
   ['nothing', {}, {}, ''],
@@ -31,6 +49,16 @@ const cases: readonly [string, Partial<VmSpec>, Partial<VmSpec>, string][] = [
   ['firmware', {}, {firmware: {type: 'uefi', secureBoot: false}}, 'restart: firmware bios → uefi'],
   ['settings of QEMU', {qemu: {cpu: 'host'}}, {qemu: {cpu: 'max'}}, 'restart: qemu'],
   ['steps', {}, {provision: [{type: 'shell', settings: {inline: 'true'}}]}, ''],
+  ['a port more', {}, {ports: [port()]}, 'now: port +8080:80'],
+  ['a port less', {ports: [port(), port({host: 1, protocol: 'udp'})]}, {ports: [port()]}, 'now: port −1:80/udp'],
+  ['another host port', {ports: [port()]}, {ports: [port({host: 8081})]}, 'now: port +8081:80 −8080:80'],
+  ['who may reach a port', {ports: [port()]}, {ports: [port({bind: '0.0.0.0'})]}, 'now: port +0.0.0.0:8080:80 −8080:80'],
+  ['a volume more', {}, {volumes: [mount()]}, 'restart: volume +data'],
+  ['a volume that grows', {volumes: [mount()]}, {volumes: [mount({sizeBytes: 2 * GiB})]}, 'restart: volume data'],
+  ['a volume less', {volumes: [mount()]}, {volumes: []}, 'restart: volume −data'],
+  ['a share elsewhere', {shares: [share('/a')]}, {shares: [share('/b')]}, 'restart: share +/b −/a'],
+  ['a share that may be written', {shares: [share('/a')]}, {shares: [{...share('/a'), readOnly: false}]}, 'restart: share /a'],
+  ['the order of shares', {shares: [share('/a'), share('/b')]}, {shares: [share('/b'), share('/a')]}, 'restart: share order'],
   [
     'several at once',
     {},

@@ -1,6 +1,7 @@
 import {isDeepStrictEqual} from 'node:util'
 
 import {formatSize} from '../model/quantity.ts'
+import type {PortForward, VolumeMount} from '../model/stack.ts'
 import type {NetworkConfig, VmSpec} from '../model/vm.ts'
 
 /** When a change of a spec takes effect: at once, at the next start, or only on a new VM. */
@@ -47,7 +48,34 @@ export const compareSpecs = (applied: VmSpec, wanted: VmSpec): Change[] => {
   add('dependsOn', 'now', 'depends-on')
   add('healthcheck', 'now', 'healthcheck')
   add('stopGraceMs', 'now', 'stop-grace-period')
+  add('ports', 'now', describeList('port', [applied.ports, wanted.ports], describePort))
+  add('volumes', 'restart', describeList('volume', [applied.volumes, wanted.volumes], describeVolume))
+  add(
+    'shares',
+    'restart',
+    describeList('share', [applied.shares, wanted.shares], ({target}) => target),
+  )
   return changes
+}
+
+const describePort = ({protocol, bind, host = 0, guest}: PortForward): string =>
+  `${bind === '127.0.0.1' ? '' : `${bind}:`}${host === 0 ? '' : `${host}:`}${guest}${protocol === 'tcp' ? '' : `/${protocol}`}`
+
+const describeVolume = ({volume, readOnly}: VolumeMount): string => `${volume.name}${readOnly ? ' (read-only)' : ''}`
+
+/** `port +8080:80 −9090:90`; what is there before and after under one name has changed in itself. */
+const describeList = <T>(
+  word: string,
+  [applied = [], wanted = []]: readonly [readonly T[] | undefined, readonly T[] | undefined],
+  describe: (element: T) => string,
+): string => {
+  const [before, after] = [applied.map(describe), wanted.map(describe)]
+  const added = after.filter((name) => !before.includes(name)).map((name) => `+${name}`)
+  const removed = before.filter((name) => !after.includes(name)).map((name) => `−${name}`)
+  const changed = [...added, ...removed]
+  if (changed.length > 0) return `${word} ${changed.join(' ')}`
+  const others = wanted.filter((element) => !applied.some((one) => isDeepStrictEqual(one, element))).map(describe)
+  return `${word} ${others.join(' ') || 'order'}`
 }
 
 const diskEffect = (applied: number | undefined, wanted: number | undefined): Effect => {

@@ -5,6 +5,7 @@ import type {Lock} from '../host/lock.ts'
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import type {Health, HealthStatus} from '../model/health.ts'
 import {vmFiles} from '../model/layout.ts'
+import type {ForwardedPort} from '../model/stack.ts'
 import type {NetworkConfig, Vm, VmState} from '../model/vm.ts'
 import {type JournalEntry, readJournal} from '../provision/journal.ts'
 import {listVmNames, readVm, requireVm} from '../store/store.ts'
@@ -23,6 +24,8 @@ export interface VmSummary {
   readonly sshPort?: number
   /** What was last seen of the health of a running VM that has a health check. */
   readonly health?: HealthStatus
+  /** What else of this computer leads to the guest. */
+  readonly ports?: readonly ForwardedPort[]
   /** Why the VM cannot be told about, when its record is damaged. */
   readonly error?: string
 }
@@ -68,7 +71,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
   try {
     const vm = await readVm(engine.store, name)
     if (!vm) return undefined
-    const {state, pid, sshPort} = await (await hypervisorOf(engine, vm)).observe(vm)
+    const {state, pid, sshPort, ports} = await (await hypervisorOf(engine, vm)).observe(vm)
     const health = await knownHealth(vm, state)
     return {
       name,
@@ -80,6 +83,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
       ...(pid !== undefined && {pid}),
       ...(sshPort !== undefined && {sshPort}),
       ...(health && {health: health.status}),
+      ...(ports && {ports}),
     }
   } catch (error) {
     return {name, backend: '-', state: 'unknown', error: isVmctlError(error) ? `${error.message} ${error.help}` : messageOf(error)}

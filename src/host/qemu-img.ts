@@ -67,6 +67,16 @@ export const createOverlay = async (base: BaseImage, path: string, options: Over
 }
 
 /**
+ * Makes an empty qcow2 disk at `path`. It appears as a whole or not at all.
+ * @throws VmctlError `vmctl::volume::creation_failed`, `vmctl::image::no_space`, `vmctl::qemu::not_installed`
+ */
+export const createDisk = async (path: string, sizeBytes: number, options: QemuImgOptions = {}): Promise<void> => {
+  await produce(path, 'vmctl::volume::creation_failed', (temporary) =>
+    qemuImg(['create', '-q', '-f', 'qcow2', temporary, `${sectors(sizeBytes)}`], options),
+  )
+}
+
+/**
  * Grows the virtual disk of an image that nothing uses. Never shrinks.
  * @throws VmctlError `vmctl::image::disk_too_small` when it is larger already
  */

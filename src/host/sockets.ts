@@ -1,6 +1,9 @@
+import {createSocket} from 'node:dgram'
 import {open} from 'node:fs/promises'
-import {connect, createServer, type NetConnectOpts, type Socket} from 'node:net'
+import {connect, createServer, isIPv6, type NetConnectOpts, type Socket} from 'node:net'
 import {basename, dirname} from 'node:path'
+
+import {systemCode} from '../model/errors.ts'
 
 /** sizeof(sun_path) - 1 on Linux (unix(7)). */
 const longestSocketPath = 107
@@ -42,6 +45,39 @@ export const connectUnix = async (path: string, signal: AbortSignal): Promise<So
     await directory.close()
   }
 }
+
+/** An address of this computer that may be listened on. */
+export interface Endpoint {
+  readonly protocol: 'tcp' | 'udp'
+  /** IPv4 or IPv6 literal. */
+  readonly bind: string
+  readonly port: number
+}
+
+/** Tries to take an endpoint for a moment. Resolves to the code of what is against it (`EADDRINUSE`, `EACCES`, …), or to undefined. */
+export const tryEndpoint = ({protocol, bind, port}: Endpoint): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    const refuse = (error: unknown): void => {
+      resolve(systemCode(error) ?? 'unknown')
+    }
+    if (protocol === 'udp') {
+      const socket = createSocket(isIPv6(bind) ? 'udp6' : 'udp4')
+      socket.once('error', refuse)
+      socket.bind({address: bind, port, exclusive: true}, () => {
+        socket.close(() => {
+          resolve(undefined)
+        })
+      })
+      return
+    }
+    const server = createServer()
+    server.once('error', refuse)
+    server.listen({host: bind, port, exclusive: true}, () => {
+      server.close(() => {
+        resolve(undefined)
+      })
+    })
+  })
 
 /** Tries to listen on a port of the loopback address. 0 asks the kernel for any. Resolves to the port, or to undefined when it is taken. */
 export const tryPort = (port: number): Promise<number | undefined> =>

@@ -57,6 +57,11 @@ export interface Hypervisor {
    * runs. May be repeated. Without it the seed stays as the VM was made with, its private host key included.
    */
   showSeed?(vm: Vm, options: OperationOptions): Promise<void>
+  /**
+   * Makes a running VM match what of `vm.spec` can change while it runs: the forwarded ports. Does nothing when nothing runs. May be
+   * repeated. Without it such changes wait for the next start.
+   */
+  adapt?(vm: Vm, options: OperationOptions): Promise<void>
   suspend?(vm: Vm, options: OperationOptions): Promise<void>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
   /** A byte stream to and from the serial console. One user at a time. */

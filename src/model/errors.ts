@@ -78,6 +78,20 @@ export const failures = {
   'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
   'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
 
+  'vmctl::volume::not_found': {exit: notFound, help: 'Run `vmctl volume ls` to see the volumes that exist.'},
+  'vmctl::volume::in_use': {exit: state, help: 'Stop the VM that uses the volume first.'},
+  'vmctl::volume::mismatch': {
+    exit: usage,
+    help: 'What is on the volume is left alone. Say what it has, or give the volume another name and copy the files over.',
+  },
+  'vmctl::volume::creation_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
+
+  'vmctl::share::source_unusable': {exit: usage, help: 'Check the path; it is relative to the VMFile.'},
+  'vmctl::share::virtiofs_unavailable': {
+    exit: host,
+    help: 'Install virtiofsd 1.13 or newer, or leave the driver to vmctl, which takes 9p then.',
+  },
+
   'vmctl::cloudinit::iso_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
   'vmctl::cloudinit::failed': {
     exit: guest,
@@ -168,6 +182,8 @@ export const failures = {
     help: 'The guest may not have a DHCP lease: check what serves the bridge, and `vmctl log NAME --console`.',
   },
   'vmctl::network::no_port': {exit: host, help: 'Free a local TCP port.'},
+  'vmctl::network::port_taken': {exit: host, help: 'End what holds the port, or give the VM another one.'},
+  'vmctl::network::port_refused': {exit: host, help: 'Give an IPv4 address of this computer, or 0.0.0.0 for all of them.'},
 
   'vmctl::backend::not_available': {exit: host, help: 'Use a backend that works on this computer; see `vmctl doctor`.'},
   'vmctl::plugin::invalid': {exit: host, help: 'Update or uninstall the plugin: `vmctl plugins`.'},

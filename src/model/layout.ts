@@ -17,6 +17,8 @@ export const vmFiles = (directory: string) =>
     knownHosts: join(directory, 'known_hosts'),
     privateKey: join(directory, 'id_ed25519_generated'),
     publicKey: join(directory, 'id_ed25519_generated.pub'),
+    /** A directory for each file that is shared by itself. */
+    shares: join(directory, 'shares'),
     consoleLog: join(directory, 'console.log'),
     provisionLog: join(directory, 'provision.log'),
     /** Says which bytes of provision.log are which stream's of the running step. */

@@ -43,6 +43,11 @@ export interface PortForward {
   readonly guest: number
 }
 
+/** A forward whose port of this computer is known. */
+export interface ForwardedPort extends PortForward {
+  readonly host: number
+}
+
 /** A named disk of the top level of a VMFile. */
 export interface VolumeSpec {
   /** Unique in the state directory: `<scope>.<name>`, or `<scope>.<name>-<replica>` of a volume per replica. */

@@ -7,6 +7,7 @@ import type {
   CloudCommand,
   Dependency,
   DockerfileSpec,
+  ForwardedPort,
   Healthcheck,
   NetworkAttachment,
   PciDevice,
@@ -217,7 +218,8 @@ export interface SharedFolder {
   readonly path: string
   readonly tag: string
   readonly readOnly: boolean
-  readonly driver: 'virtiofs' | '9p'
+  /** `auto`: the backend decides; the guest finds out by the tag. */
+  readonly driver: 'auto' | 'virtiofs' | '9p'
 }
 
 /** The record of a VM, stored as `vm.json` beside its disk. */
@@ -250,6 +252,8 @@ export interface Observation {
   readonly pid?: number
   /** Where SSH answers on this computer, known before the guest has booted. */
   readonly sshPort?: number
+  /** What else leads to the guest, in the order of the spec; reserved also while the VM is at rest. */
+  readonly ports?: readonly ForwardedPort[]
   readonly macAddress?: string
   readonly vncAddress?: string
   readonly accelerator?: string

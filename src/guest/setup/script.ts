@@ -2,16 +2,20 @@ import {createHash} from 'node:crypto'
 
 import {environmentSection} from './environment.ts'
 import {type HostEntry, hostsSection} from './hosts.ts'
+import {type GuestMount, mountsSection} from './mounts.ts'
 
 /** What a guest gets from its stack. Every part of it may be empty. */
 export interface GuestSetup {
   readonly hosts: readonly HostEntry[]
   readonly environment: Readonly<Record<string, string>>
+  /** In the order in which they are mounted. */
+  readonly mounts: readonly GuestMount[]
 }
 
 const sections = {
   hosts: hostsSection,
   environment: environmentSection,
+  mounts: mountsSection,
 } as const
 
 type Section = keyof typeof sections
@@ -19,9 +23,9 @@ type Section = keyof typeof sections
 const sectionNames = Object.keys(sections) as readonly Section[]
 
 /** What each part is called when a change of it is told. */
-const titles: Readonly<Record<Section, string>> = {hosts: 'names of the stack', environment: 'env'}
+const titles: Readonly<Record<Section, string>> = {hosts: 'names of the stack', environment: 'env', mounts: 'volumes and shares'}
 
-export const emptySetup: GuestSetup = {hosts: [], environment: {}}
+export const emptySetup: GuestSetup = {hosts: [], environment: {}, mounts: []}
 
 /**
  * The parts of a setup that hold something, hashed (32 hex digits), by title: for the journal, which knows what a guest has.

@@ -78,6 +78,50 @@ test('TCG, TAP, no seed', () => {
   ])
 })
 
+test('ports of the user network; volumes and shares come last, so that nothing before them moves', () => {
+  const usual = lines(makeVm(), facts())
+  const ports = [
+    {protocol: 'tcp', bind: '127.0.0.1', host: 8080, guest: 80},
+    {protocol: 'udp', bind: '0.0.0.0', host: 5353, guest: 53},
+  ] as const
+  const vm = makeVm({
+    attachments: {
+      nics: [],
+      disks: [
+        {path: '/state/volumes/shop/pgdata.qcow2', serial: 'vol-1', readOnly: false},
+        {path: '/state/volumes/shop/a,b.qcow2', serial: 'vol-2', readOnly: true},
+      ],
+      folders: [
+        {path: '/home/me/www', tag: 'share-1', readOnly: false, driver: 'auto'},
+        {path: '/home/me/a,readonly=off,"b"', tag: 'x,y', readOnly: true, driver: '9p'},
+      ],
+    },
+  })
+  const all = lines(vm, facts({ports}))
+  const netdev = '-netdev user,id=net0,hostfwd=tcp:127.0.0.1:10022-:22'
+  expect(all.slice(0, usual.length)).toEqual(
+    usual.map((line) => (line === netdev ? `${netdev},hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:0.0.0.0:5353-:53` : line)),
+  )
+  const node = (name: string, filename: string, access: object) =>
+    JSON.stringify({
+      'node-name': name,
+      driver: 'qcow2',
+      discard: 'unmap',
+      ...access,
+      file: {driver: 'file', filename, discard: 'unmap', ...access},
+    })
+  expect(all.slice(usual.length)).toEqual([
+    `-blockdev ${node('volume0', '/state/volumes/shop/pgdata.qcow2', {})}`,
+    '-device virtio-blk-pci,drive=volume0,serial=vol-1',
+    `-blockdev ${node('volume1', '/state/volumes/shop/a,b.qcow2', {'read-only': true})}`,
+    '-device virtio-blk-pci,drive=volume1,serial=vol-2',
+    '-fsdev local,id=share0,path=/home/me/www,security_model=none',
+    '-device virtio-9p-pci,fsdev=share0,mount_tag=share-1',
+    '-fsdev local,id=share1,path=/home/me/a,,readonly=off,,"b",security_model=none,readonly=on',
+    '-device virtio-9p-pci,fsdev=share1,mount_tag=x,,y',
+  ])
+})
+
 test('no network at all is no network card', () => {
   const all = lines(makeVm({spec: makeSpec({network: {type: 'none'}})}), facts())
   expect(all.filter((line) => /netdev|virtio-net/.test(line))).toEqual([])

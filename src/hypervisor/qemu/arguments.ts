@@ -1,11 +1,14 @@
 import {vmFiles} from '../../model/layout.ts'
-import type {Vm} from '../../model/vm.ts'
+import type {ForwardedPort} from '../../model/stack.ts'
+import type {AttachedDisk, SharedFolder, Vm} from '../../model/vm.ts'
 import type {FirmwarePair} from './firmware.ts'
+import {forwardRule, forwardsOf} from './forwards.ts'
 
 export interface LaunchFacts {
   readonly accelerator: string
   readonly macAddress: string
   readonly sshPort?: number | undefined
+  readonly ports?: readonly ForwardedPort[] | undefined
   readonly tap?: string | undefined
   readonly firmware?: FirmwarePair | undefined
   /** Whether seed.iso exists and is to be shown to the guest. */
@@ -64,6 +67,8 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...networkArguments(vm, facts),
     ...['-object', 'rng-random,id=rng,filename=/dev/urandom'],
     ...['-device', 'virtio-rng-pci,rng=rng'],
+    // Last, so that the devices above keep their places in the guest whatever comes and goes here.
+    ...attachedArguments(vm),
     ...(spec.qemu?.args ?? []),
   ]
 }
@@ -90,6 +95,28 @@ const blockdev = (nodeName: string, options: Readonly<Record<string, unknown>>):
   JSON.stringify({'node-name': nodeName, ...options}),
 ]
 
+const attachedArguments = ({attachments}: Vm): string[] => [
+  ...(attachments?.disks ?? []).flatMap((disk, index) => diskArguments(disk, `volume${index}`)),
+  ...(attachments?.folders ?? []).flatMap((folder, index) => folderArguments(folder, `share${index}`)),
+]
+
+const diskArguments = ({path, serial, readOnly}: AttachedDisk, id: string): string[] => {
+  const access = readOnly ? {'read-only': true} : {}
+  return [
+    ...blockdev(id, {driver: 'qcow2', discard: 'unmap', ...access, file: {driver: 'file', filename: path, discard: 'unmap', ...access}}),
+    ...['-device', `virtio-blk-pci,drive=${id},serial=${serial}`],
+  ]
+}
+
+/**
+ * 9p, whose `local` driver has no JSON form. The security model `none` leaves files as they are on both sides; `mapped-xattr` would
+ * make symbolic links plain files, and hide owners and modes in attributes (QEMU, "9pfs").
+ */
+const folderArguments = ({path, tag, readOnly}: SharedFolder, id: string): string[] => [
+  ...['-fsdev', `local,id=${id},path=${escapeOption(path)},security_model=none${readOnly ? ',readonly=on' : ''}`],
+  ...['-device', `virtio-9p-pci,fsdev=${id},mount_tag=${escapeOption(tag)}`],
+]
+
 const firmwareArguments = (firmware: FirmwarePair, variables: string): string[] => [
   ...(firmware.secureBoot ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
   ...blockdev('firmware', {driver: 'raw', 'read-only': true, file: {driver: 'file', filename: firmware.code, 'read-only': true}}),
@@ -102,7 +129,7 @@ const networkArguments = (vm: Vm, facts: LaunchFacts): string[] => {
   if (network.type === 'none' || network.type === 'vnic') return []
   const netdev =
     network.type === 'user'
-      ? `user,id=net0,hostfwd=tcp:127.0.0.1:${facts.sshPort}-:22`
+      ? ['user,id=net0', ...forwardsOf(facts).map((port) => `hostfwd=${forwardRule(port)}`)].join(',')
       : `tap,id=net0,ifname=${facts.tap},script=no,downscript=no`
   return [...['-netdev', netdev], ...['-device', `virtio-net-pci,netdev=net0,mac=${facts.macAddress}`]]
 }

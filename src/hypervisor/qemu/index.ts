@@ -1,29 +1,29 @@
 import {access, chmod, copyFile, rm} from 'node:fs/promises'
-import {join} from 'node:path'
 import type {Duplex} from 'node:stream'
 
 import {rename} from '../../host/durable.ts'
 import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
-import {acquireLock} from '../../host/lock.ts'
 import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
 import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
-import {connectTcp, connectUnix, tryPort} from '../../host/sockets.ts'
+import {connectTcp, connectUnix} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
+import type {ForwardedPort} from '../../model/stack.ts'
 import {type Observation, stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
 import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
 import {chooseAccelerator} from './accelerator.ts'
-import {chooseMacAddress, chooseSshPort} from './addresses.ts'
 import {machineType} from './arguments.ts'
 import {discoverAddress} from './discovery.ts'
 import {findFirmware} from './firmware.ts'
+import {changeForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
 import {launch} from './launch.ts'
 import {endProcess, findAnyProcess, findProcess} from './process.ts'
 import {connectQmp} from './qmp.ts'
-import {readNeighbours, readRuntime, type QemuRuntime, writeRuntime} from './runtime.ts'
+import {reserve} from './reservation.ts'
+import {readRuntime, writeRuntime} from './runtime.ts'
 import {changeSeed} from './seed-drive.ts'
 import {powerDown} from './stop.ts'
-import {checkBridge, createTap, removeTap, tapName} from './tap.ts'
+import {checkBridge, createTap, removeTap} from './tap.ts'
 
 export interface QemuOptions {
   /** Where the verdicts on accelerators and the lock of the addresses are kept. */
@@ -40,44 +40,6 @@ export const defaultBinary = 'qemu-system-x86_64'
 export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: QemuOptions): Hypervisor => {
   const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
     chooseAccelerator(spec.qemu?.binary ?? defaultBinary, accelerators ?? spec.qemu?.accel, {stateDirectory, signal})
-
-  /** One VM at a time chooses addresses, so that no two choose the same. */
-  const withAddressLock = async <T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> => {
-    await makePrivateDirectory(join(stateDirectory, 'locks'))
-    await using _lock = await acquireLock(join(stateDirectory, 'locks', 'addresses'), {
-      purpose: 'choose addresses',
-      timeoutMs: 30_000,
-      signal,
-    })
-    return await action()
-  }
-
-  /**
-   * Chooses the VM's addresses, or confirms the ones it has.
-   * @param binding whether QEMU is about to bind the SSH port, and a port that it just could not bind
-   */
-  const allocate = (vm: Vm, signal: AbortSignal, binding?: {avoid?: number | undefined}): Promise<QemuRuntime> =>
-    withAddressLock(signal, async () => {
-      const [own, all] = await Promise.all([readRuntime(vm.directory), readNeighbours(vm.directory)])
-      const predecessor = all.find((other) => other.name === vm.name)
-      const others = all.filter((other) => other.name !== vm.name)
-      const taken = new Set(others.flatMap((other) => other.sshPort ?? []))
-      if (binding?.avoid !== undefined) taken.add(binding.avoid)
-      const isFree = async (port: number): Promise<boolean> => !binding || (await tryPort(port)) !== undefined
-      const {network} = vm.spec
-      const macAddress = own?.macAddress ?? predecessor?.macAddress ?? chooseMacAddress(new Set(others.map((other) => other.macAddress)))
-      const runtime: QemuRuntime = {
-        schema: 1,
-        name: vm.name,
-        macAddress,
-        ...(network.type === 'user' && {
-          sshPort: await chooseSshPort(vm.name, own?.sshPort ?? predecessor?.sshPort, {taken, isFree}),
-        }),
-        ...(network.type === 'tap' && {tap: tapName(vm)}),
-      }
-      await writeRuntime(vm.directory, runtime)
-      return runtime
-    })
 
   /** Removes what a process that is certainly gone has left. */
   const tidy = async (vm: Vm): Promise<void> => {
@@ -132,7 +94,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
         const firmware = await findFirmware(vm.spec.firmware, machineType(vm.spec.qemu?.machine))
         await copyPrivately(firmware.vars, files.efivars)
       }
-      if (!(await findProcess(vm))) await allocate(vm, signal)
+      if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal})
     },
 
     async start(vm, {signal, notify}) {
@@ -144,19 +106,20 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
       const {firmware: config, network} = vm.spec
       const firmware = config?.type === 'uefi' ? await findFirmware(config, machineType(vm.spec.qemu?.machine)) : undefined
       const seed = await exists(vmFiles(vm.directory).seed)
-      let runtime = await allocate(vm, signal, {})
+      let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
       if (network.type === 'tap' && runtime.tap) await createTap(runtime.tap, network.bridge, signal)
       try {
-        for (let attempt = 1; ; attempt++) {
+        const avoid: ForwardedPort[] = []
+        for (;;) {
           const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed}, signal)
-          if (result !== 'port-taken') {
+          if (!('taken' in result)) {
             await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
             return
           }
-          // Another program took the port between our look and QEMU's bind.
-          if (attempt === 5)
-            throw new VmctlError('vmctl::network::no_port', `Five local ports in a row were taken while ${vm.name} started.`)
-          runtime = await allocate(vm, signal, {avoid: runtime.sshPort})
+          // Another program took a port between our look and QEMU's bind. One that was chosen is chosen anew.
+          const port = forwardsOf(runtime).find((forward) => forwardRule(forward).startsWith(`${result.taken}-`))
+          if (!port || avoid.push(port) === 5) throw result.error
+          runtime = await reserve(vm, {stateDirectory, signal, isBinding: true, avoid})
         }
       } catch (error) {
         await tidy(vm)
@@ -181,6 +144,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
       const facts = {
         ...(runtime && {macAddress: runtime.macAddress}),
         ...(runtime?.sshPort !== undefined && {sshPort: runtime.sshPort}),
+        ...(runtime?.ports && runtime.ports.length > 0 && {ports: runtime.ports}),
       }
       if (!running) return {state: stateAtRest(vm), ...facts}
       const state = await guestState(vm, running)
@@ -202,6 +166,20 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
     },
 
     sshAddress: (vm, {signal}) => addressOf(vm, leaseFiles, signal),
+
+    async adapt(vm, {signal}) {
+      const runtime = await readRuntime(vm.directory)
+      if (!runtime || vm.spec.network.type !== 'user' || !(await findProcess(vm))) return
+      await withMonitor(vm, async (qmp) => {
+        const own = await runningForwards(qmp)
+        const next = await reserve(vm, {stateDirectory, signal, isBinding: true, own})
+        await changeForwards(qmp, forwardsOf(next)).catch(async (error: unknown) => {
+          await changeForwards(qmp, own).catch(() => undefined)
+          await writeRuntime(vm.directory, runtime)
+          throw error
+        })
+      })
+    },
 
     async showSeed(vm) {
       if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, vmFiles(vm.directory).seed))

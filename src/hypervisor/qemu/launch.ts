@@ -2,10 +2,11 @@ import {open} from 'node:fs/promises'
 
 import {identifyProcess} from '../../host/proc.ts'
 import {lastLines} from '../../host/process.ts'
-import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
 import {type LaunchFacts, qemuArguments} from './arguments.ts'
+import {refusedForward, takenSide} from './forwards.ts'
 import {endProcess, type SpawnedQemu, spawnQemu} from './process.ts'
 import {connectQmp, type QmpClient} from './qmp.ts'
 import type {QemuRuntime} from './runtime.ts'
@@ -15,7 +16,7 @@ const monitorDeadlineMs = 30_000
 
 /**
  * Starts QEMU and waits until its monitor says that the guest executes.
- * @returns who it is, or `port-taken` when its SSH port could not be bound
+ * @returns who it is, or the rule of a forward whose port was taken, up to the guest's side, with the error that says by whom
  * @throws VmctlError `vmctl::qemu::spawn_failed` with what QEMU said; no process is left then
  */
 export const launch = async (
@@ -23,7 +24,7 @@ export const launch = async (
   binary: string,
   facts: LaunchFacts,
   signal: AbortSignal,
-): Promise<Pick<QemuRuntime, 'process' | 'vncAddress'> | 'port-taken'> => {
+): Promise<Pick<QemuRuntime, 'process' | 'vncAddress'> | {readonly taken: string; readonly error: VmctlError}> => {
   await createConsoleLog(vm)
   signal.throwIfAborted()
   const child = await spawnQemu(vm, binary, qemuArguments(vm, facts))
@@ -34,9 +35,20 @@ export const launch = async (
     return {...(identity && {process: identity}), ...(vncAddress !== undefined && {vncAddress})}
   } catch (error) {
     if (identity) await endProcess(identity)
-    if (isVmctlError(error) && /hostfwd|host forwarding/i.test(error.message)) return 'port-taken'
-    throw error
+    const refused = isVmctlError(error) ? await refusedForward(error.message) : undefined
+    const taken = takenSide(messageOf(error))
+    if (refused && taken !== undefined) return {taken, error: refused}
+    throw refused ?? lockedDisk(vm, error) ?? error
   }
+}
+
+/** QEMU's locks on its images have the last word on who may write to a volume. */
+const lockedDisk = (vm: Vm, error: unknown): VmctlError | undefined => {
+  if (!/Failed to get .*lock/.test(messageOf(error)) || !vm.attachments?.disks.length) return undefined
+  const paths = vm.attachments.disks.map(({path}) => path)
+  return new VmctlError('vmctl::volume::in_use', `A volume of ${vm.name} is in use by another process: ${paths.join(', ')}.`, {
+    cause: error,
+  })
 }
 
 /** Made here and not by QEMU, so that its mode is right whatever the umask. */

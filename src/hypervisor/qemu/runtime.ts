@@ -4,6 +4,7 @@ import {dirname, join} from 'node:path'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import type {ProcessIdentity} from '../../host/proc.ts'
 import {vmFiles} from '../../model/layout.ts'
+import type {ForwardedPort} from '../../model/stack.ts'
 
 /** What the QEMU backend keeps of a VM, in `qemu.json`. Readers take it as a hint: the process is proven before it is trusted. */
 export interface QemuRuntime {
@@ -13,6 +14,8 @@ export interface QemuRuntime {
   readonly macAddress: string
   /** Loopback port that leads to the guest's port 22 (user network). */
   readonly sshPort?: number
+  /** The other forwards of the user network, in the order of the spec. */
+  readonly ports?: readonly ForwardedPort[]
   /** TAP device that was made for the VM. */
   readonly tap?: string
   readonly process?: ProcessIdentity
@@ -41,8 +44,21 @@ const isRuntime = (value: unknown): value is QemuRuntime =>
   'macAddress' in value &&
   typeof value.macAddress === 'string' &&
   (!('sshPort' in value) || (Number.isInteger(value.sshPort) && Number(value.sshPort) > 0 && Number(value.sshPort) < 65_536)) &&
+  (!('ports' in value) || (Array.isArray(value.ports) && value.ports.every(isForward))) &&
   (!('tap' in value) || typeof value.tap === 'string') &&
   (!('process' in value) || isIdentity(value.process))
+
+const isForward = (value: unknown): value is ForwardedPort =>
+  typeof value === 'object' &&
+  value !== null &&
+  'protocol' in value &&
+  (value.protocol === 'tcp' || value.protocol === 'udp') &&
+  'bind' in value &&
+  typeof value.bind === 'string' &&
+  'host' in value &&
+  Number.isInteger(value.host) &&
+  'guest' in value &&
+  Number.isInteger(value.guest)
 
 const isIdentity = (value: unknown): value is ProcessIdentity =>
   typeof value === 'object' &&

@@ -1,0 +1,121 @@
+import {join} from 'node:path'
+
+import {VmctlError} from '../model/errors.ts'
+import {closest} from '../model/names.ts'
+import type {AttachedDisk, Vm} from '../model/vm.ts'
+import {listVmNames, readVm} from '../store/store.ts'
+import {type Volume, volumeSerial, type VolumeStore} from '../volume/volume.ts'
+import {ensureVolume, listVolumes, readVolume, removeVolume} from '../volume/volumes.ts'
+import {type Engine, hypervisorOf} from './engine.ts'
+
+/** One volume in `vmctl volume ls`; the `--json` shape of an element. */
+export interface VolumeSummary extends Volume {
+  /** VMs that exist and use it, as of their last `up`. */
+  readonly users: readonly VolumeUser[]
+}
+
+export interface VolumeUser {
+  readonly vm: string
+  readonly readOnly: boolean
+  /** In the guest; absent for a volume without a file system. */
+  readonly target?: string
+}
+
+const storeOf = ({store}: Engine): VolumeStore => ({directory: join(store.directory, 'volumes'), lockDirectory: store.lockDirectory})
+
+/**
+ * The disks of a VM's volumes, made or grown as need be.
+ * @throws VmctlError `vmctl::volume::in_use` when another VM that runs has one of them and either may write
+ */
+export const attachVolumes = async (engine: Engine, {name, spec}: Pick<Vm, 'name' | 'spec'>): Promise<AttachedDisk[]> => {
+  const {volumes = []} = spec
+  if (volumes.length === 0) return []
+  await requireNoOther(engine, name, spec.volumes ?? [])
+  const disks: AttachedDisk[] = []
+  for (const {volume, readOnly} of volumes) {
+    const path = await ensureVolume(storeOf(engine), volume, {
+      signal: engine.signal,
+      notify: (message) => void engine.emit({type: 'vm.notice', vm: name, message}),
+    })
+    disks.push({path, serial: volumeSerial(volume.id), readOnly})
+  }
+  return disks
+}
+
+const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<Vm['spec']['volumes']>): Promise<void> => {
+  const others = (await recordsOf(engine)).filter((other) => other.name !== name)
+  for (const {volume, readOnly} of wanted) {
+    const serial = volumeSerial(volume.id)
+    const rivals = others.filter(({attachments}) =>
+      attachments?.disks.some((disk) => disk.serial === serial && !(disk.readOnly && readOnly)),
+    )
+    for (const rival of rivals) {
+      const {pid, state} = await (await hypervisorOf(engine, rival)).observe(rival)
+      if (pid === undefined && state !== 'running' && state !== 'suspended') continue
+      throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.name} is in use by the VM ${rival.name}, which runs.`, {
+        help: `Stop it with \`vmctl stop ${rival.name}\`. Several VMs may use a volume at once only when all of them are read-only.`,
+        details: {volume: volume.id, vm: rival.name},
+      })
+    }
+  }
+}
+
+/** The records of all VMs that can be read. */
+const recordsOf = async ({store}: Engine): Promise<Vm[]> => {
+  const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name).catch(() => undefined)))
+  return vms.filter((vm) => vm !== undefined)
+}
+
+const usersOf = (vms: readonly Vm[], id: string): VolumeUser[] =>
+  vms.flatMap(({name, spec}) =>
+    (spec.volumes ?? [])
+      .filter(({volume}) => volume.id === id)
+      .map(({readOnly, target}) => ({vm: name, readOnly, ...(target !== undefined && {target})})),
+  )
+
+/** All volumes, sorted by id, with the VMs that use them. */
+export const volumes = async (engine: Engine): Promise<VolumeSummary[]> => {
+  const [all, vms] = await Promise.all([listVolumes(storeOf(engine), engine), recordsOf(engine)])
+  return all.map((volume) => ({...volume, users: usersOf(vms, volume.id)}))
+}
+
+/**
+ * One volume, by its id (`shop.pgdata`), or by its name when no other has that.
+ * @throws VmctlError `vmctl::volume::not_found`
+ */
+export const findVolume = async (engine: Engine, wanted: string): Promise<VolumeSummary> => {
+  const direct = await readVolume(storeOf(engine), wanted, engine)
+  if (direct) return {...direct, users: usersOf(await recordsOf(engine), direct.id)}
+  const all = await volumes(engine)
+  const [first, ...more] = all.filter(({name}) => name === wanted)
+  if (first && more.length === 0) return first
+  if (first) {
+    throw new VmctlError('vmctl::volume::not_found', `Several volumes are called ${wanted}.`, {
+      help: `Name one of them in full: ${[first, ...more].map(({id}) => id).join(', ')}.`,
+    })
+  }
+  const suggestion = closest(
+    wanted,
+    all.flatMap(({id, name}) => [id, name]),
+  )
+  throw new VmctlError('vmctl::volume::not_found', `There is no volume named ${JSON.stringify(wanted)}.`, {
+    ...(suggestion !== undefined && {help: `Did you mean ${suggestion}? Run \`vmctl volume ls\` to see the volumes that exist.`}),
+  })
+}
+
+/**
+ * Removes a volume with everything on it.
+ * @throws VmctlError `vmctl::volume::in_use` while a VM that exists uses it: that VM's next start would find an empty one
+ */
+export const removeUnusedVolume = async (engine: Engine, wanted: string): Promise<VolumeSummary> => {
+  const volume = await findVolume(engine, wanted)
+  const names = volume.users.map(({vm}) => vm)
+  if (names.length > 0) {
+    throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.id} belongs to ${names.join(', ')}.`, {
+      help: `Destroy ${names.length === 1 ? 'that VM' : 'those VMs'} first: ${names.map((name) => `\`vmctl destroy ${name}\``).join(', ')}.`,
+      details: {volume: volume.id, users: names},
+    })
+  }
+  await removeVolume(storeOf(engine), volume.id, engine)
+  return volume
+}

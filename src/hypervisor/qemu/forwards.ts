@@ -1,0 +1,97 @@
+import {isIPv6} from 'node:net'
+
+import {portHolder} from '../../host/port-holder.ts'
+import {VmctlError} from '../../model/errors.ts'
+import type {ForwardedPort, PortForward} from '../../model/stack.ts'
+import type {QmpClient} from './qmp.ts'
+
+/** The loopback forward to the guest's SSH. */
+export const sshForward = (port: number | undefined): PortForward => ({
+  protocol: 'tcp',
+  bind: '127.0.0.1',
+  guest: 22,
+  ...(port !== undefined && {host: port}),
+})
+
+/** All ports of this computer that lead to a VM, that of SSH first. */
+export const forwardsOf = ({
+  sshPort,
+  ports = [],
+}: {
+  readonly sshPort?: number | undefined
+  readonly ports?: readonly ForwardedPort[] | undefined
+}): ForwardedPort[] => [...(sshPort === undefined ? [] : [{...sshForward(sshPort), host: sshPort}]), ...ports]
+
+/** The side of this computer, as QEMU's `hostfwd` has it (qemu(1), "-netdev user"). */
+const hostSide = ({protocol, bind, host}: ForwardedPort): string => `${protocol}:${isIPv6(bind) ? `[${bind}]` : bind}:${host}`
+
+/** `tcp:127.0.0.1:8080-:80` */
+export const forwardRule = (port: ForwardedPort): string => `${hostSide(port)}-:${port.guest}`
+
+/** `127.0.0.1:8080/tcp` */
+export const describeEndpoint = ({protocol, bind, host}: Pick<ForwardedPort, 'protocol' | 'bind' | 'host'>): string =>
+  `${isIPv6(bind) ? `[${bind}]` : bind}:${host}/${protocol}`
+
+/** The forwards that a running QEMU has, as `info usernet` prints them. */
+export const parseForwards = (text: string): ForwardedPort[] =>
+  [...text.matchAll(/^\s*(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)\s/gm)].map(([, protocol, bind, host, guest]) => ({
+    protocol: protocol === 'UDP' ? 'udp' : 'tcp',
+    bind: bind === '*' ? '0.0.0.0' : (bind ?? ''),
+    host: Number(host),
+    guest: Number(guest),
+  }))
+
+/** Two forwards that the kernel does not let stand side by side. */
+export const overlap = (
+  left: Pick<ForwardedPort, 'protocol' | 'bind' | 'host'>,
+  right: Pick<ForwardedPort, 'protocol' | 'bind' | 'host'>,
+): boolean =>
+  left.protocol === right.protocol &&
+  left.host === right.host &&
+  (left.bind === right.bind || [left.bind, right.bind].some((bind) => bind === '0.0.0.0' || bind === '::'))
+
+/** Runs a command of the human monitor, the only one that knows forwards; what it prints is all that it tells. */
+const monitor = async (qmp: QmpClient, line: string): Promise<string> =>
+  String(await qmp.execute('human-monitor-command', {'command-line': line})).trim()
+
+export const runningForwards = async (qmp: QmpClient): Promise<ForwardedPort[]> => parseForwards(`${await monitor(qmp, 'info usernet')}\n`)
+
+/**
+ * Makes the forwards of a running QEMU those that are wanted. Others of the guest are not disturbed. Idempotent.
+ * @throws VmctlError `vmctl::network::port_taken`, `vmctl::network::port_refused`
+ */
+export const changeForwards = async (qmp: QmpClient, wanted: readonly ForwardedPort[]): Promise<void> => {
+  const rules = new Set(wanted.map(forwardRule))
+  const there = await runningForwards(qmp)
+  for (const port of there) if (!rules.has(forwardRule(port))) await monitor(qmp, `hostfwd_remove net0 ${hostSide(port)}`)
+  const kept = new Set(there.map(forwardRule))
+  for (const port of wanted) {
+    if (kept.has(forwardRule(port))) continue
+    const refusal = await monitor(qmp, `hostfwd_add net0 ${forwardRule(port)}`)
+    if (refusal !== '')
+      throw (await refusedForward(refusal)) ?? new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU refused: ${refusal}`)
+  }
+}
+
+/** The side of this computer of a forward whose port QEMU could not bind, when that is what it says. */
+export const takenSide = (text: string): string | undefined => /Could not set up host forwarding rule '(\S+)-:/.exec(text)?.[1]
+
+/** The error for what QEMU says when it cannot forward a port; undefined when it says something else. */
+export const refusedForward = async (text: string): Promise<VmctlError | undefined> => {
+  const [, invalid, protocol, bind = '', port] = /(Invalid|Could not set up) host forwarding rule '(tcp|udp):(\S*):(\d+)-/.exec(text) ?? []
+  if (invalid === undefined || port === undefined) return undefined
+  const endpoint = `${bind}:${port}/${protocol}`
+  if (invalid === 'Invalid') {
+    return new VmctlError(
+      'vmctl::network::port_refused',
+      `This QEMU cannot listen on ${endpoint}: it forwards ports of IPv4 addresses only.`,
+    )
+  }
+  return portTaken(endpoint, await portHolder(protocol === 'udp' ? 'udp' : 'tcp', Number(port)))
+}
+
+/** @param holder a VM or a process, in words */
+export const portTaken = (endpoint: string, holder: string | undefined): VmctlError =>
+  new VmctlError('vmctl::network::port_taken', `The port ${endpoint} is held by ${holder ?? 'another program'}.`, {
+    details: {port: endpoint, ...(holder !== undefined && {holder})},
+  })
