@@ -1,6 +1,6 @@
-import {StringDecoder} from 'node:string_decoder'
+import {once} from 'node:events'
 
-import {stripControls} from '../model/strip.ts'
+import {mayHaveControls, stripControls} from '../model/strip.ts'
 import type {Spinner} from './spinner.ts'
 
 interface OutputChunk {
@@ -11,15 +11,17 @@ interface OutputChunk {
 interface Pending {
   readonly vm: string
   readonly stream: OutputChunk['stream']
-  readonly decoder: StringDecoder
-  text: string
+  /** The unfinished last line. */
+  held: Buffer
   timer: NodeJS.Timeout | undefined
   /** The beginning of the line was printed already. */
   begun: boolean
 }
 
-/** How long an unfinished line, a prompt say, is held back. */
-const patienceMs = 200
+/** How long an unfinished line, a prompt say, is held back, and how many bytes of one. */
+const patience = {ms: 200, bytes: 64 * 2 ** 10} as const
+
+const lineFeed = 0x0a
 
 export interface GuestOutput {
   begin(vm: string): void
@@ -35,34 +37,37 @@ export interface GuestOutput {
  */
 export const guestOutput = (spinner: Spinner): GuestOutput => {
   const pending = new Map<string, Pending>()
-  const active = new Set<string>()
   const seen = new Set<string>()
+  const drained: Partial<Record<OutputChunk['stream'], Promise<void> | undefined>> = {}
 
-  const print = (line: Pending, text: string): boolean => {
+  /** Pieces of whole lines; the last may lack its line feed. Returns whether the terminal is ready for more. */
+  const print = (line: Pending, pieces: readonly Buffer[]): boolean => {
     const prefix = seen.size > 1 ? `${line.vm} | ` : ''
-    const lines = stripControls(text)
-      .replace(/\n$/, '')
-      .split('\n')
-      .map((one, index) => `${index === 0 && line.begun ? '' : prefix}${one}\n`)
-      .join('')
+    const isAbove = spinner.isLive && line.stream === 'stderr'
+    const {begun} = line
     line.begun = false
-    if (spinner.isLive && line.stream === 'stderr') {
-      spinner.print(lines.slice(0, -1))
-      return true
+    if (prefix === '' && !isAbove && pieces.at(-1)?.at(-1) === lineFeed && !pieces.some(mayHaveControls)) {
+      return pieces.map((piece) => process[line.stream].write(piece)).every(Boolean)
     }
-    return process[line.stream].write(lines)
+    const text = stripControls(Buffer.concat(pieces).toString()).replace(/\n$/, '')
+    const lines = `${begun ? '' : prefix}${text.replaceAll('\n', `\n${prefix}`)}`
+    if (!isAbove) return process[line.stream].write(`${lines}\n`)
+    spinner.print(lines)
+    return true
   }
   const flush = (line: Pending): void => {
     clearTimeout(line.timer)
-    if (line.text !== '' || line.begun) print(line, line.text)
-    line.text = ''
+    const {held} = line
+    line.held = nothing
+    if (held.length > 0 || line.begun) print(line, [held])
   }
   /** Shows the beginning of a line that is long in coming. Where lines are read by a program, it must not be cut in two. */
   const show = (line: Pending): void => {
     if (process[line.stream].isTTY) flush(line)
     else if (seen.size === 1) {
-      process[line.stream].write(stripControls(line.text))
-      line.text = ''
+      const end = endOfCharacters(line.held)
+      process[line.stream].write(stripControls(line.held.toString('utf8', 0, end)))
+      line.held = line.held.subarray(end)
       line.begun = true
     }
   }
@@ -72,33 +77,57 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
 
   return {
     begin(vm) {
-      active.add(vm)
       seen.add(vm)
     },
     async write(vm, {stream, chunk}) {
       const key = `${stream} ${vm}`
-      const line = pending.get(key) ?? {vm, stream, decoder: new StringDecoder('utf8'), text: '', timer: undefined, begun: false}
+      const line = pending.get(key) ?? {vm, stream, held: nothing, timer: undefined, begun: false}
       pending.set(key, line)
       clearTimeout(line.timer)
-      const text = line.text + line.decoder.write(Buffer.from(chunk))
-      const end = text.lastIndexOf('\n') + 1
-      line.text = text.slice(end)
-      if (line.text !== '') {
+      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+      const end = bytes.lastIndexOf(lineFeed) + 1
+      const {held} = line
+      const rest = bytes.subarray(end)
+      line.held = end > 0 ? Buffer.from(rest) : Buffer.concat([held, rest])
+      const isReady =
+        end === 0 ||
+        print(
+          line,
+          [held, bytes.subarray(0, end)].filter(({length}) => length > 0),
+        )
+      if (line.held.length > patience.bytes) {
+        show(line)
+        if (line.held.length > patience.bytes) flush(line)
+      } else if (line.held.length > 0) {
         line.timer = setTimeout(() => {
           show(line)
-        }, patienceMs)
+        }, patience.ms)
       }
-      if (end === 0 || print(line, text.slice(0, end))) return
-      await new Promise<void>((resolve) => {
-        process[stream].once('drain', resolve)
+      if (isReady) return
+      drained[stream] ??= once(process[stream], 'drain').then(() => {
+        drained[stream] = undefined
       })
+      await drained[stream]
     },
     end(vm) {
       flushVm(vm)
-      active.delete(vm)
     },
     close() {
       for (const vm of seen) flushVm(vm)
     },
   }
+}
+
+const nothing = Buffer.alloc(0)
+
+/** Where the last character of UTF-8 ends; one that is cut off does not count. */
+const endOfCharacters = (bytes: Buffer): number => {
+  for (let back = 1; back <= 3; back++) {
+    const byte = bytes.at(-back) ?? 0
+    if (byte < 0x80) break
+    if (byte < 0xc0) continue
+    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2
+    return length > back ? bytes.length - back : bytes.length
+  }
+  return bytes.length
 }

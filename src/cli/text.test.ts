@@ -83,6 +83,17 @@ describe('output of guests', () => {
     expect(err.text).toBe('no line feed\n')
   })
 
+  test('is not held back without end when no line feed comes, and is not cut inside of a character', async () => {
+    const out = capture('stdout')
+    const output = guestOutput(quietSpinner)
+    output.begin('web')
+    const text = bytes('ä'.repeat(100_000))
+    for (let at = 0; at < text.length; at += 999) await output.write('web', {stream: 'stdout', chunk: text.subarray(at, at + 999)})
+    expect(out.text.length).toBeGreaterThan(50_000)
+    output.end('web')
+    expect(out.text).toBe(`${'ä'.repeat(100_000)}\n`)
+  })
+
   test('cannot move the cursor', async () => {
     const out = capture('stdout')
     const output = guestOutput(quietSpinner)

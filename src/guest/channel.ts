@@ -13,9 +13,11 @@ export interface ExecExit {
 export interface ExecOptions {
   /** Bytes for standard input, closed at once when absent. A stream is used up: it is destroyed when the program has ended. */
   readonly stdin?: Readable | string | Uint8Array
-  /** Gets every byte; nothing more is read from the guest while the returned promise is pending. */
+  /** Gets every byte; nothing more is read from the guest while more than `aheadBytes` are in a promise that is pending. */
   readonly onStdout?: (chunk: Buffer) => void | Promise<void>
   readonly onStderr?: (chunk: Buffer) => void | Promise<void>
+  /** Default: 0, every chunk is waited for. */
+  readonly aheadBytes?: number
   /** Gives the channel up. SSH has no way to end a program that ignores its closed pipes. */
   readonly signal?: AbortSignal | undefined
 }
@@ -36,7 +38,7 @@ export interface ChannelLife {
  */
 export const followChannel = (channel: ClientChannel, options: ExecOptions, {graceMs, onLost}: ChannelLife): Promise<ExecExit> =>
   new Promise((resolve, reject) => {
-    const {stdin, signal} = options
+    const {stdin, signal, aheadBytes = 0} = options
     const outputs = [
       {stream: channel as Readable, take: options.onStdout},
       {stream: channel.stderr, take: options.onStderr},
@@ -45,6 +47,7 @@ export const followChannel = (channel: ClientChannel, options: ExecOptions, {gra
     let closed = false
     let open = outputs.length
     let taking = 0
+    let takingBytes = 0
     let settled = false
     let quiet: NodeJS.Timeout | undefined
 
@@ -83,10 +86,11 @@ export const followChannel = (channel: ClientChannel, options: ExecOptions, {gra
     const onAbort = (): void => fail(signal?.reason)
     const forget = onLost(fail)
 
-    const taken = (): void => {
+    const taken = (bytes: number): void => {
       taking--
-      if (taking > 0 || settled) return
-      for (const {stream} of outputs) stream.resume()
+      takingBytes -= bytes
+      if (settled) return
+      if (takingBytes <= aheadBytes) for (const {stream} of outputs) stream.resume()
       finish()
     }
     for (const {stream, take} of outputs) {
@@ -96,9 +100,10 @@ export const followChannel = (channel: ClientChannel, options: ExecOptions, {gra
           const pending = take?.(chunk)
           if (!pending) return
           taking++
+          takingBytes += chunk.length
           // Both streams wait: they share one window, and ssh2 would reopen it for either.
-          for (const output of outputs) output.stream.pause()
-          pending.then(taken, fail)
+          if (takingBytes > aheadBytes) for (const output of outputs) output.stream.pause()
+          pending.then(() => taken(chunk.length), fail)
         } catch (error) {
           fail(error)
         }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import {expect, test} from 'vitest'
 
-import {stripControls} from './strip.ts'
+import {mayHaveControls, stripControls} from './strip.ts'
 
 test.each([
   ['colours', '\u001b[1;31mred\u001b[0m text', 'red text'],
@@ -32,7 +32,18 @@ test('no control character survives, and a second pass changes nothing', () => {
       const text = stripControls(parts.join(''))
       expect(text).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/)
       expect(stripControls(text)).toBe(text)
+      if (!mayHaveControls(Buffer.from(parts.join('')))) expect(text).toBe(parts.join(''))
     }),
     {numRuns: 2000},
   )
+})
+
+test('lines of plain text are known to have no controls, and a control is found wherever it stands', () => {
+  expect(mayHaveControls(Buffer.from('a\tb\nä→日本🙂'))).toBe(false)
+  for (const control of ['\0', '\u0007', '\r', '\u001b', '\u007f', '\u0080', '\u009b', '\u009f']) {
+    for (const at of [0, 3, 10]) {
+      const text = `${'x'.repeat(at)}${control}${'y'.repeat(10 - at)}`
+      expect(mayHaveControls(Buffer.from(text)), JSON.stringify(text)).toBe(true)
+    }
+  }
 })

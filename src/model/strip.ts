@@ -20,3 +20,16 @@ const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g
  * no colours. Line feeds and tabs stay; CR LF becomes a line feed.
  */
 export const stripControls = (text: string): string => text.replaceAll(sequences, '').replaceAll('\r\n', '\n').replaceAll(controls, '')
+
+/** For every byte whether it can be part of a control character in UTF-8: all of C0 but tab and line feed, DEL, and the first byte of C1. */
+const suspicious = Uint8Array.from({length: 256}, (_, byte) =>
+  Number((byte < 0x20 && byte !== 0x09 && byte !== 0x0a) || byte === 0x7f || byte === 0xc2),
+)
+
+/** Whether the text of these bytes may have something that `stripControls` takes away. Far cheaper than to look at the text. */
+export const mayHaveControls = (bytes: Uint8Array): boolean => {
+  let found = 0
+  // By index and without an early end: an iterator, or a test for each byte, costs a multiple.
+  for (let at = 0; at < bytes.length; at++) found |= suspicious[bytes[at] ?? 0] ?? 0
+  return found !== 0
+}

@@ -11,8 +11,11 @@ export type Source = keyof Delivered | 'note'
  * appended there, so after a kill at any moment this file and the size of the log tell what was logged, to the byte.
  */
 export interface LogIndex extends AsyncDisposable {
-  announce(source: Source, bytes: number): Promise<void>
+  announce(stretches: readonly Stretch[]): Promise<void>
 }
+
+/** Some bytes of one source. */
+type Stretch = readonly [Source, number]
 
 /** First line of the file: what was logged of the step before, and where the announced stretches begin. */
 interface Head extends Delivered {
@@ -50,8 +53,9 @@ export const openLogIndex = async (
   return {
     delivered,
     index: {
-      async announce(source, bytes) {
-        await handle.appendFile(`${letters[source]} ${bytes}\n`).catch((error: unknown) => {
+      async announce(stretches) {
+        const lines = joined(stretches).map(([source, bytes]) => `${letters[source]} ${bytes}\n`)
+        await handle.appendFile(lines.join('')).catch((error: unknown) => {
           throw ioError('write', paths.index, error)
         })
       },
@@ -60,9 +64,20 @@ export const openLogIndex = async (
   }
 }
 
+/** Neighbours of one source as one. */
+const joined = (stretches: readonly Stretch[]): readonly Stretch[] => {
+  const runs: Stretch[] = []
+  for (const [source, bytes] of stretches) {
+    const before = runs.at(-1)
+    if (before?.[0] === source) runs[runs.length - 1] = [source, before[1] + bytes]
+    else runs.push([source, bytes])
+  }
+  return runs
+}
+
 interface Announced {
   readonly head: Head
-  readonly stretches: readonly (readonly [Source, number])[]
+  readonly stretches: readonly Stretch[]
 }
 
 /** Reads as far as the file is whole: what was announced by a torn last line was never appended. */
@@ -70,7 +85,7 @@ const parse = (text: string | undefined): Announced | undefined => {
   const [first = '', ...lines] = text?.split('\n').slice(0, -1) ?? []
   const head = parseHead(first)
   if (!head) return undefined
-  const stretches: [Source, number][] = []
+  const stretches: Stretch[] = []
   for (const line of lines) {
     const [, letter = '', bytes] = /^([oen]) (\d{1,15})$/.exec(line) ?? []
     const source = sources.get(letter)

@@ -11,13 +11,18 @@ export interface ProvisionLog extends AsyncDisposable {
    * @returns how much of that run's output the log holds already
    */
   begin(run: string): Promise<Delivered>
-  /** Appends bytes as they are; writes are in the order of the calls. */
+  /** Appends bytes as they are, in the order of the calls; resolves when they are in the file. They must not change until then. */
   append(source: Source, chunk: Uint8Array | string): Promise<void>
   /** The last lines of what the step printed since `begin`, for error messages. */
   tail(lines: number): string
 }
 
 const tailBytes = 16 * 1024
+
+interface Stretch {
+  readonly source: Source
+  readonly bytes: Uint8Array
+}
 
 export const openProvisionLog = async (paths: {readonly log: string; readonly index: string}): Promise<ProvisionLog> => {
   let handle: FileHandle
@@ -27,14 +32,20 @@ export const openProvisionLog = async (paths: {readonly log: string; readonly in
   } catch (error) {
     throw ioError('open', paths.log, error)
   }
-  let recent = Buffer.alloc(0)
+  const recent = recentBytes(tailBytes)
   let index: LogIndex | undefined
-  let queue: Promise<void> = Promise.resolve()
+  let waiting: Stretch[] = []
+  /** The write that takes what is waiting; the one before it is under way. */
+  let next: Promise<void> | undefined
+  let last: Promise<void> = Promise.resolve()
 
-  const write = async (source: Source, bytes: Buffer): Promise<void> => {
+  const write = async (stretches: readonly Stretch[]): Promise<void> => {
     if (!index) throw new Error('Nothing was begun in the provision log.')
-    await index.announce(source, bytes.length)
-    await handle.appendFile(bytes).catch((error: unknown) => {
+    await index.announce(stretches.map(({source, bytes}) => [source, bytes.length]))
+    await writeAll(
+      handle,
+      stretches.map(({bytes}) => bytes),
+    ).catch((error: unknown) => {
       throw ioError('write', paths.log, error)
     })
   }
@@ -43,23 +54,60 @@ export const openProvisionLog = async (paths: {readonly log: string; readonly in
       await index?.[Symbol.asyncDispose]()
       const opened = await openLogIndex(paths, run)
       index = opened.index
-      recent = Buffer.alloc(0)
-      queue = Promise.resolve()
+      recent.clear()
+      waiting = []
+      next = undefined
+      last = Promise.resolve()
       return opened.delivered
     },
     append(source, chunk) {
-      const bytes = Buffer.from(chunk)
-      if (source !== 'note') recent = Buffer.concat([recent, bytes.subarray(-tailBytes)]).subarray(-tailBytes)
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+      if (source !== 'note') recent.add(bytes)
+      waiting.push({source, bytes})
+      if (next) return next
       // After a failed write it is not known what the log holds; everything later fails with it, until the next `begin`.
-      queue = queue.then(() => write(source, bytes))
-      queue.catch(() => undefined)
-      return queue
+      next = last.then(() => {
+        const stretches = waiting
+        waiting = []
+        next = undefined
+        return write(stretches)
+      })
+      last = next
+      last.catch(() => undefined)
+      return next
     },
-    tail: (lines) => recent.toString().trimEnd().split('\n').slice(-lines).join('\n'),
+    tail: (lines) => recent.bytes().toString().trimEnd().split('\n').slice(-lines).join('\n'),
     async [Symbol.asyncDispose]() {
-      await queue.catch(() => undefined)
+      await last.catch(() => undefined)
       await index?.[Symbol.asyncDispose]()
       await handle.close()
+    },
+  }
+}
+
+/** writev(2) may write less than it was given. */
+const writeAll = async (handle: FileHandle, buffers: readonly Uint8Array[]): Promise<void> => {
+  for (let rest = [...buffers]; rest.length > 0;) {
+    let {bytesWritten} = await handle.writev(rest)
+    while (rest[0] && bytesWritten >= rest[0].length) bytesWritten -= rest.shift()?.length ?? 0
+    if (rest[0] && bytesWritten > 0) rest = [rest[0].subarray(bytesWritten), ...rest.slice(1)]
+  }
+}
+
+/** The last bytes of what was added, which is not copied until somebody asks. */
+const recentBytes = (limit: number) => {
+  let chunks: Uint8Array[] = []
+  let length = 0
+  return {
+    add(bytes: Uint8Array): void {
+      chunks.push(bytes)
+      length += bytes.length
+      while (chunks[0] && length - chunks[0].length >= limit) length -= chunks.shift()?.length ?? 0
+    },
+    bytes: (): Buffer => Buffer.concat(chunks).subarray(-limit),
+    clear(): void {
+      chunks = []
+      length = 0
     },
   }
 }

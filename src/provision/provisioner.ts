@@ -11,9 +11,11 @@ export interface GuestExit {
 export interface GuestExecOptions {
   /** Bytes for the program's standard input; closed at once when absent. */
   readonly stdin?: Readable | string | Uint8Array
-  /** Gets every byte of standard output; the stream waits while the returned promise is pending. */
+  /** Gets every byte of standard output; the stream waits while more than `aheadBytes` are in a promise that is pending. */
   readonly onStdout?: (chunk: Buffer) => void | Promise<void>
   readonly onStderr?: (chunk: Buffer) => void | Promise<void>
+  /** Default: 0, every chunk is waited for. */
+  readonly aheadBytes?: number
   readonly signal?: AbortSignal | undefined
 }
 

@@ -40,18 +40,21 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
   await writeJournal(vm.directory, openSteps(journal, steps, verdicts))
   const files = vmFiles(vm.directory)
   await using log = await openProvisionLog({log: files.provisionLog, index: files.provisionIndex})
-  const afterwards: (() => Promise<void>)[] = []
+  const tidying: Promise<void>[] = []
+  const tidy = (actions: readonly (() => Promise<void>)[]): void => {
+    for (const action of actions) tidying.push(action().catch(() => undefined))
+  }
   try {
-    const turns = steps.map((step, index): Turn => ({step, index, total: steps.length, log, afterwards}))
+    const turns = steps.map((step, index): Turn => ({step, index, total: steps.length, log, tidy}))
     // Before anything else runs, so that no two steps are under way in the guest at once.
-    await abandonRemoved(vm, {log, afterwards}, options)
+    await abandonRemoved(vm, {log, tidy}, options)
     for (const turn of turns) if (verdicts[turn.index]?.verdict === 'rerun') await abandonStep(vm, turn, options)
     for (const turn of turns) {
       const verdict = verdicts[turn.index]
       if (verdict && isActive(verdict)) await runStep(vm, turn, options)
     }
   } finally {
-    await Promise.allSettled(afterwards.map((action) => action()))
+    await Promise.all(tidying)
   }
 }
 
@@ -73,11 +76,12 @@ interface Turn {
   readonly index: number
   readonly total: number
   readonly log: ProvisionLog
-  readonly afterwards: (() => Promise<void>)[]
+  /** Does what was put off until the result is on record. */
+  readonly tidy: (actions: readonly (() => Promise<void>)[]) => void
 }
 
 /** Ends what runs of steps that are no longer declared may have left in the guest. */
-const abandonRemoved = async (vm: Vm, {log, afterwards}: Pick<Turn, 'log' | 'afterwards'>, options: RunOptions): Promise<void> => {
+const abandonRemoved = async (vm: Vm, {log, tidy}: Pick<Turn, 'log' | 'tidy'>, options: RunOptions): Promise<void> => {
   for (;;) {
     const {removed: [entry, ...rest] = [], ...journal} = await readJournal(vm.directory)
     if (!entry) return
@@ -89,8 +93,10 @@ const abandonRemoved = async (vm: Vm, {log, afterwards}: Pick<Turn, 'log' | 'aft
         {help: `Install the plugin that brings this provisioner once more, or make the VM anew: \`vmctl reload --name ${vm.name}\`.`},
       )
     }
+    const afterwards: (() => Promise<void>)[] = []
     await provisioner.abandon?.(entry.memory, {guest: options.guest, afterwards: (action) => void afterwards.push(action)})
     await writeJournal(vm.directory, {...journal, ...(rest.length > 0 && {removed: rest})})
+    tidy(afterwards)
     await log.begin(`abandoned ${new Date().toISOString()}`)
     await log.append('note', `=== ${entry.title}: its run was ended, the step is no longer declared ===\n`)
     await options.onEvent({type: 'provision.abandoned', title: entry.title})
@@ -98,20 +104,23 @@ const abandonRemoved = async (vm: Vm, {log, afterwards}: Pick<Turn, 'log' | 'aft
 }
 
 /** Ends what an earlier run of the step may have left in the guest. Until that is done, the journal knows of it. */
-const abandonStep = async (vm: Vm, {step, index, log, afterwards}: Turn, options: RunOptions): Promise<void> => {
+const abandonStep = async (vm: Vm, {step, index, log, tidy}: Turn, options: RunOptions): Promise<void> => {
   const number = index + 1
   const journal = await readJournal(vm.directory)
   const earlier = journal.steps[index]
   if (earlier?.memory === undefined) return
+  const afterwards: (() => Promise<void>)[] = []
   await step.provisioner.abandon?.(earlier.memory, {guest: options.guest, afterwards: (action) => void afterwards.push(action)})
   await writeJournal(vm.directory, withEntry(journal, index, pendingEntry(step, 'its earlier run was ended')))
+  tidy(afterwards)
   await log.begin(`abandoned ${new Date().toISOString()}`)
   await log.append('note', `=== Step ${number}: its earlier run was ended ===\n`)
   await options.onEvent({type: 'provision.abandoned', step: number, title: step.title})
 }
 
 const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> => {
-  const {step, index, total, log, afterwards} = turn
+  const {step, index, total, log, tidy} = turn
+  const afterwards: (() => Promise<void>)[] = []
   const number = index + 1
   const started = Date.now()
   const book = await openRecord(vm, turn, options)
@@ -144,12 +153,14 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
     const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: book.isLeft()})
     if (isUnknown(error)) await book.lose(messageOf(error))
     else if (isOver) await book.end(failureOf(error))
+    if (isOver) tidy(afterwards)
     const end = options.signal.aborted ? 'was interrupted' : `${isOver ? 'failed' : 'was left'}: ${messageOf(error)}`
     // The log may be what failed; the journal has the message.
     await log.append('note', `=== Step ${number} ${end} ===\n`).catch(() => undefined)
     throw explain(error, {vm, number, step, log})
   }
   await book.end({state: 'done', exitCode: 0})
+  tidy(afterwards)
   await options.onEvent({type: 'provision.done', step: number, durationMs: Date.now() - started})
 }
 

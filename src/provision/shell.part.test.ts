@@ -1,16 +1,5 @@
 import {createHash} from 'node:crypto'
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import {chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
@@ -50,7 +39,7 @@ const runStep = async (given: Readonly<Record<string, unknown>>, context: Record
 
 const text = ({printed}: RecordedContext) => ({stdout: printed.stdout.toString(), stderr: printed.stderr.toString()})
 
-const jobOf = (memory: unknown): Job & {root: string} => memory as Job & {root: string}
+const jobOf = (memory: unknown): Job => memory as Job
 
 const none = () => ({stdout: 0, stderr: 0})
 
@@ -121,14 +110,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
   test('an inline step prints to both streams and succeeds; its files are gone afterwards', async () => {
     const ran = await runStep({inline: 'echo out; echo err >&2; pwd'}, context())
     expect(text(ran)).toEqual({stdout: `out\n${sshd.directory}\n`, stderr: 'err\n'})
-    const memories = ran.remembered.map(jobOf)
-    expect(memories[0]).toEqual({
-      root: memories[0]?.root,
-      directory: expect.stringMatching(/^\/var\/tmp\/vmctl-.*\/step-1-/),
-      privileged: false,
-    })
-    expect(memories.at(-1)).toMatchObject({exitCode: 0})
-    expect(existsSync(memories[0]?.root ?? '/')).toBe(false)
+    expect(ran.remembered).toEqual([{directory: expect.stringMatching(/^\/var\/tmp\/vmctl-[^/]+$/), privileged: false}])
+    expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
   })
 
   test('every awkward value arrives as it is, as argument and as variable, in no process list and in no file that others can read', async () => {
@@ -151,17 +134,11 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
 
   test('the private directory of a job is for its user only', async () => {
     const modes: string[] = []
-    const guest = async (): Promise<Guest> => session.guest()
-    const seen = makeContext(guest, {
-      onMemory: (memory) => {
-        const {root, directory} = jobOf(memory)
-        for (const path of [
-          root,
-          directory,
-          ...(existsSync(directory) ? readdirSync(directory).map((name) => join(directory, name)) : []),
-        ]) {
-          if (existsSync(path)) modes.push(`${path.replace(root, '')} ${(statSync(path).mode & 0o077).toString(8)}`)
-        }
+    const seen = context({
+      output: async () => {
+        const {directory} = jobOf(seen.remembered[0])
+        for (const path of [directory, ...readdirSync(directory).map((name) => join(directory, name))])
+          modes.push(`${path.replace(directory, '')} ${(statSync(path).mode & 0o077).toString(8)}`)
       },
     })
     await runStep({inline: 'echo hello', env: {SECRET: 'x'}}, seen)
@@ -186,8 +163,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
         message: `Step 1 ended with exit code ${code}.`,
         details: {step: 1, exitCode: code},
       })
-      expect(ran.remembered.at(-1)).toMatchObject({exitCode: code})
-      expect(existsSync(jobOf(ran.remembered[0]).root)).toBe(false)
+      expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
     }
     await expect(runStep({inline: 'kill -KILL $$'}, context())).rejects.toMatchObject({details: {exitCode: 137}})
     await expect(runStep({inline: 'no-such-program'}, context())).rejects.toMatchObject({details: {exitCode: 127}})
@@ -304,7 +280,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     await runStep({inline: 'must not be run'}, later)
     expect(text(ran).stdout + text(later).stdout).toBe('one\ntwo\n')
     expect(readFileSync(marks, 'utf8')).toBe('done\n')
-    expect(existsSync(jobOf(ran.remembered[0]).root)).toBe(false)
+    expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
   })
 
   test('a vmctl that vanished in the middle is taken over by the next one, without a byte twice', async () => {
@@ -344,28 +320,18 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     await shellProvisioner.abandon?.(first.remembered.at(-1), later)
     await later.tidy()
     expect(await alive('910')).toEqual([])
-    expect(existsSync(jobOf(first.remembered[0]).root)).toBe(false)
+    expect(existsSync(jobOf(first.remembered[0]).directory)).toBe(false)
     // Nothing is left to be ended: that is no error.
     await shellProvisioner.abandon?.(first.remembered.at(-1), later)
     await shellProvisioner.abandon?.('of another provisioner', later)
   })
 
-  test('a result that is on record is used without the guest', async () => {
-    const noGuest = () => Promise.reject(new Error('no guest'))
-    const memory = {root: '/var/tmp/x', directory: '/var/tmp/x/step-1', privileged: false}
-    await runStep({inline: 'false'}, makeContext(noGuest, {memory: {...memory, exitCode: 0}}))
-    await expect(runStep({inline: 'true'}, makeContext(noGuest, {memory: {...memory, exitCode: 4}}))).rejects.toMatchObject({
-      details: {exitCode: 4},
-    })
-  })
-
   test('what an earlier vmctl has left of the same VM is removed, but nothing in which a job runs or that is not ours', async () => {
     const vmId = 'ab12cd34'
     const make = (...files: readonly (readonly [string, string])[]): string => {
-      const root = mkdtempSync(`/var/tmp/vmctl-${vmId}-`)
-      if (files.length > 0) mkdirSync(`${root}/step-1`)
-      for (const [name, content] of files) writeFileSync(`${root}/step-1/${name}`, content)
-      return root
+      const directory = mkdtempSync(`/var/tmp/vmctl-${vmId}-`)
+      for (const [name, content] of files) writeFileSync(`${directory}/${name}`, content)
+      return directory
     }
     const left = [make(), make(['out', 'x']), make(['pid', '999999999']), make(['pid', String(process.pid)], ['rc', '0'])]
     const running = make(['pid', String(process.pid)])
@@ -373,29 +339,43 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const link = `/var/tmp/vmctl-${vmId}-link`
     symlinkSync(other, link)
     await runStep({inline: 'true'}, context({vmId}))
-    expect(left.filter((root) => existsSync(root))).toEqual([])
-    expect([running, other, link].filter((root) => !existsSync(root))).toEqual([])
-    for (const root of [running, other, link]) rmSync(root, {recursive: true})
+    expect(left.filter((directory) => existsSync(directory))).toEqual([])
+    expect([running, other, link].filter((path) => !existsSync(path))).toEqual([])
+    for (const path of [running, other, link]) rmSync(path, {recursive: true})
   })
 
   test('a job that was never started is fenced off, and run anew', async () => {
     const root = mkdtempSync('/var/tmp/vmctl-test-')
-    const job = {root, directory: `${root}/step-1-old`, privileged: false}
-    const ran = await runStep({inline: 'echo anew'}, context({memory: job}))
+    const ran = await runStep({inline: 'echo anew'}, context({memory: {directory: root, privileged: false}}))
     expect(text(ran).stdout).toBe('anew\n')
     expect(existsSync(root)).toBe(false)
   })
 
-  test('a starter that comes late finds its claim taken, whether it had made the directory or not', async () => {
-    const root = mkdtempSync('/var/tmp/vmctl-test-')
-    const late = `${root}/step-1`
-    const spec = {script: {text: `touch ${root}/ran\n`}, executable: false, args: [], env: {}, privileged: false}
+  test('a starter that comes late finds its claim taken', async () => {
+    const mark = join(sshd.directory, 'late')
+    const spec = {script: {text: `touch ${mark}\n`}, executable: false, args: [], env: {}, privileged: false}
     const {startJob} = await import('./job.ts')
-    expect(await attachJob(late, context(), none())).toBe('never-started')
-    await expect(startJob(late, spec, context(), none())).rejects.toMatchObject({code: 'vmctl::provision::failed'})
-    expect(await attachJob(late, context(), none())).toBe('never-started')
-    expect(existsSync(`${root}/ran`)).toBe(false)
-    rmSync(root, {recursive: true})
+    const outcomes: unknown[] = []
+    const onMade = async (job: Job): Promise<void> => {
+      outcomes.push(await attachJob(job, context(), none()), await attachJob(job, context(), none()))
+    }
+    outcomes.push(await startJob(spec, context(), {progress: none(), onMade}))
+    expect(outcomes).toEqual(['never-started', 'never-started', 'never-started'])
+    expect(existsSync(mark)).toBe(false)
+  })
+
+  test('what a login shell prints of its own is not taken for output, and one that runs nothing is no success', async () => {
+    const speaking = (prelude: string): RecordedContext => {
+      const local = localGuest('/usr/bin:/bin', '/')
+      return makeContext(async () => ({...local, exec: (command, options) => local.exec(`${prelude} ${command}`, options)}))
+    }
+    expect(text(await runStep({inline: 'echo mine'}, speaking('printf "Welcome! /var/tmp";')))).toEqual({stdout: 'mine\n', stderr: ''})
+    for (const prelude of ['exit 0;', 'echo This account is not available.; exit 1;', 'head -c 100000 /dev/zero;']) {
+      const ran = speaking(prelude)
+      await expect(runStep({inline: 'echo never'}, ran)).rejects.toMatchObject({code: 'vmctl::provision::failed'})
+      expect(ran.remembered).toEqual([])
+      expect(text(ran).stdout).toBe('')
+    }
   })
 
   test.runIf(process.getuid?.() === 0)('a job that cannot be fenced off is not taken for one that never ran', async () => {
@@ -407,10 +387,10 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       ...dropped,
       exec: (command, options) => dropped.exec(`exec setpriv --reuid 65534 --clear-groups ${command}`, options),
     }
-    await expect(killJob(asNobody, `${root}/step-1`, false)).rejects.toThrow(/ended with status (?:1|126)$/)
+    await expect(killJob(asNobody, root, false)).rejects.toThrow(/ended with status (?:1|126)$/)
     expect(
       await attachJob(
-        `${root}/step-1`,
+        {directory: root},
         makeContext(async () => asNobody),
         none(),
       ),
@@ -430,7 +410,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       `mkdir -p ${directory}/claim; cd ${directory}; echo hello >out; : >err; echo 1 >pid; cat /proc/sys/kernel/random/boot_id >boot`,
     )
     harm(root, directory)
-    const ran = context({memory: {root, directory, privileged: false}})
+    const ran = context({memory: {directory, privileged: false}})
     await expect(runStep({inline: 'must not be run'}, ran)).rejects.toMatchObject({
       code: 'vmctl::provision::unknown_outcome',
       details: {step: 1},
@@ -461,7 +441,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       message: 'Step 1 did not finish within 1.5 s and was ended.',
     })
     await eventually(async () => (await alive('500')).length === 0)
-    expect(existsSync(jobOf(ran.remembered[0]).root)).toBe(false)
+    expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
   })
 
   test('Ctrl+C ends the step in the guest as well', async () => {
@@ -470,7 +450,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     const ran = context({signal: abort.signal, output: async () => abort.abort(reason)})
     await expect(runStep({inline: 'echo ready; sleep 6001; echo never'}, ran)).rejects.toBe(reason)
     await eventually(async () => (await alive('600')).length === 0)
-    expect(existsSync(jobOf(ran.remembered[0]).root)).toBe(false)
+    expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
     expect(text(ran).stdout).toBe('ready\n')
   })
 
@@ -489,7 +469,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       code: 'vmctl::ssh::connection_lost',
       message: expect.stringContaining('may still run'),
     })
-    rmSync(jobOf(ran.remembered[0]).root, {recursive: true})
+    rmSync(jobOf(ran.remembered[0]).directory, {recursive: true})
   })
 
   test('as root: the step, its output and its end', async () => {
@@ -519,7 +499,7 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
     })
     expect(parts(text(ran))).toEqual([...Object.values(env), ...Object.values(env)])
     expect(text(ran).stderr).toBe('err\n')
-    expect(existsSync(jobOf(ran.remembered[0]).root)).toBe(false)
+    expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
   })
 
   test.skipIf(lacking)('a job is followed from the middle', async () => {
@@ -529,7 +509,7 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
     await guest.exec(`mkdir -p ${job}/claim && cd ${job} && cat >out && echo error >err && echo 0 >rc`, {stdin: content})
     for (const stdout of [0, 1, 65_535, 65_536, 65_537, 131_072, content.length - 1, content.length]) {
       const ran = context()
-      expect(await attachJob(job, ran, {stdout, stderr: 2})).toEqual({exitCode: 0})
+      expect(await attachJob({directory: job}, ran, {stdout, stderr: 2})).toEqual({exitCode: 0})
       expect(ran.printed.stdout.equals(content.subarray(stdout)), `from ${stdout}`).toBe(true)
       expect(text(ran).stderr).toBe('ror\n')
     }
@@ -538,8 +518,8 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
 
   test.skipIf(lacking)('fencing and the end of a tree of processes', async () => {
     const root = mkdtempSync('/var/tmp/vmctl-test-')
-    expect(await attachJob(join(root, 'step-1'), context(), none())).toBe('never-started')
-    expect(existsSync(join(root, 'step-1', 'claim'))).toBe(true)
+    expect(await attachJob({directory: root}, context(), none())).toBe('never-started')
+    expect(existsSync(join(root, 'claim'))).toBe(true)
     rmSync(root, {recursive: true})
     const abort = new AbortController()
     const reason = new Error('enough')
@@ -547,7 +527,7 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
     const {length} = shell
     const inline = `(sleep 700${length} & sleep 701${length} & wait) & (sleep 702${length} &); echo ready; sleep 703${length}; :`
     await expect(runStep({inline}, ran)).rejects.toBe(reason)
-    expect(existsSync(jobOf(ran.remembered[0]).root)).toBe(false)
+    expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
     await eventually(async () => {
       const all = await Promise.all((await listProcesses()).map(processArguments))
       return !all.some((args) => args.some((argument) => new RegExp(`^70[0-3]${length}$`).test(argument)))

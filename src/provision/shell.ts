@@ -3,7 +3,7 @@ import {basename} from 'node:path'
 import {hashFile} from '../host/hash.ts'
 import {formatDuration} from '../model/quantity.ts'
 import {messageOf, VmctlError} from '../model/errors.ts'
-import {attachJob, isConnectionLost, type Job, type JobOutcome, type JobSpec, killJob, makeJobRoot, removeJobRoot, startJob} from './job.ts'
+import {attachJob, isConnectionLost, type Job, type JobOutcome, type JobSpec, killJob, removeJob, startJob} from './job.ts'
 import type {Provisioner, StepContext} from './provisioner.ts'
 
 export interface ShellSettings {
@@ -20,11 +20,8 @@ export interface ShellSettings {
 
 /** What is remembered of a running step: where its job is. */
 interface ShellMemory extends Job {
-  readonly root: string
   /** Whether the job runs as root, which ending it takes. */
   readonly privileged: boolean
-  /** The result, once it was read; the job's files may be gone from then on. */
-  readonly exitCode?: number
 }
 
 /** `provision "shell"`: a command or a script, run in the guest as a job that survives the connection. */
@@ -59,7 +56,7 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     const running: {job?: ShellMemory} = {}
     try {
       await hidingSecrets(settings, {...context, signal}, async (hidden) => {
-        judge(await resultOf(settings, hidden, running), context.step)
+        judge(await followToTheEnd(settings, hidden, running), context.step)
       })
     } catch (error) {
       const cancelled = deadline?.aborted === true || context.signal.aborted
@@ -108,14 +105,6 @@ const hidingSecrets = async (
   }
 }
 
-/** The result that an earlier vmctl wrote down, or that of following the job to its end. */
-const resultOf = async (settings: ShellSettings, context: StepContext, running: {job?: ShellMemory}): Promise<JobOutcome> => {
-  const known = isMemory(context.memory) ? context.memory : undefined
-  if (known?.exitCode === undefined) return followToTheEnd(settings, context, running)
-  tidyAfterwards(known.root, context)
-  return {exitCode: known.exitCode}
-}
-
 /** Ends a job that is given up. One that could not be reached may still run, and must not be taken for ended. */
 const endJob = async (job: ShellMemory, context: Pick<StepContext, 'guest' | 'afterwards'>, what: string): Promise<void> => {
   try {
@@ -129,14 +118,14 @@ const endJob = async (job: ShellMemory, context: Pick<StepContext, 'guest' | 'af
       },
     )
   }
-  tidyAfterwards(job.root, context)
+  tidyAfterwards(job, context)
 }
 
 /** Milliseconds that tidying up may take; it happens after Ctrl+C too, so it has a deadline of its own. */
 const tidyingMs = 10_000
 
-const tidyAfterwards = (root: string, context: Pick<StepContext, 'guest' | 'afterwards'>): void => {
-  context.afterwards(async () => removeJobRoot(await context.guest(), root, AbortSignal.timeout(tidyingMs)))
+const tidyAfterwards = ({directory}: Job, context: Pick<StepContext, 'guest' | 'afterwards'>): void => {
+  context.afterwards(async () => removeJob(await context.guest(), directory, AbortSignal.timeout(tidyingMs)))
 }
 
 const firstLine = (text: string): string => {
@@ -164,14 +153,17 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
     try {
       if (memory) {
         running.job = memory
-        const outcome = await attachJob(memory.directory, context, progress)
-        if (outcome !== 'never-started') return await conclude(outcome, memory, context)
+        const outcome = await attachJob(memory, context, progress)
+        if (outcome !== 'never-started') return conclude(outcome, memory, context)
+        tidyAfterwards(memory, context)
       }
-      const root: string = memory?.root ?? (await makeJobRoot(await context.guest(), context.vm.id, context.signal))
-      memory = {root, directory: `${root}/step-${context.step}-${Date.now().toString(36)}`, privileged: settings.privileged}
-      running.job = memory
-      await context.remember(memory)
-      return await conclude(await startJob(memory.directory, spec, context, progress), memory, context)
+      const onMade = async ({directory}: Job): Promise<void> => {
+        memory = {directory, privileged: settings.privileged}
+        running.job = memory
+        await context.remember(memory)
+      }
+      const outcome = await startJob(spec, context, {progress, onMade})
+      return conclude(outcome, memory, context)
     } catch (error) {
       if (!isConnectionLost(error) || context.signal.aborted) throw error
       const isFurther = progress.stdout + progress.stderr > before || (memory !== undefined && !hadJob)
@@ -181,19 +173,15 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
   }
 }
 
-/** Writes the result down before the guest forgets it. */
-const conclude = async (outcome: JobOutcome, memory: ShellMemory, context: StepContext): Promise<JobOutcome> => {
-  if (typeof outcome !== 'object') return outcome
-  await context.remember({...memory, exitCode: outcome.exitCode})
-  tidyAfterwards(memory.root, context)
+/** The guest keeps the result until it is on record here. */
+const conclude = (outcome: JobOutcome, job: Job | undefined, context: StepContext): JobOutcome => {
+  if (typeof outcome === 'object' && job) tidyAfterwards(job, context)
   return outcome
 }
 
 const isMemory = (value: unknown): value is ShellMemory =>
   typeof value === 'object' &&
   value !== null &&
-  'root' in value &&
-  typeof value.root === 'string' &&
   'directory' in value &&
   typeof value.directory === 'string' &&
   'privileged' in value &&
