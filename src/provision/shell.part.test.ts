@@ -370,7 +370,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       return makeContext(async () => ({...local, exec: (command, options) => local.exec(`${prelude} ${command}`, options)}))
     }
     expect(text(await runStep({inline: 'echo mine'}, speaking('printf "Welcome! /var/tmp";')))).toEqual({stdout: 'mine\n', stderr: ''})
-    for (const prelude of ['exit 0;', 'echo This account is not available.; exit 1;', 'head -c 100000 /dev/zero;']) {
+    for (const prelude of ['exit 0;', 'echo This account is not available.; exit 1;', 'head -c 100000 /dev/zero; exit 3;']) {
       const ran = speaking(prelude)
       await expect(runStep({inline: 'echo never'}, ran)).rejects.toMatchObject({code: 'vmctl::provision::failed'})
       expect(ran.remembered).toEqual([])
