@@ -32,7 +32,6 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   ssh2: ['guest'],
   'tar-stream': ['provision'],
   'js-yaml': ['guest'],
-  kdljs: ['vmfile'],
 }
 
 /** What stands in the text of a file, and where it may. */

@@ -1,6 +1,6 @@
 /** The character classes of KDL 2, as sources for regular expressions. */
-const blank = '\\t \\u00A0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000'
-const lineEnd = '\\n-\\r\\u0085\\u2028\\u2029'
+export const blank = '\\t \\u00A0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000'
+export const lineEnd = '\\n-\\r\\u0085\\u2028\\u2029'
 
 export const blanks = new RegExp(`[${blank}]+`, 'y')
 export const blankOnly = new RegExp(`^[${blank}]*$`)

@@ -1,5 +1,6 @@
 import {type Fault, fault} from './fault.ts'
 import type {Lexeme} from './lexemes.ts'
+import {reserved} from './nodes.ts'
 
 /**
  * Says in words what the parser stumbled over.
@@ -70,8 +71,6 @@ const shorten = (image: string): string => {
   const line = image.split(/[\p{Cc}\u2028\u2029]/u, 1)[0] ?? ''
   return line !== image || line.length > 40 ? `${line.slice(0, 40)}…` : image
 }
-
-const reserved = /^(?:true|false|null|inf|-inf|nan)$/
 
 const explainReserved = ({start, end}: Lexeme, word: string): Fault =>
   /inf|nan/.test(word)

@@ -27,7 +27,7 @@ export const loadVmfile = async (path: string, options: LoadOptions = {}): Promi
  * @throws VmctlError as `loadVmfile`
  */
 export const parseVmfile = async (text: string, options: ParseOptions): Promise<Vmfile> => {
-  // The KDL parser takes a quarter of a second to load; commands without a VMFile must not pay for it.
+  // Commands without a VMFile must not pay for loading all that reads one.
   const {parse} = await import('./parse.ts')
   return parse(text, options)
 }

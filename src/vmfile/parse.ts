@@ -36,7 +36,7 @@ export interface ParseOptions extends LoadOptions {
   readonly file?: string
 }
 
-/** The implementation of `parseVmfile`, behind the lazy import of the KDL parser. */
+/** The implementation of `parseVmfile`, behind its lazy import. */
 export const parse = async (text: string, options: ParseOptions): Promise<Vmfile> => {
   const {path, directory, file = path, imageSchemes = [], provisionTypes = new Map(), toleratesMissing = false, env = {}} = options
   const report = startReport(text, file)

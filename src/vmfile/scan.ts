@@ -1,9 +1,10 @@
 import {blanks, codePointName, forbidden, newLine, newLineHere, unquotedHere, wordHere} from './characters.ts'
 import {type Fault, fault} from './fault.ts'
 import {matchAt, type Scanned, scanRawString, scanString} from './scan-strings.ts'
+import type {Lexeme, LexemeKind} from './lexemes.ts'
 import {quoted} from './wording.ts'
 
-/** Nobody nests deeper by hand; the parser is recursive and would run out of stack at about 700. */
+/** Nobody nests deeper by hand; reading is recursive, and would run out of stack at some thousands. */
 export const maxDepth = 64
 
 const numberWord = /^[+-]?(?:0x[\da-fA-F][\da-fA-F_]*|0o[0-7][0-7_]*|0b[01][01_]*|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d[\d_]*)?)$/
@@ -15,11 +16,11 @@ const hashesAndQuote = /#+"/y
 const quoteLookalike = /^['‘’“”`«»„]/
 
 /**
- * Checks every token of a text before the parser sees it. The parser's own regular expressions need quadratic time
- * on some broken input, and its messages are about token classes; this scan is linear and speaks to people.
- * @returns the first thing that is wrong
+ * Cuts a text into lexemes and checks each of them; what they mean together is the business of `readNodes`. Linear in the
+ * length of the text, whatever is in it.
+ * @returns the lexemes, or the first thing that is wrong
  */
-export const findLexicalFault = (text: string): Fault | undefined => {
+export const scanLexemes = (text: string): readonly Lexeme[] | Fault => {
   const character = forbidden.exec(text)
   if (character) {
     const name = codePointName(character[0])
@@ -30,15 +31,49 @@ export const findLexicalFault = (text: string): Fault | undefined => {
       `remove it, or write \\u{${name.slice(2)}} in a string`,
     )
   }
+  const lexemes: Lexeme[] = []
   const blocks: number[] = []
+  /** Where the backslash stands that continues the line. */
+  let continued: number | undefined
   let at = text.startsWith('\uFEFF') ? 1 : 0
   while (at < text.length) {
     const next = scanToken(text, at, blocks)
     if (typeof next !== 'number') return next
+    const kind = kindOf(text, at, next)
+    if (continued !== undefined) {
+      if (kind === 'end' && text[at] !== ';') continued = undefined
+      else if (kind !== undefined) return unquoted(text, continued)
+    } else if (text[at] === '\\') continued = at
+    else if (kind !== undefined) lexemes.push({kind, start: at, end: next})
     at = next
   }
   const open = blocks.at(-1)
-  return open === undefined ? undefined : fault(open, open + 1, 'this block is never closed', 'add a matching }')
+  return open === undefined ? lexemes : fault(open, open + 1, 'this block is never closed', 'add a matching }')
+}
+
+/** What kind of lexeme a token is; blanks and comments are none. */
+const kindOf = (text: string, start: number, end: number): LexemeKind | undefined => {
+  const first = text[start]
+  switch (first) {
+    case '{':
+    case '}':
+    case '(':
+    case ')':
+    case '=':
+      return first
+    case ';':
+      return 'end'
+    case '"':
+      return 'string'
+    case '/':
+      return text[start + 1] === '-' ? '/-' : undefined
+    case '#':
+      return text[end - 1] === '#' ? 'string' : 'keyword'
+    default:
+      if (matchAt(newLineHere, text, start)) return 'end'
+      if (matchAt(blanks, text, start)) return undefined
+      return numberWord.test(text.slice(start, end)) ? 'number' : 'bare'
+  }
 }
 
 const scanToken = (text: string, at: number, blocks: number[]): Scanned => {
@@ -119,7 +154,7 @@ const scanWord = (text: string, at: number): Scanned => {
   if (word === 'r' && text[end] === '"') {
     return fault(at, end + 1, 'this is a raw string of KDL 1', 'write #"…"#, as in KDL 2')
   }
-  // The parser is told about `r#"…"#` of KDL 1, which is unambiguous.
+  // `r#"…"#` of KDL 1 is unambiguous.
   if (word === 'r' && matchAt(hashesAndQuote, text, end)) return end
   if (numberStart.test(word) && !numberWord.test(word)) return badNumber(text, at, word)
   return thenGap(text, end)
