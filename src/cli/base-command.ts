@@ -5,7 +5,7 @@ import * as Flags from '@oclif/core/flags'
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension} from '../engine/extensions.ts'
-import {exitCodeOf, exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {exitCodeOf, exitCodes, explained, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {formatError} from './diagnostics.ts'
 import {listenToDebug, logLevel} from './logging.ts'
 import {openProgress, type Progress} from './progress.ts'
@@ -85,11 +85,11 @@ export abstract class VmctlCommand extends Command {
 
   protected override async catch(error: Error): Promise<unknown> {
     this.#progress?.close()
-    const explained = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : error
-    const exit = exitCodeOf(explained)
-    if (this.jsonEnabled() || !isVmctlError(explained))
-      return super.catch(isVmctlError(explained) ? Object.assign(explained, {oclif: {exit}}) : error)
-    process.stderr.write(formatError(explained, {colour: process.stderr.hasColors?.() === true && !process.env.NO_COLOR}))
+    const failure = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : explained(error)
+    const exit = exitCodeOf(failure)
+    if (this.jsonEnabled() || !isVmctlError(failure))
+      return super.catch(isVmctlError(failure) ? Object.assign(failure, {oclif: {exit}}) : error)
+    process.stderr.write(formatError(failure, {colour: process.stderr.hasColors?.() === true && !process.env.NO_COLOR}))
     throw new Errors.ExitError(exit)
   }
 

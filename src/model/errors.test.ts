@@ -1,6 +1,8 @@
+import {mkdirSync, rmSync} from 'node:fs'
+
 import {expect, test} from 'vitest'
 
-import {exitCodeOf, exitCodes, failures, isVmctlError, messageOf, systemCode, VmctlError} from './errors.ts'
+import {aboutVm, exitCodeOf, exitCodes, explained, failures, isVmctlError, messageOf, systemCode, VmctlError} from './errors.ts'
 
 test('every failure has a known exit status and says what to do', () => {
   const statuses: readonly number[] = Object.values(exitCodes)
@@ -30,4 +32,36 @@ test('the advice of a throw site wins, the cause is kept', () => {
   expect(systemCode(cause)).toBe('ENOENT')
   expect(systemCode({code: 'ENOENT'})).toBeUndefined()
   expect(messageOf('text')).toBe('text')
+})
+
+const thrownBy = (action: () => unknown): unknown => {
+  try {
+    return action()
+  } catch (error) {
+    return error
+  }
+}
+
+test('a failure of the operating system that nobody named is one that the user can act on', () => {
+  const cause = thrownBy(() => mkdirSync('/proc/1/no'))
+  const error = explained(cause)
+  expect(error).toMatchObject({code: 'vmctl::io', message: 'Cannot mkdir /proc/1/no: no such file or directory.', cause})
+  expect(exitCodeOf(error)).toBe(exitCodes.host)
+  expect(aboutVm(cause, 'web')).toMatchObject({code: 'vmctl::io', details: {vm: 'web'}})
+})
+
+test.each([
+  ['ENOSPC', "ENOSPC: no space left on device, rename '/a' -> '/b'", 'Cannot rename: no space left on device.', /Free some disk space/],
+  ['EMFILE', "EMFILE: too many open files, rename '/a'", 'Cannot rename: too many open files.', /ulimit -n/],
+])('%s has an advice of its own', (code, message, told, help) => {
+  const error = explained(Object.assign(new Error(message), {code, syscall: 'rename'}))
+  expect(error).toMatchObject({message: told, help: expect.stringMatching(help)})
+})
+
+test.each([
+  ['a defect', new TypeError('x is not a function')],
+  ['an error of Node itself', thrownBy(() => rmSync(7 as unknown as string))],
+  ['an error with a code', new VmctlError('vmctl::interrupted', 'Interrupted.')],
+])('%s stays what it is', (_, error) => {
+  expect(explained(error)).toBe(error)
 })

@@ -242,7 +242,8 @@ export class VmctlError extends Error {
 export const isVmctlError = (error: unknown): error is VmctlError => typeof error === 'object' && error !== null && brand in error
 
 /** The same failure with the VM's name in its advice (`vmctl log NAME` becomes `vmctl log web`) and in its details. */
-export const aboutVm = (error: unknown, name: string): unknown => {
+export const aboutVm = (cause: unknown, name: string): unknown => {
+  const error = explained(cause)
   if (!isVmctlError(error)) return error
   return new VmctlError(error.code, error.message, {
     help: error.help.replaceAll(/\bNAME\b/g, name),
@@ -257,6 +258,26 @@ export const exitCodeOf = (error: unknown): number => (isVmctlError(error) ? fai
 
 /** The text of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/**
+ * A failure of the operating system that nobody has named on its way up, as an error for the user: what was being done, to
+ * what, and why it did not work. Anything else is given back as it is.
+ */
+export const explained = (error: unknown): unknown => {
+  if (isVmctlError(error) || !(error instanceof Error) || !('syscall' in error)) return error
+  const code = systemCode(error)
+  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error
+  const path = 'path' in error && typeof error.path === 'string' ? ` ${error.path}` : ''
+  // Node writes `ENOSPC: no space left on device, rename '/a' -> '/b'`.
+  const reason = /^E[A-Z0-9]+: ([^,]+),/.exec(error.message)?.[1] ?? error.message
+  return new VmctlError('vmctl::io', `Cannot ${String(error.syscall)}${path}: ${reason}.`, {
+    cause: error,
+    ...(['ENOSPC', 'EDQUOT'].includes(code) && {help: 'Free some disk space, then run the command again.'}),
+    ...(['EMFILE', 'ENFILE'].includes(code) && {
+      help: 'Close other programs or raise the limit (`ulimit -n`), then run the command again.',
+    }),
+  })
+}
 
 /** The operating system's code (`ENOENT`, `ENOSPC`, …) of a Node error. */
 export const systemCode = (error: unknown): string | undefined =>
