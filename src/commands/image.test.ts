@@ -1,4 +1,5 @@
-import {readFileSync, rmSync} from 'node:fs'
+import {execFileSync} from 'node:child_process'
+import {readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
@@ -74,6 +75,27 @@ test('an image that a VM uses stays', async () => {
   const refused = await runCommand('image', 'rm', 'disk.qcow2')
   expect(refused).toMatchObject({exitCode: 5, stderr: expect.stringContaining('error[vmctl::image::in_use]')})
   expect(refused.stderr).toContain('web')
+  await runCommand('destroy', 'web')
+  expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0})
+})
+
+test('an image stays that only the disk of a VM names, because its record is damaged', async () => {
+  await runCommand('create', '--name', 'web', '--image-url', `${server.origin}/disk.qcow2`)
+  const directory = join(workspace.stateDirectory, 'vms', 'web')
+  const [image] = (await runCommand('image', 'list', '--json')).json.images
+  const overlay = join(directory, 'overlay.qcow2')
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', image.path, overlay])
+  writeFileSync(join(directory, 'vm.json'), '{"schema": 1, ')
+  expect(await runCommand('image', 'rm', 'disk.qcow2', '--json')).toMatchObject({
+    exitCode: 5,
+    json: {error: {code: 'vmctl::image::in_use'}},
+  })
+  writeFileSync(overlay, 'damaged, too')
+  expect(await runCommand('image', 'rm', 'disk.qcow2', '--json')).toMatchObject({
+    exitCode: 5,
+    json: {error: {code: 'vmctl::vm::record_damaged', vm: 'web'}},
+  })
+  expect(readFileSync(image.path)).toEqual(content)
   await runCommand('destroy', 'web')
   expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0})
 })

@@ -1,9 +1,13 @@
 import {resolvePath} from '../host/paths.ts'
+import {readHead} from '../image/audit.ts'
 import {ensureImage} from '../image/cache.ts'
 import {type ImageInspection, inspectImage} from '../image/inspect.ts'
 import {type CachedImage, listImages, removeImage} from '../image/manage.ts'
+import {parseQcow2Header} from '../image/qcow2-header.ts'
+import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
+import {vmFiles} from '../model/layout.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
-import {listVmNames, readVm} from '../store/store.ts'
+import {listVmNames, readVm, vmDirectory} from '../store/store.ts'
 import type {Engine} from './engine.ts'
 
 export type {CachedImage} from '../image/manage.ts'
@@ -35,12 +39,30 @@ export const cachedImages = (engine: Engine): Promise<CachedImage[]> => listImag
 /** Removes images from the cache; one that is the base of a VM stays. */
 export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> => {
   const users = new Map<string, string>()
-  for (const name of await listVmNames(engine.store)) {
-    // The record of a damaged VM cannot tell; its base stays out of reach of this command only as long as others use it.
-    const vm = await readVm(engine.store, name).catch(() => undefined)
-    if (vm) users.set(vm.base.path, name)
-  }
+  for (const name of await listVmNames(engine.store)) for (const path of await basesOf(engine, name)) users.set(path, name)
   return removeImage(engine.images, wanted, {inUse: (path) => users.get(path)})
+}
+
+/**
+ * The images that a VM stands on: the one that its record names, and the one that its disk names, since either may be damaged.
+ * @throws VmctlError `vmctl::vm::record_damaged` when neither tells, so that it may be any image
+ */
+const basesOf = async (engine: Engine, name: string): Promise<string[]> => {
+  const record = await readVm(engine.store, name).catch(() => undefined)
+  const {overlay} = vmFiles(vmDirectory(engine.store, name))
+  const disk = await readHead(overlay).catch((error: unknown) => {
+    // A VM without a disk has nothing to lose.
+    if (isVmctlError(error) && systemCode(error.cause) === 'ENOENT') return undefined
+    throw error
+  })
+  const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
+  if (!record && disk && backingFile === undefined) {
+    throw new VmctlError('vmctl::vm::record_damaged', `Neither the record nor the disk of the VM ${name} tells which image it stands on.`, {
+      help: `No image is removed as long as it may be the one. Repair the record, or remove the VM with \`vmctl destroy ${name}\`.`,
+      details: {vm: name},
+    })
+  }
+  return [record?.base.path, backingFile].filter((path) => path !== undefined)
 }
 
 /** Facts of an image file. `path` is as the user wrote it. */
