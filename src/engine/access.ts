@@ -12,7 +12,7 @@ import {aboutVm, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {stripControls} from '../model/strip.ts'
 import type {SshConfig, Vm} from '../model/vm.ts'
-import {readJournal} from '../provision/journal.ts'
+import {peekJournal} from '../provision/journal.ts'
 import type {Guest} from '../provision/provisioner.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 
@@ -62,7 +62,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
   const files = vmFiles(vm.directory)
   const alias = hostKeyAlias(vm)
   const pinned = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
-  const [{ready}, {accelerator}] = await Promise.all([readJournal(vm.directory), hypervisor.observe(vm)])
+  const [{ready}, {accelerator}] = await Promise.all([peekJournal(vm.directory), hypervisor.observe(vm)])
   const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
     isAlive: async () => {

@@ -7,7 +7,7 @@ import type {Health, HealthStatus} from '../model/health.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {ForwardedPort} from '../model/stack.ts'
 import type {NetworkConfig, Vm, VmState} from '../model/vm.ts'
-import {type JournalEntry, readJournal} from '../provision/journal.ts'
+import {type JournalEntry, peekJournal} from '../provision/journal.ts'
 import {listVmNames, readVm, requireVm} from '../store/store.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {readHealth} from './health.ts'
@@ -109,7 +109,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
   const files = vmFiles(vm.directory)
   const [observation, journal, hasSeed] = await Promise.all([
     (await hypervisorOf(engine, vm)).observe(vm),
-    readJournal(vm.directory),
+    peekJournal(vm.directory),
     exists(files.seed),
   ])
   const {network} = vm.spec

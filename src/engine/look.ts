@@ -2,7 +2,7 @@ import {setupHashes} from '../guest/setup/script.ts'
 import {findImage} from '../image/cache.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Vm, VmSpec} from '../model/vm.ts'
-import {emptyJournal, readJournal} from '../provision/journal.ts'
+import {emptyJournal, peekJournal, readJournal} from '../provision/journal.ts'
 import {readVm} from '../store/store.ts'
 import type {Vmfile} from '../vmfile/index.ts'
 import type {Target} from './apply.ts'
@@ -81,7 +81,8 @@ const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions
   const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
   if (!vm) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
   requireOwner(vm, vmfile)
-  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), readJournal(vm.directory)])
+  const read = verb === 'up' || verb === 'provision' ? readJournal : peekJournal
+  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), read(vm.directory)])
   return {vm, observation, journal, imageIsHere}
 }
 

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {emptyJournal, type Journal, type JournalEntry, readJournal, writeJournal} from './journal.ts'
+import {emptyJournal, type Journal, type JournalEntry, peekJournal, readJournal, writeJournal} from './journal.ts'
 
 const entry = (hash: string, state: JournalEntry['state'] = 'done'): JournalEntry => ({hash, state, title: 't', startedAt: ''})
 const journal = (...steps: readonly JournalEntry[]): Journal => ({schema: 1, ready: true, steps})
@@ -17,7 +17,9 @@ test('a journal comes back as it was written, and is private', async () => {
   expect(statSync(join(directory, 'journal.json')).mode & 0o777).toBe(0o600)
 })
 
-test('nothing is known from a journal that is missing or cut off', async () => {
+const damaged = {code: 'vmctl::vm::record_damaged', help: expect.stringContaining('journal.json')}
+
+test('nothing was run when there is no journal; one that is cut off is damaged', async () => {
   const directory = temporaryDirectory()
   expect(await readJournal(directory)).toBe(emptyJournal)
   await writeJournal(directory, journal(entry('a'), entry('b', 'running')))
@@ -25,7 +27,7 @@ test('nothing is known from a journal that is missing or cut off', async () => {
   const whole = readFileSync(path)
   for (let length = 0; length < whole.length - 2; length++) {
     writeFileSync(path, whole.subarray(0, length))
-    expect(await readJournal(directory), `${length} bytes`).toBe(emptyJournal)
+    await expect(readJournal(directory), `${length} bytes`).rejects.toMatchObject(damaged)
   }
 })
 
@@ -43,8 +45,9 @@ test.each([
   '{"schema":1,"ready":true,"steps":[{"hash":"a","state":"done"}]}',
   '{"schema":1,"ready":true,"steps":[{"hash":"a","title":"t","state":"done","facts":{"a":1}}]}',
   '{"schema":1,"ready":true,"steps":[{"hash":"a","title":"t","state":"done","startedAt":7}]}',
-])('nothing is known from %s', async (text) => {
+])('a damaged journal is refused, and shows nothing: %s', async (text) => {
   const directory = temporaryDirectory()
   writeFileSync(join(directory, 'journal.json'), text)
-  expect(await readJournal(directory)).toBe(emptyJournal)
+  await expect(readJournal(directory)).rejects.toMatchObject(damaged)
+  expect(await peekJournal(directory)).toBe(emptyJournal)
 })

@@ -1,4 +1,5 @@
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 
 /** What is known of one step, written before and after it runs. */
@@ -41,13 +42,35 @@ export interface Journal {
 
 export const emptyJournal: Journal = {schema: 1, ready: false, steps: []}
 
-/** The journal of a VM. A file that is missing or damaged means that nothing is known to be done. */
+/**
+ * The journal of a VM; an empty one when nothing was ever run.
+ * @throws VmctlError `vmctl::vm::record_damaged`: to take the steps of a damaged one for new would run them a second time,
+ *   perhaps beside themselves
+ */
 export const readJournal = async (vmDirectory: string): Promise<Journal> => {
+  const path = vmFiles(vmDirectory).journal
+  const text = await readIfExists(path)
+  const journal = text === undefined ? emptyJournal : parseJournal(text)
+  if (journal) return journal
+  throw new VmctlError('vmctl::vm::record_damaged', `The journal of the provision steps cannot be read: ${path}.`, {
+    help: `Nobody knows any more which steps were done. To run all of them again: \`rm ${path}\`, then \`vmctl up\`.`,
+    details: {path},
+  })
+}
+
+/** The same for those who only look, and for verbs that do not care about steps: nothing is told of a damaged one. */
+export const peekJournal = (vmDirectory: string): Promise<Journal> =>
+  readJournal(vmDirectory).catch((error: unknown) => {
+    if (isVmctlError(error) && error.code === 'vmctl::vm::record_damaged') return emptyJournal
+    throw error
+  })
+
+const parseJournal = (text: string): Journal | undefined => {
   try {
-    const value: unknown = JSON.parse((await readIfExists(vmFiles(vmDirectory).journal)) ?? 'null')
-    return isJournal(value) ? value : emptyJournal
+    const value: unknown = JSON.parse(text)
+    return isJournal(value) ? value : undefined
   } catch {
-    return emptyJournal
+    return undefined
   }
 }
 
