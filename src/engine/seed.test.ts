@@ -35,7 +35,8 @@ test('the private host key goes, the identity, the user and his key stay, and th
   ).toBeUndefined()
   expect(shown).not.toContain(secret)
   const publicKey = readFileSync(join(vm.directory, 'id_ed25519_generated.pub'), 'utf8').split(' ')[1] ?? '-'
-  for (const word of [`instance-id: web-${vm.id}`, 'local-hostname: web', publicKey, 'manage_etc_hosts']) expect(text(seed)).toContain(word)
+  for (const word of [`instance-id: 'web-${vm.id}'`, "local-hostname: 'web'", publicKey, 'manage_etc_hosts'])
+    expect(text(seed)).toContain(word)
   expect(text(seed)).not.toContain(secret)
   expect(statSync(seed).mode & 0o777).toBe(0o600)
   expect(existsSync(spent)).toBe(false)

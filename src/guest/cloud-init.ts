@@ -12,7 +12,8 @@ import type {KeyPair} from './keys.ts'
  */
 const cloudConfig = (document: Readonly<Record<string, unknown>>): string => `#cloud-config\n${yaml(document)}`
 
-const yaml = (document: Readonly<Record<string, unknown>>): string => dump(document, {lineWidth: -1, noRefs: true})
+const yaml = (document: Readonly<Record<string, unknown>>, options: {readonly forceQuotes?: boolean} = {}): string =>
+  dump(document, {lineWidth: -1, noRefs: true, ...options})
 
 export interface UserDataSettings {
   readonly user: string
@@ -78,7 +79,8 @@ export const vendorData = ({hostKey, setupScript}: Pick<UserDataSettings, 'hostK
  * the same for the life of a disk and differ between disks.
  */
 export const metaData = ({instanceId, hostname}: {readonly instanceId: string; readonly hostname: string}): string =>
-  yaml({'instance-id': instanceId, 'local-hostname': hostname})
+  // `1e309` is a host name and, for js-yaml, no number; other readers take it for infinity.
+  yaml({'instance-id': instanceId, 'local-hostname': hostname}, {forceQuotes: true})
 
 /**
  * Keys that are given are the only ones: cc_ssh then makes no others, which saves 5–9 s of RSA under TCG.

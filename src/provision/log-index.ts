@@ -99,7 +99,9 @@ const parseHead = (line: string): Head | undefined => {
   try {
     const {token, base, stdout, stderr}: Record<string, unknown> = JSON.parse(line)
     const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0 && !Object.is(value, -0)
-    return typeof token === 'string' && isCount(base) && isCount(stdout) && isCount(stderr) ? {token, base, stdout, stderr} : undefined
+    const isWhole = typeof token === 'string' && isCount(base) && isCount(stdout) && isCount(stderr)
+    // What was logged lies before the stretches; a head that claims more is damaged, and output would be left out.
+    return isWhole && stdout + stderr <= base ? {token, base, stdout, stderr} : undefined
   } catch {
     return undefined
   }

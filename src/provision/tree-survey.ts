@@ -147,7 +147,7 @@ const readAnswers = ({command, names}: Question, answer: Answer, found: Map<stri
 
 const factsOf = (line: string): Pick<Found, 'mode' | 'owner'> => {
   const [mode = '', uid = '', gid = '', user = '', group = ''] = line.split(' ')
-  if (!/^[0-7]+$/.test(mode)) throw misunderstood()
+  if (!/^[0-7]{1,4}$/.test(mode)) throw misunderstood()
   return {mode: Number.parseInt(mode, 8), owner: {uid, gid, user, group}}
 }
 

