@@ -1,0 +1,40 @@
+import {afterAll, beforeAll, expect, test} from 'vitest'
+
+import {FaultBench, type FaultError, FaultLab, faultScenarios} from '../torture/faults.ts'
+
+// `npm run test:torture` makes every operation of every command fail; here a few of each command have to do.
+let lab: FaultLab
+
+beforeAll(async () => {
+  lab = await FaultLab.open()
+})
+
+afterAll(async () => {
+  await lab[Symbol.asyncDispose]()
+})
+
+const samples: readonly (readonly [scenario: string, error: FaultError])[] = [
+  ['up, new', 'ENOSPC'],
+  ['up, stopped', 'EIO'],
+  ['provision', 'ENOSPC'],
+  ['down --destroy', 'EROFS'],
+  ['create, QEMU', 'EMFILE'],
+  ['destroy, QEMU', 'EIO'],
+  ['image pull', 'ENOSPC'],
+]
+
+test.each(samples)('%s with %s: an error with a code, nothing lost, and the second run works', async (name, error) => {
+  const scenario = faultScenarios.find((each) => each.name === name)
+  if (!scenario) throw new Error(`There is no scenario ${name}.`)
+  using bench = await FaultBench.open(lab, scenario)
+  const operations = await bench.operations(error)
+  expect(operations.length).toBeGreaterThan(4)
+  for (const [part, lasts] of [
+    [0.3, true],
+    [0.6, false],
+    [0.95, true],
+  ] as const) {
+    const at = Math.ceil(operations.length * part)
+    expect(await bench.try({error, at, lasts}), operations[at - 1]).toEqual([])
+  }
+})
