@@ -26,6 +26,13 @@ export interface Damage {
   readonly bits: readonly number[]
 }
 
+/** One line of the table: what was tried, how often, and what went wrong. */
+interface Row {
+  readonly what: string
+  readonly trials: number
+  readonly wrong: readonly string[]
+}
+
 const memory = (): string => (existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
 
 /**
@@ -210,4 +217,22 @@ export const flips = (files: ReadonlyMap<string, number>, {count, seed}: {readon
     const [file, size] = random.pick(all)
     return {file, bits: Array.from({length: random.pick([1, 1, 2, 3])}, () => random.below(size * 8))}
   })
+}
+
+/** F11 of the table of `npm run test:torture`. */
+export const damage = {
+  id: 'F11',
+  async *rows({trials = 10_000, seed}: {readonly trials?: number | undefined; readonly seed: number}): AsyncGenerator<Row> {
+    await using lab = await DamageLab.open()
+    const files = lab.files()
+    const rows = {
+      [`each of ${files.size} state files cut to every length`]: truncations(files),
+      [`random bits of ${files.size} state files turned`]: flips(files, {count: trials, seed}),
+    }
+    for (const [what, damages] of Object.entries(rows)) {
+      const wrong: string[] = []
+      for (const each of damages) wrong.push(...(await lab.try(each)))
+      yield {what, trials: damages.length, wrong}
+    }
+  },
 }

@@ -28,6 +28,13 @@ export interface Fault {
   readonly lasts: boolean
 }
 
+/** One line of the table: what was tried, how often, and what went wrong. */
+interface Row {
+  readonly what: string
+  readonly trials: number
+  readonly wrong: readonly string[]
+}
+
 interface Scenario {
   readonly name: string
   readonly before: readonly (readonly string[])[]
@@ -314,4 +321,36 @@ const errorOf = ({stdout}: Outcome): {readonly code: string; readonly message: s
   } catch {
     return undefined
   }
+}
+
+/** `count` of the faults, spread evenly over all of them. */
+const choose = (faults: readonly Fault[], count = faults.length): Fault[] =>
+  faults.filter((_, index) => Math.floor((index * count) / faults.length) !== Math.floor(((index - 1) * count) / faults.length))
+
+/** F7 of the table of `npm run test:torture`: every operation of every command fails, once and from then on. */
+export const faults = {
+  id: 'F7',
+  async *rows({trials, jobs}: {readonly trials?: number | undefined; readonly jobs: number}): AsyncGenerator<Row> {
+    await using lab = await FaultLab.open()
+    for (const scenario of faultScenarios) {
+      const benches = await Promise.all(Array.from({length: jobs}, () => FaultBench.open(lab, scenario)))
+      using stack = new DisposableStack()
+      for (const bench of benches) stack.use(bench)
+      for (const error of faultErrors) {
+        const operations = (await benches[0]?.operations(error)) ?? []
+        const all = [false, true].flatMap((lasts) => operations.map((_, index): Fault => ({error, at: index + 1, lasts})))
+        const chosen = choose(all, trials)
+        const queue = chosen.values()
+        const wrong: string[] = []
+        const work = async (bench: FaultBench): Promise<void> => {
+          for (const fault of queue) {
+            const problems = await bench.try(fault)
+            if (problems.length > 0) wrong.push(`${fault.lasts ? 'from' : 'at'} ${operations[fault.at - 1]}: ${problems.join('; ')}`)
+          }
+        }
+        await Promise.all(benches.map(work))
+        yield {what: `${scenario.name}: ${error} at ${operations.length} file operations, once and lasting`, trials: chosen.length, wrong}
+      }
+    }
+  },
 }

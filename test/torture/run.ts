@@ -1,4 +1,6 @@
 import {startSshd} from '../support/sshd.ts'
+import {damage} from './bit-flips.ts'
+import {faults} from './faults.ts'
 import {countPoints, killAt, scenarios} from './kill-points.ts'
 
 // Prints a table of what was tried and what went wrong; exits 1 when anything did. `npm run test:torture` builds first.
@@ -20,4 +22,13 @@ for (const scenario of scenarios) {
   process.stdout.write(`${scenario.name.padEnd(16)} ${String(points).padStart(4)} points ${String(wrong).padStart(4)} wrong\n`)
 }
 process.stdout.write(`${'together'.padEnd(16)} ${String(total).padStart(4)} points ${String(failures).padStart(4)} wrong\n`)
+for (const figure of [faults, damage]) {
+  for await (const {what, trials, wrong} of figure.rows({jobs: 2, seed: Date.now() % 1_000_000})) {
+    process.stdout.write(
+      `${figure.id.padEnd(4)} ${what.padEnd(72)} ${String(trials).padStart(6)} tried ${String(wrong.length).padStart(4)} wrong\n`,
+    )
+    for (const problem of wrong) process.stdout.write(`  ${problem}\n`)
+    failures += wrong.length
+  }
+}
 process.exitCode = failures === 0 ? 0 : 1
