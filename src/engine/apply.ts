@@ -197,13 +197,21 @@ export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
 }
 
 const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
-  const {connection, warnings} = await waitForGuest(engine, vm)
+  const guest = await usableGuest(engine, vm)
+  guest.close()
+}
+
+/** A connection to a guest that is ready and set up. Open only when this succeeds: one that nobody closes keeps vmctl alive. */
+const usableGuest = async (engine: Engine, vm: Vm): Promise<ReturnType<typeof asGuest>> => {
+  const {connection, bootId, warnings} = await waitForGuest(engine, vm)
   try {
     await becomeReady(engine, vm, warnings)
     await configureGuest(engine, vm, connection)
-  } finally {
+  } catch (error) {
     connection.close()
+    throw error
   }
+  return asGuest(connection, bootId)
 }
 
 const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]): Promise<void> => {
@@ -228,12 +236,7 @@ const provisionVm = async (
   {steps, verdicts}: {readonly steps: readonly PreparedStep[]; readonly verdicts: readonly StepVerdict[]},
 ): Promise<void> => {
   // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
-  using session = openSession(async () => {
-    const {connection, bootId, warnings} = await waitForGuest(engine, vm)
-    await becomeReady(engine, vm, warnings)
-    await configureGuest(engine, vm, connection)
-    return asGuest(connection, bootId)
-  })
+  using session = openSession(() => usableGuest(engine, vm))
   await session.guest()
   await runSteps(vm, steps, {
     verdicts,

@@ -38,3 +38,13 @@ test.each(samples)('%s with %s: an error with a code, nothing lost, and the seco
     expect(await bench.try({error, at, lasts}), operations[at - 1]).toEqual([])
   }
 })
+
+test('a journal that cannot be written once the guest is ready ends the command, which does not wait for its connection', async () => {
+  const [scenario] = faultScenarios
+  if (!scenario) throw new Error('There is no scenario.')
+  using bench = await FaultBench.open(lab, scenario)
+  const operations = await bench.operations('EROFS')
+  const at = operations.findIndex((operation) => operation.includes('journal.json')) + 1
+  expect(at).toBeGreaterThan(0)
+  expect(await bench.try({error: 'EROFS', at, lasts: false})).toEqual([])
+})
