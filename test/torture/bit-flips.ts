@@ -96,7 +96,14 @@ export class DamageLab implements AsyncDisposable {
   }
 
   get #vmfile() {
-    return {path: join(this.#directory, 'VMFile.kdl'), directory: this.#directory, vms: [this.#spec('web')], warnings: []}
+    return {
+      path: join(this.#directory, 'VMFile.kdl'),
+      directory: this.#directory,
+      networks: [],
+      volumes: [],
+      vms: [this.#spec('web')],
+      warnings: [],
+    }
   }
 
   #spec(name: string): VmSpec {
