@@ -12,6 +12,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   'One VM by name': ['create', 'start', 'stop', 'suspend', 'resume', 'destroy'],
   'Look inside': ['list', 'status', 'log', 'ssh', 'cp', 'console'],
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:rm'],
+  Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
   'This computer': ['doctor'],
 }

@@ -8,11 +8,12 @@ import {expect, test} from 'vitest'
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   commands: ['cli', 'engine', 'model'],
   cli: ['engine', 'model'],
-  engine: ['vmfile', 'image', 'guest', 'provision', 'hypervisor', 'store', 'volume', 'share', 'host', 'model'],
+  engine: ['vmfile', 'image', 'guest', 'provision', 'hypervisor', 'network', 'store', 'volume', 'share', 'host', 'model'],
   vmfile: ['host', 'model'],
   image: ['host', 'model'],
   guest: ['host', 'model'],
   hypervisor: ['host', 'model'],
+  network: ['host', 'model'],
   store: ['host', 'model'],
   volume: ['host', 'model'],
   share: ['host', 'model'],

@@ -15,6 +15,7 @@ import type {SshConfig, Vm} from '../model/vm.ts'
 import {peekJournal} from '../provision/journal.ts'
 import type {Guest} from '../provision/provisioner.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {mendNetworks} from './networks.ts'
 
 /** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
 export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
@@ -59,6 +60,7 @@ const tcgSlowness = 3
 /** Waits until a VM's guest can be worked with, and returns the connection. */
 export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
   const hypervisor = await hypervisorOf(engine, vm)
+  await mendNetworks(engine, vm.spec)
   const files = vmFiles(vm.directory)
   const alias = hostKeyAlias(vm)
   const pinned = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)

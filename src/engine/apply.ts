@@ -18,7 +18,9 @@ import {configureGuest} from './configure.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {awaitHealthy} from './health.ts'
 import type {PlanStep, VmPlan} from './plan.ts'
+import {raiseNetworks, seedNetworkConfig} from './networks.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
+import type {SeedGifts} from './seed-documents.ts'
 
 /** What a plan is applied to. */
 export interface Target {
@@ -126,8 +128,8 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
       createdAt: new Date().toISOString(),
       phase: 'prepared',
     }
-    await writeCredentials(vm, await setupOf(engine, spec))
     await hypervisor.prepare(vm, operation(engine))
+    await writeCredentials(vm, await giftsOf(engine, vm))
     await writeVm(vm)
     engine.signal.throwIfAborted()
     await endPredecessor(engine, spec.name)
@@ -136,6 +138,12 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
     await rm(directory, {recursive: true, force: true})
   }
 }
+
+/** What the seed of a VM brings of its stack. The VM is prepared: the addresses of its interfaces are known. */
+const giftsOf = async (engine: Engine, vm: Vm): Promise<SeedGifts> => ({
+  setup: await setupOf(engine, vm.spec),
+  networkConfig: await seedNetworkConfig(engine, vm),
+})
 
 const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
   const old = await readVm(engine.store, name)
@@ -170,6 +178,7 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
   // What was seen of the run before is no news of this one.
   await rm(vmFiles(vm.directory).health, {force: true})
   try {
+    await raiseNetworks(engine, vm.spec)
     await hypervisor.start(rest, operation(engine))
   } catch (error) {
     // A cancelled start is not a failure of the VM.
@@ -182,6 +191,7 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
 
 export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
+  await raiseNetworks(engine, vm.spec)
   await hypervisor.resume?.(vm, operation(engine))
 }
 
@@ -221,7 +231,7 @@ const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]):
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
   const kept = hypervisor.showSeed
-    ? await spendSeed(vm, await setupOf(engine, vm.spec), async () => hypervisor.showSeed?.(vm, operation(engine)))
+    ? await spendSeed(vm, await giftsOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine)))
     : undefined
   if (kept !== undefined) {
     const message = `the seed keeps its private host key until the VM is made anew: ${kept}`

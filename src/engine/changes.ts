@@ -20,6 +20,9 @@ const describeNetwork = (network: NetworkConfig): string => {
   return network.type === 'vnic' ? `vnic ${network.name}` : network.type
 }
 
+const describeNetworks = ({networks = []}: VmSpec): string =>
+  networks.map(({network, ip}) => (ip === undefined ? network.name : `${network.name} (${ip})`)).join(', ') || 'none'
+
 const describeDisk = (bytes: number | undefined): string => (bytes === undefined ? 'size of the image' : formatSize(bytes))
 
 /**
@@ -41,6 +44,7 @@ export const compareSpecs = (applied: VmSpec, wanted: VmSpec): Change[] => {
     `disk ${describeDisk(applied.diskBytes)} → ${describeDisk(wanted.diskBytes)}`,
   )
   add('network', 'restart', `network ${describeNetwork(applied.network)} → ${describeNetwork(wanted.network)}`)
+  add('networks', 'restart', `networks ${describeNetworks(applied)} → ${describeNetworks(wanted)}`)
   add('firmware', 'restart', `firmware ${applied.firmware?.type ?? 'bios'} → ${wanted.firmware?.type ?? 'bios'}`)
   add('qemu', 'restart', 'qemu')
   add('ssh', 'now', 'ssh')

@@ -10,6 +10,7 @@ import {applyPlan} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {EngineEvent} from './events.ts'
 import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
+import {joinNetworks, mendNetworks, tidyNetworks} from './networks.ts'
 import {alone, inOrder, isReached, type Place} from './order.ts'
 import {type PlanOptions, planVm, type VmPlan} from './plan.ts'
 import {schedule, type Task} from './schedule.ts'
@@ -72,6 +73,8 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  */
 export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
   const specs = choose(options)
+  // All of the file, not only those that are asked for: a guest knows the names also of VMs that come later.
+  if (options.verb !== 'down') await joinNetworks(engine, options.vmfile.vms, true)
   // Also for its verdict on circles, in which everybody would wait for ever.
   const isOrdered = inOrder(specs).some(({dependsOn}) => dependsOn !== undefined)
   const situations = isOrdered ? await lookAtAll(engine, specs, options) : new Map<string, Situation>()
@@ -88,6 +91,12 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
     },
   )
   if (engine.signal.aborted) throw engine.signal.reason
+  if (options.verb === 'down' || outcomes.some(({status}) => status === 'rejected')) {
+    await tidyNetworks(
+      engine,
+      specs.map(({name}) => name),
+    )
+  }
   const errors: unknown[] = []
   const results = await Promise.all(
     works.map(async ({spec, progress}, index) => {
@@ -174,6 +183,7 @@ const convergeVm = async (
   // Before the start: a kill in between must not leave steps as done that this start makes due.
   if (observed.vm && startsAgain(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
   await applyPlan(engine, target, plan)
+  if (options.verb === 'up') await mendNetworks(engine, target.spec)
 }
 
 /** Whether steps are due because the VM is started again on the disk that it has. Elsewhere nothing is due before the guest is reached. */

@@ -4,6 +4,7 @@ import {allowedFrom, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
 import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../store/store.ts'
 import {createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {tidyNetworks} from './networks.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
 export interface LifecycleResult {
@@ -86,8 +87,13 @@ export const start = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'start', to: 'running'}, (vm) => startVm(engine, vm))
 
 /** Powers a VM off; forces it after `timeoutMs` milliseconds, or after its own grace period. */
-export const stop = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> =>
-  transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) => stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec)))
+export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> => {
+  const result = await transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) =>
+    stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec)),
+  )
+  await tidyNetworks(engine, [name])
+  return result
+}
 
 export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'suspend', to: 'suspended'}, async (vm) => {
@@ -102,13 +108,14 @@ export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =
 /** Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too. */
 export const destroy = async (engine: Engine, name: string): Promise<{readonly name: string}> => {
   if (!(await listVmNames(engine.store)).includes(name)) await requireVm(engine.store, name)
-  return withLock(engine, {name, verb: 'destroy'}, async () => {
+  await withLock(engine, {name, verb: 'destroy'}, async () => {
     await sweepLeftovers(engine.store, name)
     const vm = await readVm(engine.store, name).catch((error: unknown) => error)
     if (isVm(vm)) await destroyVm(engine, vm)
     else await destroyDamaged(engine, name)
-    return {name}
   })
+  await tidyNetworks(engine, [name])
+  return {name}
 }
 
 const isVm = (value: unknown): value is Vm => typeof value === 'object' && value !== null && 'directory' in value

@@ -10,8 +10,14 @@ import {ioError} from '../host/files.ts'
 import type {CloudInitConfig, HashedFile, Vm, VmSpec} from '../model/vm.ts'
 import {sshUser} from './access.ts'
 
-interface Contents {
+/** What a seed carries besides credentials. */
+export interface SeedGifts {
   readonly setup: GuestSetup
+  /** For a guest on networks, unless the user brings one; absent for a guest whose own defaults do. */
+  readonly networkConfig?: string | undefined
+}
+
+interface Contents extends SeedGifts {
   readonly hostKey: KeyPair | undefined
   /** The public key that vmctl made for the user. */
   readonly madeKey: string | undefined
@@ -26,13 +32,13 @@ export const sourcesOf = ({userData: file, vendorData: vendor, networkConfig, wr
 
 /** The documents of a VM's seed. The same ones come out again after the first boot, but for the host key, while no file has changed. */
 export const seedDocuments = async (vm: Vm, cloudInit: CloudInitConfig, contents: Contents): Promise<SeedDocuments> => {
-  const {networkConfig} = cloudInit
+  const networkConfig = cloudInit.networkConfig ? await readBytes(cloudInit.networkConfig.path) : contents.networkConfig
   const vendor = await vendorDocument(cloudInit, contents)
   return {
     metaData: metaData({instanceId: `${vm.name}-${vm.id}`, hostname: cloudInit.hostname}),
     userData: await userDocument(vm, cloudInit, contents),
     ...(vendor !== undefined && {vendorData: vendor}),
-    ...(networkConfig && {networkConfig: await readBytes(networkConfig.path)}),
+    ...(networkConfig !== undefined && {networkConfig}),
   }
 }
 

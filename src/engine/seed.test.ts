@@ -16,7 +16,7 @@ const seededVm = async (cloudInit: Partial<CloudInitConfig> = {}): Promise<{vm: 
   const directory = join(temporaryDirectory(), 'vm')
   mkdirSync(directory)
   const vm = makeVm({directory, spec: makeSpec({cloudInit: {hostname: 'web', sshKeys: [], ...cloudInit}})})
-  await writeCredentials(vm, emptySetup)
+  await writeCredentials(vm, {setup: emptySetup})
   return {vm, seed: join(directory, 'seed.iso'), spent: join(directory, 'seed-spent.iso')}
 }
 
@@ -29,7 +29,7 @@ test('the private host key goes, the identity, the user and his key stay, and th
   const {size} = statSync(seed)
   let shown = ''
   expect(
-    await spendSeed(vm, emptySetup, async () => {
+    await spendSeed(vm, {setup: emptySetup}, async () => {
       shown = text(seed)
     }),
   ).toBeUndefined()
@@ -62,10 +62,10 @@ test.each([
   const show = async (): Promise<void> => {
     if (isCut) throw new Error('cut')
   }
-  await expect(spendSeed(made.vm, emptySetup, show)).rejects.toThrow('cut')
+  await expect(spendSeed(made.vm, {setup: emptySetup}, show)).rejects.toThrow('cut')
   isCut = false
-  expect(await spendSeed(made.vm, emptySetup, show)).toBeUndefined()
-  expect(await spendSeed(made.vm, emptySetup, show)).toBeUndefined()
+  expect(await spendSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
+  expect(await spendSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
   expect(text(made.seed)).not.toContain(secret)
   expect(existsSync(made.spent)).toBe(false)
 })
@@ -76,17 +76,17 @@ test('user-data of the user stays byte for byte; when it has changed meanwhile t
   const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex')
   const {vm, seed} = await seededVm({userData: {path, sha256}})
   writeFileSync(path, 'other')
-  expect(await spendSeed(vm, emptySetup, async () => undefined)).toBe(`${path} is not what it was when the VM was made`)
+  expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${path} is not what it was when the VM was made`)
   expect(text(seed)).toContain(secret)
   writeFileSync(path, '#cloud-config\nbootcmd: [date]\n')
-  expect(await spendSeed(vm, emptySetup, async () => undefined)).toBeUndefined()
+  expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
   expect(text(seed)).toContain('#cloud-config\nbootcmd: [date]\n')
   expect(text(seed)).not.toContain(secret)
 })
 
 test('a VM without a seed has nothing to spend', async () => {
   const directory = temporaryDirectory()
-  expect(await spendSeed(makeVm({directory}), emptySetup, () => Promise.reject(new Error('not asked')))).toBeUndefined()
+  expect(await spendSeed(makeVm({directory}), {setup: emptySetup}, () => Promise.reject(new Error('not asked')))).toBeUndefined()
 })
 
 describe('a whole block', () => {
@@ -116,7 +116,7 @@ describe('a whole block', () => {
       write_files: [{content: 'from a file\n'}, {content: 'b\n', owner: 'www-data', defer: true}],
       users: [{hashed_passwd: '$6$a$b'}],
     })
-    expect(await spendSeed(vm, emptySetup, async () => undefined)).toBeUndefined()
+    expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
     const {ssh_keys: keys, no_ssh_fingerprints: _fingerprints, ...rest} = first
     expect(keys).toHaveProperty('ed25519_private')
     expect(configOf(seed)).toEqual(rest)
@@ -127,7 +127,7 @@ describe('a whole block', () => {
     const {vm, seed} = await seededVm(block(source))
     const before = readFileSync(seed)
     writeFileSync(source.path, 'changed\n')
-    expect(await spendSeed(vm, emptySetup, async () => undefined)).toBe(`${source.path} is not what it was when the VM was made`)
+    expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${source.path} is not what it was when the VM was made`)
     expect(readFileSync(seed).equals(before)).toBe(true)
   })
 
@@ -146,7 +146,7 @@ describe('a whole block', () => {
     expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, true])
     expect(text(seed)).toContain('#!/bin/sh\n# vendor\n')
     expect(text(seed)).toContain('version: 2\n')
-    expect(await spendSeed(vm, emptySetup, async () => undefined)).toBeUndefined()
+    expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
     expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, false])
   })
 
@@ -162,7 +162,7 @@ describe('a whole block', () => {
     mkdirSync(directory)
     const dockerfile = {path: '/Dockerfile', context: '/', buildArgs: {}}
     const vm = makeVm({directory, spec: makeSpec({dockerfile, cloudInit: {hostname: 'web', sshKeys: [], runCommands: ['true']}})})
-    await writeCredentials(vm, emptySetup)
+    await writeCredentials(vm, {setup: emptySetup})
     expect(configOf(join(directory, 'seed.iso'))).not.toHaveProperty('runcmd')
   })
 })

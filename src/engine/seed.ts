@@ -2,7 +2,6 @@ import {link, open, rm, stat} from 'node:fs/promises'
 
 import {generateKeyPair, knownHostsLine} from '../guest/keys.ts'
 import {writeSeed} from '../guest/seed-iso.ts'
-import type {GuestSetup} from '../guest/setup/script.ts'
 import {act, remove, syncDirectory} from '../host/durable.ts'
 import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
@@ -10,20 +9,20 @@ import {systemCode} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {Vm} from '../model/vm.ts'
 import {hostKeyAlias} from './access.ts'
-import {isRaw, seedDocuments, sourcesOf} from './seed-documents.ts'
+import {isRaw, type SeedGifts, seedDocuments, sourcesOf} from './seed-documents.ts'
 
 /**
  * Makes what a guest needs in order to know us, and we it: the user's key pair unless one was given, the host key with
  * its known_hosts, and the cloud-init seed that carries them. Without a cloud-init block there is no seed and no key.
  */
-export const writeCredentials = async (vm: Vm, setup: GuestSetup): Promise<void> => {
+export const writeCredentials = async (vm: Vm, given: SeedGifts): Promise<void> => {
   const {cloudInit} = vm.spec
   if (!cloudInit) return
   const files = vmFiles(vm.directory)
   const hostKey = generateKeyPair(`${vm.name} host key`)
   await writeFileAtomic(files.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
   const madeKey = isRaw(cloudInit) || cloudInit.sshKeys.length > 0 ? undefined : await makeUserKey(vm)
-  await writeSeed(files.seed, await seedDocuments(vm, cloudInit, {hostKey, madeKey, setup}), new Date(vm.createdAt))
+  await writeSeed(files.seed, await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}), new Date(vm.createdAt))
 }
 
 /**
@@ -32,11 +31,11 @@ export const writeCredentials = async (vm: Vm, setup: GuestSetup): Promise<void>
  * The seed itself must stay: cloud-init that finds none at a later boot takes the guest for a new one and makes other host
  * keys. So one without secrets takes its place, under the same instance id, also in the drive of the running guest; the old
  * one is overwritten and removed. Every act may be repeated, so a vmctl that was killed in between starts from the front.
- * @param setup what the guest gets of its stack
+ * @param given as to `writeCredentials`
  * @param showSeed lets a running guest see the seed.iso of now, and lets go of the one before
  * @returns why the seed stays as it is, when it does
  */
-export const spendSeed = async (vm: Vm, setup: GuestSetup, showSeed: () => Promise<void>): Promise<string | undefined> => {
+export const spendSeed = async (vm: Vm, given: SeedGifts, showSeed: () => Promise<void>): Promise<string | undefined> => {
   const {cloudInit} = vm.spec
   const {seed, spentSeed, publicKey} = vmFiles(vm.directory)
   if (!cloudInit || !(await exists(seed))) return undefined
@@ -46,7 +45,7 @@ export const spendSeed = async (vm: Vm, setup: GuestSetup, showSeed: () => Promi
     if (systemCode(error) !== 'EEXIST') throw ioError('link', spentSeed, error)
   })
   const madeKey = (await readIfExists(publicKey))?.trimEnd()
-  const clean = await seedDocuments(vm, cloudInit, {hostKey: undefined, madeKey, setup})
+  const clean = await seedDocuments(vm, cloudInit, {...given, hostKey: undefined, madeKey})
   await writeSeed(seed, clean, new Date(vm.createdAt))
   await showSeed()
   await wipe(spentSeed)

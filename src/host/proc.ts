@@ -1,5 +1,8 @@
 import {readFileSync} from 'node:fs'
 import {readdir, readFile} from 'node:fs/promises'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {systemCode} from '../model/errors.ts'
 
 /** A process as the kernel knows it: a PID alone is reused, with the start time and the boot it is not (proc(5), field 22 of stat). */
 export interface ProcessIdentity {
@@ -46,3 +49,52 @@ export const listProcesses = async (): Promise<number[]> => {
   const entries = await readdir('/proc').catch(() => [])
   return entries.filter((entry) => /^\d+$/.test(entry)).map(Number)
 }
+
+/** Sends a signal to exactly this process: nothing happens when it has ended, even if its number was given to another. */
+const signalProcess = async (identity: ProcessIdentity, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+  if (!(await isAlive(identity))) return
+  try {
+    process.kill(identity.pid, signal)
+  } catch (error) {
+    if (systemCode(error) !== 'ESRCH') throw error
+  }
+}
+
+/** Waits until the process has ended; resolves to false when the time is up. */
+export const waitForEnd = async (identity: ProcessIdentity, timeoutMs: number, signal?: AbortSignal): Promise<boolean> => {
+  const deadline = Date.now() + timeoutMs
+  while (await isAlive(identity)) {
+    signal?.throwIfAborted()
+    if (Date.now() >= deadline) return false
+    await sleep(20)
+  }
+  return true
+}
+
+/** Ends a process for certain: SIGTERM, three seconds, SIGKILL. Resolves to whether it is gone. */
+export const endForCertain = async (identity: ProcessIdentity): Promise<boolean> => {
+  await signalProcess(identity, 'SIGTERM')
+  if (await waitForEnd(identity, 3000)) return true
+  await signalProcess(identity, 'SIGKILL')
+  return waitForEnd(identity, 10_000)
+}
+
+/** Reads an identity that was written as JSON; undefined for anything else. */
+export const parseIdentity = (text: string): ProcessIdentity | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isIdentity(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const isIdentity = (value: unknown): value is ProcessIdentity =>
+  typeof value === 'object' &&
+  value !== null &&
+  'pid' in value &&
+  Number.isInteger(value.pid) &&
+  'startTime' in value &&
+  typeof value.startTime === 'string' &&
+  'bootId' in value &&
+  typeof value.bootId === 'string'

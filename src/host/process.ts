@@ -105,11 +105,11 @@ export interface DetachedProcess {
 export const spawnDetached = async (
   program: string,
   args: readonly string[],
-  {cwd, output}: {readonly cwd: string; readonly output: FileHandle},
+  {cwd, output, env}: {readonly cwd: string; readonly output: FileHandle; readonly env?: NodeJS.ProcessEnv},
 ): Promise<DetachedProcess> => {
   pass(`before start ${program}`)
   const mask = process.umask(0o077)
-  const child = spawn(program, args, {cwd, env: programEnvironment(), detached: true, stdio: ['ignore', output.fd, output.fd]})
+  const child = spawn(program, args, {cwd, env: env ?? programEnvironment(), detached: true, stdio: ['ignore', output.fd, output.fd]})
   process.umask(mask)
   pass(`after start ${program}`)
   const ended = new Promise<string>((resolve) => {

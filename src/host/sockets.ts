@@ -1,6 +1,6 @@
 import {createSocket} from 'node:dgram'
-import {open} from 'node:fs/promises'
-import {connect, createServer, isIPv6, type NetConnectOpts, type Socket} from 'node:net'
+import {chmod, open, rm} from 'node:fs/promises'
+import {connect, createServer, isIPv6, type NetConnectOpts, type Server, type Socket} from 'node:net'
 import {basename, dirname} from 'node:path'
 
 import {systemCode} from '../model/errors.ts'
@@ -78,6 +78,27 @@ export const tryEndpoint = ({protocol, bind, port}: Endpoint): Promise<string | 
       })
     })
   })
+
+/**
+ * Listens on a Unix socket for this user only, in place of a file of that name, whatever the length of its path. Removing the
+ * socket is left to the caller: Node would look for it under another name.
+ */
+export const listenUnix = async (server: Server, path: string): Promise<void> => {
+  await rm(path, {force: true})
+  const directory = await open(dirname(path), 'r')
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(`/proc/self/fd/${directory.fd}/${basename(path)}`, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+    await chmod(path, 0o600)
+  } finally {
+    await directory.close()
+  }
+}
 
 /** Tries to listen on a port of the loopback address. 0 asks the kernel for any. Resolves to the port, or to undefined when it is taken. */
 export const tryPort = (port: number): Promise<number | undefined> =>

@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto'
 import {join} from 'node:path'
 
 /**
@@ -33,3 +34,24 @@ export const vmFiles = (directory: string) =>
     pidfile: join(directory, 'pidfile'),
     efivars: join(directory, 'efivars.fd'),
   }) as const
+
+/** Every file of a network's directory, once. */
+export const networkFiles = (directory: string) =>
+  ({
+    record: join(directory, 'network.json'),
+    /** Of a mesh: held by the hub for as long as it lives. */
+    hubLock: join(directory, 'hub.lock'),
+    /** Who the hub is, for ending one that no longer answers. */
+    hubProcess: join(directory, 'hub.json'),
+    hubSocket: join(directory, 'hub.sock'),
+    hubLog: join(directory, 'hub.log'),
+    /** Of a bridge. */
+    dnsmasqConfig: join(directory, 'dnsmasq.conf'),
+    dnsmasqProcess: join(directory, 'dnsmasq.json'),
+    dnsmasqLeases: join(directory, 'dnsmasq.leases'),
+    dnsmasqPid: join(directory, 'dnsmasq.pid'),
+    dnsmasqLog: join(directory, 'dnsmasq.log'),
+  }) as const
+
+/** Name of the socket in a VM's directory on which it offers its interface on a mesh. Short: the kernel takes 107 bytes of a path. */
+export const meshSocket = (networkId: string): string => `mesh-${createHash('sha256').update(networkId).digest('hex').slice(0, 12)}.sock`

@@ -196,7 +196,13 @@ export interface Nic {
   /** Id of the network. */
   readonly network: string
   readonly mac: string
+  /** Its IPv4 address, when vmctl chooses it, and the prefix length of the subnet. */
   readonly ip?: string
+  readonly prefix?: number
+  /** Whether the guest asks a DHCP server, which gives it `ip` when that is known; else it configures `ip` itself. */
+  readonly dhcp: boolean
+  /** Default gateway, which also answers DNS, of a guest that configures itself. */
+  readonly gateway?: string
   readonly mtu?: number
   /**
    * `socket`: the backend listens on a Unix socket of this name in the VM's directory, whose peer exchanges Ethernet frames, each

@@ -2,10 +2,12 @@ import {createHash} from 'node:crypto'
 
 import {environmentSection} from './environment.ts'
 import {type HostEntry, hostsSection} from './hosts.ts'
+import {type InterfaceAddress, interfacesFrame, interfacesSection} from './interfaces.ts'
 import {type GuestMount, mountsSection} from './mounts.ts'
 
 /** What a guest gets from its stack. Every part of it may be empty. */
 export interface GuestSetup {
+  readonly interfaces: readonly InterfaceAddress[]
   readonly hosts: readonly HostEntry[]
   readonly environment: Readonly<Record<string, string>>
   /** In the order in which they are mounted. */
@@ -13,6 +15,7 @@ export interface GuestSetup {
 }
 
 const sections = {
+  interfaces: interfacesSection,
   hosts: hostsSection,
   environment: environmentSection,
   mounts: mountsSection,
@@ -23,9 +26,14 @@ type Section = keyof typeof sections
 const sectionNames = Object.keys(sections) as readonly Section[]
 
 /** What each part is called when a change of it is told. */
-const titles: Readonly<Record<Section, string>> = {hosts: 'names of the stack', environment: 'env', mounts: 'volumes and shares'}
+const titles: Readonly<Record<Section, string>> = {
+  interfaces: 'addresses on networks',
+  hosts: 'names of the stack',
+  environment: 'env',
+  mounts: 'volumes and shares',
+}
 
-export const emptySetup: GuestSetup = {hosts: [], environment: {}, mounts: []}
+export const emptySetup: GuestSetup = {interfaces: [], hosts: [], environment: {}, mounts: []}
 
 /**
  * The parts of a setup that hold something, hashed (32 hex digits), by title: for the journal, which knows what a guest has.
@@ -48,7 +56,7 @@ export const setupHashes = (setup: GuestSetup): Readonly<Record<string, string>>
  * cannot change later, so at other boots it steps back for the one that comes over SSH.
  */
 export const setupScript = (setup: GuestSetup): string =>
-  [frame, ...sectionNames.map((name) => (sections[name] as (part: unknown) => string)(setup[name])), end].join('\n')
+  [frame, interfacesFrame, ...sectionNames.map((name) => (sections[name] as (part: unknown) => string)(setup[name])), end].join('\n')
 
 const frame = String.raw`[ "\${1-}" = boot ] && [ -e /var/lib/vmctl/setup ] && exit 0
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

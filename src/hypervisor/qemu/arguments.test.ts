@@ -3,6 +3,7 @@ import {describe, expect, test} from 'vitest'
 import {makeSpec, makeVm} from '../../../test/support/builders.ts'
 import type {Vm} from '../../model/vm.ts'
 import {escapeOption, type LaunchFacts, machineType, qemuArguments} from './arguments.ts'
+import {tapName} from './tap.ts'
 
 const facts = (change: Partial<LaunchFacts> = {}): LaunchFacts => ({
   accelerator: 'kvm',
@@ -70,10 +71,10 @@ test('the usual VM', () => {
 
 test('TCG, TAP, no seed', () => {
   const vm = makeVm({spec: makeSpec({network: {type: 'tap', bridge: 'br0'}})})
-  expect(lines(vm, facts({accelerator: 'tcg', tap: 'vmctl0123456789', sshPort: undefined, seed: false}))).toEqual([
+  expect(lines(vm, facts({accelerator: 'tcg', sshPort: undefined, seed: false}))).toEqual([
     ...head('tcg,thread=multi,tb-size=512', 'max'),
     ...disk(),
-    ...network('tap,id=net0,ifname=vmctl0123456789,script=no,downscript=no'),
+    ...network(`tap,id=net0,ifname=${tapName(vm)},script=no,downscript=no`),
     ...random,
   ])
 })
@@ -191,7 +192,7 @@ test('nothing listens beyond loopback, whatever the spec', () => {
   const networks = [{type: 'user'}, {type: 'none'}, {type: 'tap', bridge: 'br0'}] as const
   for (const one of networks) {
     for (const accelerator of ['kvm', 'tcg']) {
-      const all = qemuArguments(makeVm({spec: makeSpec({network: one})}), facts({accelerator, tap: 'tap0'})).join(' ')
+      const all = qemuArguments(makeVm({spec: makeSpec({network: one})}), facts({accelerator})).join(' ')
       const listeners = [...all.matchAll(/hostfwd=\S+|(?:tcp|udp|telnet|vnc|spice|socket)[:,]\S+/g)].map(([text]) => text)
       for (const listener of listeners)
         expect(listener).toMatch(/^hostfwd=tcp:127\.0\.0\.1:\d+-:22$|^tcp:127\.0\.0\.1:|^socket,id=\w+,path=\w+\.sock,/)

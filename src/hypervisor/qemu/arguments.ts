@@ -2,14 +2,13 @@ import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/stack.ts'
 import type {AttachedDisk, SharedFolder, Vm} from '../../model/vm.ts'
 import type {FirmwarePair} from './firmware.ts'
-import {forwardRule, forwardsOf} from './forwards.ts'
+import {networkArguments} from './network.ts'
 
 export interface LaunchFacts {
   readonly accelerator: string
   readonly macAddress: string
   readonly sshPort?: number | undefined
   readonly ports?: readonly ForwardedPort[] | undefined
-  readonly tap?: string | undefined
   readonly firmware?: FirmwarePair | undefined
   /** Whether seed.iso exists and is to be shown to the guest. */
   readonly seed: boolean
@@ -123,13 +122,3 @@ const firmwareArguments = (firmware: FirmwarePair, variables: string): string[] 
   ...blockdev('variables', {driver: 'raw', file: {driver: 'file', filename: variables}}),
   ...['-machine', 'pflash0=firmware,pflash1=variables'],
 ]
-
-const networkArguments = (vm: Vm, facts: LaunchFacts): string[] => {
-  const {network} = vm.spec
-  if (network.type === 'none' || network.type === 'vnic') return []
-  const netdev =
-    network.type === 'user'
-      ? ['user,id=net0', ...forwardsOf(facts).map((port) => `hostfwd=${forwardRule(port)}`)].join(',')
-      : `tap,id=net0,ifname=${facts.tap},script=no,downscript=no`
-  return [...['-netdev', netdev], ...['-device', `virtio-net-pci,netdev=net0,mac=${facts.macAddress}`]]
-}

@@ -3,6 +3,7 @@ import type {Duplex} from 'node:stream'
 
 import {rename} from '../../host/durable.ts'
 import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
+import {checkBridge} from '../../host/net-admin.ts'
 import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
 import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
 import {connectTcp, connectUnix} from '../../host/sockets.ts'
@@ -23,7 +24,8 @@ import {reserve} from './reservation.ts'
 import {readRuntime, writeRuntime} from './runtime.ts'
 import {changeSeed} from './seed-drive.ts'
 import {powerDown} from './stop.ts'
-import {checkBridge, createTap, removeTap} from './tap.ts'
+import {createTap, removeTap, tapsOf} from './tap.ts'
+import {nicSockets} from './network.ts'
 
 export interface QemuOptions {
   /** Where the verdicts on accelerators and the lock of the addresses are kept. */
@@ -46,7 +48,8 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
     const files = vmFiles(vm.directory)
     const runtime = await readRuntime(vm.directory)
     for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await rm(path, {force: true})
-    if (runtime?.tap) await removeTap(runtime.tap)
+    for (const path of nicSockets(vm)) await rm(path, {force: true})
+    for (const tap of runtime?.taps ?? []) await removeTap(tap)
     if (runtime?.process) {
       const {process: _process, vncAddress: _vnc, accelerator: _accelerator, ...rest} = runtime
       await writeRuntime(vm.directory, rest)
@@ -103,12 +106,12 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
       const binary = vm.spec.qemu?.binary ?? defaultBinary
       const choice = await acceleratorFor(vm.spec, signal)
       if (choice.notice) notify?.(choice.notice)
-      const {firmware: config, network} = vm.spec
+      const {firmware: config} = vm.spec
       const firmware = config?.type === 'uefi' ? await findFirmware(config, machineType(vm.spec.qemu?.machine)) : undefined
       const seed = await exists(vmFiles(vm.directory).seed)
       let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
-      if (network.type === 'tap' && runtime.tap) await createTap(runtime.tap, network.bridge, signal)
       try {
+        for (const tap of tapsOf(vm)) await createTap(tap, signal)
         const avoid: ForwardedPort[] = []
         for (;;) {
           const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed}, signal)

@@ -1,9 +1,8 @@
 import {open} from 'node:fs/promises'
 import {basename} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
 
 import {readIfExists} from '../../host/files.ts'
-import {identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments} from '../../host/proc.ts'
+import {endForCertain, identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments} from '../../host/proc.ts'
 import {type DetachedProcess, spawnDetached} from '../../host/process.ts'
 import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
@@ -73,32 +72,8 @@ export const spawnQemu = async (vm: Vm, binary: string, args: readonly string[])
   }
 }
 
-/** Sends a signal to exactly this process: nothing happens when it has ended, even if its number was given to another. */
-export const signalProcess = async (identity: ProcessIdentity, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
-  if (!(await isAlive(identity))) return
-  try {
-    process.kill(identity.pid, signal)
-  } catch (error) {
-    if (systemCode(error) !== 'ESRCH') throw error
-  }
-}
-
-/** Waits until the process has ended; resolves to false when the time is up. */
-export const waitForEnd = async (identity: ProcessIdentity, timeoutMs: number, signal?: AbortSignal): Promise<boolean> => {
-  const deadline = Date.now() + timeoutMs
-  while (await isAlive(identity)) {
-    signal?.throwIfAborted()
-    if (Date.now() >= deadline) return false
-    await sleep(20)
-  }
-  return true
-}
-
-/** Ends a process for certain: SIGTERM, three seconds, SIGKILL. */
+/** Ends QEMU for certain: SIGTERM, three seconds, SIGKILL. */
 export const endProcess = async (identity: ProcessIdentity): Promise<void> => {
-  await signalProcess(identity, 'SIGTERM')
-  if (await waitForEnd(identity, 3000)) return
-  await signalProcess(identity, 'SIGKILL')
-  if (await waitForEnd(identity, 10_000)) return
+  if (await endForCertain(identity)) return
   throw new VmctlError('vmctl::qemu::process_survived', `The QEMU process ${identity.pid} did not end after SIGKILL.`)
 }

@@ -7,7 +7,7 @@ import type {Vm} from '../../model/vm.ts'
 import {chooseMacAddress, choosePorts, type HeldPort, type PortChoice} from './addresses.ts'
 import {forwardsOf, sshForward} from './forwards.ts'
 import {type QemuRuntime, readNeighbours, readRuntime, writeRuntime} from './runtime.ts'
-import {tapName} from './tap.ts'
+import {tapsOf} from './tap.ts'
 
 export interface ReserveOptions extends Partial<Pick<PortChoice, 'isBinding' | 'own' | 'avoid'>> {
   readonly stateDirectory: string
@@ -15,7 +15,7 @@ export interface ReserveOptions extends Partial<Pick<PortChoice, 'isBinding' | '
 }
 
 /**
- * Chooses the addresses of a VM (MAC, ports of this computer, TAP), or confirms the ones that it has, and records them: one VM at a
+ * Chooses the addresses of a VM (MAC, ports of this computer, TAP devices), or confirms the ones that it has, and records them: one VM at a
  * time, so that no two choose the same.
  */
 export const reserve = async (vm: Vm, {stateDirectory, signal, ...options}: ReserveOptions): Promise<QemuRuntime> => {
@@ -47,7 +47,7 @@ export const reserve = async (vm: Vm, {stateDirectory, signal, ...options}: Rese
     name: vm.name,
     macAddress: before?.macAddress ?? chooseMacAddress(new Set(others.map((other) => other.macAddress))),
     ...(first && {sshPort: first.host, ports: rest}),
-    ...(network.type === 'tap' && {tap: tapName(vm)}),
+    taps: tapsOf(vm).map(({name}) => name),
   }
   await writeRuntime(vm.directory, runtime)
   return runtime
@@ -55,7 +55,7 @@ export const reserve = async (vm: Vm, {stateDirectory, signal, ...options}: Rese
 
 /** What is known of the process, for this may be a VM that runs. */
 const processOf = (runtime: QemuRuntime | undefined): Partial<QemuRuntime> => {
-  const {sshPort: _sshPort, ports: _ports, tap: _tap, ...rest} = runtime ?? ({} as Partial<QemuRuntime>)
+  const {sshPort: _sshPort, ports: _ports, ...rest} = runtime ?? ({} as Partial<QemuRuntime>)
   return rest
 }
 

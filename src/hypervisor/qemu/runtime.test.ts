@@ -5,7 +5,8 @@ import {expect, test} from 'vitest'
 
 import {makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
 import {type QemuRuntime, readNeighbours, readRuntime, writeRuntime} from './runtime.ts'
-import {checkBridge, tapName} from './tap.ts'
+import {checkBridge} from '../../host/net-admin.ts'
+import {tapName} from './tap.ts'
 
 const runtime: QemuRuntime = {
   schema: 1,
@@ -36,7 +37,8 @@ test.each([
   [{sshPort: 0}],
   [{sshPort: 65_536}],
   [{sshPort: 22.5}],
-  [{tap: 5}],
+  [{taps: 5}],
+  [{taps: [5]}],
   [{process: {pid: '7', startTime: '1', bootId: 'b'}}],
   [{process: {pid: 7}}],
   [{process: null}],

@@ -2,7 +2,7 @@ import {readdir} from 'node:fs/promises'
 import {dirname, join} from 'node:path'
 
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
-import type {ProcessIdentity} from '../../host/proc.ts'
+import {isIdentity, type ProcessIdentity} from '../../host/proc.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/stack.ts'
 
@@ -16,8 +16,8 @@ export interface QemuRuntime {
   readonly sshPort?: number
   /** The other forwards of the user network, in the order of the spec. */
   readonly ports?: readonly ForwardedPort[]
-  /** TAP device that was made for the VM. */
-  readonly tap?: string
+  /** TAP devices that were made for the VM. */
+  readonly taps?: readonly string[]
   readonly process?: ProcessIdentity
   readonly accelerator?: string
   readonly vncAddress?: string
@@ -45,7 +45,7 @@ const isRuntime = (value: unknown): value is QemuRuntime =>
   typeof value.macAddress === 'string' &&
   (!('sshPort' in value) || (Number.isInteger(value.sshPort) && Number(value.sshPort) > 0 && Number(value.sshPort) < 65_536)) &&
   (!('ports' in value) || (Array.isArray(value.ports) && value.ports.every(isForward))) &&
-  (!('tap' in value) || typeof value.tap === 'string') &&
+  (!('taps' in value) || (Array.isArray(value.taps) && value.taps.every((tap) => typeof tap === 'string'))) &&
   (!('process' in value) || isIdentity(value.process))
 
 const isForward = (value: unknown): value is ForwardedPort =>
@@ -59,16 +59,6 @@ const isForward = (value: unknown): value is ForwardedPort =>
   Number.isInteger(value.host) &&
   'guest' in value &&
   Number.isInteger(value.guest)
-
-const isIdentity = (value: unknown): value is ProcessIdentity =>
-  typeof value === 'object' &&
-  value !== null &&
-  'pid' in value &&
-  Number.isInteger(value.pid) &&
-  'startTime' in value &&
-  typeof value.startTime === 'string' &&
-  'bootId' in value &&
-  typeof value.bootId === 'string'
 
 export const writeRuntime = (vmDirectory: string, runtime: QemuRuntime): Promise<void> =>
   writeFileAtomic(vmFiles(vmDirectory).qemu, `${JSON.stringify(runtime, undefined, 2)}\n`)

@@ -1,7 +1,7 @@
-import type {ProcessIdentity} from '../../host/proc.ts'
+import {type ProcessIdentity, waitForEnd} from '../../host/proc.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
-import {endProcess, waitForEnd} from './process.ts'
+import {endProcess} from './process.ts'
 import {connectQmp, type QmpClient} from './qmp.ts'
 
 /** A guest that still boots ignores the power button, so it is pressed again. */

@@ -1,53 +1,39 @@
 import {createHash} from 'node:crypto'
-import {access, readFile} from 'node:fs/promises'
+import {access} from 'node:fs/promises'
 
-import {lastLines, run, type RunResult} from '../../host/process.ts'
+import {ip} from '../../host/net-admin.ts'
+import {lastLines} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {Vm} from '../../model/vm.ts'
 
-/** Interface names have at most 15 characters (IFNAMSIZ - 1); this one says whose it is and is the same at every start. */
-export const tapName = (vm: Vm): string => `vmctl${createHash('sha256').update(vm.id).digest('hex').slice(0, 10)}`
-
-const ip = (args: readonly string[], signal?: AbortSignal): Promise<RunResult> =>
-  run('ip', args, {
-    timeoutMs: 10_000,
-    signal,
-    notInstalled: {code: 'vmctl::host::not_installed', help: 'Install iproute2 (Debian, Ubuntu: `sudo apt-get install iproute2`).'},
-  })
-
-/** CAP_NET_ADMIN is bit 12 of the effective capabilities (capabilities(7)). */
-const mayAdministerNetwork = async (): Promise<boolean> => {
-  const status = await readFile('/proc/self/status', 'utf8')
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
-  return (effective & (1n << 12n)) !== 0n
+/** A TAP device of a VM, and the bridge that it is to be on. */
+export interface Tap {
+  readonly name: string
+  readonly bridge: string
+  readonly mtu?: number | undefined
 }
 
-/** Throws what would make a TAP on this bridge impossible, before anything is made. */
-export const checkBridge = async (bridge: string): Promise<void> => {
-  if (!/^[^\s/]{1,15}$/.test(bridge) || bridge === '.' || bridge === '..') {
-    throw new VmctlError('vmctl::network::bridge_not_found', `"${bridge}" cannot be the name of a network interface.`)
-  }
-  try {
-    await access(`/sys/class/net/${bridge}/bridge`)
-  } catch (error) {
-    throw new VmctlError('vmctl::network::bridge_not_found', `There is no bridge named ${bridge} on this computer.`, {
-      cause: error,
-      help: `Create it first: \`sudo ip link add ${bridge} type bridge && sudo ip link set ${bridge} up\`.`,
-    })
-  }
-  if (!(await mayAdministerNetwork())) {
-    throw new VmctlError(
-      'vmctl::network::permission',
-      `Attaching a VM to the bridge ${bridge} needs CAP_NET_ADMIN, which this process does not have.`,
-    )
-  }
-}
+/**
+ * The name of the TAP device of a VM's management interface, or of its interface on a network. Interface names have at most
+ * 15 characters (IFNAMSIZ - 1); this one says whose it is and is the same at every start.
+ */
+export const tapName = (vm: Pick<Vm, 'id'>, network = ''): string =>
+  `vmctl${createHash('sha256').update(`${vm.id}${network}`).digest('hex').slice(0, 10)}`
+
+/** Every TAP device that a VM needs while it runs. Pure. */
+export const tapsOf = (vm: Vm): Tap[] => [
+  ...(vm.spec.network.type === 'tap' ? [{name: tapName(vm), bridge: vm.spec.network.bridge}] : []),
+  ...(vm.attachments?.nics ?? []).flatMap(({network, link, mtu}) =>
+    link.kind === 'bridge' ? [{name: tapName(vm, network), bridge: link.bridge, mtu}] : [],
+  ),
+]
 
 /** Makes the VM's TAP device, owned by this user, on the bridge, and up. One that is left from a crash is made anew. */
-export const createTap = async (name: string, bridge: string, signal: AbortSignal): Promise<void> => {
+export const createTap = async ({name, bridge, mtu}: Tap, signal: AbortSignal): Promise<void> => {
   await removeTap(name)
   const steps = [
     ['tuntap', 'add', 'dev', name, 'mode', 'tap', 'user', String(process.getuid?.() ?? 0)],
+    ...(mtu === undefined ? [] : [['link', 'set', 'dev', name, 'mtu', String(mtu)]]),
     ['link', 'set', 'dev', name, 'master', bridge],
     ['link', 'set', 'dev', name, 'up'],
   ]

@@ -1,0 +1,30 @@
+import {VmctlCommand} from '../../cli/base-command.ts'
+import {table} from '../../cli/table.ts'
+import type {NetworkStatus} from '../../engine/networks.ts'
+
+export default class NetworkLs extends VmctlCommand {
+  static override summary = 'Show the networks between VMs.'
+  static override description =
+    'A network exists from the first `up` that needs it until its last VM is destroyed. It is up while a VM of it runs: the hub of a mesh, or the bridge.'
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
+
+  async run(): Promise<{readonly networks: readonly NetworkStatus[]}> {
+    const {flags} = await this.parse(NetworkLs)
+    const engine = await this.openEngine(flags)
+    const {listNetworks} = await import('../../engine/networks.ts')
+    const {networks, problems} = await listNetworks(engine)
+    for (const problem of problems) this.warn(problem)
+    const rows = networks.map(({id, driver, subnet, isUp, members}) => [
+      id,
+      driver,
+      subnet ?? '-',
+      isUp ? 'up' : 'down',
+      members
+        .filter(({exists}) => exists)
+        .map(({vm, ip}) => (ip === undefined ? vm : `${vm} ${ip}`))
+        .join(', ') || '-',
+    ])
+    this.log(rows.length === 0 ? 'No networks.' : table(['NETWORK', 'DRIVER', 'SUBNET', 'STATE', 'VMS'], rows))
+    return {networks}
+  }
+}

@@ -1,0 +1,119 @@
+import {open, rm} from 'node:fs/promises'
+import {extname} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {fileURLToPath} from 'node:url'
+
+import {readIfExists} from '../host/files.ts'
+import {acquireLock} from '../host/lock.ts'
+import {endForCertain, parseIdentity, waitForEnd} from '../host/proc.ts'
+import {lastLines, spawnDetached} from '../host/process.ts'
+import {connectUnix} from '../host/sockets.ts'
+import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {networkFiles} from '../model/layout.ts'
+import type {HubRequest, HubStatus} from './hub.ts'
+
+/** Long enough for a machine that is busy starting VMs. */
+const startDeadlineMs = 20_000
+
+/** Asks a network's hub. Resolves to undefined when none answers, which says nothing about the VMs. */
+export const askHub = async (directory: string, request: HubRequest, timeoutMs = 2000): Promise<HubStatus | undefined> => {
+  const signal = AbortSignal.timeout(timeoutMs)
+  try {
+    const socket = await connectUnix(networkFiles(directory).hubSocket, signal)
+    const abort = (): void => void socket.destroy(new Error('no answer'))
+    signal.addEventListener('abort', abort, {once: true})
+    try {
+      socket.write(`${request}\n`)
+      let text = ''
+      for await (const chunk of socket) text += String(chunk)
+      const answer: unknown = JSON.parse(text)
+      return isStatus(answer) ? answer : undefined
+    } finally {
+      signal.removeEventListener('abort', abort)
+      socket.destroy()
+    }
+  } catch {
+    return undefined
+  }
+}
+
+const isStatus = (value: unknown): value is HubStatus =>
+  typeof value === 'object' && value !== null && 'pid' in value && 'connected' in value
+
+/**
+ * Makes sure that a mesh has its hub, and that the hub has looked for members. The caller holds the lock of the networks, so that
+ * only one process starts one.
+ * @throws VmctlError `vmctl::network::hub_failed`
+ */
+export const startHub = async (
+  {directory, vmsDirectory}: {directory: string; vmsDirectory: string},
+  signal: AbortSignal,
+): Promise<void> => {
+  if (await askHub(directory, 'scan')) return
+  // It answers nothing: it is gone, on its way, or hangs. Only its lock tells.
+  if (await isHeld(directory)) {
+    if (await waitForHub(directory, {until: Date.now() + 5000, signal})) return
+    await endHub(directory)
+  }
+  const files = networkFiles(directory)
+  await using log = await open(files.hubLog, 'w', 0o600)
+  const own = fileURLToPath(import.meta.url)
+  const program = own.replace(/hub-client(?=\.[jt]s$)/, 'hub-program')
+  const child = await spawnDetached(process.execPath, [...nodeFlags(own), program, directory, vmsDirectory], {
+    cwd: directory,
+    output: log,
+    env: {},
+  }).catch((error: unknown) => {
+    throw new VmctlError('vmctl::network::hub_failed', `The hub of the network cannot be started: ${messageOf(error)}`, {cause: error})
+  })
+  let ended: string | undefined
+  void child.ended.then((how) => {
+    ended = how
+  })
+  if (await waitForHub(directory, {until: Date.now() + startDeadlineMs, signal, isOver: () => ended !== undefined})) return
+  const said = lastLines((await readIfExists(files.hubLog)) ?? '', 5)
+  const how = ended === undefined ? 'does not answer' : `ended at once (${ended})`
+  throw new VmctlError('vmctl::network::hub_failed', `The hub of the network in ${directory} ${how}${said === '' ? '.' : `: ${said}`}`)
+}
+
+/** From the source, in development, Node strips types; it says so on every start unless it is told not to. */
+const nodeFlags = (file: string): string[] => (extname(file) === '.ts' ? ['--disable-warning=ExperimentalWarning'] : [])
+
+const waitForHub = async (
+  directory: string,
+  {until, signal, isOver = () => false}: {until: number; signal: AbortSignal; isOver?: () => boolean},
+): Promise<boolean> => {
+  while (Date.now() < until && !isOver()) {
+    signal.throwIfAborted()
+    if (await askHub(directory, 'scan')) return true
+    await sleep(10)
+  }
+  return false
+}
+
+/** Whether a hub lives, by the lock that it holds. */
+const isHeld = async (directory: string): Promise<boolean> => {
+  try {
+    await using _lock = await acquireLock(networkFiles(directory).hubLock, {purpose: 'look for the hub', timeoutMs: 0})
+    return false
+  } catch (error) {
+    // A directory that is gone has no lock.
+    return isVmctlError(error) && error.code === 'vmctl::vm::locked'
+  }
+}
+
+/**
+ * Ends the hub of a mesh for certain; nothing happens when there is none. One that does not answer is killed if it is the process
+ * that wrote down who it is. The caller holds the lock of the networks.
+ * @throws VmctlError `vmctl::network::hub_failed` when it cannot be ended
+ */
+export const endHub = async (directory: string): Promise<void> => {
+  const files = networkFiles(directory)
+  const identity = parseIdentity((await readIfExists(files.hubProcess)) ?? '')
+  await askHub(directory, 'end')
+  if (identity && !(await waitForEnd(identity, 3000))) await endForCertain(identity)
+  if (await isHeld(directory)) {
+    throw new VmctlError('vmctl::network::hub_failed', `The hub of the network in ${directory} neither answers nor ends.`)
+  }
+  await Promise.all([files.hubSocket, files.hubProcess].map((path) => rm(path, {force: true})))
+}
