@@ -96,13 +96,16 @@ export const download = async (guest: Execute, remotePath: string, localPath: st
     })
     handle = file
     let received = 0
+    let written = 0
     const onStdout = async (chunk: Buffer): Promise<void> => {
-      await file.writeFile(chunk).catch((error: unknown) => {
+      const at = received
+      received += chunk.length
+      await writeAt(file, chunk, at).catch((error: unknown) => {
         throw ioError('write', localPath, error)
       })
-      options.onProgress?.((received += chunk.length))
+      options.onProgress?.((written += chunk.length))
     }
-    const {exit, stderr} = await perform(guest, ['sh', '-c', send, 'sh', shellPath(remotePath)], options, {onStdout})
+    const {exit, stderr} = await perform(guest, ['sh', '-c', send, 'sh', shellPath(remotePath)], options, {onStdout, aheadBytes})
     if (exit.code !== 0) throw failed(`download ${remotePath} to ${localPath}`, exit, stderr)
     await handle.chmod(options.mode ?? modeOf(stderr))
     await handle.sync()
@@ -116,11 +119,18 @@ export const download = async (guest: Execute, remotePath: string, localPath: st
   }
 }
 
+/** Bytes of a download that may be on their way to the disk before the guest has to wait. */
+const aheadBytes = 4 * 2 ** 20
+
+const writeAt = async (file: FileHandle, chunk: Buffer, at: number): Promise<void> => {
+  for (let done = 0; done < chunk.length;) done += (await file.write(chunk, done, chunk.length - done, at + done)).bytesWritten
+}
+
 const perform = async (
   guest: Execute,
   words: readonly string[],
   {privileged, signal}: TransferOptions,
-  streams: Pick<ExecOptions, 'stdin' | 'onStdout'>,
+  streams: Pick<ExecOptions, 'stdin' | 'onStdout' | 'aheadBytes'>,
 ): Promise<{readonly exit: ExecExit; readonly stderr: string}> => {
   let stderr = ''
   const command = quoteAll(words)
