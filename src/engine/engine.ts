@@ -85,7 +85,7 @@ const builtIn = (store: Store, env: NodeJS.ProcessEnv): Extension => ({
     }),
     noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
   ],
-  imageSources: [createHttpSource()],
+  imageSources: [createHttpSource({allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1'})],
   provisioners: [shellProvisioner, fileProvisioner, rebootProvisioner],
 })
 

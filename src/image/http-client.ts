@@ -1,6 +1,7 @@
 import type {Readable} from 'node:stream'
 
 import {systemCode, messageOf, VmctlError} from '../model/errors.ts'
+import {guardAddresses, PrivateAddress} from './private-address.ts'
 import {displayUrl} from './url.ts'
 
 export interface HttpOptions {
@@ -10,6 +11,8 @@ export interface HttpOptions {
   readonly retries?: number
   /** Milliseconds before the first retry; doubles each time. Default 500. */
   readonly retryDelayMs?: number
+  /** Whether a server on the internet may redirect to an address that is private to this computer's network. */
+  readonly allowPrivateRedirects?: boolean
   /** Further certificate authority, PEM. */
   readonly ca?: string
 }
@@ -48,7 +51,12 @@ const transient = new Set([408, 425, 429, 500, 502, 503, 504])
 export const openHttpClient = async (options: HttpOptions): Promise<HttpClient> => {
   const {EnvHttpProxyAgent, request} = await import('undici')
   const idleTimeoutMs = options.idleTimeoutMs ?? 30_000
-  const connect = {timeout: Math.min(idleTimeoutMs, 15_000), ...(options.ca === undefined ? {} : {ca: options.ca})}
+  const addresses = guardAddresses()
+  const connect = {
+    timeout: Math.min(idleTimeoutMs, 15_000),
+    lookup: addresses.lookup,
+    ...(options.ca === undefined ? {} : {ca: options.ca}),
+  }
   // HTTP/1.1 frames a body by length or chunks, which is what the checks for cut bodies rest on. Idle bodies are watched by the caller.
   const dispatcher = new EnvHttpProxyAgent({allowH2: false, headersTimeout: idleTimeoutMs, bodyTimeout: 0, connect})
   const once = async (url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> => {
@@ -57,7 +65,7 @@ export const openHttpClient = async (options: HttpOptions): Promise<HttpClient> 
       return {status: statusCode, headers: answer, body}
     } catch (error) {
       signal.throwIfAborted()
-      throw connectionFailure(url, error)
+      throw isPrivateAddress(error) ? intoTheNetwork(url, error) : connectionFailure(url, error)
     }
   }
   return {
@@ -70,6 +78,9 @@ export const openHttpClient = async (options: HttpOptions): Promise<HttpClient> 
         if (!redirects.has(response.status)) throw statusFailure(url, response)
         if (hops === maxRedirects) throw fatal(`${displayUrl(start)} redirects more than ${maxRedirects} times.`)
         url = redirectTarget(url, single(response.headers['location']))
+        // Who names an address of the own network means it; who is sent there from outside does not.
+        if (options.allowPrivateRedirects || addresses.isPrivate(start)) continue
+        if (url.origin !== start.origin && addresses.guard(url)) throw intoTheNetwork(url)
       }
     },
     async [Symbol.asyncDispose]() {
@@ -97,6 +108,15 @@ export const downloadError = (url: URL, failure: HttpFailure): VmctlError =>
   new VmctlError('vmctl::image::download_failed', `Cannot download ${displayUrl(url)}: ${failure.message}`, {
     cause: failure.cause ?? failure,
   })
+
+const isPrivateAddress = (error: unknown): boolean =>
+  error instanceof PrivateAddress || (error instanceof Error && error.cause instanceof PrivateAddress)
+
+const intoTheNetwork = (url: URL, cause?: unknown): HttpFailure =>
+  new HttpFailure(
+    `a server on the internet redirects to ${url.host}, which is in the network of this computer. If that is meant, name that URL, or set VMCTL_PRIVATE_REDIRECTS=1.`,
+    {retry: 'no', cause},
+  )
 
 const fatal = (message: string): HttpFailure => new HttpFailure(message, {retry: 'no'})
 
