@@ -43,6 +43,13 @@ const words: readonly {readonly pattern: RegExp; readonly where: (path: string, 
   {pattern: /\bconsole\.(?:log|error|warn|info)\(/, where: () => false},
 ]
 
+/** No command line of this computer is ever read by a shell; programs get their arguments as they are. */
+const shells: readonly RegExp[] = [
+  /\b(?:execSync|execFile|execFileSync|spawnSync|fork)\b/,
+  /\b(?:spawn|run|runOrThrow|spawnDetached|runInteractive)\(\s*['"`](?:\S*\/)?(?:ba|da|a|z|k)?sh['"`]/,
+  /program: ['"`](?:\S*\/)?(?:ba|da|a|z|k)?sh['"`]/,
+]
+
 const source = join(dirname(fileURLToPath(import.meta.url)), '../src')
 
 interface Source {
@@ -119,5 +126,25 @@ test('the process is asked and ended only where it may be', () => {
     .flatMap(({path, folder, text}) =>
       words.flatMap(({pattern, where}) => (pattern.test(text) && !where(path, folder) ? [`${path} has ${pattern.source}`] : [])),
     )
+  expect(offences).toEqual([])
+})
+
+test('no shell of this computer reads anything', () => {
+  const spawning = sources.filter(({isTest, imports}) => !isTest && imports.includes('node:child_process'))
+  expect(spawning.length).toBeGreaterThan(0)
+  for (const {path, text} of spawning) {
+    // The option of `spawn`.
+    expect(text, path).not.toMatch(/\bshell:/)
+    const named = [...text.matchAll(/import \{([^}]*)\} from 'node:child_process'/g)].flatMap(([, names = '']) =>
+      names.split(',').map((name) => name.trim()),
+    )
+    expect(
+      named.filter((name) => name !== 'spawn' && !name.startsWith('type ')),
+      path,
+    ).toEqual([])
+  }
+  const offences = sources
+    .filter(({isTest}) => !isTest)
+    .flatMap(({path, text}) => shells.flatMap((pattern) => (pattern.test(text) ? [`${path} has ${pattern.source}`] : [])))
   expect(offences).toEqual([])
 })
