@@ -37,7 +37,7 @@ step('a file keeps its mode, or gets the one that is asked for', async () => {
 
 check('a file that may not be written fails the step and says which', async () => {
   provisionWith(fileStep('plain.txt', '/etc/forbidden.conf'))
-  const outcome = expectFailure(await lab.vmctl('up'), 6, 'vmctl::ssh::failed')
+  const outcome = expectFailure(await lab.vmctl('up'), 6, 'vmctl::guest::copy_failed')
   expect(outcome.stderr).toMatch(/\/etc\/forbidden\.conf.*denied/)
   await expect(lab.guest('box', 'ls /etc/forbidden.conf')).rejects.toThrow()
 })
