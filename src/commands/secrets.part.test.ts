@@ -3,6 +3,7 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
+import {startImageServer} from '../../test/support/image-server.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
@@ -130,6 +131,43 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
     expect(refused.stderr).toContain('secret file "none.txt" does not exist')
     expect(refused.stderr).toMatch(/VMFile\.kdl:\d+:\d+/)
     expect(await project.run(undefined, 'down')).toMatchObject({exitCode: 0})
+  })
+
+  test('the password and the query of an image URL reach its server, and nothing else', async () => {
+    await using server = await startImageServer()
+    server.files.set('/disk.qcow2', {content: readFileSync(project.workspace.image)})
+    const vmfile = (query: string): string => {
+      const url = `${server.origin.replace('//', '//me:canary-password@')}/disk.qcow2?token=canary-${query}`
+      return project.vm('url', '').replace('image "base.qcow2"', `image-url "${url}"`)
+    }
+    const outputs: string[] = []
+    const tell = async (text: string | undefined, ...words: readonly string[]): Promise<string> => {
+      const {stdout, stderr, exitCode} = await project.run(text, ...words)
+      expect(exitCode, stderr).toBe(0)
+      outputs.push(stdout, stderr)
+      return stdout + stderr
+    }
+    await tell(vmfile('one'), 'up', '--json')
+    expect(server.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('me:canary-password').toString('base64')}`)
+    expect(await tell(undefined, 'plan')).toContain('is already running')
+    await tell(undefined, 'down')
+    await tell(undefined, 'up')
+    expect(await tell(undefined, 'plan')).toContain('is already running')
+    expect(await tell(vmfile('two'), 'plan')).toContain('needs `vmctl reload')
+    for (const words of [
+      ['status', 'url', '--json'],
+      ['list', '--json'],
+      ['image', 'list', '--json'],
+    ]) {
+      const {stdout, stderr} = await runCommand(...words)
+      outputs.push(stdout, stderr)
+    }
+    server.files.delete('/disk.qcow2')
+    const failed = await project.run(vmfile('three'), 'reload')
+    expect(failed.exitCode).toBe(4)
+    outputs.push(failed.stdout, failed.stderr, stateFiles())
+    expect(outputs.filter((text) => text.includes('canary-'))).toEqual([])
+    await project.run(undefined, 'down', '--destroy')
   })
 
   test('a variable cannot be secret and not secret', async () => {

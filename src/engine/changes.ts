@@ -1,6 +1,7 @@
 import {isDeepStrictEqual} from 'node:util'
 
 import {formatSize} from '../model/quantity.ts'
+import {displaySource, withoutSecrets} from '../model/secrets.ts'
 import type {PortForward, VolumeMount} from '../model/stack.ts'
 import type {NetworkConfig, VmSpec} from '../model/vm.ts'
 
@@ -29,12 +30,13 @@ const describeDisk = (bytes: number | undefined): string => (bytes === undefined
  * Compares specs field by field; pure. The disk may only grow, and what a guest learns on its first boot (cloud-init) or
  * is made of (the image) cannot change under it.
  */
-export const compareSpecs = (applied: VmSpec, wanted: VmSpec): Change[] => {
+export const compareSpecs = (recorded: VmSpec, declared: VmSpec): Change[] => {
+  const [applied, wanted] = [withoutSecrets(recorded), withoutSecrets(declared)]
   const changes: Change[] = []
   const add = (field: keyof VmSpec, effect: Effect, text: string): void => {
     if (!isDeepStrictEqual(applied[field], wanted[field])) changes.push({field, effect, text})
   }
-  add('image', 'reload', `image ${applied.image.source} → ${wanted.image.source}`)
+  add('image', 'reload', `image ${displaySource(applied.image)} → ${displaySource(wanted.image)}`)
   add('cloudInit', 'reload', 'cloud-init')
   add('vcpus', 'restart', `vcpus ${applied.vcpus} → ${wanted.vcpus}`)
   add('memoryMiB', 'restart', `memory ${applied.memoryMiB} → ${wanted.memoryMiB} MB`)

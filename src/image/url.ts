@@ -2,6 +2,8 @@ import {createHash} from 'node:crypto'
 
 import {messageOf, VmctlError} from '../model/errors.ts'
 
+export {displayUrl} from '../model/secrets.ts'
+
 /** @throws VmctlError `vmctl::usage::invalid`, without repeating a text that may hold a password */
 export const parseImageUrl = (text: string): URL => {
   try {
@@ -11,12 +13,6 @@ export const parseImageUrl = (text: string): URL => {
       help: 'Give an absolute URL, such as https://example.org/disk.qcow2.',
     })
   }
-}
-
-/** A URL as it may be shown and stored: without user and password, fragment, and the values of its query, which are often tokens. */
-export const displayUrl = (url: URL): string => {
-  const query = [...url.searchParams.keys()].map((key) => `${key}=…`).join('&')
-  return `${url.protocol}//${url.host}${url.pathname}${query === '' ? '' : `?${query}`}`
 }
 
 /** Names a URL in the cache. Credentials do not count: a new password does not make another image. */

@@ -1,4 +1,6 @@
-import type {ProvisionStep} from './vm.ts'
+import {createHash} from 'node:crypto'
+
+import type {ImageReference, ProvisionStep, VmSpec} from './vm.ts'
 
 /** What stands for a secret wherever one would be shown or kept. */
 export const mask = '***'
@@ -7,10 +9,41 @@ export const mask = '***'
  * The steps without the values of `secretEnv`, for the record of a VM. A changed value is noticed all the same: the journal
  * has a hash of every step.
  */
-export const withoutSecrets = (steps: readonly ProvisionStep[]): readonly ProvisionStep[] =>
+const stepsWithoutSecrets = (steps: readonly ProvisionStep[]): readonly ProvisionStep[] =>
   steps.map((step) => {
     const {secretEnv} = step.settings
     if (typeof secretEnv !== 'object' || secretEnv === null) return step
     const masked = Object.fromEntries(Object.keys(secretEnv).map((name) => [name, mask]))
     return {...step, settings: {...step.settings, secretEnv: masked}}
   })
+
+/** A URL as it may be shown and stored: without user and password, fragment, and the values of its query, which are often tokens. */
+export const displayUrl = (url: URL): string => {
+  const query = [...url.searchParams.keys()].map((key) => `${key}=…`).join('&')
+  return `${url.protocol}//${url.host}${url.pathname}${query === '' ? '' : `?${query}`}`
+}
+
+/** Tells a query from another one without repeating it. */
+const queryMark = /#query-[0-9a-f]{16}$/
+
+const recordedUrl = (text: string): string => {
+  if (queryMark.test(text) || !URL.canParse(text)) return text
+  const url = new URL(text)
+  const mark = url.search === '' ? '' : `#query-${createHash('sha256').update(url.search).digest('hex').slice(0, 16)}`
+  return `${displayUrl(url)}${mark}`
+}
+
+/** What is shown of where an image comes from. */
+export const displaySource = ({source}: ImageReference): string => recordedUrl(source).replace(queryMark, '')
+
+const recordedImage = (image: ImageReference): ImageReference =>
+  image.kind === 'file'
+    ? image
+    : {...image, source: recordedUrl(image.source), ...(image.checksumUrl !== undefined && {checksumUrl: recordedUrl(image.checksumUrl)})}
+
+/** A spec as it is recorded and compared: without the values of secrets, and with image URLs without passwords and tokens. */
+export const withoutSecrets = (spec: VmSpec): VmSpec => ({
+  ...spec,
+  image: recordedImage(spec.image),
+  provision: stepsWithoutSecrets(spec.provision),
+})

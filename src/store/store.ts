@@ -130,7 +130,7 @@ const isRecord = (value: unknown): value is Vm => {
 /** Writes a VM's record as a whole, without the values of secrets. The caller holds the VM's lock. */
 export const writeVm = async (vm: Vm): Promise<void> => {
   const {directory, ...rest} = vm
-  const record = {...rest, spec: {...vm.spec, provision: withoutSecrets(vm.spec.provision)}}
+  const record = {...rest, spec: withoutSecrets(vm.spec)}
   await writeFileAtomic(vmFiles(directory).record, `${JSON.stringify(record, undefined, 2)}\n`)
 }
 
