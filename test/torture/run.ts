@@ -1,6 +1,8 @@
 import {startSshd} from '../support/sshd.ts'
 import {damage} from './bit-flips.ts'
+import {dropped} from './dropped.ts'
 import {faults} from './faults.ts'
+import {impostor} from './impostor.ts'
 import {countPoints, killAt, scenarios} from './kill-points.ts'
 
 // Prints a table of what was tried and what went wrong; exits 1 when anything did. `npm run test:torture` builds first.
@@ -28,6 +30,14 @@ for (const figure of [faults, damage]) {
       `${figure.id.padEnd(4)} ${what.padEnd(72)} ${String(trials).padStart(6)} tried ${String(wrong.length).padStart(4)} wrong\n`,
     )
     for (const problem of wrong) process.stdout.write(`  ${problem}\n`)
+    failures += wrong.length
+  }
+}
+for (const figure of [dropped, impostor]) {
+  for await (const {what, trials, wrong} of figure.rows({})) {
+    process.stdout.write(
+      `${figure.id.padEnd(4)} ${what}: ${trials} tried, ${wrong.length} wrong\n${wrong.map((text) => `  ${text}\n`).join('')}`,
+    )
     failures += wrong.length
   }
 }
