@@ -141,8 +141,8 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
       return project.vm('url', '').replace('image "base.qcow2"', `image-url "${url}"`)
     }
     const outputs: string[] = []
-    const tell = async (text: string | undefined, ...words: readonly string[]): Promise<string> => {
-      const {stdout, stderr, exitCode} = await project.run(text, ...words)
+    const tell = async (file: string | undefined, ...words: readonly string[]): Promise<string> => {
+      const {stdout, stderr, exitCode} = await project.run(file, ...words)
       expect(exitCode, stderr).toBe(0)
       outputs.push(stdout, stderr)
       return stdout + stderr
@@ -166,7 +166,7 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
     const failed = await project.run(vmfile('three'), 'reload')
     expect(failed.exitCode).toBe(4)
     outputs.push(failed.stdout, failed.stderr, stateFiles())
-    expect(outputs.filter((text) => text.includes('canary-'))).toEqual([])
+    expect(outputs.filter((output) => output.includes('canary-'))).toEqual([])
     await project.run(undefined, 'down', '--destroy')
   })
 
