@@ -5,6 +5,7 @@ export {converge, planAll, type ConvergeOptions, type VmResult} from './engine/c
 export type {Action, PlanStep, Verb, VmPlan} from './engine/plan.ts'
 export {create, destroy, resume, start, stop, suspend, type LifecycleResult} from './engine/lifecycle.ts'
 export {list, openConsole, status, type VmStatus, type VmSummary} from './engine/inspect.ts'
+export {openPs, waitForHealth, type Ps, type PsRow, type PsScope} from './engine/ps.ts'
 export {logFiles, readLog} from './engine/logs.ts'
 export {connectGuest, guestAddress} from './engine/guest.ts'
 export {asGuest, sshKeys} from './engine/access.ts'

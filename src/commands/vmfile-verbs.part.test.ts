@@ -58,6 +58,26 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: '', stderr: 'web: does not exist\n'})
   })
 
+  test('ps shows the VMs of the VMFile as a table, and as JSON', async () => {
+    expect(await run(vm('web') + vm('db'), 'up', 'web')).toMatchObject({exitCode: 0})
+    const {stdout, stderr, exitCode} = await run(undefined, 'ps')
+    expect({stdout, stderr, exitCode}).toEqual({
+      exitCode: 0,
+      stderr: '',
+      stdout: [
+        'NAME  STATUS       HEALTH  IP  CPU  MEMORY   DISK     PORTS',
+        'web   running      -       -   1    1.00 GB  16.0 MB  -',
+        'db    not created  -       -   -    -        -        -',
+        '',
+      ].join('\n'),
+    })
+    expect((await run(undefined, 'ps', 'web', '--json')).json.vms).toMatchObject([{name: 'web', state: 'running', ports: [], ips: []}])
+    expect(await run(undefined, 'ps', '--wait', '--timeout', '1')).toMatchObject({exitCode: 0})
+    expect(await run(undefined, 'ps', 'nobody')).toMatchObject({exitCode: 3})
+    expect(await run(undefined, 'ps', '--timeout', '1')).toMatchObject({exitCode: 2})
+    expect((await runCommand('ps', '--all')).stdout).toMatch(/^web /m)
+  })
+
   test('a step that fails: which, why, its last lines; the next up goes on there', async () => {
     const marks = join(project.workspace.directory, 'marks')
     const text = (second: string): string =>

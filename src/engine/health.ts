@@ -42,8 +42,16 @@ const isHealth = (value: unknown): value is Health => {
 export const writeHealth = (vm: Pick<Vm, 'directory'>, health: Health): Promise<void> =>
   writeFileAtomic(vmFiles(vm.directory).health, `${JSON.stringify(health, undefined, 2)}\n`)
 
-/** Pauses between the probes of somebody who waits: soon at first, at the interval of the check at last. */
+/** Somebody who waits asks soon at first, then less and less often. */
 const pausesMs = {first: 500, longest: 5000, growth: 1.5} as const
+
+/** Turns for somebody who waits, the first at once. It ends only by `signal`. */
+export const turns = async function* (signal: AbortSignal, longestMs: number = pausesMs.longest): AsyncGenerator<void, never> {
+  for (let pauseMs: number = pausesMs.first; ; pauseMs = Math.min(pauseMs * pausesMs.growth, pausesMs.longest)) {
+    yield
+    await sleep(Math.min(pauseMs, longestMs), undefined, {signal}).catch(() => signal.throwIfAborted())
+  }
+}
 
 /**
  * Probes a guest until it is healthy.
@@ -57,7 +65,7 @@ export const awaitHealthy = async (engine: Engine, vm: Vm, {healthcheck: check, 
   let health: Health | undefined
   let connection: GuestConnection | undefined
   try {
-    for (let pauseMs: number = pausesMs.first; ; pauseMs = Math.min(pauseMs * pausesMs.growth, pausesMs.longest, check.intervalMs)) {
+    for await (const _turn of turns(signal, check.intervalMs)) {
       connection ??= (await waitForGuest(engine, vm)).connection
       const result = await probe(connection, check, {env, signal}).catch((error: unknown) => {
         connection?.close()
@@ -69,7 +77,6 @@ export const awaitHealthy = async (engine: Engine, vm: Vm, {healthcheck: check, 
       await engine.emit({type: 'health.checked', vm: vm.name, health})
       if (health.status === 'healthy') return
       if (health.status === 'unhealthy') throw unhealthy(vm, check, health)
-      await sleep(pauseMs, undefined, {signal}).catch(() => signal.throwIfAborted())
     }
   } finally {
     connection?.close()
@@ -77,7 +84,7 @@ export const awaitHealthy = async (engine: Engine, vm: Vm, {healthcheck: check, 
 }
 
 /** The result of a probe that could not be made because the connection broke. Any other error is not about the guest. */
-export const failedProbe = (error: unknown): ProbeResult => {
+const failedProbe = (error: unknown): ProbeResult => {
   if (!isVmctlError(error) || error.code !== 'vmctl::ssh::connection_lost') throw error
   return {isGood: false, output: messageOf(error), durationMs: 0}
 }

@@ -132,6 +132,10 @@ export const failures = {
     exit: guest,
     help: 'Look into it with `vmctl ssh NAME`; the last result of the health check is in `vmctl status NAME`.',
   },
+  'vmctl::guest::health_timed_out': {
+    exit: timeout,
+    help: 'Look at them with `vmctl ps`, or wait longer with `--timeout`.',
+  },
   'vmctl::guest::archive_refused': {
     exit: guest,
     help: 'Nothing of it was kept. Look at the directory in the guest: only files, directories and symbolic links can be copied.',

@@ -1,0 +1,40 @@
+import {expect, test} from 'vitest'
+
+import {openLiveText} from './live-text.ts'
+
+const header = ['NAME', 'STATUS']
+
+const terminal = (rows: number, columns = 80) => {
+  const writes: string[] = []
+  return {writes, stream: {isTTY: true, rows, columns, write: (text: string) => writes.push(text) > 0}}
+}
+
+test('on a terminal it is written over in place, each time in one go', () => {
+  const {writes, stream} = terminal(24)
+  {
+    using live = openLiveText(stream)
+    live.show([header, ['web', 'running'], ['db', 'stopped']])
+    live.show([header, ['web', 'stopped']])
+  }
+  expect(writes).toEqual([
+    '\x1b[?25l',
+    '\rNAME  STATUS\x1b[K\nweb   running\x1b[K\ndb    stopped\x1b[K\n\x1b[J',
+    '\x1b[3A\rNAME  STATUS\x1b[K\nweb   stopped\x1b[K\n\x1b[J',
+    '\x1b[?25h',
+  ])
+})
+
+test('what does not fit is cut, since a line that wraps or scrolls could not be written over', () => {
+  const {writes, stream} = terminal(3, 8)
+  using live = openLiveText(stream)
+  live.show([header, ['web', 'running'], ['db', 'stopped'], ['c', 'running']])
+  expect(writes[1]).toBe('\rNAME  ST\x1b[K\nweb   ru\x1b[K\n\x1b[J')
+})
+
+test('elsewhere only what has changed is a line', () => {
+  let text = ''
+  using live = openLiveText({write: (chunk: string) => ((text += chunk), true)})
+  live.show([header, ['web', 'running'], ['db', 'running']])
+  live.show([header, ['web', 'running'], ['db', 'stopped']])
+  expect(text).toBe('NAME  STATUS\nweb  running\ndb  running\ndb  stopped\n')
+})

@@ -1,0 +1,54 @@
+import {table} from './table.ts'
+
+/** A table that is shown again whenever it may have changed. The first row is its header, the first cell of a row its key. */
+export interface LiveText extends Disposable {
+  show(rows: readonly (readonly string[])[]): void
+}
+
+type Output = Pick<NodeJS.WriteStream, 'write'> & {readonly isTTY?: boolean; readonly rows?: number; readonly columns?: number}
+
+/** On a terminal in place, elsewhere one line for each row that has changed. */
+export const openLiveText = (stream: Output): LiveText => (stream.isTTY ? inPlace(stream) : asLines(stream))
+
+const escape = {
+  hideCursor: '\x1b[?25l',
+  showCursor: '\x1b[?25h',
+  clearLine: '\x1b[K',
+  clearBelow: '\x1b[J',
+  up: (lines: number) => `\x1b[${lines}A`,
+}
+
+/** Written over in one go, so that no half of it is ever seen. */
+const inPlace = (stream: Output): LiveText => {
+  let height = 0
+  stream.write(escape.hideCursor)
+  return {
+    show([header = [], ...rows]) {
+      const lines = table(header, rows)
+        .split('\n')
+        .slice(0, Math.max(1, (stream.rows ?? 24) - 1))
+        .map((line) => `${line.slice(0, stream.columns ?? line.length)}${escape.clearLine}\n`)
+      stream.write(`${height === 0 ? '' : escape.up(height)}\r${lines.join('')}${escape.clearBelow}`)
+      height = lines.length
+    },
+    [Symbol.dispose]() {
+      stream.write(escape.showCursor)
+    },
+  }
+}
+
+const asLines = (stream: Output): LiveText => {
+  const shown = new Map<string, string>()
+  return {
+    show(rows) {
+      for (const cells of rows) {
+        const [key = ''] = cells
+        const line = cells.join('  ')
+        if (shown.get(key) === line) continue
+        shown.set(key, line)
+        stream.write(`${line}\n`)
+      }
+    },
+    [Symbol.dispose]: () => undefined,
+  }
+}

@@ -1,0 +1,27 @@
+import type {PsRow} from '../engine/ps.ts'
+import {formatSize} from '../model/quantity.ts'
+import type {PortForward} from '../model/stack.ts'
+
+export const psHeader = ['NAME', 'STATUS', 'HEALTH', 'IP', 'CPU', 'MEMORY', 'DISK', 'PORTS'] as const
+
+/** The cells of `vmctl ps`, in the order of `psHeader`. */
+export const describeRows = (rows: readonly PsRow[]): readonly (readonly string[])[] =>
+  rows.map((row) => [
+    row.name,
+    row.state === 'destroyed' ? 'not created' : row.state,
+    describeHealth(row),
+    row.ips.join(', ') || '-',
+    String(row.vcpus ?? '-'),
+    row.memoryMiB === undefined ? '-' : formatSize(row.memoryMiB * 2 ** 20),
+    row.diskBytes === undefined ? '-' : formatSize(row.diskBytes),
+    row.ports.map(describePort).join(', ') || '-',
+  ])
+
+/** Between the first failure and the verdict the status alone would be only half of the truth. */
+const describeHealth = ({health, failures = 0, retries}: PsRow): string => {
+  if (health === undefined) return '-'
+  return health !== 'unhealthy' && failures > 0 ? `${health} (${failures} of ${retries} failed)` : health
+}
+
+const describePort = ({bind, host, guest, protocol}: PortForward): string =>
+  `${bind.includes(':') ? `[${bind}]` : bind}:${host ?? '?'}->${guest}/${protocol}`

@@ -1,0 +1,47 @@
+import * as Flags from '@oclif/core/flags'
+
+import * as flags from '../cli/flags.ts'
+import {openLiveText} from '../cli/live-text.ts'
+import {describeRows, psHeader} from '../cli/ps-table.ts'
+import {table} from '../cli/table.ts'
+import {VmfileCommand} from '../cli/vmfile-command.ts'
+import type {PsRow} from '../engine/ps.ts'
+
+const patienceMs = 300_000
+
+export default class Ps extends VmfileCommand {
+  static override summary = 'Show the VMs of the VMFile here: state, health, addresses, size, ports.'
+  static override description =
+    'Asks the guests that have a `healthcheck` for their health, all at once. Takes no lock, so it answers while another vmctl works. `--wait` is over when every VM that runs and has a health check is healthy.'
+  static override args = flags.vmArguments
+  static override flags = {
+    file: flags.file,
+    all: Flags.boolean({char: 'a', summary: 'All VMs of this user, not only those of the VMFile.', exclusive: ['file']}),
+    wait: Flags.boolean({summary: 'Wait until the VMs are healthy.'}),
+    timeout: flags.duration({dependsOn: ['wait'], summary: 'How long to wait; 5 minutes when absent.'}),
+    watch: Flags.boolean({char: 'w', summary: 'Look again and again until Ctrl+C.', exclusive: ['wait', 'json']}),
+    interval: flags.duration({dependsOn: ['watch'], summary: 'Time between two looks; 2 seconds when absent.'}),
+  }
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --wait --timeout 2m',
+    '<%= config.bin %> <%= command.id %> --all --watch',
+  ]
+
+  async run(): Promise<{readonly vms: readonly PsRow[]}> {
+    const {args, flags: given} = await this.parse(Ps)
+    const engine = await this.openEngine(given)
+    const vmfile = given.all ? undefined : await this.readVmfile(engine, given.file, {toleratesMissing: true})
+    const {openPs, waitForHealth, watch} = await import('../engine/ps.ts')
+    using ps = openPs(engine, {vmfile, names: flags.namesOf(args, {})})
+    if (given.watch) {
+      using live = openLiveText(process.stdout)
+      await watch(engine, ps, {everyMs: given.interval ?? 2000, onRows: (rows) => live.show([psHeader, ...describeRows(rows)])})
+      return {vms: []}
+    }
+    const vms = given.wait ? await waitForHealth(engine, ps, {timeoutMs: given.timeout ?? patienceMs}) : await ps.look()
+    this.log(vms.length === 0 ? 'No VMs found.' : table(psHeader, describeRows(vms)))
+    for (const {name, error} of vms) if (error !== undefined) this.tell(`Warning: ${name}: ${error}`)
+    return {vms}
+  }
+}
