@@ -174,6 +174,9 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
       'db stop (running)',
       'db ! api, which depends on it, is still running',
     ])
+    const [stopped] = await up(stack, {verb: 'down', names: ['db']})
+    expect(stopped).toMatchObject({name: 'db', state: 'stopped', notices: ['api, which depends on it, is still running']})
+    await up(stack)
     told = []
     await up(stack, {verb: 'down'})
     expect(told.filter((line) => line.endsWith('begin'))).toEqual(['web stop begin', 'api stop begin', 'db stop begin'])

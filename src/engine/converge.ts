@@ -76,7 +76,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   // All of the file, not only those that are asked for: a guest knows the names also of VMs that come later.
   if (options.verb !== 'down') await joinNetworks(engine, options.vmfile.vms, true)
   // Also for its verdict on circles, in which everybody would wait for ever.
-  const isOrdered = inOrder(specs).some(({dependsOn}) => dependsOn !== undefined)
+  const isOrdered = [...inOrder(specs), ...options.vmfile.vms].some(({dependsOn}) => dependsOn !== undefined)
   const situations = isOrdered ? await lookAtAll(engine, specs, options) : new Map<string, Situation>()
   const places = isOrdered ? await arrange(engine, specs, {options, situations}) : new Map<string, Place>()
   const works = specs.map((spec) => makeWork(engine, spec, {options, place: places.get(spec.name) ?? alone}))

@@ -58,13 +58,13 @@ export const arrange = async (
 
 const findBystanders = async (engine: Engine, specs: readonly VmSpec[], vmfile: Vmfile): Promise<readonly Bystander[]> => {
   const others = vmfile.vms.filter((spec) => !specs.includes(spec))
-  return Promise.all(
-    others.map(async (spec) => {
-      const vm = await readVm(engine.store, spec.name).catch(() => undefined)
-      const state = vm && (await (await hypervisorOf(engine, vm)).observe(vm)).state
-      return {spec, isRunning: state === 'running'}
-    }),
-  )
+  // One that cannot be looked at is nothing that this verb is about.
+  return Promise.all(others.map(async (spec) => ({spec, isRunning: await isRunning(engine, spec.name).catch(() => false)})))
+}
+
+const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
+  const vm = await readVm(engine.store, name)
+  return vm !== undefined && (await (await hypervisorOf(engine, vm)).observe(vm)).state === 'running'
 }
 
 const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Target> => ({
