@@ -176,7 +176,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     ])
     const [stopped] = await up(stack, {verb: 'down', names: ['db']})
     expect(stopped).toMatchObject({name: 'db', state: 'stopped', notices: ['api, which depends on it, is still running']})
-    await up(stack)
+    await up(stack, {names: ['web']})
     told = []
     await up(stack, {verb: 'down'})
     expect(told.filter((line) => line.endsWith('begin'))).toEqual(['web stop begin', 'api stop begin', 'db stop begin'])
