@@ -66,7 +66,16 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
       ...change,
     })
   const options = (vms: readonly VmSpec[], change: Partial<ConvergeOptions> = {}): ConvergeOptions => ({
-    vmfile: {path: file('VMFile.kdl'), directory: workspace.directory, networks: [], volumes: [], vms, warnings: []},
+    vmfile: {
+      path: file('VMFile.kdl'),
+      directory: workspace.directory,
+      networks: [],
+      volumes: [],
+      vms,
+      networks: [],
+      volumes: [],
+      warnings: [],
+    },
     verb: 'up',
     provision: true,
     ...change,

@@ -59,7 +59,14 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
       ssh: {user: sshd.user, privateKeyPath: sshd.keyPath},
       ...change,
     })
-  const vmfileOf = (...vms: readonly VmSpec[]): Vmfile => ({path: file('VMFile.kdl'), directory: workspace.directory, vms, warnings: []})
+  const vmfileOf = (...vms: readonly VmSpec[]): Vmfile => ({
+    path: file('VMFile.kdl'),
+    directory: workspace.directory,
+    vms,
+    networks: [],
+    volumes: [],
+    warnings: [],
+  })
   const up = async (...vms: readonly VmSpec[]): Promise<Vmfile> => {
     const vmfile = vmfileOf(...vms)
     await converge(engine, {vmfile, verb: 'up', provision: true})
