@@ -69,8 +69,6 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     vmfile: {
       path: file('VMFile.kdl'),
       directory: workspace.directory,
-      networks: [],
-      volumes: [],
       vms,
       networks: [],
       volumes: [],
