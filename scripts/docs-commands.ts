@@ -10,7 +10,7 @@ type Loadable = Command.Loadable
 const groups: Readonly<Record<string, readonly string[]>> = {
   'VMs of a VMFile': ['up', 'down', 'reload', 'provision', 'plan', 'why', 'validate'],
   'One VM by name': ['create', 'start', 'stop', 'suspend', 'resume', 'destroy'],
-  'Look inside': ['list', 'status', 'log', 'ssh', 'cp', 'console'],
+  'Look inside': ['list', 'ps', 'status', 'log', 'ssh', 'cp', 'console'],
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:rm'],
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],

@@ -1,5 +1,6 @@
 import {exec} from '../guest/commands.ts'
 import type {GuestConnection} from '../guest/connection.ts'
+import {unfitForLogin} from '../guest/setup/environment.ts'
 import {setupHashes, setupScript} from '../guest/setup/script.ts'
 import {lastLines} from '../host/process.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -29,4 +30,9 @@ export const configureGuest = async (engine: Engine, vm: Vm, connection: GuestCo
     throw new VmctlError('vmctl::guest::setup_failed', `The guest of ${vm.name} could not be set up: ${said}`)
   }
   await writeJournal(vm.directory, {...journal, setup: hashes})
+  const unfit = unfitForLogin(setup.environment)
+  if (unfit.length > 0) {
+    const message = `${unfit.join(', ')} of its env cannot stand in /etc/environment (a "#", a line break, or too long): steps and health checks have it, log-ins do not`
+    await engine.emit({type: 'vm.notice', vm: vm.name, message})
+  }
 }

@@ -14,7 +14,7 @@ const setup: GuestSetup = {
     {ip: '10.10.0.2', names: ['db']},
     {ip: '10.10.0.3', names: ['web-0', 'web']},
   ],
-  environment: {MODE: 'prod', MOTTO: "it's $HOME # and `more`"},
+  environment: {MODE: 'prod', MOTTO: "it's $HOME and `more`", HASH: 'a # b', LINES: 'a\nb', LONG: 'x'.repeat(2000)},
 }
 
 test('hashes name what a setup holds, and nothing else', () => {
@@ -53,7 +53,7 @@ describe.each([
     expect(apply(setup)).toEqual({status: 0, stderr: ''})
     expect(hosts()).toBe('127.0.0.1 localhost\n::1 ip6-localhost\n# vmctl begin\n10.10.0.2 db\n10.10.0.3 web-0 web\n# vmctl end\n')
     expect(readFileSync(join(root, 'etc/environment'), 'utf8')).toBe(
-      '# vmctl begin\nMODE="prod"\nMOTTO="it\'s $HOME # and `more`"\n# vmctl end\n',
+      '# vmctl begin\nMODE="prod"\nMOTTO="it\'s $HOME and `more`"\n# vmctl end\n',
     )
     const {ino, mode} = statSync(join(root, 'etc/hosts'))
     expect(mode & 0o777).toBe(0o640)
