@@ -15,7 +15,7 @@ const meanings = {
 
 const anchor = (code: string): string => code.replaceAll(':', '')
 
-export const errorsPage = (): string => `${header('src/model/errors.ts')}
+export const errorsPage = (): string => `${header('src/model/failures.ts')}
 # Errors
 
 Every failure that vmctl can explain has a code. The code is stable; the message is not. On the terminal a failure looks like this:
@@ -43,7 +43,7 @@ ${Object.entries(failures)
   .join('\n')}
 `
 
-export const exitCodesPage = (): string => `${header('src/model/errors.ts')}
+export const exitCodesPage = (): string => `${header('src/model/failures.ts')}
 # Exit statuses
 
 The same for every command.

@@ -1,0 +1,214 @@
+/** What a failure code means to a program (exit status) and to a person (what to do next). */
+interface Failure {
+  readonly exit: number
+  readonly help: string
+}
+
+/**
+ * Exit statuses by kind of failure, the same for every command.
+ * `vmctl ssh NAME -- COMMAND` is the one exception: it passes the guest command's status through.
+ */
+export const exitCodes = {
+  done: 0,
+  unexplained: 1,
+  usage: 2,
+  notFound: 3,
+  host: 4,
+  state: 5,
+  guest: 6,
+  timeout: 7,
+  interrupted: 130,
+} as const
+
+const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} = exitCodes
+
+/** Every failure that vmctl can explain: its exit status and the default advice. A throw site that knows more overrides the advice. */
+export const failures = {
+  'vmctl::vmfile::not_found': {
+    exit: usage,
+    help: 'Create a VMFile.kdl in the current directory or name one with `--file`.',
+  },
+  'vmctl::vmfile::parse_failed': {exit: usage, help: 'Correct the syntax shown above; the language is KDL, see https://kdl.dev.'},
+  'vmctl::vmfile::validation': {exit: usage, help: 'Correct the lines shown above, then check with `vmctl validate`.'},
+  'vmctl::usage::invalid': {exit: usage, help: 'Run the command with `--help` to see what it accepts.'},
+
+  'vmctl::vm::not_found': {exit: notFound, help: 'Run `vmctl list` to see the VMs that exist.'},
+  'vmctl::vm::invalid_state': {exit: state, help: 'Run `vmctl status NAME` to see the state of the VM.'},
+  'vmctl::vm::name_exists': {
+    exit: state,
+    help: 'Choose a different name, or remove the existing VM with `vmctl destroy NAME`.',
+  },
+  'vmctl::vm::owned_elsewhere': {
+    exit: state,
+    help: 'Rename the VM in one of the two VMFiles, or destroy the existing one from its own VMFile.',
+  },
+  'vmctl::vm::locked': {exit: state, help: 'Wait until the other command has finished, then try again.'},
+  'vmctl::vm::record_damaged': {
+    exit: state,
+    help: 'The disk of the VM is untouched. Repair the file named above, or remove the VM with `vmctl destroy NAME`.',
+  },
+  'vmctl::vm::dependency_failed': {
+    exit: guest,
+    help: 'Correct what is wrong with the VM that it depends on, then run the command again.',
+  },
+  'vmctl::create::no_image': {
+    exit: usage,
+    help: 'Give `--image` for a local file or `--image-url` to download one.',
+  },
+  'vmctl::vms::failed': {exit: guest, help: 'Each VM that failed is explained above; run the command again to continue.'},
+
+  'vmctl::image::not_found': {
+    exit: notFound,
+    help: 'Check the path; it is relative to the VMFile (or to the current directory on the command line).',
+  },
+  'vmctl::image::download_failed': {exit: host, help: 'Check the network connection and the URL, then run the command again.'},
+  'vmctl::image::checksum_mismatch': {
+    exit: host,
+    help: 'The image is not the one that was declared. Check the checksum, or the source of the image; nothing was kept.',
+  },
+  'vmctl::image::decompression_failed': {exit: host, help: 'The compressed image is damaged or incomplete; download it again.'},
+  'vmctl::image::format_detection_failed': {exit: host, help: 'Make sure that the file is a disk image that qemu-img can read.'},
+  'vmctl::image::refused': {exit: host, help: 'Use a self-contained image: `qemu-img convert -O qcow2 OLD NEW` makes one.'},
+  'vmctl::image::conversion_failed': {exit: host, help: 'Make sure that qemu-img is installed and that the disk has room.'},
+  'vmctl::image::overlay_creation_failed': {
+    exit: host,
+    help: 'Make sure that qemu-img is installed and that the base image can be read.',
+  },
+  'vmctl::image::disk_too_small': {exit: usage, help: 'Give a `disk` that is at least as large as the image, or leave it out.'},
+  'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
+  'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
+
+  'vmctl::volume::not_found': {exit: notFound, help: 'Run `vmctl volume ls` to see the volumes that exist.'},
+  'vmctl::volume::in_use': {exit: state, help: 'Stop the VM that uses the volume first.'},
+  'vmctl::volume::mismatch': {
+    exit: usage,
+    help: 'What is on the volume is left alone. Say what it has, or give the volume another name and copy the files over.',
+  },
+  'vmctl::volume::creation_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
+
+  'vmctl::share::source_unusable': {exit: usage, help: 'Check the path; it is relative to the VMFile.'},
+  'vmctl::share::virtiofs_unavailable': {
+    exit: host,
+    help: 'Install virtiofsd 1.13 or newer, or leave the driver to vmctl, which takes 9p then.',
+  },
+
+  'vmctl::cloudinit::iso_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
+  'vmctl::cloudinit::failed': {
+    exit: guest,
+    help: 'Read `vmctl log NAME --console`, and /var/log/cloud-init.log in the guest.',
+  },
+  'vmctl::cloudinit::timed_out': {
+    exit: timeout,
+    help: 'cloud-init is still at work or hangs. Read `vmctl log NAME --console`, then run the command again.',
+  },
+
+  'vmctl::ssh::failed': {exit: guest, help: 'Check the key, the user, and that sshd runs in the guest: `vmctl log NAME --console`.'},
+  'vmctl::ssh::unreachable': {exit: timeout, help: 'Read what the guest said while it booted: `vmctl log NAME --console`.'},
+  'vmctl::ssh::host_key_mismatch': {
+    exit: guest,
+    help: 'Something other than this VM answers on its SSH port, or its host key was replaced. Nothing was sent to it.',
+  },
+  'vmctl::ssh::authentication_failed': {
+    exit: guest,
+    help: 'Check `ssh { user … private-key … }`; the user must exist in the guest and accept the key.',
+  },
+  'vmctl::ssh::key_unusable': {exit: usage, help: 'Name a private key that can be read; load an encrypted one into ssh-agent first.'},
+  'vmctl::ssh::keygen_failed': {exit: unexplained, help: 'This is a defect of vmctl; please report it.'},
+  'vmctl::ssh::connection_lost': {
+    exit: guest,
+    help: 'Run `vmctl up` again: a step that still runs in the guest is followed on, never started twice.',
+  },
+
+  'vmctl::guest::not_found': {exit: notFound, help: 'Check the path in the guest; with `--privileged` it is looked at as root.'},
+  'vmctl::guest::copy_failed': {
+    exit: guest,
+    help: 'Check the path in the guest: may the user work there (`privileged` does it as root), is there room?',
+  },
+  'vmctl::guest::setup_failed': {
+    exit: guest,
+    help: 'Repair what is named, in the guest (`vmctl ssh NAME`) or in the VMFile, then run `vmctl up` again.',
+  },
+  'vmctl::guest::unhealthy': {
+    exit: guest,
+    help: 'Look into it with `vmctl ssh NAME`; the last result of the health check is in `vmctl status NAME`.',
+  },
+  'vmctl::guest::health_timed_out': {
+    exit: timeout,
+    help: 'Look at them with `vmctl ps`, or wait longer with `--timeout`.',
+  },
+  'vmctl::guest::archive_refused': {
+    exit: guest,
+    help: 'Nothing of it was kept. Look at the directory in the guest: only files, directories and symbolic links can be copied.',
+  },
+
+  'vmctl::provision::failed': {
+    exit: guest,
+    help: 'Correct the step, then run `vmctl up` again. `vmctl log NAME --provision` has the whole output.',
+  },
+  'vmctl::provision::dockerfile_invalid': {
+    exit: usage,
+    help: 'Correct the line, or do what it does with `provision "shell"` and `provision "file"`.',
+  },
+  'vmctl::provision::timed_out': {exit: timeout, help: 'Raise `timeout` of the step, or find out why it takes so long.'},
+  'vmctl::provision::unknown_outcome': {
+    exit: guest,
+    help: 'Look in the guest what the step did, then decide: `vmctl provision --rerun N` runs step N again and goes on, `--all` runs all steps.',
+  },
+  'vmctl::provision::no_ssh': {exit: usage, help: 'Add an `ssh { user "…" }` block to the VM.'},
+
+  'vmctl::qemu::not_installed': {
+    exit: host,
+    help: 'Install QEMU (Debian, Ubuntu: `sudo apt-get install qemu-system-x86 qemu-utils`), then run `vmctl doctor`.',
+  },
+  'vmctl::qemu::spawn_failed': {exit: host, help: 'Read the message of QEMU above, then run `vmctl doctor`.'},
+  'vmctl::qemu::qmp_connect_failed': {
+    exit: host,
+    help: 'QEMU may have crashed before its control socket was ready; read qemu.log in the directory of the VM.',
+  },
+  'vmctl::qemu::qmp_command_failed': {exit: host, help: 'Read qemu.log in the directory of the VM.'},
+  'vmctl::qemu::accelerator_unavailable': {exit: host, help: 'Run `vmctl doctor` to see which accelerators work here.'},
+  'vmctl::qemu::firmware_not_found': {exit: host, help: 'Install the UEFI firmware (Debian, Ubuntu: `sudo apt-get install ovmf`).'},
+  'vmctl::qemu::process_survived': {
+    exit: host,
+    help: 'The process could not be ended; nothing was removed. Look at it with `ps`, then try again.',
+  },
+
+  'vmctl::network::bridge_not_found': {
+    exit: host,
+    help: 'Create the bridge first: `sudo ip link add NAME type bridge && sudo ip link set NAME up`.',
+  },
+  'vmctl::network::permission': {
+    exit: host,
+    help: 'A TAP device needs CAP_NET_ADMIN: run as root, or use `network "user"`, which needs no privilege.',
+  },
+  'vmctl::network::ip_discovery_timeout': {
+    exit: timeout,
+    help: 'The guest may not have a DHCP lease: check what serves the bridge, and `vmctl log NAME --console`.',
+  },
+  'vmctl::network::not_found': {exit: notFound, help: 'Run `vmctl network ls` to see the networks that exist.'},
+  'vmctl::network::in_use': {exit: state, help: 'Stop the VMs of the network first, or destroy them.'},
+  'vmctl::network::subnet_taken': {
+    exit: state,
+    help: 'Choose another `subnet` in the VMFile, or leave it out to have a free one chosen.',
+  },
+  'vmctl::network::address_taken': {exit: state, help: 'Choose another address in the VMFile, or leave it out to have a free one chosen.'},
+  'vmctl::network::record_damaged': {
+    exit: state,
+    help: 'Stop its VMs and remove the network with `vmctl network rm`; the next `vmctl up` makes it anew.',
+  },
+  'vmctl::network::hub_failed': {exit: host, help: 'Read hub.log in the directory of the network; the VMs themselves are not harmed.'},
+  'vmctl::network::failed': {exit: host, help: 'Read the message of the program above; nothing of the network was left behind.'},
+  'vmctl::network::no_port': {exit: host, help: 'Free a local TCP port.'},
+  'vmctl::network::port_taken': {exit: host, help: 'End what holds the port, or give the VM another one.'},
+  'vmctl::network::port_refused': {exit: host, help: 'Give an IPv4 address of this computer, or 0.0.0.0 for all of them.'},
+
+  'vmctl::backend::not_available': {exit: host, help: 'Use a backend that works on this computer; see `vmctl doctor`.'},
+  'vmctl::plugin::invalid': {exit: host, help: 'Update or uninstall the plugin: `vmctl plugins`.'},
+  'vmctl::host::program_failed': {exit: host, help: 'Read the message of the program above.'},
+  'vmctl::host::not_installed': {exit: host, help: 'Install the program, then run `vmctl doctor`.'},
+  'vmctl::host::insecure_directory': {exit: host, help: 'Remove the directory, or give it to yourself with mode 0700.'},
+  'vmctl::io': {exit: host, help: 'Check the path named above: does it exist, may you use it, is there room?'},
+  'vmctl::interrupted': {exit: interrupted, help: 'Run the command again to continue where it stopped.'},
+} as const satisfies Record<string, Failure>
+
+export type FailureCode = keyof typeof failures
