@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
-import {rm} from 'node:fs/promises'
 
+import {remove} from '../host/durable.ts'
 import type {OperationOptions} from '../hypervisor/hypervisor.ts'
 import {ensureImage} from '../image/cache.ts'
 import {messageOf} from '../model/errors.ts'
@@ -135,7 +135,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
     await endPredecessor(engine, spec.name)
     return {...vm, directory: await adoptDirectory(engine.store, directory, spec.name)}
   } finally {
-    await rm(directory, {recursive: true, force: true})
+    await remove(directory)
   }
 }
 

@@ -1,8 +1,8 @@
-import {link, open, rm, stat} from 'node:fs/promises'
+import {open, stat} from 'node:fs/promises'
 
 import {generateKeyPair, knownHostsLine} from '../guest/keys.ts'
 import {writeSeed} from '../guest/seed-iso.ts'
-import {act, remove, syncDirectory} from '../host/durable.ts'
+import {act, link, remove, syncDirectory} from '../host/durable.ts'
 import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {systemCode} from '../model/errors.ts'
@@ -41,7 +41,7 @@ export const spendSeed = async (vm: Vm, given: SeedGifts, showSeed: () => Promis
   if (!cloudInit || !(await exists(seed))) return undefined
   for (const {path, sha256} of sourcesOf(cloudInit))
     if ((await hashIfExists(path)) !== sha256) return `${path} is not what it was when the VM was made`
-  await act('keep the spent seed', () => link(seed, spentSeed)).catch((error: unknown) => {
+  await link(seed, spentSeed).catch((error: unknown) => {
     if (systemCode(error) !== 'EEXIST') throw ioError('link', spentSeed, error)
   })
   const madeKey = (await readIfExists(publicKey))?.trimEnd()
@@ -79,7 +79,7 @@ const exists = (path: string): Promise<boolean> =>
 const makeUserKey = async (vm: Vm): Promise<string> => {
   const files = vmFiles(vm.directory)
   const pair = generateKeyPair(`vmctl ${vm.name}`)
-  await rm(files.publicKey, {force: true})
+  await remove(files.publicKey)
   await writeFileAtomic(files.privateKey, pair.privateKey)
   await writeFileAtomic(files.publicKey, `${pair.publicKey}\n`)
   return pair.publicKey

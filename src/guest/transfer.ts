@@ -1,7 +1,7 @@
-import {type FileHandle, open, rm} from 'node:fs/promises'
+import {type FileHandle, open} from 'node:fs/promises'
 import {dirname} from 'node:path'
 
-import {rename, syncDirectory} from '../host/durable.ts'
+import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, temporaryPath} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -115,7 +115,7 @@ export const download = async (guest: Execute, remotePath: string, localPath: st
     await syncDirectory(dirname(localPath))
   } finally {
     await handle?.close().catch(() => undefined)
-    await rm(temporary, {force: true})
+    await remove(temporary)
   }
 }
 

@@ -1,8 +1,8 @@
 import {appendFileSync} from 'node:fs'
-import {open, rename as renameFile, rm} from 'node:fs/promises'
+import {link as linkFile, open, rename as renameFile, rm} from 'node:fs/promises'
 
 /**
- * The few functions through which vmctl changes what outlives it: renames, removals, syncs, started programs, commands
+ * The few functions through which vmctl changes what outlives it: renames, links, removals, syncs, started programs, commands
  * to QEMU. Each passes a numbered point before and after, at which a test can kill the process: whatever the point, one
  * more run has to put everything right. VMCTL_KILL_AT is the number of the point, counted from 1; VMCTL_ACTS a file that
  * gets a line for every point that was passed. Without them a point costs an increment.
@@ -28,6 +28,8 @@ export const act = async <T>(what: string, action: () => Promise<T>): Promise<T>
 }
 
 export const rename = (from: string, to: string): Promise<void> => act(`rename ${to}`, () => renameFile(from, to))
+
+export const link = (from: string, to: string): Promise<void> => act(`link ${to}`, () => linkFile(from, to))
 
 /** Removes a file or a tree; nothing happens when it does not exist. */
 export const remove = (path: string): Promise<void> => act(`remove ${path}`, () => rm(path, {recursive: true, force: true, maxRetries: 3}))

@@ -1,9 +1,9 @@
 import {randomBytes} from 'node:crypto'
-import {type FileHandle, mkdir, open, readFile, rm} from 'node:fs/promises'
+import {type FileHandle, mkdir, open, readFile} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
-import {act, rename, syncDirectory} from './durable.ts'
+import {act, remove, rename, syncDirectory} from './durable.ts'
 
 /** Turns a failed file operation into an error that names what was being done and where. */
 export const ioError = (action: string, path: string, cause: unknown): VmctlError =>
@@ -49,7 +49,7 @@ export const writeFileAtomic = async (path: string, content: string | Uint8Array
     await syncDirectory(dirname(path))
   } catch (error) {
     await handle?.close().catch(() => undefined)
-    await rm(temporary, {force: true}).catch(() => undefined)
+    await remove(temporary).catch(() => undefined)
     throw ioError('write', path, error)
   }
 }

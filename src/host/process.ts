@@ -3,8 +3,8 @@ import {once} from 'node:events'
 import type {FileHandle} from 'node:fs/promises'
 
 import {debug} from '../model/debug.ts'
-import {systemCode, VmctlError} from '../model/errors.ts'
-import {pass} from './durable.ts'
+import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
+import {act, pass} from './durable.ts'
 import {programEnvironment} from './environment.ts'
 
 export interface RunOptions {
@@ -34,7 +34,11 @@ const outputLimit = 8 * 2 ** 20
 export const run = async (program: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
   options.signal?.throwIfAborted()
   debug('process', () => [program, ...args].join(' '))
-  return new Promise((resolve, reject) => {
+  return act(`run ${program} ${args[0] ?? ''}`, () => collect(program, args, options))
+}
+
+const collect = (program: string, args: readonly string[], options: RunOptions): Promise<RunResult> =>
+  new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
       env: options.env ?? programEnvironment(),
@@ -78,6 +82,25 @@ export const run = async (program: string, args: readonly string[], options: Run
       else resolve({exitCode, signal, ...output})
     })
   })
+
+/**
+ * Runs a program under limits of prlimit(1), such as `--cpu=10`, which hold also after this process was killed; without them
+ * where prlimit is not installed.
+ */
+export const runUnderLimits = async (
+  limits: readonly string[],
+  [program = '', ...args]: readonly string[],
+  options: RunOptions,
+): Promise<RunResult> => {
+  try {
+    const {notInstalled: _help, ...rest} = options
+    const result = await run('prlimit', [...limits, '--core=0', '--', program, ...args], rest)
+    // Both are prlimit's own: it could not execute the program.
+    if (result.exitCode !== 127 && result.exitCode !== 126) return result
+  } catch (error) {
+    if (!isVmctlError(error) || error.code !== 'vmctl::host::not_installed') throw error
+  }
+  return run(program, args, options)
 }
 
 /** Runs a program and returns its standard output; any exit status but 0 is an error with the last lines of stderr. */

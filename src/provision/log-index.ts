@@ -1,5 +1,6 @@
 import {type FileHandle, open, stat, truncate} from 'node:fs/promises'
 
+import {act} from '../host/durable.ts'
 import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
 import type {Delivered} from './provisioner.ts'
 
@@ -40,7 +41,7 @@ export const openLogIndex = async (
   const known = parse(await readIfExists(paths.index))
   const found = known?.head.token === token ? tally(known, size) : {...nothing, end: size}
   // Only a power cut leaves bytes that were not announced; they come again.
-  if (found.end < size) await truncate(paths.log, found.end)
+  if (found.end < size) await act(`truncate ${paths.log}`, () => truncate(paths.log, found.end))
   const delivered = {stdout: found.stdout, stderr: found.stderr}
   const head: Head = {token, base: found.end, ...delivered}
   await writeFileAtomic(paths.index, `${JSON.stringify(head)}\n`)

@@ -1,6 +1,6 @@
-import {rm} from 'node:fs/promises'
 import {join} from 'node:path'
 
+import {remove} from '../../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
@@ -39,10 +39,10 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
     if ((await readState(vm)) === undefined) await writeState(vm, 'running')
   },
   stop: async (vm) => {
-    await rm(stateFile(vm), {force: true})
+    await remove(stateFile(vm))
   },
   destroy: async (vm) => {
-    await rm(stateFile(vm), {force: true})
+    await remove(stateFile(vm))
   },
   observe: async (vm) => {
     const state = await readState(vm)
