@@ -1,11 +1,11 @@
-import {chmod, rm} from 'node:fs/promises'
+import {chmod} from 'node:fs/promises'
 import {isAbsolute} from 'node:path'
 
 import {isVmctlError, messageOf, VmctlError, type FailureCode} from '../model/errors.ts'
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
-import {rename} from './durable.ts'
+import {remove, rename} from './durable.ts'
 import {ioError, temporaryPath} from './files.ts'
-import {describeExit, lastLines, run, type RunResult} from './process.ts'
+import {describeExit, lastLines, run, type RunResult, runUnderLimits} from './process.ts'
 
 export interface QemuImgOptions {
   readonly signal?: AbortSignal | undefined
@@ -130,18 +130,12 @@ const qemuImg = async (args: readonly string[], {signal}: QemuImgOptions): Promi
   if (result.exitCode !== 0) throw new VmctlError('vmctl::host::program_failed', `qemu-img: ${explain(result)}`)
 }
 
-const runLimited = async (args: readonly string[], signal: AbortSignal | undefined): Promise<RunResult> => {
-  const options = {signal, timeoutMs: limits.timeoutMs}
-  const wrapper = [`--as=${limits.addressSpaceBytes}`, `--cpu=${limits.cpuSeconds}`, '--core=0', '--', 'qemu-img', ...args]
-  try {
-    const result = await run('prlimit', wrapper, options)
-    // 127 is prlimit's own: it could not execute the program.
-    if (result.exitCode !== 127 && result.exitCode !== 126) return result
-  } catch (error) {
-    if (!isVmctlError(error) || error.code !== 'vmctl::host::not_installed') throw error
-  }
-  return run('qemu-img', args, {...options, notInstalled})
-}
+const runLimited = (args: readonly string[], signal: AbortSignal | undefined): Promise<RunResult> =>
+  runUnderLimits([`--as=${limits.addressSpaceBytes}`, `--cpu=${limits.cpuSeconds}`], ['qemu-img', ...args], {
+    signal,
+    timeoutMs: limits.timeoutMs,
+    notInstalled,
+  })
 
 const explain = (result: RunResult): string =>
   lastLines(result.stderr, 3).replaceAll(/^qemu-img: /gm, '') || `qemu-img ${describeExit(result)}`
@@ -157,7 +151,7 @@ const produce = async (path: string, code: FailureCode, write: (temporary: strin
       throw ioError('write', path, error)
     })
   } finally {
-    await rm(temporary, {force: true})
+    await remove(temporary)
   }
 }
 

@@ -16,8 +16,12 @@ import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 
 import {type ImageServer, type ServedFile, startImageServer} from '../../test/support/image-server.ts'
 import {digestOf, makeImage, makeRawDisk, makeScratch, type Scratch, through} from '../../test/support/images.ts'
+import {acquireLock} from '../host/lock.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {downloadImage, ensureImage, findImage, type ImageEvent, listImages, removeImage} from './index.ts'
+import {readEntries} from './entries.ts'
+import {imageFiles} from './image-store.ts'
+import {urlKey} from './url.ts'
 
 const {signal} = new AbortController()
 const disk = makeRawDisk(300_000)
@@ -288,6 +292,38 @@ describe('the cache', () => {
     await ensure(reference)
     await ensure(reference, 'debian')
     await expect(listImages(scratch.store)).resolves.toMatchObject([{name: 'debian'}])
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('removes the temporary files of killed processes at once, and none of a process at work', async () => {
+    const source = serve('/a.raw', disk)
+    const [own, other, busy] = [urlKey(new URL(source)), '1'.repeat(64), '2'.repeat(64)]
+    const directories = [join(scratch.store.directory, 'partial'), join(scratch.store.directory, 'refs')]
+    for (const directory of [...directories, scratch.store.lockDirectory]) mkdirSync(directory, {recursive: true})
+    const temporary = (key: string): string => `.${key}.json.12.0123456789ab.tmp`
+    for (const key of [own, other, busy]) writeFileSync(join(directories[0] ?? '', temporary(key)), 'x')
+    writeFileSync(join(directories[1] ?? '', temporary(other)), 'x')
+    await using _lock = await acquireLock(imageFiles.fetchLock(scratch.store, busy), {purpose: 'work', timeoutMs: 0})
+    await ensure(url(source))
+    expect(partials()).toEqual([temporary(busy)])
+    expect(readdirSync(directories[1] ?? '').filter((name) => name.startsWith('.'))).toEqual([])
+  })
+
+  it('removes a finished download whose process was killed before it could, and keeps that of another publication', async () => {
+    const reference = url(serve('/disk.raw.zst', through(disk, 'zstd')))
+    await ensure(reference)
+    const key = urlKey(new URL(reference.source))
+    const {etag, sizeBytes} = (await readEntries(scratch.store, key)).entries[0]?.published ?? {}
+    const leave = (validators: object): void => {
+      writeFileSync(join(scratch.store.directory, 'partial', key), 'x')
+      writeFileSync(join(scratch.store.directory, 'partial', `${key}.json`), JSON.stringify(validators))
+    }
+    leave({etag: '"another"', totalBytes: sizeBytes})
+    await ensure(reference)
+    expect(partials().toSorted()).toEqual([key, `${key}.json`])
+    leave({etag, totalBytes: sizeBytes})
+    await ensure(reference)
+    expect(partials()).toEqual([])
     expect(server.requests).toHaveLength(1)
   })
 

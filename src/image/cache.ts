@@ -12,7 +12,7 @@ import {ensureLocalImage, findLocalImage} from './file.ts'
 import {type ImageSource, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
 import {removePartial} from './partial.ts'
-import {sweepPartials} from './sweep.ts'
+import {sweepFinished, sweepPartials} from './sweep.ts'
 import {displayUrl, fileNameOf, parseImageUrl, printableName, urlKey} from './url.ts'
 
 /**
@@ -45,6 +45,7 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
     const found = await findExact(store, (await readEntries(store, key)).entries, reference)
     if (!found) return undefined
     await renameEntry(store, found.entry, options.name)
+    await sweepFinished(store, found.entry)
     return {image: found.image, source, isFresh: false}
   }
   const early = await cached()

@@ -1,7 +1,7 @@
-import {chmod, open, rm, stat} from 'node:fs/promises'
+import {chmod, open, stat} from 'node:fs/promises'
 import {basename} from 'node:path'
 
-import {rename, syncDirectory} from '../host/durable.ts'
+import {act, remove, rename, syncDirectory} from '../host/durable.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {BaseImage} from '../model/vm.ts'
 import type {AuditedImage} from './audit.ts'
@@ -65,17 +65,17 @@ export const updateEntry = async (store: ImageStore, entry: CacheEntry, change: 
   return changed
 }
 
-export const removeEntry = async (store: ImageStore, entry: CacheEntry): Promise<void> => rm(entryPath(store, entry), {force: true})
+export const removeEntry = async (store: ImageStore, entry: CacheEntry): Promise<void> => remove(entryPath(store, entry))
 
 /** Not a hard link: the temporary name would lead a later, resumed download into the finished file. */
 const placeDisk = async (temporary: string, path: string, size: number): Promise<void> => {
   const existing = await stat(path).catch(() => undefined)
   // A file of another length under this digest is damaged: no VM can live on it, so it is repaired.
-  if (existing?.size === size) await rm(temporary, {force: true})
+  if (existing?.size === size) await remove(temporary)
   else await rename(temporary, path)
 }
 
 const flush = async (path: string): Promise<void> => {
   await using handle = await open(path, 'r')
-  await handle.sync()
+  await act(`sync ${path}`, () => handle.sync())
 }

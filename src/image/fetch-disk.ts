@@ -1,5 +1,6 @@
-import {chmod, rm, stat} from 'node:fs/promises'
+import {chmod, stat} from 'node:fs/promises'
 
+import {remove} from '../host/durable.ts'
 import {isVmctlError, VmctlError, type FailureCode} from '../model/errors.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {auditImage, type AuditedImage, readHead} from './audit.ts'
@@ -57,7 +58,7 @@ export const fetchDisk = async (
     const audited = await auditImage(file.path, {declaredFormat: reference.format, signal: options.signal, source: options.displayName})
     return {...file, fetched, audited}
   } catch (error) {
-    await rm(decompressedPath(partial), {force: true})
+    await remove(decompressedPath(partial))
     const isSpoilt = isVmctlError(error) && spoilt.has(error.code)
     if (isSpoilt || (await isEmpty(partial))) await removePartial(partial)
     throw error
@@ -77,7 +78,7 @@ export const toDisk = async (
   const {head} = await readHead(file.path, 64)
   const compression = detectCompression(file.name, head)
   if (compression === undefined) return {path: file.path, sha256: file.sha256}
-  await rm(destination, {force: true})
+  await remove(destination)
   try {
     const {sha256} = await decompressFile({path: file.path, compression}, destination, {
       signal: options.signal,

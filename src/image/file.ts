@@ -1,17 +1,18 @@
 import {createReadStream} from 'node:fs'
-import {realpath, rm, stat} from 'node:fs/promises'
+import {realpath, stat} from 'node:fs/promises'
 import {basename} from 'node:path'
 import {pathToFileURL} from 'node:url'
 
+import {remove} from '../host/durable.ts'
 import {ioError} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {auditImage, readHead} from './audit.ts'
 import {createDigester, type Digests, findMismatch, verifyDigests} from './checksum.ts'
-import {commitDisk} from './commit.ts'
+import {commitDisk, updateEntry} from './commit.ts'
 import {type Compression, detectCompression} from './compression.ts'
-import {baseImageOf, type CacheEntry, type FileStamp, readEntries, writeEntry} from './entries.ts'
+import {baseImageOf, type CacheEntry, type FileStamp, readEntries} from './entries.ts'
 import {decompressedPath, toDisk} from './fetch-disk.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
 import {printableName, urlKey} from './url.ts'
@@ -41,7 +42,7 @@ export const ensureLocalImage = async (store: ImageStore, reference: ImageRefere
   verifyDigests(file.path, reference, digests)
   // Awaited here, or the lock would be gone too early.
   if (file.compression !== undefined) return await decompressed(store, {file, digests, reference}, options)
-  if (!known) await writeEntry(store, entryOf(file, digests))
+  if (!known) await updateEntry(store, entryOf(file, digests), {})
   return await inPlace(file, reference, options)
 }
 
@@ -92,7 +93,7 @@ const decompressed = async (
 ): Promise<EnsuredImage> => {
   const existing = await sameContent(store, digests, reference)
   if (existing) {
-    if (!(await knownEntry(store, file))) await writeEntry(store, entryOf(file, digests))
+    if (!(await knownEntry(store, file))) await updateEntry(store, entryOf(file, digests), {})
     return {image: existing, source: file.path, isFresh: false}
   }
   const temporary = decompressedPath(imageFiles.partial(store, file.key))
@@ -103,7 +104,7 @@ const decompressed = async (
     const added = {...disk, audited, isDeclaredRaw: reference.format === 'raw'}
     return {image: await commitDisk(store, {disk: added, entry: entryOf(file, digests)}, options.signal), source: file.path, isFresh: true}
   } finally {
-    await rm(temporary, {force: true})
+    await remove(temporary)
   }
 }
 

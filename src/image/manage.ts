@@ -1,6 +1,7 @@
-import {readdir, rm, stat} from 'node:fs/promises'
+import {readdir, stat} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 
+import {remove} from '../host/durable.ts'
 import {VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {ImageFormat} from '../model/vm.ts'
@@ -67,7 +68,7 @@ export const removeImage = async (
   }
   // The index first: an entry without its disk would be a promise that cannot be kept.
   for (const {entry} of removed) if (entry) await removeEntry(store, entry)
-  for (const path of paths) await rm(path, {force: true})
+  for (const path of paths) await remove(path)
   return removed.map(({image}) => image)
 }
 

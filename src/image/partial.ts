@@ -1,6 +1,7 @@
 import {createReadStream} from 'node:fs'
-import {rm, stat, truncate} from 'node:fs/promises'
+import {stat, truncate} from 'node:fs/promises'
 
+import {act, remove} from '../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
 import {systemCode} from '../model/errors.ts'
 import {createDigester, type Digester} from './checksum.ts'
@@ -21,7 +22,7 @@ export interface Partial {
   isInherited: boolean
 }
 
-const sidecar = (path: string): string => `${path}.json`
+export const sidecar = (path: string): string => `${path}.json`
 
 /** The kernel's name for this boot: after another one, the end of an unflushed file may be zeros. */
 const bootId = async (): Promise<string> => (await readIfExists('/proc/sys/kernel/random/boot_id'))?.trim() ?? 'unknown'
@@ -50,8 +51,8 @@ export const loadPartial = async (
 
 /** Forgets what is there and begins at the first byte. */
 export const startOver = async (path: string): Promise<Partial> => {
-  await rm(sidecar(path), {force: true})
-  await truncate(path, 0).catch((error: unknown) => {
+  await remove(sidecar(path))
+  await act(`truncate ${path}`, () => truncate(path, 0)).catch((error: unknown) => {
     if (systemCode(error) !== 'ENOENT') throw error
   })
   return {offset: 0, digester: createDigester(), validators: {}, isInherited: false}
@@ -61,10 +62,23 @@ export const startOver = async (path: string): Promise<Partial> => {
 export const saveValidators = async (path: string, validators: Validators): Promise<void> =>
   writeFileAtomic(sidecar(path), JSON.stringify({schema: 1, bootId: await bootId(), ...validators}))
 
-/** Removes a partial file and what belongs to it. */
+/** Whether a partial file is all of a publication, which its run was killed before it could remove. */
+export const isLeftOf = async (path: string, {etag, lastModified, sizeBytes}: Published): Promise<boolean> => {
+  const saved = parseSidecar(await readIfExists(sidecar(path)))
+  if (!saved || saved.etag !== etag || saved.lastModified !== lastModified) return false
+  return saved.totalBytes === undefined || saved.totalBytes === sizeBytes
+}
+
+interface Published {
+  readonly etag?: string
+  readonly lastModified?: string
+  readonly sizeBytes: number
+}
+
+/** Removes a partial file and what belongs to it; the sidecar last, which tells of the rest. */
 export const removePartial = async (path: string): Promise<void> => {
-  await rm(path, {force: true})
-  await rm(sidecar(path), {force: true})
+  await remove(path)
+  await remove(sidecar(path))
 }
 
 const sizeOf = async (path: string): Promise<number> => {
