@@ -66,6 +66,26 @@ test('another process is kept out and learns who holds the lock; SIGKILL of the 
   expect(readFileSync(`${path}.holder`, 'utf8')).toBe(`me (process ${process.pid})`)
 })
 
+test('one who has the lock and has not said so yet is waited for, even without patience', async () => {
+  const path = lockPath()
+  writeFileSync(path, '')
+  const {DatabaseSync} = await import('node:sqlite')
+  const database = new DatabaseSync(path)
+  database.exec('BEGIN EXCLUSIVE')
+  // The last holder was killed.
+  const dead = spawn('true')
+  await once(dead, 'exit')
+  writeFileSync(`${path}.holder`, `gone (process ${dead.pid})`)
+  const refused = acquireLock(path, {purpose: 'x', timeoutMs: 0})
+  setTimeout(() => writeFileSync(`${path}.holder`, `slow (process ${process.pid})`), 50)
+  await expect(refused).rejects.toMatchObject({details: {holder: `slow (process ${process.pid})`}})
+  writeFileSync(`${path}.holder`, '')
+  const granted = acquireLock(path, {purpose: 'x', timeoutMs: 0})
+  setTimeout(() => database.close(), 50)
+  await using lock = await granted
+  expect(lock.path).toBe(path)
+})
+
 test('processes that count under the lock lose nothing', async () => {
   const path = lockPath()
   const file = `${path}.count`

@@ -29,44 +29,64 @@ export interface Lock extends AsyncDisposable {
  */
 export const acquireLock = async (path: string, options: LockOptions): Promise<Lock> => {
   const {DatabaseSync} = await import('node:sqlite')
-  const deadline = Date.now() + options.timeoutMs
-  const holderFile = `${path}.holder`
+  const begun = performance.now()
   let told = false
   createPrivately(path)
   for (let pause = 10; ; pause = Math.min(pause * 1.5, 200)) {
     options.signal?.throwIfAborted()
-    let database: InstanceType<typeof DatabaseSync> | undefined
-    try {
-      const opened = new DatabaseSync(path, {timeout: 0})
-      database = opened
-      opened.exec('BEGIN EXCLUSIVE')
-      writeFileSync(holderFile, `${options.purpose} (process ${process.pid})`, {mode: 0o600})
-      return {
-        path,
-        async [Symbol.asyncDispose]() {
-          rmSync(holderFile, {force: true})
-          opened.close()
-        },
-      }
-    } catch (error) {
-      database?.close()
-      if (!/database is locked/.test(messageOf(error))) throw unusable(path, error)
-    }
-    if (!told) {
+    const lock = tryLock(DatabaseSync, path, options.purpose)
+    if (lock) return lock
+    const waited = performance.now() - begun
+    const holder = holderOf(path) ?? (waited < namelessMs ? undefined : 'an unnamed process')
+    if (holder !== undefined && !told) {
       told = true
-      options.onWait?.(holderOf(holderFile))
+      options.onWait?.(holder)
     }
-    if (Date.now() >= deadline) {
-      throw new VmctlError('vmctl::vm::locked', `Another vmctl is at work here: ${holderOf(holderFile)}.`, {
-        details: {lock: path, holder: holderOf(holderFile)},
-      })
+    if (holder !== undefined && waited >= options.timeoutMs) {
+      throw new VmctlError('vmctl::vm::locked', `Another vmctl is at work here: ${holder}.`, {details: {lock: path, holder}})
     }
-    await sleep(pause + Math.random() * 10, undefined, options.signal ? {signal: options.signal} : {}).catch((error: unknown) => {
-      options.signal?.throwIfAborted()
-      throw error
-    })
+    const restMs = (holder === undefined ? 0 : pause) + Math.random() * 10
+    await rest(restMs, options.signal)
   }
 }
+
+const rest = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
+  sleep(ms, undefined, signal && {signal}).catch((error: unknown) => {
+    signal?.throwIfAborted()
+    throw error
+  })
+
+type Database = typeof import('node:sqlite').DatabaseSync
+
+/** Takes the lock and says so; undefined when that cannot be done now. */
+const tryLock = (DatabaseSync: Database, path: string, purpose: string): Lock | undefined => {
+  let database: InstanceType<Database> | undefined
+  try {
+    const opened = new DatabaseSync(path, {timeout: 0})
+    database = opened
+    opened.exec('BEGIN EXCLUSIVE')
+    writeFileSync(holderFile(path), `${purpose} (process ${process.pid})`, {mode: 0o600})
+    return {
+      path,
+      async [Symbol.asyncDispose]() {
+        rmSync(holderFile(path), {force: true})
+        opened.close()
+      },
+    }
+  } catch (error) {
+    database?.close()
+    if (/database is locked/.test(messageOf(error))) return undefined
+    throw unusable(path, error)
+  }
+}
+
+const holderFile = (path: string): string => `${path}.holder`
+
+/**
+ * Milliseconds in which a lock without a living holder is tried again, whatever the caller's patience: two who try at once
+ * keep each other out for a moment although neither has it, and who has just got it has yet to say so.
+ */
+const namelessMs = 2000
 
 /**
  * SQLite would make the file for everybody, as far as the umask allows. One that exists is not even opened: closing
@@ -90,12 +110,21 @@ const unusable = (path: string, error: unknown): VmctlError =>
       })
     : new VmctlError('vmctl::io', `Cannot lock ${path}: ${messageOf(error)}`, {cause: error})
 
-const unnamed = 'an unnamed process'
-
-const holderOf = (holderFile: string): string => {
+/** Who holds the lock; undefined when nobody says so, or somebody who was killed. */
+const holderOf = (path: string): string | undefined => {
   try {
-    return stripControls(readFileSync(holderFile, 'utf8')).replaceAll(/\s+/g, ' ').slice(0, 200) || unnamed
+    const holder = stripControls(readFileSync(holderFile(path), 'utf8')).replaceAll(/\s+/g, ' ').slice(0, 200)
+    const [, pid] = /\(process (\d+)\)$/.exec(holder) ?? []
+    return pid !== undefined && exists(Number(pid)) ? holder : undefined
   } catch {
-    return unnamed
+    return undefined
+  }
+}
+
+const exists = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return systemCode(error) === 'EPERM'
   }
 }
