@@ -22,7 +22,7 @@ export const openSpinner = (stream: WriteStream): Spinner => {
   let isClosed = false
   const line = (): string =>
     [...texts]
-      .map(([vm, {text, since}]) => `${vm === '' ? '' : `${vm}: `}${text} ${Math.floor((Date.now() - since) / 1000)}s`)
+      .map(([vm, {text, since}]) => `${vm === '' ? '' : `${vm}: `}${text} ${Math.floor((performance.now() - since) / 1000)}s`)
       .join(' · ')
       .slice(0, Math.max(10, stream.columns - 4))
   const draw = (): void => {
@@ -46,7 +46,7 @@ export const openSpinner = (stream: WriteStream): Spinner => {
     isLive,
     status: (vm, text) => {
       if (text === undefined) texts.delete(vm)
-      else texts.set(vm, {text, since: Date.now()})
+      else texts.set(vm, {text, since: performance.now()})
       draw()
     },
     print: (text) => {

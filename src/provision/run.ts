@@ -122,7 +122,7 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
   const {step, index, total, log, tidy} = turn
   const afterwards: (() => Promise<void>)[] = []
   const number = index + 1
-  const started = Date.now()
+  const started = performance.now()
   const book = await openRecord(vm, turn, options)
   const {memory} = book
   const isContinued = memory !== undefined
@@ -161,7 +161,7 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
   }
   await book.end({state: 'done', exitCode: 0})
   tidy(afterwards)
-  await options.onEvent({type: 'provision.done', step: number, durationMs: Date.now() - started})
+  await options.onEvent({type: 'provision.done', step: number, durationMs: Math.round(performance.now() - started)})
 }
 
 /** The journal's entry of the step that runs, written before the step begins and at every change of what is known. */
@@ -171,6 +171,7 @@ const openRecord = async (vm: Vm, {step, index}: Turn, {user}: RunOptions) => {
   // Without a memory there is nothing to come back to.
   const resumed = earlier?.state === 'running' && earlier.memory !== undefined ? earlier : undefined
   const startedAt = resumed?.startedAt ?? new Date().toISOString()
+  const begun = performance.now()
   let entry: JournalEntry = {
     hash: step.hash,
     type: step.type,
@@ -200,8 +201,10 @@ const openRecord = async (vm: Vm, {step, index}: Turn, {user}: RunOptions) => {
     end(change: Partial<JournalEntry>): Promise<void> {
       const {memory: _memory, ...rest} = entry
       entry = rest
-      const ended = Date.now()
-      return write({endedAt: new Date(ended).toISOString(), durationMs: Math.max(0, ended - Date.parse(startedAt)), ...change})
+      const ended = new Date()
+      // Only the clock on the wall spans two runs of vmctl; it may have been set in between.
+      const durationMs = resumed ? Math.max(0, ended.getTime() - Date.parse(startedAt)) : Math.round(performance.now() - begun)
+      return write({endedAt: ended.toISOString(), durationMs, ...change})
     },
   }
 }

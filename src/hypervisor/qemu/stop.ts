@@ -12,10 +12,10 @@ const pressAgainMs = 4000
  * A paused guest would acknowledge the button and never see it, so it is resumed first.
  */
 export const powerDown = async (vm: Vm, running: ProcessIdentity, options: {timeoutMs: number; signal: AbortSignal}): Promise<void> => {
-  const deadline = Date.now() + options.timeoutMs
+  const deadline = performance.now() + options.timeoutMs
   if (options.timeoutMs > 0) {
     await press(vm, deadline, options.signal)
-    if (await waitForEnd(running, Math.max(0, deadline - Date.now()), options.signal)) return
+    if (await waitForEnd(running, Math.max(0, deadline - performance.now()), options.signal)) return
   }
   await endProcess(running)
 }
@@ -39,12 +39,15 @@ const press = async (vm: Vm, deadline: number, signal: AbortSignal): Promise<voi
     const name = typeof status === 'object' && status !== null && 'status' in status ? status.status : ''
     if (name === 'suspended') await client.execute('system_wakeup')
     else if (name !== 'running') await client.execute('cont')
-    while (!gone && Date.now() < deadline) {
+    while (!gone && performance.now() < deadline) {
       signal.throwIfAborted()
       await client.execute('system_powerdown')
       // A pause that is not ended would keep this process alive for seconds after the guest is off.
       const over = new AbortController()
-      await Promise.race([client.closed, pause(Math.min(pressAgainMs, deadline - Date.now()), AbortSignal.any([signal, over.signal]))])
+      await Promise.race([
+        client.closed,
+        pause(Math.min(pressAgainMs, deadline - performance.now()), AbortSignal.any([signal, over.signal])),
+      ])
       over.abort()
     }
   } catch {
