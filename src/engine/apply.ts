@@ -176,7 +176,7 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const {failure: _failure, ...before} = vm
   const rest = {...before, attachments: await attach(engine, vm)}
   // What was seen of the run before is no news of this one.
-  await rm(vmFiles(vm.directory).health, {force: true})
+  await remove(vmFiles(vm.directory).health)
   try {
     await raiseNetworks(engine, vm.spec)
     await hypervisor.start(rest, operation(engine))

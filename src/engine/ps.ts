@@ -152,13 +152,13 @@ export const waitForHealth = async (
   ps: Ps,
   {timeoutMs, onRows}: {timeoutMs: number; onRows?: (rows: readonly PsRow[]) => void},
 ): Promise<readonly PsRow[]> => {
-  const deadline = Date.now() + timeoutMs
+  const deadline = performance.now() + timeoutMs
   for await (const _turn of turns(engine.signal)) {
     const rows = await ps.look()
     onRows?.(rows)
     const open = rows.filter(({health}) => health !== undefined && health !== 'healthy')
     if (open.length === 0) return rows
-    if (Date.now() >= deadline) throw tooLate(open, timeoutMs, rows)
+    if (performance.now() >= deadline) throw tooLate(open, timeoutMs, rows)
   }
   return []
 }

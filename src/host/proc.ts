@@ -1,5 +1,5 @@
 import {readFileSync} from 'node:fs'
-import {readdir, readFile} from 'node:fs/promises'
+import {readdir, readFile, stat as look} from 'node:fs/promises'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {systemCode} from '../model/errors.ts'
@@ -44,6 +44,16 @@ export const processArguments = async (pid: number): Promise<string[]> => {
   }
 }
 
+/** Whether a process works in a directory, however that was reached; false when the process is gone or not ours to look at. */
+export const worksIn = async (pid: number, directory: string): Promise<boolean> => {
+  try {
+    const [one, other] = await Promise.all([look(`/proc/${pid}/cwd`), look(directory)])
+    return one.ino === other.ino && one.dev === other.dev
+  } catch {
+    return false
+  }
+}
+
 /** Every PID of this computer that can be seen. */
 export const listProcesses = async (): Promise<number[]> => {
   const entries = await readdir('/proc').catch(() => [])
@@ -62,10 +72,10 @@ const signalProcess = async (identity: ProcessIdentity, signal: 'SIGTERM' | 'SIG
 
 /** Waits until the process has ended; resolves to false when the time is up. */
 export const waitForEnd = async (identity: ProcessIdentity, timeoutMs: number, signal?: AbortSignal): Promise<boolean> => {
-  const deadline = Date.now() + timeoutMs
+  const deadline = performance.now() + timeoutMs
   while (await isAlive(identity)) {
     signal?.throwIfAborted()
-    if (Date.now() >= deadline) return false
+    if (performance.now() >= deadline) return false
     await sleep(20)
   }
   return true

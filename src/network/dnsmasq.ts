@@ -103,12 +103,12 @@ export const serveNetwork = async (directory: string, record: NetworkRecord, sig
   void child.ended.then((how) => {
     ended = how
   })
-  const deadline = Date.now() + startDeadlineMs
+  const deadline = performance.now() + startDeadlineMs
   for (;;) {
     signal.throwIfAborted()
     const said = (await readIfExists(files.dnsmasqLog)) ?? ''
     if (ended === undefined && /\bstarted\b/.test(said)) return
-    if (ended !== undefined || Date.now() > deadline) {
+    if (ended !== undefined || performance.now() > deadline) {
       const how = ended === undefined ? 'does not start' : `ended at once (${ended})`
       throw new VmctlError('vmctl::network::failed', `dnsmasq for the network ${record.spec.id} ${how}: ${lastLines(said, 3)}`)
     }

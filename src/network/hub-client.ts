@@ -52,7 +52,7 @@ export const startHub = async (
   if (await askHub(directory, 'scan')) return
   // It answers nothing: it is gone, on its way, or hangs. Only its lock tells.
   if (await isHeld(directory)) {
-    if (await waitForHub(directory, {until: Date.now() + 5000, signal})) return
+    if (await waitForHub(directory, {until: performance.now() + 5000, signal})) return
     await endHub(directory)
   }
   const files = networkFiles(directory)
@@ -70,7 +70,7 @@ export const startHub = async (
   void child.ended.then((how) => {
     ended = how
   })
-  if (await waitForHub(directory, {until: Date.now() + startDeadlineMs, signal, isOver: () => ended !== undefined})) return
+  if (await waitForHub(directory, {until: performance.now() + startDeadlineMs, signal, isOver: () => ended !== undefined})) return
   const said = lastLines((await readIfExists(files.hubLog)) ?? '', 5)
   const how = ended === undefined ? 'does not answer' : `ended at once (${ended})`
   throw new VmctlError('vmctl::network::hub_failed', `The hub of the network in ${directory} ${how}${said === '' ? '.' : `: ${said}`}`)
@@ -83,7 +83,7 @@ const waitForHub = async (
   directory: string,
   {until, signal, isOver = () => false}: {until: number; signal: AbortSignal; isOver?: () => boolean},
 ): Promise<boolean> => {
-  while (Date.now() < until && !isOver()) {
+  while (performance.now() < until && !isOver()) {
     signal.throwIfAborted()
     if (await askHub(directory, 'scan')) return true
     await sleep(10)

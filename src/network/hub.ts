@@ -51,7 +51,7 @@ export const runHub = async ({directory, vmsDirectory, idleMs = 60_000, scanMs =
   const dialling = new Map<string, Promise<void>>()
   const sockets = new Set<Socket>()
   const over = new AbortController()
-  let lastUse = Date.now()
+  let lastUse = performance.now()
 
   const dial = async (name: string, socketName: string): Promise<void> => {
     const socket = await connectUnix(join(vmsDirectory, name, socketName), AbortSignal.any([over.signal, AbortSignal.timeout(5000)])).catch(
@@ -66,7 +66,7 @@ export const runHub = async ({directory, vmsDirectory, idleMs = 60_000, scanMs =
     socket.once('close', () => {
       connected.delete(name)
       sockets.delete(socket)
-      lastUse = Date.now()
+      lastUse = performance.now()
     })
   }
 
@@ -93,7 +93,7 @@ export const runHub = async ({directory, vmsDirectory, idleMs = 60_000, scanMs =
     client.setTimeout(5000, () => client.destroy())
     client.once('data', (line) => {
       const request = line.toString().trim()
-      lastUse = Date.now()
+      lastUse = performance.now()
       void (request === 'scan' ? scan() : Promise.resolve()).then(() => {
         client.end(`${JSON.stringify(status())}\n`, () => {
           if (request === 'end') over.abort()
@@ -105,7 +105,7 @@ export const runHub = async ({directory, vmsDirectory, idleMs = 60_000, scanMs =
   await writeFileAtomic(files.hubProcess, `${JSON.stringify(await identifyProcess(process.pid))}\n`)
   await listenUnix(server, files.hubSocket)
   const timer = setInterval(() => {
-    if (connected.size === 0 && Date.now() - lastUse > idleMs) over.abort()
+    if (connected.size === 0 && performance.now() - lastUse > idleMs) over.abort()
     else void scan()
   }, scanMs)
   void scan()

@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process'
-import {chmodSync, readdirSync, readFileSync, utimesSync, writeFileSync} from 'node:fs'
+import {chmodSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync} from 'node:fs'
 import {join, resolve} from 'node:path'
 
 import {expect, test} from 'vitest'
@@ -56,6 +56,20 @@ test('only the one exit status of the probe is success', async () => {
     works: false,
     reason: expect.stringContaining('did not finish within 50 ms'),
   })
+})
+
+test('a probe that is left alone ends by itself, and what it leaves is removed by the next', async () => {
+  const {binary, directory} = fakeQemu('echo "seconds of CPU: $(ulimit -t)" >&2; exit 1')
+  mkdirSync(join(directory, '.probe-killed'))
+  writeFileSync(join(directory, '.accelerators.json.1.0123456789ab.tmp'), '')
+  expect(await judgeAccelerator(binary, 'hvf', {stateDirectory: directory})).toEqual({works: false, reason: 'seconds of CPU: 10'})
+  expect(readdirSync(directory).toSorted()).toEqual(['accelerators.json', 'locks', 'qemu', 'runs'])
+})
+
+test('commands that want the same verdict at once make one probe', async () => {
+  const {binary, directory, runs} = fakeQemu('sleep 0.05; exit 99')
+  await Promise.all(Array.from({length: 5}, () => judgeAccelerator(binary, 'hvf', {stateDirectory: directory})))
+  expect(runs()).toBe(1)
 })
 
 test('a program that is not there is told as such, an abort is thrown', async () => {

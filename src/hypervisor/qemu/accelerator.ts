@@ -1,11 +1,13 @@
-import {mkdtemp, open, rm, stat, writeFile} from 'node:fs/promises'
+import {mkdtemp, open, readdir, stat, writeFile} from 'node:fs/promises'
 import {cpus} from 'node:os'
 import {join} from 'node:path'
 
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {remove} from '../../host/durable.ts'
+import {isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {acquireLock} from '../../host/lock.ts'
 import {findProgram} from '../../host/paths.ts'
 import {hostBootId} from '../../host/proc.ts'
-import {lastLines, run} from '../../host/process.ts'
+import {lastLines, runUnderLimits} from '../../host/process.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {sandbox} from './arguments.ts'
 
@@ -18,6 +20,11 @@ export const probeCode =
   '0066c7060030830000000f20e06683c8200f22e066b8001000000f22d866b9800000c00f32660d000100000f30660f0116' +
   'a87c0f20c0660d010000800f22c066ea777c0000080066b810008ed88ed031c00fa20f31b031e6f4f4ebfd0f1f400000' +
   '00000000000000ffff0000009aaf00ffff00000092af001700907c'
+
+/** A guest that spins where it should end stops by this limit when vmctl is killed and nobody is left to stop it. */
+const probeCpuSeconds = 10
+
+const probePrefix = '.probe-'
 
 /** isa-debug-exit ends QEMU with (value << 1) | 1; the probe writes 0x31. */
 const probeSuccess = (0x31 << 1) | 1
@@ -44,14 +51,15 @@ export const probeAccelerator = async (
   accelerator: string,
   options: {directory: string; signal?: AbortSignal; timeoutMs?: number},
 ): Promise<Verdict> => {
-  const directory = await mkdtemp(join(options.directory, '.probe-'))
+  const directory = await mkdtemp(join(options.directory, probePrefix))
   try {
     const image = join(directory, 'probe.img')
     await writeFile(image, probeImage(), {mode: 0o600})
     const timeoutMs = options.timeoutMs ?? 5000
-    const result = await run(
-      binary,
+    const result = await runUnderLimits(
+      [`--cpu=${probeCpuSeconds}`],
       [
+        binary,
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine', 'pc', '-m', '64'],
         // The sandbox that every VM gets: a QEMU without it is found out here.
         ...['-sandbox', sandbox],
@@ -68,7 +76,7 @@ export const probeAccelerator = async (
     if (error instanceof VmctlError && error.code === 'vmctl::qemu::not_installed') throw error
     return {works: false, reason: messageOf(error)}
   } finally {
-    await rm(directory, {recursive: true, force: true})
+    await remove(directory)
   }
 }
 
@@ -94,16 +102,33 @@ export const judgeAccelerator = async (
     await device.close()
   }
   const cachePath = join(options.stateDirectory, 'accelerators.json')
-  const cache = await readCache(cachePath)
-  const known = cache[key]
-  if (known && !options.fresh) return known
+  const known = async (): Promise<Verdict | undefined> => (options.fresh ? undefined : (await readCache(cachePath))[key])
+  const early = await known()
+  if (early) return early
+  await using _lock = await lockProbes(options)
+  const late = await known()
+  if (late) return late
+  await sweepProbes(options.stateDirectory)
   const verdict = await probeAccelerator(binary, accelerator, {
     directory: options.stateDirectory,
     ...(options.signal && {signal: options.signal}),
   })
-  // Two commands may write at once; the loser's verdict is probed again some day.
-  await writeFileAtomic(cachePath, `${JSON.stringify({...keepThisBoot(cache), [key]: verdict}, undefined, 2)}\n`)
+  await writeFileAtomic(cachePath, `${JSON.stringify({...keepThisBoot(await readCache(cachePath)), [key]: verdict}, undefined, 2)}\n`)
   return verdict
+}
+
+/** One vmctl probes at a time; the others take over what it finds. */
+const lockProbes = async ({stateDirectory, signal}: {stateDirectory: string; signal?: AbortSignal}) => {
+  const locks = join(stateDirectory, 'locks')
+  await makePrivateDirectory(locks)
+  return acquireLock(join(locks, 'accelerators'), {purpose: 'probe accelerators', timeoutMs: 120_000, signal})
+}
+
+/** Removes what killed probes have left. The caller holds the lock. */
+const sweepProbes = async (stateDirectory: string): Promise<void> => {
+  for (const name of await readdir(stateDirectory)) {
+    if (name.startsWith(probePrefix) || isTemporaryName(name)) await remove(join(stateDirectory, name))
+  }
 }
 
 const readCache = async (path: string): Promise<Record<string, Verdict>> => {

@@ -1,7 +1,7 @@
-import {access, chmod, copyFile, rm} from 'node:fs/promises'
+import {access, chmod, copyFile} from 'node:fs/promises'
 import type {Duplex} from 'node:stream'
 
-import {rename} from '../../host/durable.ts'
+import {remove, rename} from '../../host/durable.ts'
 import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
 import {checkBridge} from '../../host/net-admin.ts'
 import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
@@ -47,8 +47,8 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
   const tidy = async (vm: Vm): Promise<void> => {
     const files = vmFiles(vm.directory)
     const runtime = await readRuntime(vm.directory)
-    for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await rm(path, {force: true})
-    for (const path of nicSockets(vm)) await rm(path, {force: true})
+    for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await remove(path)
+    for (const path of nicSockets(vm)) await remove(path)
     for (const tap of runtime?.taps ?? []) await removeTap(tap)
     if (runtime?.process) {
       const {process: _process, vncAddress: _vnc, accelerator: _accelerator, ...rest} = runtime
@@ -239,6 +239,6 @@ const copyPrivately = async (source: string, target: string): Promise<void> => {
     await chmod(temporary, 0o600)
     await rename(temporary, target)
   } finally {
-    await rm(temporary, {force: true})
+    await remove(temporary)
   }
 }

@@ -29,8 +29,9 @@ export const launch = async (
   signal.throwIfAborted()
   const child = await spawnQemu(vm, binary, qemuArguments(vm, facts))
   const identity = await identifyProcess(child.pid)
+  const over = new AbortController()
   try {
-    using qmp = await Promise.race([greet(vm, child, signal), failed(child, binary)])
+    using qmp = await Promise.race([greet(vm, AbortSignal.any([signal, over.signal])), failed(child, binary)])
     const vncAddress = await vncAddressOf(qmp)
     return {...(identity && {process: identity}), ...(vncAddress !== undefined && {vncAddress})}
   } catch (error) {
@@ -39,6 +40,9 @@ export const launch = async (
     const taken = takenSide(messageOf(error))
     if (refused && taken !== undefined) return {taken, error: refused}
     throw refused ?? lockedDisk(vm, error) ?? error
+  } finally {
+    // The next QEMU listens at the same place.
+    over.abort()
   }
 }
 
@@ -57,18 +61,15 @@ const createConsoleLog = async (vm: Vm): Promise<void> => {
   await log.chmod(0o600)
 }
 
-const greet = async (vm: Vm, child: SpawnedQemu, signal: AbortSignal): Promise<QmpClient> => {
-  const deadline = Date.now() + monitorDeadlineMs
-  let over = false
-  void child.ended.then(() => {
-    over = true
-  })
+/** Connects as soon as QEMU listens. Of a QEMU that ends before, `failed` knows more than the refused connection tells. */
+const greet = async (vm: Vm, signal: AbortSignal): Promise<QmpClient> => {
+  const deadline = performance.now() + monitorDeadlineMs
   for (;;) {
     signal.throwIfAborted()
     try {
       return await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 5000, signal})
     } catch (error) {
-      if (over || Date.now() > deadline) throw error
+      if (performance.now() > deadline) throw error
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
   }

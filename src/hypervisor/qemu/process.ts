@@ -1,19 +1,21 @@
 import {open} from 'node:fs/promises'
-import {basename} from 'node:path'
 
 import {readIfExists} from '../../host/files.ts'
-import {endForCertain, identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments} from '../../host/proc.ts'
+import {endForCertain, identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments, worksIn} from '../../host/proc.ts'
 import {type DetachedProcess, spawnDetached} from '../../host/process.ts'
 import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
 import {readRuntime} from './runtime.ts'
 
-/** Whether the process is the QEMU of this VM: its command line holds the VM's UUID as QEMU's option, which no other process has. */
+/**
+ * Whether the process is the QEMU of this VM: it works in the VM's directory, and its command line holds the VM's UUID as
+ * QEMU's option. The command line alone proves nothing: that of a `pgrep -f` or an editor may hold it as well.
+ */
 const isQemuOf = async (pid: number, vm: Vm): Promise<boolean> => {
   const args = await processArguments(pid)
   const option = args.indexOf('-uuid')
-  return option > 0 && args[option + 1] === vm.id && !basename(args[0] ?? '').startsWith('vmctl')
+  return option > 0 && args[option + 1] === vm.id && (await worksIn(pid, vm.directory))
 }
 
 /**
