@@ -30,7 +30,13 @@ const program = '/usr/sbin/sshd'
 export const sshdMissing = (): string | undefined => missingProgram(program, ['-V'])
 
 export const startSshd = async (
-  options: {readonly hostKey?: KeyPair; readonly config?: readonly string[]; readonly authorize?: readonly string[]} = {},
+  options: {
+    readonly hostKey?: KeyPair
+    readonly config?: readonly string[]
+    readonly authorize?: readonly string[]
+    /** Words before the server's own, of programs that execute it: `unshare --mount …`. */
+    readonly prefix?: readonly string[]
+  } = {},
 ): Promise<TestSshd> => {
   const directory = await mkdtemp(join(tmpdir(), 'vmctl-sshd-'))
   const hostKey = options.hostKey ?? generateKeyPair('host')
@@ -60,7 +66,8 @@ export const startSshd = async (
   await writeFile(join(directory, 'config'), config.join('\n'))
   // Root's sshd wants its privilege separation directory even when nobody else ever made it.
   if (process.getuid?.() === 0) await mkdir('/run/sshd', {recursive: true, mode: 0o755})
-  const child = spawn(program, ['-D', '-e', '-f', join(directory, 'config')], {stdio: ['ignore', 'ignore', 'pipe']})
+  const words = [...(options.prefix ?? []), program, '-D', '-e', '-f', join(directory, 'config')]
+  const child = spawn(words[0] ?? program, words.slice(1), {stdio: ['ignore', 'ignore', 'pipe']})
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-10_000)))
   const {pid} = child
