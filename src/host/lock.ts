@@ -113,11 +113,10 @@ const unusable = (path: string, error: unknown): VmctlError =>
 /** Who holds the lock; undefined when nobody says so, or somebody who was killed. */
 const holderOf = (path: string): string | undefined => {
   try {
-    const holder = stripControls(readFileSync(holderFile(path), 'utf8'))
-      .replaceAll(/\s+/g, ' ')
-      .slice(0, 200)
-    const [, pid] = /\(process (\d+)\)$/.exec(holder) ?? []
-    return pid !== undefined && exists(Number(pid)) ? holder : undefined
+    const text = readFileSync(holderFile(path), 'utf8')
+    const [, pid] = /\(process (\d+)\)$/.exec(text) ?? []
+    const isLive = text !== '' && (pid === undefined || exists(Number(pid)))
+    return isLive ? stripControls(text).replaceAll(/\s+/g, ' ').slice(0, 200) : undefined
   } catch {
     return undefined
   }
