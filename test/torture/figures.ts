@@ -19,6 +19,8 @@ export const figures: readonly Figure[] = [
   concurrency,
   pulls,
   faults,
+  dropped,
   damage,
   surroundings,
+  impostor,
 ]
