@@ -8,19 +8,21 @@ type Loadable = Command.Loadable
 
 /** Groups of the overview; a command in none of them is an error, so that none is forgotten. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'VMs of a VMFile': ['up', 'down', 'reload', 'provision', 'plan', 'why', 'validate'],
+  'VMs of a VMFile': ['up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
   'One VM by name': ['create', 'start', 'stop', 'suspend', 'resume', 'destroy'],
-  'Look inside': ['list', 'ps', 'status', 'log', 'ssh', 'cp', 'console'],
+  'Look inside': ['list', 'ps', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:rm'],
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
-  'This computer': ['doctor'],
+  'This computer': ['doctor', 'devices'],
 }
 
 /** Reads the commands from src/, so that no build and no manifest can be stale. */
 export const commandsPage = async (): Promise<string> => {
   const config = await Config.load(fromSource)
-  const own = config.commands.filter((command) => command.pluginName === 'vmctl' && !command.hidden)
+  const own = config.commands.filter(
+    (command) => command.pluginName === 'vmctl' && !command.hidden && !command.aliases.includes(command.id),
+  )
   const byId = new Map(own.map((command) => [command.id, command]))
   const forgotten = own.filter(({id}) => !Object.values(groups).flat().includes(id))
   if (forgotten.length > 0)

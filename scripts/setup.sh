@@ -25,6 +25,8 @@ test  xorriso               xorriso             reads the seed ISO back
 test  ip                    iproute2            a bridge and TAP devices in a network namespace
 test  dnsmasq               dnsmasq-base        DHCP on that bridge
 test  ss                    iproute2            shows who listens where
+test  virsh                 libvirt-clients     domains of its built-in test driver are imported
+test  systemd-analyze       systemd             checks the unit that vmctl install writes
 test  pgrep                 procps              finds processes left behind
 test  setpriv               util-linux          runs a test as an ordinary user
 test  /usr/bin/python3      python3             a second opinion on the YAML that is written

@@ -1,40 +1,64 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
-import {VmctlCommand} from '../cli/base-command.ts'
+import * as flags from '../cli/flags.ts'
+import {prefixedOutput} from '../cli/prefixed-output.ts'
 import {printLog} from '../cli/print-log.ts'
-import type {LogName} from '../engine/logs.ts'
+import {VmfileCommand} from '../cli/vmfile-command.ts'
+import type {LogFile, LogName} from '../engine/logs.ts'
 
-export default class Log extends VmctlCommand {
+export default class Log extends VmfileCommand {
   static override summary = 'Show the console log and the provision log of a VM.'
   static override description =
-    'Both are shown unless one is asked for. Terminal controls that the guest wrote are removed on a terminal and kept elsewhere.'
-  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+    'Both are shown unless one is asked for. Terminal controls that the guest wrote are removed on a terminal and kept elsewhere. For several VMs at once each line says whose it is.'
+  static override aliases = ['logs']
+  static override args = {names: Args.string({multiple: true, description: 'Names of VMs or services; all of the VMFile when absent.'})}
   static override flags = {
     console: Flags.boolean({summary: 'Only the console log (boot and cloud-init).'}),
     provision: Flags.boolean({summary: 'Only the provision log.'}),
     tail: Flags.integer({char: 'n', summary: 'Only the last lines; 0 for all.', default: 0, min: 0, helpValue: 'LINES'}),
     follow: Flags.boolean({summary: 'Go on with what is appended, until Ctrl+C.'}),
+    file: flags.file,
   }
   static override examples = [
     '<%= config.bin %> <%= command.id %> web',
     '<%= config.bin %> <%= command.id %> web --provision --follow',
-    '<%= config.bin %> <%= command.id %> web --console -n 50',
+    '<%= config.bin %> <%= command.id %> web db --console -n 50',
   ]
 
-  async run(): Promise<{readonly logs: readonly {readonly log: LogName; readonly path: string; readonly text?: string}[]}> {
-    const {args, flags} = await this.parse(Log)
-    const engine = await this.openEngine(flags)
-    const {logFiles, readLog} = await import('../engine/logs.ts')
-    const wanted = (await logFiles(engine, args.name)).filter(({log}) => (flags.console || flags.provision ? flags[log] : true))
+  async run(): Promise<{
+    readonly logs: readonly {readonly vm: string; readonly log: LogName; readonly path: string; readonly text?: string}[]
+  }> {
+    const {args, flags: given} = await this.parse(Log)
+    const engine = await this.openEngine(given)
+    const [{findVms}, {logFiles, readLog}] = await Promise.all([import('../engine/find.ts'), import('../engine/logs.ts')])
+    const asked = args.names ?? []
+    const names = await findVms(engine, asked, await this.vmfileIfAny(engine, given.file, asked.length === 0))
+    const all = (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
+    const wanted = all.filter(({log}) => (given.console || given.provision ? given[log] : true))
+    const read = (path: string, follow: boolean) => readLog(path, {tail: given.tail, follow, signal: this.signal})
     if (this.jsonEnabled()) {
-      const read = async (path: string): Promise<string> => {
-        const chunks = await Array.fromAsync(readLog(path, {tail: flags.tail, follow: false, signal: this.signal}))
-        return Buffer.concat(chunks).toString()
+      const text = async (path: string): Promise<string> => Buffer.concat(await Array.fromAsync(read(path, false))).toString()
+      return {
+        logs: await Promise.all(wanted.map(async ({vm, log, path, exists}) => ({vm, log, path, ...(exists && {text: await text(path)})}))),
       }
-      return {logs: await Promise.all(wanted.map(async ({log, path, exists}) => ({log, path, ...(exists && {text: await read(path)})})))}
     }
-    await printLog(wanted, (path, follow) => readLog(path, {tail: flags.tail, follow, signal: this.signal}), {follow: flags.follow})
-    return {logs: wanted.map(({log, path}) => ({log, path}))}
+    if (names.length === 1) await printLog(wanted, read, {follow: given.follow})
+    else await this.#several(wanted, read, given.follow)
+    return {logs: wanted.map(({vm, log, path}) => ({vm, log, path}))}
+  }
+
+  /** With `--follow` the lines come as they are written, else one VM after the other. */
+  async #several(logs: readonly LogFile[], read: (path: string, follow: boolean) => AsyncIterable<Buffer>, follow: boolean): Promise<void> {
+    const isMixed = new Set(logs.map(({log}) => log)).size > 1
+    const title = ({vm, log}: LogFile): string => (isMixed ? `${vm} ${log}` : vm)
+    const output = prefixedOutput(logs.map(title))
+    const print = async (file: LogFile): Promise<void> => {
+      if (!file.exists && !follow) return
+      for await (const chunk of read(file.path, follow)) await output.write(title(file), 'stdout', chunk)
+    }
+    if (follow) await Promise.all(logs.map(print))
+    else for (const log of logs) await print(log)
+    output.close()
   }
 }

@@ -6,7 +6,7 @@ import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import type {Health, HealthStatus} from '../model/health.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {ForwardedPort} from '../model/stack.ts'
-import type {NetworkConfig, Vm, VmState} from '../model/vm.ts'
+import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '../model/vm.ts'
 import {type JournalEntry, peekJournal} from '../provision/journal.ts'
 import {listVmNames, readVm, requireVm} from '../store/store.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
@@ -140,6 +140,22 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
       }),
     ),
   }
+}
+
+/** Everything that is known of a VM; the `--json` shape of an element of `vmctl inspect`. */
+export interface Inspection {
+  readonly status: VmStatus
+  /** As last applied. */
+  readonly spec: VmSpec
+  readonly attachments: Attachments
+  readonly base: BaseImage
+}
+
+/** All of a VM that is on record, and what is seen now. */
+export const inspect = async (engine: Engine, name: string): Promise<Inspection> => {
+  const [vm, known] = await Promise.all([requireVm(engine.store, name), status(engine, name)])
+  const {spec, base, attachments = {nics: [], disks: [], folders: []}} = vm
+  return {status: known, spec, attachments, base}
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -9,6 +9,7 @@ import type {Engine} from './engine.ts'
 export type LogName = 'console' | 'provision'
 
 export interface LogFile {
+  readonly vm: string
   readonly log: LogName
   readonly path: string
   readonly exists: boolean
@@ -21,6 +22,7 @@ export const logFiles = async (engine: Engine, name: string): Promise<LogFile[]>
   const paths = {console: files.consoleLog, provision: files.provisionLog}
   return Promise.all(
     (['console', 'provision'] as const).map(async (log) => ({
+      vm: name,
       log,
       path: paths[log],
       exists: await stat(paths[log]).then(

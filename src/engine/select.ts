@@ -12,6 +12,8 @@ export interface Selection {
   readonly names?: readonly string[] | undefined
   /** Leaves alone what the named VMs depend on. */
   readonly noDependencies?: boolean | undefined
+  /** Only VMs that start with the computer, and what they depend on. */
+  readonly autostart?: boolean | undefined
 }
 
 /**
@@ -41,6 +43,6 @@ export const selectByName = (vmfile: Vmfile, name: string): readonly VmSpec[] =>
 /** The VMs that a verb works on. Only `up` touches what was not named, since a VM cannot do without what it depends on. */
 export const choose = (options: Selection): readonly VmSpec[] => {
   const {vmfile, names, verb, noDependencies = false} = options
-  const named = selectVms(vmfile, names)
+  const named = selectVms(vmfile, names).filter((spec) => !options.autostart || spec.autostart !== false)
   return verb === 'up' && !noDependencies ? withDependencies(vmfile.vms, named) : named
 }

@@ -1,4 +1,4 @@
-import {runInteractive} from '../host/interactive.ts'
+import {isTerminal, runInteractive} from '../host/interactive.ts'
 import {resolvePath} from '../host/paths.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'
@@ -16,6 +16,8 @@ export interface SshOptions {
   readonly vmfile?: Vmfile | undefined
   /** A command to run instead of a shell: one word is a shell command line, several are words of a command. */
   readonly command: readonly string[]
+  /** One word of `command` is a program too; a program that a person talks to gets a terminal. */
+  readonly asWords?: boolean
   readonly directory: string
 }
 
@@ -58,10 +60,11 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   await checkGuest(engine, vm, login)
   const {host, user, options: sshOptions} = await sshCommand(engine, vm, login)
   const [first, ...more] = options.command
-  const remote = first === undefined ? [] : more.length === 0 ? [first] : [quoteAll(options.command)]
+  const remote = first === undefined ? [] : more.length === 0 && !options.asWords ? [first] : [quoteAll(options.command)]
+  const terminal = options.asWords && isTerminal() ? ['-t'] : []
   return runInteractive(
     'ssh',
-    ['-F', '/dev/null', ...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])],
+    ['-F', '/dev/null', ...terminal, ...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])],
     'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
   )
 }

@@ -33,3 +33,6 @@ export const runInteractive = (program: string, args: readonly string[], help: s
       })
     })
   })
+
+/** Whether a person sits at both ends of this process. */
+export const isTerminal = (): boolean => process.stdin.isTTY && process.stdout.isTTY

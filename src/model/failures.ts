@@ -92,6 +92,15 @@ export const failures = {
     help: 'Install virtiofsd 1.13 or newer, or leave the driver to vmctl, which takes 9p then.',
   },
 
+  'vmctl::device::unavailable': {exit: host, help: 'Run `vmctl devices` to see what is missing.'},
+  'vmctl::systemd::failed': {
+    exit: host,
+    help: 'Check that systemd runs here (`systemctl status`, for your own units `systemctl --user status`), then run the command again.',
+  },
+
+  'vmctl::import::failed': {exit: usage, help: 'Check that the file, or the libvirt domain, is what you meant.'},
+  'vmctl::import::exists': {exit: usage, help: 'Choose another file with --output, or replace it with --force.'},
+
   'vmctl::cloudinit::iso_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
   'vmctl::cloudinit::failed': {
     exit: guest,

@@ -57,7 +57,8 @@ export interface BaseImage {
 
 export type NetworkConfig =
   | {readonly type: 'user'}
-  | {readonly type: 'tap'; readonly bridge: string}
+  /** The addresses are chosen, and found out, when absent. */
+  | {readonly type: 'tap'; readonly bridge: string; readonly mac?: string; readonly ip?: string}
   | {readonly type: 'vnic'; readonly name: string}
   | {readonly type: 'none'}
 

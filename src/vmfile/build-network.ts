@@ -141,7 +141,7 @@ export const buildConnections = (written: readonly ReadNetwork[], declared: Decl
     if (twice < index) report.error(place, `network "${spec.network.name}" is joined twice`, 'keep one of the two')
   }
   return {
-    network: modeOf(mode),
+    network: modeOf(mode, report),
     attachments: implied ? [{spec: {network: implied.spec}, place: vm}] : attachments,
   }
 }
@@ -154,8 +154,7 @@ const reportUndeclared = (name: Located<string>, declared: DeclaredNetworks, rep
 
 const attach = ({fields}: ReadAttachment, network: NetworkSpec, report: Report): NetworkAttachment => {
   const {ip, mac} = fields
-  if (mac && (Number.parseInt(mac.value.slice(0, 2), 16) & 1) === 1)
-    report.error(mac, `${mac.value} is the address of a group`, 'the second digit of the address of one interface is even: "52:54:00:…"')
+  refuseGroup(mac, report)
   const range = parseSubnet(network.subnet ?? '')
   if (ip && !range)
     report.error(ip, `network "${network.name}" has no fixed subnet`, `add subnet "10.20.0.0/24" to network "${network.name}"`)
@@ -168,10 +167,18 @@ const attach = ({fields}: ReadAttachment, network: NetworkSpec, report: Report):
   return {network, ...optional('ip', ip?.value), ...optional('mac', mac?.value.toLowerCase())}
 }
 
-const modeOf = (node: Exclude<ReadNetwork, ReadAttachment> | undefined): NetworkConfig => {
+const refuseGroup = (mac: Located<string> | undefined, report: Report): void => {
+  if (mac && (Number.parseInt(mac.value.slice(0, 2), 16) & 1) === 1)
+    report.error(mac, `${mac.value} is the address of a group`, 'the second digit of the address of one interface is even: "52:54:00:…"')
+}
+
+const modeOf = (node: Exclude<ReadNetwork, ReadAttachment> | undefined, report: Report): NetworkConfig => {
   switch (node?.type) {
-    case 'tap':
-      return {type: 'tap', bridge: node.fields.bridge.value}
+    case 'tap': {
+      const {bridge, ip, mac} = node.fields
+      refuseGroup(mac, report)
+      return {type: 'tap', bridge: bridge.value, ...optional('ip', ip?.value), ...optional('mac', mac?.value.toLowerCase())}
+    }
     case 'vnic':
       return {type: 'vnic', name: node.fields.name?.value ?? ''}
     case 'none':

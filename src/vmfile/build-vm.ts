@@ -166,7 +166,7 @@ const refuseSingletons = ({network, device, ssh}: ReadVm['fields'], report: Cont
     if (place) report.error(place, `replicas cannot share ${what}`, 'remove it, or write a vm for each')
   }
   for (const node of network) {
-    if (node.type !== 'named') continue
+    if (node.type !== 'named' && node.type !== 'tap') continue
     refuse(node.fields.ip, 'a fixed address')
     refuse(node.fields.mac, 'a MAC address')
   }

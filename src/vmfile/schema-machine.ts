@@ -43,7 +43,11 @@ export const network = choice(
   },
   {
     user: {},
-    tap: {bridge: defaulted(interfaceName('"br0"'), 'br0', 'Bridge of this computer that the VM joins.')},
+    tap: {
+      bridge: defaulted(interfaceName('"br0"'), 'br0', 'Bridge of this computer that the VM joins.'),
+      ip: field(ipv4, 'Address at which the guest is reached; found out when absent.'),
+      mac,
+    },
     none: {},
     vnic: {name: required(interfaceName('"vnic0"'), 'VNIC of this computer (illumos).')},
   },

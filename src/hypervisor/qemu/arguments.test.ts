@@ -211,3 +211,12 @@ test('the sandbox denies everything that it can', () => {
     'spawn=deny',
   ])
 })
+
+test('PCI devices, and the interrupts that they want', () => {
+  const spec = makeSpec({devices: [{address: '0000:01:00.0'}], qemu: {args: ['-S']}})
+  const kvm = qemuArguments(makeVm({spec}), facts({accelerator: 'kvm'}))
+  expect(kvm[kvm.indexOf('-machine') + 1]).toBe('q35,kernel-irqchip=on')
+  expect(kvm.slice(-3)).toEqual(['-device', '{"driver":"vfio-pci","host":"0000:01:00.0"}', '-S'])
+  const tcg = qemuArguments(makeVm({spec}), facts({accelerator: 'tcg'}))
+  expect(tcg[tcg.indexOf('-machine') + 1]).toBe('q35')
+})

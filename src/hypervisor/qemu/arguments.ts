@@ -1,8 +1,9 @@
 import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/stack.ts'
-import type {AttachedDisk, SharedFolder, Vm} from '../../model/vm.ts'
+import type {AttachedDisk, SharedFolder, Vm, VmSpec} from '../../model/vm.ts'
 import type {FirmwarePair} from './firmware.ts'
 import {networkArguments} from './network.ts'
+import {deviceArguments} from './pci.ts'
 
 export interface LaunchFacts {
   readonly accelerator: string
@@ -41,7 +42,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-name', `guest=${escapeOption(vm.name)},debug-threads=on`],
     ...['-uuid', vm.id],
     ...['-nodefaults', '-no-user-config'],
-    ...['-machine', machineOption(spec.qemu?.machine ?? 'q35', facts.firmware)],
+    ...['-machine', machineOption(spec, facts)],
     ...['-accel', accelerator],
     ...['-cpu', cpu],
     ...['-smp', String(spec.vcpus)],
@@ -68,6 +69,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-device', 'virtio-rng-pci,rng=rng'],
     // Last, so that the devices above keep their places in the guest whatever comes and goes here.
     ...attachedArguments(vm),
+    ...deviceArguments(spec.devices ?? []),
     ...(spec.qemu?.args ?? []),
   ]
 }
@@ -81,8 +83,13 @@ export const seedNode = (path: string): {readonly 'node-name': string} & Readonl
   file: {driver: 'file', filename: path, 'read-only': true},
 })
 
-const machineOption = (machine: string, firmware: FirmwarePair | undefined): string =>
-  firmware?.secureBoot ? `${machine},smm=on` : machine
+const machineOption = ({qemu, devices = []}: VmSpec, {firmware, accelerator}: LaunchFacts): string =>
+  [
+    qemu?.machine ?? 'q35',
+    ...(firmware?.secureBoot ? ['smm=on'] : []),
+    // Drivers of graphics cards want interrupts that the kernel delivers.
+    ...(devices.length > 0 && accelerator === 'kvm' ? ['kernel-irqchip=on'] : []),
+  ].join(',')
 
 const monitor = (id: string, path: string): string[] => [
   ...['-chardev', `socket,id=${id},path=${path},server=on,wait=off`],

@@ -17,6 +17,7 @@ import {machineType} from './arguments.ts'
 import {discoverAddress} from './discovery.ts'
 import {findFirmware} from './firmware.ts'
 import {changeForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
+import {checkDevices} from './pci.ts'
 import {launch} from './launch.ts'
 import {endProcess, findAnyProcess, findProcess} from './process.ts'
 import {connectQmp} from './qmp.ts'
@@ -79,6 +80,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
         )
       }
       if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
+      await checkDevices(spec)
       if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
       await makePrivateDirectory(stateDirectory)
       await acceleratorFor(spec, AbortSignal.timeout(30_000))
@@ -103,6 +105,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
     async start(vm, {signal, notify}) {
       if (await findAnyProcess(vm)) return
       await tidy(vm)
+      await checkDevices(vm.spec)
       const binary = vm.spec.qemu?.binary ?? defaultBinary
       const choice = await acceleratorFor(vm.spec, signal)
       if (choice.notice) notify?.(choice.notice)
@@ -200,6 +203,7 @@ const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSig
   const {network} = vm.spec
   if (network.type === 'user') return runtime?.sshPort === undefined ? undefined : {host: '127.0.0.1', port: runtime.sshPort}
   if (network.type !== 'tap' || !runtime) return undefined
+  if (network.ip !== undefined) return {host: network.ip, port: 22}
   return {host: await discoverAddress({bridge: network.bridge, macAddress: runtime.macAddress, leaseFiles}, signal), port: 22}
 }
 

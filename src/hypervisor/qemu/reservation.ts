@@ -40,12 +40,13 @@ export const reserve = async (vm: Vm, {stateDirectory, signal, ...options}: Rese
           held: await heldBy(others),
         })
       : []
+  const fixed = network.type === 'tap' ? network.mac : undefined
   const [first, ...rest] = forwards
   const runtime: QemuRuntime = {
     ...processOf(own),
     schema: 1,
     name: vm.name,
-    macAddress: before?.macAddress ?? chooseMacAddress(new Set(others.map((other) => other.macAddress))),
+    macAddress: fixed ?? before?.macAddress ?? chooseMacAddress(new Set(others.map((other) => other.macAddress))),
     ...(first && {sshPort: first.host, ports: rest}),
     taps: tapsOf(vm).map(({name}) => name),
   }

@@ -1,0 +1,19 @@
+import type {FlagInput} from '@oclif/core/interfaces'
+
+/**
+ * Divides the words of a command that ends with a program for a guest: the command's own flags stand in front, and from the first
+ * word that is none everything belongs to the guest, whatever it looks like. `--` may stand between the two.
+ */
+export const splitProgram = (argv: readonly string[], flags: FlagInput): {readonly own: string[]; readonly rest: string[]} => {
+  const takesValue = (word: string): boolean => {
+    const found = Object.entries(flags).find(([name, flag]) => word === `--${name}` || word === `-${flag.char}`)
+    return found?.[1].type === 'option'
+  }
+  let at = 0
+  while (at < argv.length) {
+    const word = argv[at] ?? ''
+    if (word === '--' || !word.startsWith('-')) break
+    at += takesValue(word) ? 2 : 1
+  }
+  return {own: argv.slice(0, at), rest: argv.slice(at)}
+}

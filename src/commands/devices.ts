@@ -1,0 +1,29 @@
+import {Flags} from '@oclif/core'
+
+import {VmctlCommand} from '../cli/base-command.ts'
+import {table} from '../cli/table.ts'
+import type {HostDevice} from '../engine/devices.ts'
+
+export default class Devices extends VmctlCommand {
+  static override summary = 'Show the PCI devices of this computer, and whether a VM can have them.'
+  static override description =
+    'A device is ready for `device "pci"` when it is bound to vfio-pci and in an IOMMU group, together with all other devices of that group.'
+  static override examples = ['<%= config.bin %> <%= command.id %> --gpu']
+  static override flags = {gpu: Flags.boolean({summary: 'Only graphics cards, with everything that is on them.'})}
+
+  async run(): Promise<{readonly devices: readonly HostDevice[]}> {
+    const {flags} = await this.parse(Devices)
+    const {listDevices} = await import('../engine/devices.ts')
+    const devices = await listDevices({gpu: flags.gpu})
+    const rows = devices.map(({address, iommuGroup = '-', kind, driver = '-', ready, name}) => [
+      address,
+      iommuGroup,
+      kind,
+      driver,
+      ready ? 'yes' : 'no',
+      name,
+    ])
+    this.log(rows.length === 0 ? 'No PCI devices found.' : table(['ADDRESS', 'GROUP', 'KIND', 'DRIVER', 'READY', 'NAME'], rows))
+    return {devices}
+  }
+}

@@ -1,0 +1,81 @@
+import {execFileSync} from 'node:child_process'
+import {writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+
+import {type Project, startProject} from '../../test/support/project.ts'
+import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
+import {sshdMissing} from '../../test/support/sshd.ts'
+
+const missing = sshdMissing()
+
+describe.skipIf(missing)(`several VMs at once${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+  let project: Project
+  beforeAll(async () => {
+    project = await startProject()
+    const text = [project.vm('web', project.inline('echo from web')), project.vm('db', project.inline('echo from db'))].join('')
+    expect(await project.run(text, 'up')).toMatchObject({exitCode: 0})
+    process.env.VMCTL_FILE = project.path
+  })
+  afterAll(async () => {
+    delete process.env.VMCTL_FILE
+    await project[Symbol.asyncDispose]()
+  })
+
+  test('exec runs a program in all, its words as they are, each line behind the name', async () => {
+    const {exitCode, stdout} = await runCommand('exec', '--all', '--', 'printf', '%s\\n', "it's $HOME", '--json')
+    expect(exitCode).toBe(0)
+    expect(stdout.split('\n').toSorted()).toEqual(['', 'db  | --json', "db  | it's $HOME", 'web | --json', "web | it's $HOME"])
+  })
+
+  test('the exit status is that of the program, and one VM does not hide the others', async () => {
+    expect(await runCommand('exec', '--all', '--', 'sh', '-c', 'exit 7')).toMatchObject({exitCode: 7})
+    const {json, exitCode} = await runCommand('exec', '--json', '--all', 'true')
+    expect(exitCode).toBe(0)
+    expect(json).toEqual({
+      vms: [
+        {name: 'web', exitCode: 0},
+        {name: 'db', exitCode: 0},
+      ],
+    })
+  })
+
+  test('one VM has the output and the status of its program passed on as they are', async () => {
+    const {exitCode, stdout} = await spawnCommand(['exec', 'web', 'sh', '-c', 'printf "a\\033[1mb"; exit 3'])
+    expect({exitCode, stdout}).toEqual({exitCode: 3, stdout: 'a\u001B[1mb'})
+  })
+
+  test('what is missing is told', async () => {
+    expect(await runCommand('exec', 'web')).toMatchObject({exitCode: 2})
+    expect(await runCommand('exec', '--', 'true')).toMatchObject({exitCode: 2})
+    expect(await runCommand('exec', 'ghost', 'true')).toMatchObject({exitCode: 3})
+  })
+
+  test('the ssh program gets there by what ssh-config prints, and by nothing less', async () => {
+    const {stdout, exitCode} = await runCommand('ssh-config')
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/^Host web\n {2}HostName 127\.0\.0\.1\n {2}Port \d+\n/)
+    const path = join(project.workspace.directory, 'ssh config')
+    writeFileSync(path, stdout)
+    expect(execFileSync('ssh', ['-F', path, 'web', 'echo', 'here'], {encoding: 'utf8'})).toBe('here\n')
+    writeFileSync(path, stdout.replaceAll(/HostKeyAlias .*/g, 'HostKeyAlias another'))
+    expect(() => execFileSync('ssh', ['-F', path, 'web', 'true'], {stdio: 'pipe'})).toThrow(/Host key verification failed/)
+  })
+
+  test('logs of several VMs, each line behind the name', async () => {
+    const {stdout} = await runCommand('logs', '--provision')
+    expect(stdout).toMatch(/^web \| .*\n(?:.*\n)*web \| from web\n(?:.*\n)*db {2}\| from db\n/)
+    const {json} = await runCommand('log', 'db', '--provision', '--json')
+    expect(json).toMatchObject({logs: [{vm: 'db', log: 'provision', text: expect.stringContaining('from db')}]})
+  })
+
+  test('inspect tells all of them as JSON', async () => {
+    const {stdout} = await runCommand('inspect', 'web', 'db')
+    const all: unknown = JSON.parse(stdout)
+    expect(all).toMatchObject([
+      {status: {name: 'web', state: 'running'}, spec: {name: 'web'}},
+      {status: {name: 'db'}, attachments: {nics: [], disks: [], folders: []}},
+    ])
+  })
+})

@@ -1,0 +1,26 @@
+import * as Flags from '@oclif/core/flags'
+
+import {graphMermaid, graphSvg, graphText} from '../cli/draw-graph.ts'
+import * as flags from '../cli/flags.ts'
+import {VmfileCommand} from '../cli/vmfile-command.ts'
+import type {Graph} from '../engine/graph.ts'
+
+const drawings = {text: graphText, mermaid: graphMermaid, svg: graphSvg} as const
+
+export default class GraphCommand extends VmfileCommand {
+  static override summary = 'Draw which VM waits for which.'
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --format svg > stack.svg']
+  static override flags = {
+    file: flags.file,
+    format: Flags.option({options: ['text', 'mermaid', 'svg'] as const, default: 'text', summary: 'What to draw it as.'})(),
+  }
+
+  async run(): Promise<Graph> {
+    const {flags: given} = await this.parse(GraphCommand)
+    const vmfile = await this.readVmfile(await this.openEngine(given), given.file, {toleratesMissing: true})
+    const {graphOf} = await import('../engine/graph.ts')
+    const graph = graphOf(vmfile)
+    this.log(drawings[given.format](graph))
+    return graph
+  }
+}

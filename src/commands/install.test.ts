@@ -1,0 +1,61 @@
+import {existsSync, readFileSync} from 'node:fs'
+import {dirname, join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+import {afterEach, beforeEach, expect, test} from 'vitest'
+
+import {makeWorkspace, runCommand, type Workspace} from '../../test/support/run-command.ts'
+
+const programs = join(dirname(fileURLToPath(import.meta.url)), '../../fixtures/bin')
+const before = {...process.env}
+
+let workspace: Workspace
+let unit: string
+let log: string
+beforeEach(() => {
+  workspace = makeWorkspace()
+  const {directory} = workspace
+  log = workspace.write('systemctl.log', '')
+  unit = join(directory, 'config/systemd/user/vmctl-shop.service')
+  Object.assign(process.env, {PATH: `${programs}:${before.PATH}`, XDG_CONFIG_HOME: join(directory, 'config'), SYSTEMCTL_LOG: log})
+  workspace.write('VMFile.kdl', `project "shop"\nvm "web" { image "base.qcow2"; stop-grace-period "90s"; }\n`)
+  process.env.VMCTL_FILE = join(directory, 'VMFile.kdl')
+})
+afterEach(() => {
+  workspace[Symbol.dispose]()
+  delete process.env.VMCTL_FILE
+  delete process.env.SYSTEMCTL_FAILS
+  Object.assign(process.env, {PATH: before.PATH, XDG_CONFIG_HOME: before.XDG_CONFIG_HOME})
+})
+
+test('install writes the unit and tells systemd; uninstall takes it back, twice if need be', async () => {
+  const installed = await runCommand('install', '--enable')
+  expect(installed).toMatchObject({exitCode: 0, stdout: `${unit} is installed and enabled.\n`})
+  const text = readFileSync(unit, 'utf8')
+  expect(text).toContain('up --autostart --file')
+  expect(text).toContain('TimeoutStopSec=150')
+  expect(text).toContain(`Environment="VMCTL_STATE_DIR=${workspace.stateDirectory}"`)
+  expect(await runCommand('uninstall')).toMatchObject({exitCode: 0, stdout: `${unit} is removed.\n`})
+  expect(existsSync(unit)).toBe(false)
+  expect(await runCommand('uninstall')).toMatchObject({exitCode: 0, stdout: `${unit} does not exist; nothing is done.\n`})
+  expect(readFileSync(log, 'utf8')).toBe(
+    '--user daemon-reload\n--user enable vmctl-shop.service\n--user disable vmctl-shop.service\n--user daemon-reload\n',
+  )
+})
+
+test('a dry run prints the unit and does nothing', async () => {
+  const {exitCode, stdout} = await runCommand('install', '--dry-run')
+  expect(exitCode).toBe(0)
+  expect(stdout).toMatch(/^\[Unit\]\nDescription=VMs of shop/)
+  expect(existsSync(unit)).toBe(false)
+  expect(readFileSync(log, 'utf8')).toBe('')
+})
+
+test('systemd that does not answer is an error, and what is written stays', async () => {
+  process.env.SYSTEMCTL_FAILS = 'no bus'
+  const {exitCode, stderr} = await runCommand('install')
+  expect(exitCode).toBe(4)
+  expect(stderr).toContain('vmctl::systemd::failed')
+  expect(stderr).toContain('no bus')
+  expect(existsSync(unit)).toBe(true)
+})

@@ -1,0 +1,31 @@
+import * as Args from '@oclif/core/args'
+
+import * as flags from '../cli/flags.ts'
+import {VmfileCommand} from '../cli/vmfile-command.ts'
+import type {SshHost} from '../engine/ssh-config.ts'
+
+export default class SshConfig extends VmfileCommand {
+  static override summary = 'Print what the ssh program needs to reach VMs, for ~/.ssh/config, scp, rsync, editors and Ansible.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> > .ssh-config && ssh -F .ssh-config web',
+    '<%= config.bin %> <%= command.id %> web db',
+  ]
+  static override args = {names: Args.string({multiple: true, description: 'Names of VMs or services; all of the VMFile when absent.'})}
+  static override flags = {file: flags.file}
+
+  async run(): Promise<{readonly hosts: readonly SshHost[]}> {
+    const {args, flags: given} = await this.parse(SshConfig)
+    const engine = await this.openEngine(given)
+    const [{findVms}, {sshHosts}] = await Promise.all([import('../engine/find.ts'), import('../engine/ssh-config.ts')])
+    const asked = args.names ?? []
+    const names = await findVms(engine, asked, await this.vmfileIfAny(engine, given.file, asked.length === 0))
+    const hosts = await sshHosts(engine, names)
+    this.log(
+      hosts
+        .map(({config}) => config)
+        .join('\n')
+        .trimEnd(),
+    )
+    return {hosts}
+  }
+}
