@@ -74,12 +74,6 @@ const buildReboot = ({fields}: RebootStep): ProvisionStep['settings'] => optiona
 
 const buildDockerfileStep = async (step: DockerfileStep, context: Context): Promise<ProvisionStep['settings']> => {
   const {path, context: from, 'build-arg': buildArgs} = step.fields
-  if (!context.provisionTypes.has('dockerfile'))
-    context.report.error(
-      step,
-      'provision "dockerfile" is not available in this version of vmctl',
-      'write its commands as provision "shell"',
-    )
   return path ? {...(await buildDockerfile({path, context: from, buildArgs}, context))} : {}
 }
 

@@ -13,7 +13,7 @@ export interface Context {
   /** Where relative paths of the file start. */
   readonly directory: string
   readonly imageSchemes: readonly string[]
-  /** The types that something provides: every type of a plugin, and `dockerfile` when it is there. */
+  /** The types that plugins bring. */
   readonly provisionTypes: ReadonlyMap<string, ParseSettings>
   /** Of vmctl itself. */
   readonly env: Readonly<Record<string, string | undefined>>

@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 
 import {parseVmfile} from '../vmfile/index.ts'
-import {importFile, ImportError, printKdl} from './index.ts'
-import {group, node} from './kdl.ts'
+import {importFile, ImportError, printKdl} from '../import/index.ts'
+import {group, node} from '../import/kdl.ts'
 
 const fixtures = join(dirname(fileURLToPath(import.meta.url)), '../../fixtures/import')
 const read = (name: string): string => readFileSync(join(fixtures, name), 'utf8')
