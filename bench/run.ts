@@ -3,6 +3,7 @@ import {parseArgs} from 'node:util'
 
 import {cold, four} from './benches/cold.ts'
 import {image} from './benches/image.ts'
+import {mesh} from './benches/mesh.ts'
 import {startup} from './benches/startup.ts'
 import {output, tree, upload} from './benches/transfer.ts'
 import {unchanged} from './benches/unchanged.ts'
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   tree,
   output,
   image,
+  mesh,
   cold,
   four,
 }

@@ -24,6 +24,7 @@ test  isoinfo               genisoimage         reads the seed ISO back
 test  xorriso               xorriso             reads the seed ISO back
 test  ip                    iproute2            a bridge and TAP devices in a network namespace
 test  dnsmasq               dnsmasq-base        DHCP on that bridge
+test  nft                   nftables            NAT of a bridge, in that namespace
 test  ss                    iproute2            shows who listens where
 test  virsh                 libvirt-clients     domains of its built-in test driver are imported
 test  systemd-analyze       systemd             checks the unit that vmctl install writes

@@ -15,6 +15,7 @@ import {lastLines, spawnDetached} from '../host/process.ts'
 import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
 import {formatAddress, parseSubnet} from '../model/ipv4.ts'
 import {networkFiles} from '../model/layout.ts'
+import {isVmName} from '../model/names.ts'
 import {dnsEntries} from './names.ts'
 import type {NetworkRecord} from './record.ts'
 
@@ -26,7 +27,8 @@ const domainOf = ({spec}: NetworkRecord): string => `${spec.name.toLowerCase().r
 
 /**
  * dnsmasq's configuration for a bridge, or undefined when it has nothing to do; pure. Everything is in this one file, which is read
- * before dnsmasq gives up its privileges: it could not read another one in this directory afterwards.
+ * before dnsmasq gives up its privileges: it could not read another one in this directory afterwards. Names are looked at once
+ * more: a line of theirs would be a line of the configuration.
  */
 export const dnsmasqConfig = (directory: string, record: NetworkRecord): string | undefined => {
   const {spec, bridge, gateway} = record
@@ -47,7 +49,9 @@ export const dnsmasqConfig = (directory: string, record: NetworkRecord): string 
           'bogus-priv',
           `domain=${domain}`,
           `local=/${domain}/`,
-          ...dnsEntries(record).flatMap(({ip, names}) => names.map((name) => `host-record=${name},${name}.${domain},${ip}`)),
+          ...dnsEntries(record).flatMap(({ip, names}) =>
+            names.filter(isVmName).map((name) => `host-record=${name},${name}.${domain},${ip}`),
+          ),
         ]
       : ['port=0']),
     ...(spec.dhcp
@@ -59,7 +63,9 @@ export const dnsmasqConfig = (directory: string, record: NetworkRecord): string 
           spec.nat ? `dhcp-option=option:router,${gateway}` : 'dhcp-option=option:router',
           spec.dns ? `dhcp-option=option:dns-server,${gateway}` : 'dhcp-option=option:dns-server',
           ...(spec.mtu === undefined ? [] : [`dhcp-option=option:mtu,${spec.mtu}`]),
-          ...members.flatMap(({mac, ip, hostname}) => (ip === undefined ? [] : [`dhcp-host=${mac},${ip},${hostname},infinite`])),
+          ...members.flatMap(({mac, ip, hostname}) =>
+            ip === undefined || !isVmName(hostname) ? [] : [`dhcp-host=${mac},${ip},${hostname},infinite`],
+          ),
         ]
       : []),
   ]

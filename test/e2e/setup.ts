@@ -21,6 +21,7 @@ const programs = {
   sshd: 'openssh-server',
   ip: 'iproute2',
   dnsmasq: 'dnsmasq-base',
+  nft: 'nftables',
   script: 'bsdutils',
   setpriv: 'util-linux',
 }
