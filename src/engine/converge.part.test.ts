@@ -6,12 +6,14 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {makeSpec} from '../../test/support/builders.ts'
 import {makeWorkspace, type Workspace} from '../../test/support/run-command.ts'
 import {sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
+import type {Hypervisor} from '../hypervisor/hypervisor.ts'
 import type {VmctlError} from '../model/errors.ts'
 import type {Dependency, Healthcheck} from '../model/stack.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {converge, type ConvergeOptions, planAll} from './converge.ts'
 import {type Engine, openEngine} from './engine.ts'
 import {list, status} from './inspect.ts'
+import {start, stop} from './lifecycle.ts'
 
 const missing = sshdMissing()
 
@@ -197,6 +199,55 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     expect(await chosen('web-1', 'shop.web-1')).toEqual(['shop.web-1'])
     expect(await chosen('db-0', 'web')).toEqual(['shop.web-0', 'shop.web-1', 'shop.db'])
     await expect(chosen('shop')).rejects.toMatchObject({code: 'vmctl::vm::not_found'})
+  })
+
+  test('every stop gives the guest its grace period, unless it is told another one', async () => {
+    const stops: string[] = []
+    const noop = engine.hypervisors.get('noop')
+    if (!noop) throw new Error('There is no noop backend.')
+    const recording: Hypervisor = {
+      ...noop,
+      stop: async (one, given) => {
+        stops.push(`${one.name} ${given.timeoutMs}`)
+        await noop.stop(one, given)
+      },
+      destroy: async (one, given) => {
+        stops.push(`${one.name} destroyed`)
+        await noop.destroy(one, given)
+      },
+    }
+    engine = {...engine, hypervisors: new Map([['noop', recording]])}
+    const stack = [vm('web', {stopGraceMs: 5000}), vm('plain')]
+    await up(stack)
+    await up(stack, {verb: 'down'})
+    await up(stack)
+    await stop(engine, 'web')
+    await start(engine, 'web')
+    await stop(engine, 'web', {timeoutMs: 7})
+    expect(stops).toEqual(['web 5000', 'plain 30000', 'web 5000', 'web 7'])
+    await up(stack, {verb: 'down', destroy: true})
+    expect(stops.slice(4)).toEqual(['web destroyed', 'plain destroyed'])
+  })
+
+  test('a guest that writes to a folder of this computer powers off before its VM is removed', async () => {
+    const stops: string[] = []
+    const noop = engine.hypervisors.get('noop')
+    if (!noop) throw new Error('There is no noop backend.')
+    const recording: Hypervisor = {
+      ...noop,
+      stop: async (one, given) => (stops.push(`${one.name} ${given.timeoutMs}`), await noop.stop(one, given)),
+    }
+    engine = {...engine, hypervisors: new Map([['noop', recording]])}
+    const share = {source: workspace.directory, isFile: false, target: '/data', automount: false, driver: '9p', options: []} as const
+    const stack = [
+      vm('writer', {stopGraceMs: 9000, shares: [{...share, readOnly: false}]}),
+      vm('reader', {shares: [{...share, readOnly: true}]}),
+    ]
+    await up(stack, {provision: false})
+    await up(stack, {verb: 'reload', provision: false})
+    expect(stops).toEqual(['writer 9000'])
+    await up(stack, {verb: 'down', destroy: true})
+    expect(stops).toEqual(['writer 9000', 'writer 9000'])
   })
 
   test('a circle fails before anything is done', async () => {

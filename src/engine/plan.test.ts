@@ -5,7 +5,8 @@ import {isVmctlError} from '../model/errors.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
 import type {DeclaredStep} from '../provision/declare.ts'
 import type {Journal, JournalEntry} from '../provision/journal.ts'
-import {canLogIn, type Observed, type PlanOptions, planVm} from './plan.ts'
+import {canLogIn} from './login.ts'
+import {type Observed, type PlanOptions, planVm} from './plan.ts'
 
 const declare = (title: string, hash: string, run: DeclaredStep['run'] = 'always'): DeclaredStep => ({
   type: 'shell',

@@ -4,8 +4,10 @@ import {decideSteps, type Request, type StepVerdict} from '../provision/decide.t
 import type {DeclaredStep} from '../provision/declare.ts'
 import {emptyJournal, type Journal} from '../provision/journal.ts'
 import {type Change, compareSpecs} from './changes.ts'
+import {gates, withOrder} from './gates.ts'
+import {canLogIn, requireLogin} from './login.ts'
+import {alone, type Awaited, type Place} from './order.ts'
 import {describeVerdict, isDue, noticesOf, runsToEnd} from './verdicts.ts'
-import {alone, type Awaited, describeAwaited, type Place} from './order.ts'
 
 export type {Request} from '../provision/decide.ts'
 
@@ -72,11 +74,6 @@ export interface PlanOptions {
   readonly place?: Place | undefined
 }
 
-/** Whether vmctl can log in: it has made the credentials, or was told which to use. */
-export const canLogIn = (spec: VmSpec): boolean =>
-  spec.network.type !== 'none' &&
-  (spec.ssh !== undefined || (spec.cloudInit !== undefined && (spec.cloudInit.userData === undefined || spec.cloudInit.merge === true)))
-
 /** Compares what is wanted with what was seen and decides what to do; pure, so that a plan can be shown without being applied. */
 export const planVm = (desired: Desired, observed: Observed, options: PlanOptions): VmPlan => {
   const {name} = desired.spec
@@ -96,43 +93,6 @@ export const planVm = (desired: Desired, observed: Observed, options: PlanOption
 type Decision = Omit<VmPlan, 'vm' | 'after'>
 
 const idle = 'is already running'
-
-/** The first step that the others could notice says what it waits for. */
-const withOrder = (step: PlanStep, {after}: Place): PlanStep => {
-  if (after.length === 0) return step
-  if (step.action === 'start') return {...step, cause: `${step.cause}; once ${after.map(describeAwaited).join(' and ')}`}
-  if (step.action !== 'stop' && step.action !== 'destroy') return step
-  return {...step, cause: `${step.cause}; after ${after.map(({vm}) => vm).join(' and ')}, which depends on it`}
-}
-
-/** What has to be seen of a VM before others that wait for it may go on. */
-const gates = (desired: Desired, steps: readonly PlanStep[], {verb, healthy, place}: PlanOptions & {place: Place}): PlanStep[] => {
-  if (verb === 'down') return []
-  const {spec} = desired
-  const open = place.demands.filter(({condition}) => condition !== 'started')
-  const causeOf = (demands: Place['demands']): string => `${[...new Set(demands.map(({by}) => by))].join(' and ')} waits for it`
-  if (open.length > 0 && !canLogIn(spec)) throw cannotBeAwaited(spec, open)
-  const health = open.filter(({condition}) => condition === 'healthy')
-  if (spec.healthcheck && (health.length > 0 || healthy)) {
-    if (!canLogIn(spec)) throw cannotBeAwaited(spec, open)
-    return [{action: 'check-health', cause: health.length > 0 ? causeOf(health) : 'asked for (--wait)'}]
-  }
-  const isSeen = steps.some(({action}) => action === 'wait' || action === 'configure' || action === 'provision')
-  return open.length > 0 && !isSeen ? [{action: 'wait', cause: causeOf(open)}] : []
-}
-
-const cannotBeAwaited = ({name, network}: VmSpec, demands: Place['demands']): VmctlError => {
-  const [demand] = demands
-  const who = demand
-    ? `${demand.by} waits until ${describeAwaited({vm: name, condition: demand.condition})}`
-    : `The health of ${name} is asked for`
-  return new VmctlError('vmctl::provision::no_ssh', `${who}, but vmctl cannot log in to ${name}.`, {
-    help:
-      network.type === 'none'
-        ? `Give ${name} \`network "user"\`, or depend on it with \`condition="started"\`.`
-        : `Add an \`ssh { user "…" }\` block to ${name}, or depend on it with \`condition="started"\`.`,
-  })
-}
 
 const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
@@ -273,14 +233,3 @@ const notices = ({spec}: Desired, changes: readonly Change[], isAlive: boolean):
     }
     return []
   })
-
-const requireLogin = (spec: VmSpec): void => {
-  if (spec.network.type === 'none') {
-    throw new VmctlError('vmctl::provision::no_ssh', `${spec.name} has provisioners but no network.`, {
-      help: 'Give it `network "user"`, or remove its provision steps.',
-    })
-  }
-  // A Dockerfile brings steps without a word about log-ins, which vmctl then makes possible itself.
-  if (!spec.ssh && !(spec.dockerfile && canLogIn(spec)))
-    throw new VmctlError('vmctl::provision::no_ssh', `${spec.name} has provisioners but no ssh block.`)
-}
