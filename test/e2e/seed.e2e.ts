@@ -30,7 +30,8 @@ const ask = async (): Promise<{readonly disc: string; readonly hostKey: string}>
 let before: {readonly disc: string; readonly hostKey: string}
 
 step('after the first up neither the host nor the running guest can read the private host key from the seed', async () => {
-  lab.vmfile(microVm('seeded', inline('echo up')))
+  const block = 'write-file "/etc/written" { content "once\\n"; }; bootcmd "echo >>/var/boots"; runcmd "echo >>/var/runs"'
+  lab.vmfile(microVm('seeded', inline('echo up')).replace('hostname "seeded";', `hostname "seeded"; ${block};`))
   await lab.ok('up')
   const directory = lab.directory('seeded')
   expect(readFileSync(join(directory, 'seed.iso'), 'latin1')).not.toContain(secret)
@@ -48,4 +49,8 @@ step('after the guest reboots, and after a stop and a start, it is the same gues
   await lab.ok('down')
   await lab.ok('up')
   expect(await ask()).toEqual(before)
+  // What is for the first boot is not done again, what is for every boot is.
+  expect(await lab.guest('seeded', 'cat /etc/written; wc -l </var/runs; test $(wc -l </var/boots) -gt 1 && echo again')).toBe(
+    'once\n1\nagain',
+  )
 })
