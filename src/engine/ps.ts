@@ -6,7 +6,7 @@ import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {advance, type Health, type HealthStatus, type ProbeResult} from '../model/health.ts'
 import {formatDuration} from '../model/quantity.ts'
 import type {Healthcheck, PortForward} from '../model/stack.ts'
-import type {Vm, VmState} from '../model/vm.ts'
+import type {Observation, Vm, VmState} from '../model/vm.ts'
 import {readJournal} from '../provision/journal.ts'
 import {listVmNames, readVm} from '../store/store.ts'
 import {waitForGuest} from './access.ts'
@@ -114,16 +114,17 @@ const rowOf = async (engine: Engine, name: string, test: Test): Promise<PsRow> =
   try {
     const vm = await readVm(engine.store, name)
     if (!vm) return {name, state: 'destroyed', ips: [], ports: []}
-    const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
+    const observation = await (await hypervisorOf(engine, vm)).observe(vm)
+    const {state} = observation
     const {healthcheck: check} = vm.spec
-    return {...factsOf(vm, state), ...(check && state === 'running' && (await healthOf(vm, check, test)))}
+    return {...factsOf(vm, observation), ...(check && state === 'running' && (await healthOf(vm, check, test)))}
   } catch (error) {
     engine.signal.throwIfAborted()
     return {name, state: 'unknown', ips: [], ports: [], error: isVmctlError(error) ? `${error.message} ${error.help}` : messageOf(error)}
   }
 }
 
-const factsOf = ({name, spec, base, attachments}: Vm, state: VmState): PsRow => ({
+const factsOf = ({name, spec, base, attachments}: Vm, {state, ports}: Observation): PsRow => ({
   name,
   ...(spec.project !== undefined && {project: spec.project}),
   ...(spec.service !== undefined && {service: spec.service}),
@@ -132,7 +133,7 @@ const factsOf = ({name, spec, base, attachments}: Vm, state: VmState): PsRow => 
   vcpus: spec.vcpus,
   memoryMiB: spec.memoryMiB,
   diskBytes: Math.max(spec.diskBytes ?? 0, base.virtualSizeBytes),
-  ports: spec.ports ?? [],
+  ports: ports ?? spec.ports ?? [],
 })
 
 const healthOf = async (vm: Vm, check: Healthcheck, test: Test): Promise<Pick<PsRow, 'health' | 'failures' | 'retries' | 'output'>> => {
