@@ -27,6 +27,8 @@ export const vmFiles = (directory: string) =>
     /** The QEMU backend's own: addresses, ports and the last process. */
     qemu: join(directory, 'qemu.json'),
     qemuLog: join(directory, 'qemu.log'),
+    /** What the programs that serve folders printed. */
+    virtiofsdLog: join(directory, 'virtiofsd.log'),
     qmpSocket: join(directory, 'qmp.sock'),
     /** vmctl's own monitor, so that a person on qmp.sock never blocks it (a monitor serves one client). */
     monitorSocket: join(directory, 'vmctl.sock'),

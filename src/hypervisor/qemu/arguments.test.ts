@@ -123,6 +123,20 @@ test('ports of the user network; volumes and shares come last, so that nothing b
   ])
 })
 
+test('a folder that virtiofs serves needs memory that can be shared; the others stay with 9p', () => {
+  const folder = {path: '/home/me/www', tag: 'share-1', readOnly: false, driver: 'auto'} as const
+  const vm = makeVm({attachments: {nics: [], disks: [], folders: [folder, {...folder, tag: 'share-2', driver: '9p'}]}})
+  const usual = lines(makeVm(), facts())
+  expect(lines(vm, facts({sockets: {'share-1': 'virtiofs-0-x.sock'}})).slice(usual.length)).toEqual([
+    '-object memory-backend-memfd,id=memory,size=1024M,share=on',
+    '-machine memory-backend=memory',
+    '-chardev socket,id=share0,path=virtiofs-0-x.sock',
+    '-device vhost-user-fs-pci,chardev=share0,tag=share-1',
+    '-fsdev local,id=share1,path=/home/me/www,security_model=none',
+    '-device virtio-9p-pci,fsdev=share1,mount_tag=share-2',
+  ])
+})
+
 test('no network at all is no network card', () => {
   const all = lines(makeVm({spec: makeSpec({network: {type: 'none'}})}), facts())
   expect(all.filter((line) => /netdev|virtio-net/.test(line))).toEqual([])

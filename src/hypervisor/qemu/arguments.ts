@@ -4,6 +4,7 @@ import type {AttachedDisk, SharedFolder, Vm, VmSpec} from '../../model/vm.ts'
 import type {FirmwarePair} from './firmware.ts'
 import {networkArguments} from './network.ts'
 import {deviceArguments} from './pci.ts'
+import type {VirtiofsSockets} from './virtiofsd.ts'
 
 export interface LaunchFacts {
   readonly accelerator: string
@@ -11,6 +12,8 @@ export interface LaunchFacts {
   readonly sshPort?: number | undefined
   readonly ports?: readonly ForwardedPort[] | undefined
   readonly firmware?: FirmwarePair | undefined
+  /** Folders that are served by virtiofs. */
+  readonly sockets?: VirtiofsSockets | undefined
   /** Whether seed.iso exists and is to be shown to the guest. */
   readonly seed: boolean
 }
@@ -68,7 +71,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-object', 'rng-random,id=rng,filename=/dev/urandom'],
     ...['-device', 'virtio-rng-pci,rng=rng'],
     // Last, so that the devices above keep their places in the guest whatever comes and goes here.
-    ...attachedArguments(vm),
+    ...attachedArguments(vm, facts.sockets ?? {}),
     ...deviceArguments(spec.devices ?? []),
     ...(spec.qemu?.args ?? []),
   ]
@@ -101,9 +104,16 @@ const blockdev = (nodeName: string, options: Readonly<Record<string, unknown>>):
   JSON.stringify({'node-name': nodeName, ...options}),
 ]
 
-const attachedArguments = ({attachments}: Vm): string[] => [
+const attachedArguments = ({attachments, spec}: Vm, sockets: VirtiofsSockets): string[] => [
   ...(attachments?.disks ?? []).flatMap((disk, index) => diskArguments(disk, `volume${index}`)),
-  ...(attachments?.folders ?? []).flatMap((folder, index) => folderArguments(folder, `share${index}`)),
+  // virtiofsd reads and writes the memory of the guest, so it must be a file that can be shared (QEMU, "vhost-user").
+  ...(Object.keys(sockets).length === 0
+    ? []
+    : [...['-object', `memory-backend-memfd,id=memory,size=${spec.memoryMiB}M,share=on`], ...['-machine', 'memory-backend=memory']]),
+  ...(attachments?.folders ?? []).flatMap((folder, index) => {
+    const socket = sockets[folder.tag]
+    return socket === undefined ? nineArguments(folder, `share${index}`) : virtiofsArguments(folder, {id: `share${index}`, socket})
+  }),
 ]
 
 const diskArguments = ({path, serial, readOnly}: AttachedDisk, id: string): string[] => {
@@ -118,9 +128,14 @@ const diskArguments = ({path, serial, readOnly}: AttachedDisk, id: string): stri
  * 9p, whose `local` driver has no JSON form. The security model `none` leaves files as they are on both sides; `mapped-xattr` would
  * make symbolic links plain files, and hide owners and modes in attributes (QEMU, "9pfs").
  */
-const folderArguments = ({path, tag, readOnly}: SharedFolder, id: string): string[] => [
+const nineArguments = ({path, tag, readOnly}: SharedFolder, id: string): string[] => [
   ...['-fsdev', `local,id=${id},path=${escapeOption(path)},security_model=none${readOnly ? ',readonly=on' : ''}`],
   ...['-device', `virtio-9p-pci,fsdev=${id},mount_tag=${escapeOption(tag)}`],
+]
+
+const virtiofsArguments = ({tag}: SharedFolder, {id, socket}: {readonly id: string; readonly socket: string}): string[] => [
+  ...['-chardev', `socket,id=${id},path=${socket}`],
+  ...['-device', `vhost-user-fs-pci,chardev=${id},tag=${escapeOption(tag)}`],
 ]
 
 const firmwareArguments = (firmware: FirmwarePair, variables: string): string[] => [

@@ -27,6 +27,7 @@ import {changeSeed} from './seed-drive.ts'
 import {powerDown} from './stop.ts'
 import {createTap, removeTap, tapsOf} from './tap.ts'
 import {nicSockets} from './network.ts'
+import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 
 export interface QemuOptions {
   /** Where the verdicts on accelerators and the lock of the addresses are kept. */
@@ -51,6 +52,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
     for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await remove(path)
     for (const path of nicSockets(vm)) await remove(path)
     for (const tap of runtime?.taps ?? []) await removeTap(tap)
+    await endServing(vm)
     if (runtime?.process) {
       const {process: _process, vncAddress: _vnc, accelerator: _accelerator, ...rest} = runtime
       await writeRuntime(vm.directory, rest)
@@ -79,6 +81,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
           },
         )
       }
+      if (spec.shares?.some(({driver}) => driver === 'virtiofs')) await requireVirtiofsd()
       if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
       await checkDevices(spec)
       if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
@@ -117,7 +120,8 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
         for (const tap of tapsOf(vm)) await createTap(tap, signal)
         const avoid: ForwardedPort[] = []
         for (;;) {
-          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed}, signal)
+          const sockets = await serveFolders(vm, {signal, notify})
+          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed, sockets}, signal)
           if (!('taken' in result)) {
             await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
             return
@@ -125,6 +129,7 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
           // Another program took a port between our look and QEMU's bind. One that was chosen is chosen anew.
           const port = forwardsOf(runtime).find((forward) => forwardRule(forward).startsWith(`${result.taken}-`))
           if (!port || avoid.push(port) === 5) throw result.error
+          await endServing(vm)
           runtime = await reserve(vm, {stateDirectory, signal, isBinding: true, avoid})
         }
       } catch (error) {
