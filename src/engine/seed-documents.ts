@@ -49,12 +49,22 @@ const userDocument = async (vm: Vm, cloudInit: CloudInitConfig, contents: Conten
   const {madeKey} = contents
   const ours = userData({
     user: user ?? sshUser(vm),
+    ...ownerOf(vm.spec),
     authorizedKeys: sshKeys.length === 0 && madeKey !== undefined ? [madeKey] : sshKeys,
     ...necessities(contents),
     os: vm.spec.image.os ?? 'systemd',
     block: await blockOf(vm.spec, cloudInit),
   })
   return theirs ? mergeDocuments(theirs, ours) : ours
+}
+
+/**
+ * Shared files keep the owner that they have here, so the user of the guest gets the number of the one here, and may do there what
+ * that one may. Numbers below 1000 belong to a distribution's own accounts.
+ */
+const ownerOf = ({shares = []}: VmSpec): {uid?: number} => {
+  const uid = process.getuid?.() ?? 0
+  return shares.length > 0 && uid >= 1000 ? {uid} : {}
 }
 
 /** That of the user, and, beside user-data that is not ours, what vmctl cannot do without. */

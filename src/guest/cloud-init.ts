@@ -17,6 +17,8 @@ const yaml = (document: Readonly<Record<string, unknown>>, options: {readonly fo
 
 export interface UserDataSettings {
   readonly user: string
+  /** The next free one when absent. */
+  readonly uid?: number
   /** OpenSSH lines. */
   readonly authorizedKeys: readonly string[]
   /** Absent after the first boot, when the guest has it. */
@@ -32,12 +34,13 @@ export interface UserDataSettings {
  * User-data as the book promises it: one user with sudo and the keys, bash, no login for root, no passwords.
  * No group `sudo`: not every distribution has one, and cloud-init writes the sudo rule itself.
  */
-export const userData = ({user, authorizedKeys, hostKey, setupScript, os = 'systemd', block = {}}: UserDataSettings): string => {
+export const userData = ({user, uid, authorizedKeys, hostKey, setupScript, os = 'systemd', block = {}}: UserDataSettings): string => {
   const isRoot = user === 'root'
   return cloudConfig({
     users: [
       {
         name: user,
+        ...(uid !== undefined && !isRoot && {uid}),
         ...(isRoot ? {} : rightsOf(user, os)),
         ...passwordOf(block.passwordHash, os),
         // The schema wants at least one, or nothing.
