@@ -7,11 +7,12 @@ import type {VmResult} from '../engine/converge.ts'
 export default class Down extends VmfileCommand {
   static override summary = 'Stop the VMs of a VMFile; with --destroy, remove them.'
   static override description =
-    'VMs stop in the reverse order of their `depends-on`. A guest has as long as its `stop-grace-period` says (30 seconds) to power off before it is forced to.'
+    'VMs stop in the reverse order of their `depends-on`. A guest has as long as its `stop-grace-period` says (30 seconds) to power off before it is forced to. Volumes stay unless --volumes is given.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> web',
     '<%= config.bin %> <%= command.id %> --destroy',
+    '<%= config.bin %> <%= command.id %> --destroy --volumes',
   ]
   static override args = flags.vmArguments
   static override flags = {
@@ -20,6 +21,7 @@ export default class Down extends VmfileCommand {
     name: flags.names,
     parallel: flags.parallel,
     destroy: Flags.boolean({summary: 'Remove the VMs with their disks, keys and logs. This cannot be undone.'}),
+    volumes: Flags.boolean({summary: 'Remove the volumes of these VMs too, with everything on them. This cannot be undone.'}),
   }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
@@ -29,6 +31,7 @@ export default class Down extends VmfileCommand {
       names: flags.namesOf(args, given),
       provision: false,
       destroy: given.destroy,
+      volumes: given.volumes,
       parallel: given.parallel,
     })
     for (const {name, state, actions} of result.vms) if (actions.length > 0) this.log(`VM '${name}' is ${state}.`)

@@ -16,10 +16,13 @@ import {type PlanOptions, planVm, type VmPlan} from './plan.ts'
 import {schedule, type Task} from './schedule.ts'
 import {choose, type Selection, selectByName} from './select.ts'
 import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
+import {claimVolumes} from './volumes.ts'
 
 export interface ConvergeOptions extends PlanOptions, Selection {
   /** How many VMs are worked on at once; `defaultParallel` when absent. */
   readonly parallel?: number | undefined
+  /** `down` only: removes the volumes of the VMs too, with everything on them. */
+  readonly volumes?: boolean | undefined
 }
 
 /** What became of one VM; the `--json` shape of `up`, `down`, `reload` and `provision`. */
@@ -75,6 +78,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   const specs = choose(options)
   // All of the file, not only those that are asked for: a guest knows the names also of VMs that come later.
   if (options.verb !== 'down') await joinNetworks(engine, options.vmfile.vms, true)
+  const removeVolumes = options.volumes ? await claimVolumes(engine, specs) : undefined
   // Also for its verdict on circles, in which everybody would wait for ever.
   const isOrdered = [...inOrder(specs), ...options.vmfile.vms].some(({dependsOn}) => dependsOn !== undefined)
   const situations = isOrdered ? await lookAtAll(engine, specs, options) : new Map<string, Situation>()
@@ -108,7 +112,10 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
       return {...result, error: describeError(error)}
     }),
   )
-  if (errors.length === 0) return results
+  if (errors.length === 0) {
+    for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
+    return results
+  }
   if (specs.length === 1) throw errors[0]
   const failed = results.filter((result) => result.error)
   throw new VmctlError(

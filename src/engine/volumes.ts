@@ -2,7 +2,7 @@ import {join} from 'node:path'
 
 import {VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
-import type {AttachedDisk, Vm} from '../model/vm.ts'
+import type {AttachedDisk, Vm, VmSpec} from '../model/vm.ts'
 import {listVmNames, readVm} from '../store/store.ts'
 import {type Volume, volumeSerial, type VolumeStore} from '../volume/volume.ts'
 import {ensureVolume, listVolumes, readVolume, removeVolume} from '../volume/volumes.ts'
@@ -118,4 +118,28 @@ export const removeUnusedVolume = async (engine: Engine, wanted: string): Promis
   }
   await removeVolume(storeOf(engine), volume.id, engine)
   return volume
+}
+
+/**
+ * Checks that the volumes of VMs may be removed with them (`down --volumes`).
+ * @returns removes them, and resolves to their ids
+ * @throws VmctlError `vmctl::volume::in_use` when a VM besides these uses one of them
+ */
+export const claimVolumes = async (engine: Engine, specs: readonly VmSpec[]): Promise<() => Promise<string[]>> => {
+  const ids = [...new Set(specs.flatMap((spec) => (spec.volumes ?? []).map(({volume}) => volume.id)))]
+  const names = new Set(specs.map(({name}) => name))
+  const others = (await recordsOf(engine)).filter(({name}) => !names.has(name))
+  for (const id of ids) {
+    const [other] = usersOf(others, id)
+    if (!other) continue
+    throw new VmctlError('vmctl::volume::in_use', `The volume ${id} belongs to ${other.vm} too, which is not among these VMs.`, {
+      help: `Destroy it first: \`vmctl destroy ${other.vm}\`.`,
+      details: {volume: id, vm: other.vm},
+    })
+  }
+  return async () => {
+    const there = (await listVolumes(storeOf(engine), engine)).filter(({id}) => ids.includes(id))
+    for (const {id} of there) await removeVolume(storeOf(engine), id, engine)
+    return there.map(({id}) => id)
+  }
 }
