@@ -68,7 +68,7 @@ test('every link leads to a file and a heading', () => {
 /** A page shows most nodes alone; this puts a fragment where it belongs. */
 const complete = (fragment: string): string => {
   const first = /^(?:\/\/.*\s+)*([a-z-]+)/.exec(fragment.trim())?.[1] ?? ''
-  if (first === 'vm') return fragment
+  if (first === 'vm' || first === 'project') return fragment
   const image = first.startsWith('image') ? '' : 'image "disk.qcow2"\n'
   return `vm "example" {\n${image}${first === 'ssh' ? '' : 'ssh { user "vm"; }\n'}${fragment}}\n`
 }
