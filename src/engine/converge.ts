@@ -75,10 +75,16 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  * of one stops only those that wait for it; each is told by an event and stands in the results.
  */
 export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
+  const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
+  const results = await convergeAll(engine, options)
+  for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
+  return results
+}
+
+const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
   const specs = choose(options)
   // All of the file, not only those that are asked for: a guest knows the names also of VMs that come later.
   if (options.verb !== 'down') await joinNetworks(engine, options.vmfile.vms, true)
-  const removeVolumes = options.volumes ? await claimVolumes(engine, specs) : undefined
   // Also for its verdict on circles, in which everybody would wait for ever.
   const isOrdered = [...inOrder(specs), ...options.vmfile.vms].some(({dependsOn}) => dependsOn !== undefined)
   const situations = isOrdered ? await lookAtAll(engine, specs, options) : new Map<string, Situation>()
@@ -112,10 +118,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
       return {...result, error: describeError(error)}
     }),
   )
-  if (errors.length === 0) {
-    for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
-    return results
-  }
+  if (errors.length === 0) return results
   if (specs.length === 1) throw errors[0]
   const failed = results.filter((result) => result.error)
   throw new VmctlError(
