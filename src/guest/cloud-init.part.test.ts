@@ -148,6 +148,11 @@ test('root as the user is not locked out', () => {
   expect(readYaml(userData({...settings, user: 'root'}))).toMatchObject({users: [{name: 'root'}], disable_root: false})
 })
 
+test('a user has the number that shared files belong to; root keeps its own', () => {
+  expect(readYaml(userData({...settings, uid: 1234}))).toMatchObject({users: [{name: 'vm', uid: 1234}]})
+  expect(userData({...settings, user: 'root', uid: 1234})).not.toContain('uid')
+})
+
 test('vendor-data carries the host key and nothing that a user may have set', () => {
   expect(Object.keys(readYaml(vendorData({hostKey})) as object)).toEqual(['ssh_keys', 'no_ssh_fingerprints'])
 })
