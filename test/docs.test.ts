@@ -10,6 +10,7 @@ import {handWrittenPages, staleDocs} from '../scripts/docs.ts'
 import {isVmctlError} from '../src/model/errors.ts'
 import {frame} from '../src/model/frame.ts'
 import {vmFiles} from '../src/model/layout.ts'
+import {readDockerfile} from '../src/provision/dockerfile/index.ts'
 import {parseVmfile} from '../src/vmfile/index.ts'
 import {fromSource} from './support/from-source.ts'
 
@@ -68,7 +69,7 @@ test('every link leads to a file and a heading', () => {
 /** A page shows most nodes alone; this puts a fragment where it belongs. */
 const complete = (fragment: string): string => {
   const first = /^(?:\/\/.*\s+)*([a-z-]+)/.exec(fragment.trim())?.[1] ?? ''
-  if (first === 'vm' || first === 'project') return fragment
+  if (/^vm /m.test(fragment)) return fragment
   const image = first.startsWith('image') ? '' : 'image "disk.qcow2"\n'
   return `vm "example" {\n${image}${first === 'ssh' ? '' : 'ssh { user "vm"; }\n'}${fragment}}\n`
 }
@@ -76,7 +77,13 @@ const complete = (fragment: string): string => {
 /** What is wrong with a VMFile, the files that it names aside. */
 const problemsOf = async (text: string, directory: string): Promise<string> => {
   try {
-    await parseVmfile(text, {path: join(directory, 'VMFile.kdl'), directory, toleratesMissing: true, imageSchemes: ['shelf']})
+    await parseVmfile(text, {
+      path: join(directory, 'VMFile.kdl'),
+      directory,
+      toleratesMissing: true,
+      imageSchemes: ['shelf'],
+      readDockerfile,
+    })
     return ''
   } catch (error) {
     if (!isVmctlError(error)) throw error

@@ -60,6 +60,12 @@ export abstract class VmctlCommand extends Command {
     })
   }
 
+  /** The VM that exists and that a name means here: a short one belongs to the VMFile of this directory. */
+  protected async vmNamed(engine: Engine, asked: string, file?: string): Promise<string> {
+    const {findVm} = await import('../engine/find.ts')
+    return findVm(engine, asked, {file, directory: process.cwd()})
+  }
+
   /** A warning that never disturbs `--json`. */
   protected tell(message: string): void {
     if (!this.jsonEnabled()) process.stderr.write(`${message}\n`)

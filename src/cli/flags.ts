@@ -12,7 +12,7 @@ export const file = Flags.string({char: 'f', summary: 'Path of the VMFile, inste
 export const names = Flags.string({
   multiple: true,
   multipleNonGreedy: true,
-  summary: 'Only this VM of the VMFile; may be given several times.',
+  summary: 'Only this VM, or all replicas of this service, of the VMFile; may be given several times.',
   helpValue: 'NAME',
 })
 

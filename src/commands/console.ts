@@ -14,11 +14,12 @@ export default class Console extends VmctlCommand {
     const {args, flags} = await this.parse(Console)
     const engine = await this.openEngine(flags)
     const {openConsole} = await import('../engine/inspect.ts')
-    const {stream, lock} = await openConsole(engine, args.name)
+    const name = await this.vmNamed(engine, args.name)
+    const {stream, lock} = await openConsole(engine, name)
     await using _lock = lock
-    this.tell(`Connected to the console of ${args.name}. Ctrl+] detaches.`)
+    this.tell(`Connected to the console of ${name}. Ctrl+] detaches.`)
     const end = await joinConsole(stream, this.signal)
     this.tell(end === 'detached' ? '\nDetached.' : '\nThe console was closed.')
-    return {name: args.name, end}
+    return {name, end}
   }
 }

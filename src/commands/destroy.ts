@@ -15,7 +15,7 @@ export default class Destroy extends VmctlCommand {
     const {args, flags} = await this.parse(Destroy)
     const engine = await this.openEngine(flags)
     const {destroy} = await import('../engine/lifecycle.ts')
-    const result = await destroy(engine, args.name)
+    const result = await destroy(engine, await this.vmNamed(engine, args.name))
     this.log(`VM '${result.name}' destroyed`)
     return result
   }

@@ -32,7 +32,7 @@ export default class Exec extends VmfileCommand {
     const engine = await this.openEngine(given)
     const [{execAll, exitStatus}, {findVms}] = await Promise.all([import('../engine/exec.ts'), import('../engine/find.ts')])
     const vmfile = await this.vmfileIfAny(engine, given.file, given.all)
-    const names = await findVms(engine, asked, vmfile)
+    const names = await findVms(engine, asked, {vmfile, file: given.file, directory: process.cwd()})
     const [only, ...others] = names
     if (only !== undefined && others.length === 0 && !this.jsonEnabled()) {
       const {openShell} = await import('../engine/ssh.ts')

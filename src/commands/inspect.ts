@@ -17,7 +17,8 @@ export default class Inspect extends VmfileCommand {
     const engine = await this.openEngine(given)
     const [{findVms}, {inspect}] = await Promise.all([import('../engine/find.ts'), import('../engine/inspect.ts')])
     const asked = args.names ?? []
-    const names = await findVms(engine, asked, await this.vmfileIfAny(engine, given.file, asked.length === 0))
+    const vmfile = asked.length === 0 ? await this.vmfileIfAny(engine, given.file, true) : undefined
+    const names = await findVms(engine, asked, {vmfile, file: given.file, directory: process.cwd()})
     const found = await Promise.all(names.map((name) => inspect(engine, name)))
     this.log(JSON.stringify(found, undefined, 2))
     return found

@@ -33,7 +33,8 @@ export default class Log extends VmfileCommand {
     const engine = await this.openEngine(given)
     const [{findVms}, {logFiles, readLog}] = await Promise.all([import('../engine/find.ts'), import('../engine/logs.ts')])
     const asked = args.names ?? []
-    const names = await findVms(engine, asked, await this.vmfileIfAny(engine, given.file, asked.length === 0))
+    const vmfile = asked.length === 0 ? await this.vmfileIfAny(engine, given.file, true) : undefined
+    const names = await findVms(engine, asked, {vmfile, file: given.file, directory: process.cwd()})
     const all = (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
     const wanted = all.filter(({log}) => (given.console || given.provision ? given[log] : true))
     const read = (path: string, follow: boolean) => readLog(path, {tail: given.tail, follow, signal: this.signal})

@@ -14,7 +14,7 @@ export default class Resume extends VmctlCommand {
     const {args, flags} = await this.parse(Resume)
     const engine = await this.openEngine(flags)
     const {resume} = await import('../engine/lifecycle.ts')
-    const result = await resume(engine, args.name)
+    const result = await resume(engine, await this.vmNamed(engine, args.name))
     this.log(`VM '${result.name}' resumed`)
     return result
   }

@@ -18,7 +18,8 @@ export default class SshConfig extends VmfileCommand {
     const engine = await this.openEngine(given)
     const [{findVms}, {sshHosts}] = await Promise.all([import('../engine/find.ts'), import('../engine/ssh-config.ts')])
     const asked = args.names ?? []
-    const names = await findVms(engine, asked, await this.vmfileIfAny(engine, given.file, asked.length === 0))
+    const vmfile = asked.length === 0 ? await this.vmfileIfAny(engine, given.file, true) : undefined
+    const names = await findVms(engine, asked, {vmfile, file: given.file, directory: process.cwd()})
     const hosts = await sshHosts(engine, names)
     this.log(
       hosts

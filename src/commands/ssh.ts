@@ -30,7 +30,7 @@ export default class Ssh extends VmfileCommand {
     const {chooseVm, openShell} = await import('../engine/ssh.ts')
     const asked = given.name ?? args.name
     const vmfile = await this.vmfileIfAny(engine, given.file, asked === undefined)
-    const name = chooseVm(asked, vmfile)
+    const name = asked === undefined ? chooseVm(vmfile) : await this.vmNamed(engine, asked, given.file)
     const exitCode = await openShell(engine, name, {
       user: given.user,
       key: given.key,

@@ -14,7 +14,7 @@ export default class Start extends VmctlCommand {
     const {args, flags} = await this.parse(Start)
     const engine = await this.openEngine(flags)
     const {start} = await import('../engine/lifecycle.ts')
-    const result = await start(engine, args.name)
+    const result = await start(engine, await this.vmNamed(engine, args.name))
     this.log(`VM '${result.name}' started`)
     return result
   }

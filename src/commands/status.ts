@@ -13,7 +13,7 @@ export default class Status extends VmctlCommand {
     const {args, flags} = await this.parse(Status)
     const engine = await this.openEngine(flags)
     const {status} = await import('../engine/inspect.ts')
-    const result = await status(engine, args.name)
+    const result = await status(engine, await this.vmNamed(engine, args.name))
     this.log(describeStatus(result))
     return result
   }

@@ -19,7 +19,7 @@ export default class Stop extends VmctlCommand {
     const {args, flags} = await this.parse(Stop)
     const engine = await this.openEngine(flags)
     const {stop} = await import('../engine/lifecycle.ts')
-    const result = await stop(engine, args.name, flags.timeout === undefined ? {} : {timeoutMs: flags.timeout})
+    const result = await stop(engine, await this.vmNamed(engine, args.name), flags.timeout === undefined ? {} : {timeoutMs: flags.timeout})
     this.log(`VM '${result.name}' stopped`)
     return result
   }

@@ -14,7 +14,7 @@ export default class Suspend extends VmctlCommand {
     const {args, flags} = await this.parse(Suspend)
     const engine = await this.openEngine(flags)
     const {suspend} = await import('../engine/lifecycle.ts')
-    const result = await suspend(engine, args.name)
+    const result = await suspend(engine, await this.vmNamed(engine, args.name))
     this.log(`VM '${result.name}' suspended`)
     return result
   }

@@ -13,6 +13,7 @@ import {uploadTree} from '../provision/tree-upload.ts'
 import {requireVm} from '../store/store.ts'
 import {asGuest, waitForGuest} from './access.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {findVm} from './find.ts'
 
 /** One side of a copy: a path here, or `NAME:PATH` in the guest of a VM. */
 export interface Place {
@@ -57,12 +58,13 @@ const patienceMs = 30_000
  * directory to copy into, and so is, for a file, one that exists; any other destination is what the copy is called.
  */
 export const copy = async (engine: Engine, {from, to, ...options}: CopyRequest): Promise<CopyResult> => {
-  const name = from.vm ?? to.vm
-  if (name === undefined || (from.vm !== undefined && to.vm !== undefined)) {
-    throw new VmctlError('vmctl::usage::invalid', name === undefined ? 'Both paths are on this computer.' : 'Both paths are in a guest.', {
+  const asked = from.vm ?? to.vm
+  if (asked === undefined || (from.vm !== undefined && to.vm !== undefined)) {
+    throw new VmctlError('vmctl::usage::invalid', asked === undefined ? 'Both paths are on this computer.' : 'Both paths are in a guest.', {
       help: 'Write one of them as NAME:PATH, such as `vmctl cp ./app web:/srv/app`.',
     })
   }
+  const name = await findVm(engine, asked, {directory: options.directory})
   const vm = await requireVm(engine.store, name)
   await requireRunning(engine, vm)
   const {connection} = await waitForGuest(engine, vm, {timeoutMs: patienceMs, cloudInit: false})

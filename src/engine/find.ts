@@ -1,53 +1,79 @@
+import {realpath} from 'node:fs/promises'
+import {basename, dirname, join} from 'node:path'
+
+import {resolvePath} from '../host/paths.ts'
 import {VmctlError} from '../model/errors.ts'
-import {isCalled} from '../model/names.ts'
-import {listVmNames, readVm, requireVm} from '../store/store.ts'
+import {isVmName} from '../model/names.ts'
+import {listVmNames, readVm} from '../store/store.ts'
+import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import type {Vmfile} from './load.ts'
+import {matching} from './names.ts'
+
+export interface FindOptions {
+  /** `--file` as the user wrote it; `$VMCTL_FILE` or ./VMFile.kdl when absent. */
+  readonly file?: string | undefined
+  /** Where relative paths start. */
+  readonly directory: string
+}
 
 /**
- * The names of the VMs that words on the command line stand for: the full name of a VM, or what a VMFile calls it (a service stands
- * for all of its replicas). The VMFile of this directory decides what a short name means, when there is one; else it must be clear.
+ * The VMs that words on the command line stand for, each once.
  * @param asked all VMs of the VMFile when empty
- * @throws VmctlError `vmctl::vm::not_found`, or `vmctl::usage::invalid` for a word that could mean several projects
+ * @throws VmctlError `vmctl::vm::not_found`, or `vmctl::usage::invalid` when nothing is named and there is no VMFile
  */
-export const findVms = async (engine: Engine, asked: readonly string[], vmfile: Vmfile | undefined): Promise<string[]> => {
+export const findVms = async (
+  engine: Engine,
+  asked: readonly string[],
+  {vmfile, ...options}: FindOptions & {readonly vmfile: Vmfile | undefined},
+): Promise<readonly string[]> => {
   if (asked.length === 0) {
     if (vmfile) return vmfile.vms.map(({name}) => name)
     throw new VmctlError('vmctl::usage::invalid', 'No VM is named, and there is no VMFile here.', {
       help: 'Name a VM; `vmctl list` shows them.',
     })
   }
-  const existing = await listVmNames(engine.store)
-  const found = await Promise.all(asked.map((word) => findByWord(engine, word, {vmfile, existing})))
+  const found = await Promise.all(asked.map((word) => resolveVms(engine, word, options)))
   return [...new Set(found.flat())]
 }
 
-const findByWord = async (
-  engine: Engine,
-  word: string,
-  {vmfile, existing}: {vmfile: Vmfile | undefined; existing: readonly string[]},
-): Promise<readonly string[]> => {
-  const declared = vmfile?.vms.filter((spec) => isCalled(spec, word)).map(({name}) => name) ?? []
-  if (declared.length > 0) return declared
-  if (existing.includes(word)) return [word]
-  // A VM whose record is damaged answers to its full name only.
-  const vms = (await Promise.all(existing.map((name) => readVm(engine.store, name).catch(() => undefined)))).filter(
-    (vm) => vm !== undefined,
-  )
-  const called = vms.filter(({spec}) => isCalled(spec, word))
-  if (called.length === 0) await requireVm(engine.store, word)
-  if (new Set(called.map((vm) => vm.spec.project)).size > 1) {
-    const names = called.map(({name}) => name).join(', ')
-    throw new VmctlError('vmctl::usage::invalid', `${word} could be ${names}.`, {help: 'Write the full name.'})
-  }
-  return called.map(({name}) => name)
-}
-
 /** The one VM that a word stands for. Throws `vmctl::usage::invalid` for a service with several replicas. */
-export const findVm = async (engine: Engine, word: string | undefined, vmfile: Vmfile | undefined): Promise<string> => {
-  const names = await findVms(engine, word === undefined ? [] : [word], vmfile)
+export const findVm = async (engine: Engine, word: string, options: FindOptions): Promise<string> => {
+  const names = await resolveVms(engine, word, options)
   const [only, ...others] = names
   if (only !== undefined && others.length === 0) return only
-  const said = word === undefined ? 'The VMFile defines several VMs' : `${word} stands for several VMs`
-  throw new VmctlError('vmctl::usage::invalid', `${said}: ${names.join(', ')}.`, {help: 'Name one of them.'})
+  throw new VmctlError('vmctl::usage::invalid', `${word} stands for ${names.length} VMs: ${names.join(', ')}.`, {help: 'Name one of them.'})
+}
+
+/**
+ * The VM of that very name, else those that the VMFile of this directory calls so. The file is not read, so that a VM can be
+ * reached while its VMFile is broken or gone.
+ * @returns names in the state directory; only what was asked for when nothing is known by it, which the verb then reports
+ * @throws VmctlError `vmctl::vm::not_found` when only other VMFiles have VMs of that name
+ */
+const resolveVms = async (engine: Engine, asked: string, options: FindOptions): Promise<readonly string[]> => {
+  const names = await listVmNames(engine.store)
+  if (!isVmName(asked) || names.includes(asked)) return [asked]
+  // A VM whose record is damaged answers to its full name only.
+  const vms = (await Promise.all(names.map((name) => readVm(engine.store, name).catch(() => undefined)))).filter((vm) => vm !== undefined)
+  const path = await vmfilePath(engine, options)
+  const called = (all: typeof vms): readonly string[] =>
+    matching(
+      all.map(({spec}) => spec),
+      asked,
+    ).map(({name}) => name)
+  const here = called(vms.filter(({vmfile}) => vmfile === path))
+  if (here.length > 0) return here
+  const elsewhere = called(vms)
+  if (elsewhere.length === 0) return [asked]
+  throw new VmctlError('vmctl::vm::not_found', `${path} has made no VM named ${JSON.stringify(asked)}.`, {
+    help: `Did you mean ${elsewhere.join(' or ')}? Run \`vmctl list\` to see the VMs that exist.`,
+  })
+}
+
+/** As a VM's record names its VMFile: absolute, in a directory without symbolic links. */
+const vmfilePath = async ({env}: Engine, {file, directory}: FindOptions): Promise<string> => {
+  const path = resolvePath(file || env.VMCTL_FILE || defaultName, directory)
+  const real = await realpath(dirname(path)).catch(() => dirname(path))
+  return join(real, basename(path))
 }

@@ -1,7 +1,8 @@
 import {VmctlError} from '../model/errors.ts'
-import {closest, isCalled} from '../model/names.ts'
+import {closest} from '../model/names.ts'
 import type {VmSpec} from '../model/vm.ts'
 import type {Vmfile} from '../vmfile/index.ts'
+import {knownNames, matching} from './names.ts'
 import {withDependencies} from './order.ts'
 import type {Verb} from './plan.ts'
 
@@ -27,10 +28,10 @@ export const selectVms = (vmfile: Vmfile, names: readonly string[] | undefined):
 }
 
 export const selectByName = (vmfile: Vmfile, name: string): readonly VmSpec[] => {
-  const specs = vmfile.vms.filter((candidate) => isCalled(candidate, name))
+  const specs = matching(vmfile.vms, name)
   if (specs.length > 0) return specs
-  const known = vmfile.vms.map((candidate) => candidate.name)
-  const suggestion = closest(name, known)
+  const known = knownNames(vmfile.vms)
+  const suggestion = closest(name, [...known, ...vmfile.vms.map((vm) => vm.name)])
   throw new VmctlError(
     'vmctl::vm::not_found',
     `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,

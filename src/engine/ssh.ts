@@ -24,9 +24,8 @@ export interface SshOptions {
 /** Milliseconds without progress that `vmctl ssh` waits for a guest. */
 const patienceMs = 30_000
 
-/** The VM to log in to: the one that is named, or the only one of the VMFile. */
-export const chooseVm = (name: string | undefined, vmfile: Vmfile | undefined): string => {
-  if (name !== undefined) return name
+/** The VM to log in to when none is named: the only one of the VMFile. */
+export const chooseVm = (vmfile: Vmfile | undefined): string => {
   const known = vmfile?.vms.map((spec) => spec.name) ?? []
   const [only] = known
   if (known.length === 1 && only !== undefined) return only

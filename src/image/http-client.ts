@@ -15,6 +15,8 @@ export interface HttpOptions {
   readonly allowPrivateRedirects?: boolean
   /** Further certificate authority, PEM. */
   readonly ca?: string
+  /** Accept any certificate, and a redirect from https to http. */
+  readonly insecure?: boolean | undefined
 }
 
 export interface HttpResponse {
@@ -51,11 +53,13 @@ const transient = new Set([408, 425, 429, 500, 502, 503, 504])
 export const openHttpClient = async (options: HttpOptions): Promise<HttpClient> => {
   const {EnvHttpProxyAgent, request} = await import('undici')
   const idleTimeoutMs = options.idleTimeoutMs ?? 30_000
+  const {insecure = false} = options
   const addresses = guardAddresses()
   const connect = {
     timeout: Math.min(idleTimeoutMs, 15_000),
     lookup: addresses.lookup,
     ...(options.ca === undefined ? {} : {ca: options.ca}),
+    ...(insecure && {rejectUnauthorized: false}),
   }
   // HTTP/1.1 frames a body by length or chunks, which is what the checks for cut bodies rest on. Idle bodies are watched by the caller.
   const dispatcher = new EnvHttpProxyAgent({allowH2: false, headersTimeout: idleTimeoutMs, bodyTimeout: 0, connect})
@@ -77,7 +81,7 @@ export const openHttpClient = async (options: HttpOptions): Promise<HttpClient> 
         response.body.on('error', () => undefined).destroy()
         if (!redirects.has(response.status)) throw statusFailure(url, response)
         if (hops === maxRedirects) throw fatal(`${displayUrl(start)} redirects more than ${maxRedirects} times.`)
-        url = redirectTarget(url, single(response.headers['location']))
+        url = redirectTarget(url, single(response.headers['location']), insecure)
         // Who names an address of the own network means it; who is sent there from outside does not.
         if (options.allowPrivateRedirects || addresses.isPrivate(start)) continue
         if (url.origin !== start.origin && addresses.guard(url)) throw intoTheNetwork(url)
@@ -141,13 +145,13 @@ const decoded = (text: string): string => {
   }
 }
 
-const redirectTarget = (from: URL, location: string | undefined): URL => {
+const redirectTarget = (from: URL, location: string | undefined, insecure: boolean): URL => {
   if (location === undefined || !URL.canParse(location, from.href)) throw fatal(`${displayUrl(from)} redirects to nowhere.`)
   const target = new URL(location, from)
   if (target.protocol !== 'https:' && target.protocol !== 'http:') {
     throw fatal(`${displayUrl(from)} redirects to ${target.protocol}, and only http and https are followed.`)
   }
-  if (from.protocol === 'https:' && target.protocol === 'http:') {
+  if (from.protocol === 'https:' && target.protocol === 'http:' && !insecure) {
     throw fatal(`${displayUrl(from)} redirects from https to plain http (${target.host}), which is not followed.`)
   }
   return target

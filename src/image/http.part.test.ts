@@ -224,7 +224,7 @@ describe('redirects', () => {
     expect(other.requests[0]?.headers.authorization).toBeUndefined()
   })
 
-  it('never lead from https to http', async () => {
+  it('never lead from https to http, nor to a certificate that is not trusted, unless that is declared', async () => {
     const pem = (name: string): string => readFileSync(join(scratch.path, name), 'utf8')
     const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
     const files = ['-keyout', join(scratch.path, 'key.pem'), '-out', join(scratch.path, 'cert.pem')]
@@ -242,6 +242,12 @@ describe('redirects', () => {
     const down = ensureImage(trusting, {kind: 'url', source: `${secure.origin}/down.raw`}, {signal})
     await expect(down).rejects.toMatchObject({message: expect.stringContaining('from https to plain http')})
     expect(server.requests).toHaveLength(0)
+    // What a VMFile declares insecure has neither guard.
+    scratch[Symbol.dispose]()
+    scratch = makeScratch()
+    const image = await pull(`${secure.origin}/down.raw`, {insecure: true})
+    expect(readFileSync(image.path).equals(disk)).toBe(true)
+    expect(server.requests).toHaveLength(1)
   })
 })
 

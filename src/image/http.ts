@@ -15,7 +15,7 @@ export const createHttpSource = (options: HttpOptions = {}): ImageSource => ({
 
   async fetch(reference, path, fetchOptions) {
     const url = parseImageUrl(reference.source)
-    await using client = await openHttpClient(options)
+    await using client = await openHttpClient({...options, insecure: reference.insecure})
     const expected = await expectedDigests(reference, {...options, client, signal: fetchOptions.signal})
     const isVerifiable = expected.sha256 !== undefined || expected.sha512 !== undefined
     const job = {...options, ...fetchOptions, client, url, path, isVerifiable}
@@ -34,7 +34,7 @@ export const createHttpSource = (options: HttpOptions = {}): ImageSource => ({
   },
 
   async publishedDigests(reference, {signal}) {
-    await using client = await openHttpClient(options)
+    await using client = await openHttpClient({...options, insecure: reference.insecure})
     const {source, checksumUrl} = reference
     return await expectedDigests({source, ...(checksumUrl === undefined ? {} : {checksumUrl})}, {...options, client, signal})
   },

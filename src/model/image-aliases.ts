@@ -45,11 +45,12 @@ const fedora =
   }
 
 const alpine =
-  (version: string): Source =>
+  (version: string, flavour: 'generic' | 'nocloud'): Source =>
   ({gnu: machine}) => {
     const branch = version.split('.').slice(0, 2).join('.')
     const firmware = machine === 'x86_64' ? 'bios' : 'uefi'
-    const url = `https://dl-cdn.alpinelinux.org/alpine/v${branch}/releases/cloud/nocloud_alpine-${version}-${machine}-${firmware}-cloudinit-r0.qcow2`
+    const folder = `https://dl-cdn.alpinelinux.org/alpine/v${branch}/releases/cloud`
+    const url = `${folder}/${flavour}_alpine-${version}-${machine}-${firmware}-cloudinit-r0.qcow2`
     return {url, checksumUrl: `${url}.sha512`, user: 'alpine', os: 'openrc'}
   }
 
@@ -58,12 +59,29 @@ const arch: Source = ({gnu: machine}) => {
   return {url, checksumUrl: `${url}.SHA256`, user: 'arch', os: 'systemd'}
 }
 
+const rocky =
+  (version: number): Source =>
+  ({gnu: machine}) => {
+    const folder = `https://dl.rockylinux.org/pub/rocky/${version}/images/${machine}`
+    const url = `${folder}/Rocky-${version}-GenericCloud-Base.latest.${machine}.qcow2`
+    return {url, checksumUrl: `${url}.CHECKSUM`, user: 'rocky', os: 'systemd'}
+  }
+
+const almalinux =
+  (version: number): Source =>
+  ({gnu: machine}) => {
+    const folder = `https://repo.almalinux.org/almalinux/${version}/cloud/${machine}/images`
+    const url = `${folder}/AlmaLinux-${version}-GenericCloud-latest.${machine}.qcow2`
+    return {url, checksumUrl: `${folder}/CHECKSUM`, user: 'almalinux', os: 'systemd'}
+  }
+
 /**
  * Names of images, newest first for each distribution; the first of them is also the distribution's name alone.
  *
  * Sources: cloud.debian.org/images/cloud, cloud-images.ubuntu.com, fedoraproject.org/cloud/download,
- * alpinelinux.org/cloud (flavour NoCloud, cloud-init), gitlab.archlinux.org/archlinux/arch-boxes. Debian, Ubuntu and Arch
- * keep a URL for the newest build; Fedora and Alpine name each build, so theirs are those that were current in 2026.
+ * alpinelinux.org/cloud (cloud-init, NoCloud, called "generic" since 3.24), gitlab.archlinux.org/archlinux/arch-boxes,
+ * rockylinux.org/download, wiki.almalinux.org/cloud/Generic-cloud. Fedora and Alpine name each build, so theirs are those
+ * that were current in 2026; the others keep a URL for the newest one.
  */
 const sources: Readonly<Record<string, Source>> = {
   'debian:13': debian('trixie', 13),
@@ -76,11 +94,17 @@ const sources: Readonly<Record<string, Source>> = {
   'ubuntu:24.04': ubuntu('noble'),
   'ubuntu:jammy': ubuntu('jammy'),
   'ubuntu:22.04': ubuntu('jammy'),
+  'fedora:44': fedora(44, '1.7'),
   'fedora:43': fedora(43, '1.6'),
   'fedora:42': fedora(42, '1.1'),
-  'alpine:3.23': alpine('3.23.4'),
-  'alpine:3.22': alpine('3.22.4'),
+  'alpine:3.24': alpine('3.24.1', 'generic'),
+  'alpine:3.23': alpine('3.23.4', 'nocloud'),
+  'alpine:3.22': alpine('3.22.4', 'nocloud'),
   'arch:latest': arch,
+  'rocky:10': rocky(10),
+  'rocky:9': rocky(9),
+  'almalinux:10': almalinux(10),
+  'almalinux:9': almalinux(9),
 }
 
 /** `debian` and `debian:latest` for the newest Debian, and so on. */

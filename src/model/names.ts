@@ -3,15 +3,6 @@ export const isVmName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0
 
 export const vmNameRule = 'a name starts with a letter or a digit and has at most 63 of A-Z a-z 0-9 . _ - (without two dots in a row)'
 
-/**
- * Whether a user who says `name` means this VM: its full name, its service (all replicas of it are meant then), or
- * `SERVICE-N` for one replica; the only one of a service is `SERVICE-0` as well.
- */
-export const isCalled = (spec: {readonly name: string; readonly service?: string; readonly replica?: number}, name: string): boolean => {
-  const {service = spec.name, replica = 0} = spec
-  return [spec.name, service, `${service}-${replica}`].includes(name)
-}
-
 /** A host name of RFC 1123: labels of letters, digits and inner dashes, 253 characters at most. */
 export const isHostname = (name: string): boolean =>
   name.length <= 253 && name.split('.').every((label) => /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label))

@@ -2,11 +2,10 @@ import {dirname} from 'node:path'
 
 import {resolvePath} from '../host/paths.ts'
 import {findAlias, imageAliases} from '../model/image-aliases.ts'
-import type {DockerfileSpec} from '../model/stack.ts'
 import type {ImageReference} from '../model/vm.ts'
+import type {BuiltDockerfile} from './build-dockerfile.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
-import {readFrom} from './dockerfile-from.ts'
-import {lookAt, readAtMost} from './local-files.ts'
+import {lookAt} from './local-files.ts'
 import type {Span} from './report.ts'
 import type {vmfile} from './schema.ts'
 import type {Located, ReadFields} from './shapes.ts'
@@ -18,7 +17,7 @@ type VmFields = Pick<ReadFields<(typeof vmfile)['fields']['vm']['fields']>, 'ima
 export const buildImage = async (
   vm: Span,
   {image, 'image-url': imageUrl, dockerfile}: VmFields,
-  built: DockerfileSpec | undefined,
+  built: BuiltDockerfile | undefined,
   context: Context,
 ): Promise<ImageReference | undefined> => {
   const {report} = context
@@ -28,7 +27,7 @@ export const buildImage = async (
   }
   const chosen = image ?? imageUrl
   if (!chosen) {
-    if (dockerfile) return built && imageOfDockerfile(dockerfile.argument ?? dockerfile, built, context)
+    if (dockerfile) return built && imageOfDockerfile(built, context)
     report.error(vm, 'no image specified', 'add image "path/to/image.qcow2" or image-url "https://…"')
     return undefined
   }
@@ -84,36 +83,23 @@ const resolveImage = async (name: Located<string>, context: Context): Promise<Im
   const alias = findAlias(name.value)
   if (alias) return {kind: 'url', source: alias.url, checksumUrl: alias.checksumUrl, user: alias.user, os: alias.os}
   const known = imageAliases()
+  const distributions = [...new Set(known.map((one) => one.split(':')[0]))]
   report.error(
     name,
     `image file not found: ${quoted(name.value)}`,
     nearest(name.value, known) ??
-      `vmctl looks for ${resolvePath(name.value, directory)}; it is no alias either: those are ${known.join(', ')}`,
+      `vmctl looks for ${resolvePath(name.value, directory)}; it is no alias either, such as ${distributions.join(', ')}`,
   )
   return undefined
 }
 
-const dockerfileLimit = 2 ** 20
-
-/** The image that FROM names: an alias, or a path that starts at the Dockerfile. */
-const imageOfDockerfile = async (place: Span, {path, buildArgs}: DockerfileSpec, context: Context): Promise<ImageReference | undefined> => {
-  const {report} = context
-  if ((await lookAt(path)).kind !== 'file') return undefined
-  const content = await readAtMost(path, dockerfileLimit)
-  if ('reason' in content) {
-    report.error(place, `the Dockerfile cannot be read: ${content.reason}`)
-    return undefined
-  }
-  const from = readFrom(content.bytes.toString('utf8'), buildArgs)
-  if ('problem' in from) {
-    report.error(place, `${from.problem} (line ${from.line} of the Dockerfile)`, from.hint)
-    return undefined
-  }
-  if (/^https?:\/\//.test(from.image)) {
-    const url = checkUrl({start: place.start, end: place.end, value: from.image}, ['http', 'https'], context)
-    return url === undefined ? undefined : {kind: 'url', source: url}
-  }
-  return resolveImage({start: place.start, end: place.end, value: from.image}, {...context, directory: dirname(path)})
+/** The image that FROM names: a URL, an alias, or a path that starts at the Dockerfile. */
+const imageOfDockerfile = async ({spec, image}: BuiltDockerfile, context: Context): Promise<ImageReference | undefined> => {
+  // A VM must be stoppable although its Dockerfile is gone, and then nobody asks for its image.
+  if (!image) return context.toleratesMissing ? {kind: 'file', source: spec.path} : undefined
+  if (!/^https?:\/\//.test(image.value)) return resolveImage(image, {...context, directory: dirname(spec.path)})
+  const url = checkUrl(image, ['http', 'https'], context)
+  return url === undefined ? undefined : {kind: 'url', source: url}
 }
 
 /** Messages never repeat a URL: it may hold a password or a token. */

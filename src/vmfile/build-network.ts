@@ -1,5 +1,5 @@
+import {contains, formatAddress, overlaps, parseAddress, parseSubnet, type Subnet} from '../model/ipv4.ts'
 import type {NetworkAttachment, NetworkSpec} from '../model/stack.ts'
-import {capacityOf, contains, formatIpv4, lastOf, overlap, parseIpv4, parseSubnet} from '../model/subnet.ts'
 import type {NetworkConfig} from '../model/vm.ts'
 import {type Context, optional} from './context.ts'
 import type {Report, Span} from './report.ts'
@@ -86,22 +86,20 @@ const refuseByDriver = ({driver, gateway, dhcp, dns, nat, 'bridge-name': bridgeN
   }
 }
 
-type Range = NonNullable<ReturnType<typeof parseSubnet>>
-
-const isHost = (range: Range, address: string): boolean => {
-  const number = parseIpv4(address)
-  return number !== undefined && contains(range, number) && number !== range.base && number !== lastOf(range)
+const isHost = (range: Subnet, address: string): boolean => {
+  const number = parseAddress(address)
+  return number !== undefined && contains(range, number) && number !== range.first && number !== range.last
 }
 
-const hostsOf = (range: Range): string => `it can be ${formatIpv4(range.base + 1)} to ${formatIpv4(lastOf(range) - 1)}`
+const hostsOf = (range: Subnet): string => `it can be ${formatAddress(range.first + 1)} to ${formatAddress(range.last - 1)}`
 
 const refuseOverlap = (definitions: readonly ReadDefinition[], report: Report): void => {
-  const ranges: {readonly range: Range; readonly name: string; readonly start: number}[] = []
+  const ranges: {readonly range: Subnet; readonly name: string; readonly start: number}[] = []
   for (const {fields, argument} of definitions) {
     const {subnet} = fields
     const range = subnet && parseSubnet(subnet.value)
     if (!range || !argument) continue
-    const other = ranges.find((one) => overlap(one.range, range))
+    const other = ranges.find((one) => overlaps(one.range, range))
     if (other)
       report.error(
         subnet,
@@ -159,7 +157,7 @@ const attach = ({fields}: ReadAttachment, network: NetworkSpec, report: Report):
   if (ip && !range)
     report.error(ip, `network "${network.name}" has no fixed subnet`, `add subnet "10.20.0.0/24" to network "${network.name}"`)
   if (ip && range) {
-    const gateway = network.gateway ?? formatIpv4(range.base + 1)
+    const gateway = network.gateway ?? formatAddress(range.first + 1)
     if (!isHost(range, ip.value)) report.error(ip, `${ip.value} is no address of a host in ${network.subnet}`, hostsOf(range))
     else if (ip.value === gateway && network.driver !== 'external')
       report.error(ip, `${ip.value} is the gateway of network "${network.name}"`, 'choose another address')
@@ -188,6 +186,12 @@ const modeOf = (node: Exclude<ReadNetwork, ReadAttachment> | undefined, report: 
   }
 }
 
+/** How many VMs fit: every address but those of the subnet, the broadcast and the gateway. */
+const roomOf = (subnet: string): number => {
+  const {first, last} = parseSubnet(subnet) ?? {first: 0, last: 0}
+  return last - first - 2
+}
+
 interface Joined {
   readonly connections: Connections
   readonly instances: readonly string[]
@@ -211,7 +215,7 @@ export const checkMembers = (services: readonly Joined[], declared: DeclaredNetw
   }
   for (const [name, {spec, place}] of declared) {
     const count = members.get(name) ?? 0
-    const room = capacityOf(parseSubnet(spec.subnet ?? '') ?? {base: 0, bits: 24})
+    const room = roomOf(spec.subnet ?? '10.10.0.0/24')
     if (count > room && spec.driver !== 'external')
       report.error(place, `network "${name}" has ${count} VMs, and room for ${room}`, 'give it a larger subnet, such as "10.20.0.0/16"')
   }

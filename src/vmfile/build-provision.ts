@@ -52,7 +52,7 @@ export const buildStep = async (step: Step, context: Context): Promise<Provision
     case 'file':
       return {type: 'file', ...runOf(step.fields.run), settings: {...(await buildFile(step, context))}}
     case 'dockerfile':
-      return {type: 'dockerfile', ...runOf(step.fields.run), settings: {...(await buildDockerfileStep(step, context))}}
+      return {type: 'dockerfile', ...runOf(step.fields.run), settings: await buildDockerfileStep(step, context)}
     case 'reboot':
       return {type: 'reboot', ...runOf(step.fields.run), settings: buildReboot(step)}
     case 'extension':
@@ -72,9 +72,10 @@ const runOf = (read: {readonly value: unknown} | undefined): Pick<ProvisionStep,
 
 const buildReboot = ({fields}: RebootStep): ProvisionStep['settings'] => optional('timeoutMs', fields.timeout?.value)
 
-const buildDockerfileStep = async (step: DockerfileStep, context: Context): Promise<ProvisionStep['settings']> => {
-  const {path, context: from, 'build-arg': buildArgs} = step.fields
-  return path ? {...(await buildDockerfile({path, context: from, buildArgs}, context))} : {}
+const buildDockerfileStep = async ({fields}: DockerfileStep, context: Context): Promise<ProvisionStep['settings']> => {
+  const {path, context: from, 'build-arg': buildArgs} = fields
+  const built = path && (await buildDockerfile({path, context: from, buildArgs}, context))
+  return {...built?.spec}
 }
 
 const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {

@@ -1,6 +1,6 @@
-import type {Dependency, DockerfileSpec} from '../model/stack.ts'
+import type {Dependency} from '../model/stack.ts'
 import type {VmSpec} from '../model/vm.ts'
-import {buildDockerfile} from './build-dockerfile.ts'
+import {buildDockerfile, type BuiltDockerfile} from './build-dockerfile.ts'
 import {buildCloudInit, buildSsh} from './build-guest.ts'
 import {buildImage} from './build-image.ts'
 import {buildFirmware, buildQemu} from './build-machine.ts'
@@ -97,7 +97,7 @@ const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Se
     ...(fields.autostart?.value === false && {autostart: false}),
     ...optional('labels', record([...part.around.projectLabels, ...fields.label])),
     ...optional('env', record([...fields.env])),
-    ...optional('dockerfile', built),
+    ...optional('dockerfile', built?.spec),
     ...optional('cloudInit', await cloudInitOf(fields, part, context)),
     ...optional('ssh', fields.ssh && (await buildSsh(fields.ssh, context))),
     ...optional('firmware', await firmwareOf(fields, context)),
@@ -110,7 +110,7 @@ const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Se
 const buildVmDockerfile = (
   {argument, fields}: NonNullable<ReadVm['fields']['dockerfile']>,
   context: Context,
-): Promise<DockerfileSpec> | undefined =>
+): Promise<BuiltDockerfile> | undefined =>
   argument && buildDockerfile({path: argument, context: fields.context, buildArgs: fields['build-arg']}, context)
 
 /** Without a cloud-init block there is no seed, unless the VM has something that must be set up in the guest. */

@@ -1,4 +1,5 @@
 import {resolvePath} from '../host/paths.ts'
+import type {DockerfileSpec} from '../model/stack.ts'
 import {lookAt} from './local-files.ts'
 import type {Report} from './report.ts'
 import type {Located} from './shapes.ts'
@@ -6,6 +7,9 @@ import {quoted} from './wording.ts'
 
 /** Parses the settings of a provision type that a plugin brings; throws an Error that says what is wrong. */
 export type ParseSettings = (settings: Readonly<Record<string, unknown>>) => unknown
+
+/** Reads a Dockerfile and says what its FROM names; throws an Error that says what is wrong with it. */
+export type ReadDockerfile = (spec: DockerfileSpec) => Promise<{readonly base: string; readonly warnings: readonly string[]}>
 
 /** What the checks of one file have in common. */
 export interface Context {
@@ -17,6 +21,7 @@ export interface Context {
   readonly provisionTypes: ReadonlyMap<string, ParseSettings>
   /** Of vmctl itself. */
   readonly env: Readonly<Record<string, string | undefined>>
+  readonly readDockerfile?: ReadDockerfile | undefined
   /** Whether files and variables that the VMFile names may be missing. */
   readonly toleratesMissing: boolean
 }

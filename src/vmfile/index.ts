@@ -6,7 +6,7 @@ import type {LoadOptions, ParseOptions, Vmfile} from './parse.ts'
 import {readSource} from './source.ts'
 
 export type {FileSettings, ShellSettings} from './build-provision.ts'
-export {discoverVmfile} from './discover.ts'
+export {defaultName, discoverVmfile} from './discover.ts'
 export type {LoadOptions, ParseOptions, Vmfile} from './parse.ts'
 
 /**

@@ -1,6 +1,6 @@
 import {isIP} from 'node:net'
 
-import {formatSubnet, parseSubnet} from '../model/subnet.ts'
+import {formatSubnet, parseSubnet} from '../model/ipv4.ts'
 import {expected, text} from './kinds.ts'
 import type {Kind} from './shapes.ts'
 import {plain, quoted} from './wording.ts'
@@ -93,8 +93,8 @@ export const subnet: Kind<string> = {
     if (value === 'auto') return value
     const parsed = parseSubnet(value)
     if (!parsed) return fail(`${quoted(value)} is not a subnet`, rule)
-    if (parsed.bits < 8 || parsed.bits > 29)
-      return fail(`a subnet of ${parsed.bits} bits cannot be used`, 'it has 8 to 29 bits, such as "10.20.0.0/24"')
+    if (parsed.prefix < 8 || parsed.prefix > 29)
+      return fail(`a subnet of ${parsed.prefix} bits cannot be used`, 'it has 8 to 29 bits, such as "10.20.0.0/24"')
     const own = formatSubnet(parsed)
     return own === value ? value : fail(`${quoted(value)} is an address in a subnet`, `write the subnet: "${own}"`)
   },

@@ -1,6 +1,6 @@
 import type {Problem} from '../model/errors.ts'
 import {buildStack, type Stack} from './build-stack.ts'
-import type {Context, ParseSettings} from './context.ts'
+import type {Context, ParseSettings, ReadDockerfile} from './context.ts'
 import {readDocument} from './read.ts'
 import {problemsError, startReport} from './report.ts'
 import {provisionVariants} from './schema-guest.ts'
@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly imageSchemes?: readonly string[]
   /** The variables that secrets may be taken from; none when absent. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** What reads Dockerfiles; none can be used when absent. */
+  readonly readDockerfile?: ReadDockerfile
   /** Whether files and variables that the VMFile names may be missing: a VM must be stoppable although its script was deleted. */
   readonly toleratesMissing?: boolean
 }
@@ -38,12 +40,21 @@ export interface ParseOptions extends LoadOptions {
 
 /** The implementation of `parseVmfile`, behind its lazy import. */
 export const parse = async (text: string, options: ParseOptions): Promise<Vmfile> => {
-  const {path, directory, file = path, imageSchemes = [], provisionTypes = new Map(), toleratesMissing = false, env = {}} = options
+  const {
+    path,
+    directory,
+    file = path,
+    readDockerfile,
+    imageSchemes = [],
+    provisionTypes = new Map(),
+    toleratesMissing = false,
+    env = {},
+  } = options
   const report = startReport(text, file)
   if (text.length > sizeLimit) refuseSize(report)
   const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
   if (!nodes) throw problemsError(report, file)
-  const context: Context = {report, directory, imageSchemes, provisionTypes, env, toleratesMissing}
+  const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, toleratesMissing}
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
   const stack = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)

@@ -4,7 +4,7 @@ import {interfaceName} from './schema-words.ts'
 import {block, choice, defaulted, field, list, required} from './shapes.ts'
 
 const format = field(word('image format', 'qcow2', 'raw', 'vmdk', 'vdi', 'vhdx'), 'Format of the image; detected when absent.')
-const os = field(word('init system', 'systemd', 'openrc'), 'Init system of the guest; found out when absent.')
+const os = field(word('init system', 'systemd', 'openrc'), 'Init system of the guest; "systemd" when absent.')
 const sha256 = field(digest('sha256'), 'SHA-256 of the file as published.')
 const sha512 = field(digest('sha512'), 'SHA-512 of the file as published.')
 export const image = block(
