@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 
 import {makeSpec, makeVm} from '../../test/support/builders.ts'
-import {type asGuest, hostKeyAlias, openSession, sshUser} from './access.ts'
+import {type asGuest, hostKeyAlias, openSession, sshUser, trustOf} from './access.ts'
 
 type Connection = ReturnType<typeof asGuest>
 
@@ -66,6 +66,19 @@ test('who logs in: asked for, ssh, cloud-init, vm', () => {
   expect(sshUser(vm)).toBe('declared')
   expect(sshUser(vm, undefined, {user: 'newer'})).toBe('newer')
   expect(sshUser(makeVm({spec: makeSpec({ssh: {}, cloudInit})}))).toBe('cloud')
+  expect(sshUser(makeVm({spec: makeSpec({image: {kind: 'url', source: 'https://x', user: 'debian'}})}))).toBe('debian')
   expect(sshUser(makeVm())).toBe('vm')
   expect(hostKeyAlias(vm)).toBe(`vmctl-${vm.id}`)
+})
+
+test.each([
+  ['a key that is known is the only one', {}, {pinned: 'key', onFirstUse: 'refuse'}],
+  ['without one the first is kept', {pinned: undefined}, {onFirstUse: 'keep'}],
+  ['user-data may bring another, until the guest was reached', {hasUserData: true, ready: false}, {pinned: 'key', onFirstUse: 'keep'}],
+  ['and no longer', {hasUserData: true}, {pinned: 'key', onFirstUse: 'refuse'}],
+  ['accept-new takes another at the first boot', {check: 'accept-new', ready: false}, {pinned: 'key', onFirstUse: 'keep'}],
+  ['and keeps it', {check: 'accept-new'}, {pinned: 'key', onFirstUse: 'refuse'}],
+  ['off takes any', {check: 'off'}, {onFirstUse: 'accept'}],
+] as const)('host keys: %s', (_title, change, expected) => {
+  expect(trustOf({check: undefined, pinned: 'key', ready: true, hasUserData: false, ...change})).toEqual(expected)
 })

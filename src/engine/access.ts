@@ -52,10 +52,39 @@ export interface WaitOptions extends Login {
   readonly cloudInit?: boolean
 }
 
+/** What the user says is taken as it is; what vmctl thinks is longer where guests are slow. */
+const patienceOf = (asked: number | undefined, ssh: SshConfig | undefined, accelerator: string | undefined): number =>
+  asked === undefined && ssh?.connectTimeoutMs !== undefined
+    ? ssh.connectTimeoutMs
+    : (asked ?? patienceMs) * (accelerator === 'tcg' ? tcgSlowness : 1)
+
 const patienceMs = 120_000
 
 /** Without hardware acceleration a guest takes several times as long for everything. */
 const tcgSlowness = 3
+
+interface Trust {
+  readonly check: SshConfig['hostKeyCheck']
+  /** The host key that is known, as a line of OpenSSH. */
+  readonly pinned: string | undefined
+  /** Whether the guest was reached before. */
+  readonly ready: boolean
+  /** Whether user-data of the user's own may overrule the vendor-data that carries our host key. */
+  readonly hasUserData: boolean
+}
+
+/** Which host keys of a guest are trusted: the one that is known, and whether one that it shows instead is to be kept. */
+export const trustOf = ({
+  check = 'pin',
+  pinned,
+  ready,
+  hasUserData,
+}: Trust): {readonly pinned?: string; readonly onFirstUse: 'keep' | 'accept' | 'refuse'} => {
+  if (check === 'off') return {onFirstUse: 'accept'}
+  // A guest without a seed never got our host key.
+  if (pinned === undefined) return {onFirstUse: 'keep'}
+  return {pinned, onFirstUse: !ready && (hasUserData || check === 'accept-new') ? 'keep' : 'refuse'}
+}
 
 /** Waits until a VM's guest can be worked with, and returns the connection. */
 export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
@@ -63,8 +92,15 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
   await mendNetworks(engine, vm.spec)
   const files = vmFiles(vm.directory)
   const alias = hostKeyAlias(vm)
-  const pinned = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
+  const known = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
   const [{ready}, {accelerator}] = await Promise.all([peekJournal(vm.directory), hypervisor.observe(vm)])
+  const ssh = options.ssh ?? vm.spec.ssh
+  const {pinned, onFirstUse} = trustOf({
+    check: ssh?.hostKeyCheck,
+    pinned: known,
+    ready,
+    hasUserData: vm.spec.cloudInit?.userData !== undefined,
+  })
   const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
     isAlive: async () => {
@@ -83,9 +119,9 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     expectCloudInit: options.cloudInit ?? vm.spec.cloudInit !== undefined,
     hostKey: {
       ...(pinned !== undefined && {pinned}),
-      // A guest without a seed never got our host key, and raw user-data may overrule the vendor-data that carries it.
-      ...((pinned === undefined || (vm.spec.cloudInit?.userData !== undefined && !ready)) && {
+      ...(onFirstUse !== 'refuse' && {
         onFirstUse: async (key: string) => {
+          if (onFirstUse === 'accept') return
           await writeFileAtomic(files.knownHosts, `${knownHostsLine(alias, key)}\n`)
           const message = `the guest has a host key of its own, which is trusted from now on: ${fingerprint(key)}`
           await engine.emit({type: 'vm.notice', vm: vm.name, message})
@@ -93,7 +129,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
       }),
     },
     firstBoot: !ready,
-    timeoutMs: (options.timeoutMs ?? patienceMs) * (accelerator === 'tcg' ? tcgSlowness : 1),
+    timeoutMs: patienceOf(options.timeoutMs, ssh, accelerator),
     signal: engine.signal,
     onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
   })
@@ -177,14 +213,15 @@ export const sshCommand = async (engine: Engine, vm: Vm, login: Login = {}): Pro
   }
   const keys = await sshKeys(engine, vm, {...login, canPrompt: true})
   const identities = keys.flatMap((key) => (key.kind === 'key' ? [key.path] : (key.path ?? [])))
+  const isChecked = (login.ssh ?? vm.spec.ssh)?.hostKeyCheck !== 'off'
   const option = (name: string, value: string): string[] => ['-o', `${name}=${value}`]
   return {
     ...address,
     user: sshUser(vm, login.user, login.ssh),
     options: [
       ...option('HostKeyAlias', hostKeyAlias(vm)),
-      ...option('StrictHostKeyChecking', 'yes'),
-      ...option('UserKnownHostsFile', quoteForSshConfig(vmFiles(vm.directory).knownHosts)),
+      ...option('StrictHostKeyChecking', isChecked ? 'yes' : 'no'),
+      ...option('UserKnownHostsFile', isChecked ? quoteForSshConfig(vmFiles(vm.directory).knownHosts) : '/dev/null'),
       ...option('GlobalKnownHostsFile', '/dev/null'),
       ...(identities.length > 0 ? option('IdentitiesOnly', 'yes') : []),
       ...identities.flatMap((path) => option('IdentityFile', quoteForSshConfig(path))),

@@ -78,11 +78,15 @@ const hostReasonOf = ({instances, connections}: Service, project: string | undef
   return project === undefined ? undefined : 'the VMs of a project find each other by name'
 }
 
+/** Whether vmctl makes the credentials itself, or is told which to use. */
+const canLogIn = ({network, ssh, cloudInit}: NonNullable<Service['common']>): boolean =>
+  network.type !== 'none' && (ssh !== undefined || (cloudInit !== undefined && (!cloudInit.userData || cloudInit.merge === true)))
+
 const orderOf = ({name, instances, common}: Service, vm: ReadVm | undefined): Ordered => ({
   name,
   instances,
   hasHealthcheck: vm?.fields.healthcheck !== undefined,
-  hasLogin: !common || (common.network.type !== 'none' && (common.ssh !== undefined || common.cloudInit !== undefined)),
+  hasLogin: !common || canLogIn(common),
   nodes: vm?.fields['depends-on'] ?? [],
 })
 

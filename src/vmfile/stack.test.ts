@@ -290,3 +290,19 @@ it('the complete example of the design is valid, and means this', async () => {
   const shown = JSON.stringify(stack, undefined, 2).replaceAll(workspace.directory, '/project').replaceAll('arm64', 'amd64')
   await expect(`${shown}\n`).toMatchFileSnapshot('../../fixtures/vmfiles/good/stack.json')
 })
+
+describe('a VM that vmctl cannot log in to', () => {
+  const raw = 'cloud-init user-data="cloud-config.yaml"'
+
+  it.each([
+    ['user-data alone', raw, false],
+    ['user-data beside what is generated', `${raw} { merge #true; }`, true],
+    ['user-data, and a user to log in as', `${raw}; ssh user="a"`, true],
+    ['no cloud-init', '', false],
+    ['a network of the file', 'network "n"', true],
+  ])('cannot be waited for: %s', async (_title, body, can) => {
+    const found = await problems(`network "n"\n${vm('depends-on "b" condition="ssh"')}${vm(body, 'b')}`)
+    expect(found.length === 0).toBe(can)
+    if (!can) expect(found[0]).toContain('vmctl cannot log in to VM "b"')
+  })
+})

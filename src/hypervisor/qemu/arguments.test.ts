@@ -234,3 +234,7 @@ test('PCI devices, and the interrupts that they want', () => {
   const tcg = qemuArguments(makeVm({spec}), facts({accelerator: 'tcg'}))
   expect(tcg[tcg.indexOf('-machine') + 1]).toBe('q35')
 })
+
+test('the display is the one that is asked for, or none', () => {
+  expect(lines(makeVm({spec: makeSpec({qemu: {display: 'egl-headless,gl=on'}})}), facts())).toContain('-display egl-headless,gl=on')
+})

@@ -38,7 +38,7 @@ export const escapeOption = (value: string): string => value.replaceAll(',', ',,
 export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
   const {spec} = vm
   const files = vmFiles(vm.directory)
-  const cpu = spec.qemu?.cpu ?? (facts.accelerator === 'kvm' ? 'host' : 'max')
+  const {cpu = facts.accelerator === 'kvm' ? 'host' : 'max', display = 'none'} = spec.qemu ?? {}
   // The default translation cache of multi-threaded TCG is a quarter of guest memory's size class; too small a one costs 30–40 %.
   const accelerator = facts.accelerator === 'tcg' ? 'tcg,thread=multi,tb-size=512' : facts.accelerator
   return [
@@ -51,7 +51,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-smp', String(spec.vcpus)],
     ...['-m', `${spec.memoryMiB}M`],
     ...['-sandbox', sandbox],
-    ...['-display', 'none'],
+    ...['-display', display],
     ...['-pidfile', 'pidfile'],
     ...monitor('qmp', 'qmp.sock'),
     ...monitor('vmctl', 'vmctl.sock'),
