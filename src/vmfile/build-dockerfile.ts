@@ -39,10 +39,16 @@ const readImage = async (
   }
   try {
     const {base, warnings} = await readDockerfile(spec)
-    for (const warning of warnings) report.warning(place, warning)
+    for (const warning of warnings) report.warning(place, inOneLine(warning))
     return {...place, value: base}
   } catch (error) {
-    report.error(place, `this Dockerfile cannot be used: ${messageOf(error).replace(`${spec.path}:`, 'line ').replace(/\.$/, '')}`)
+    report.error(
+      place,
+      `this Dockerfile cannot be used: ${inOneLine(messageOf(error).replace(`${spec.path}:`, 'line ')).replace(/\.$/, '')}`,
+    )
     return undefined
   }
 }
+
+/** What a Dockerfile says is not to be trusted with a terminal. */
+const inOneLine = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ')

@@ -6,7 +6,7 @@ import type {Report, Span} from './report.ts'
 import {networkTypes} from './schema-machine.ts'
 import type {vmfile} from './schema.ts'
 import type {Located, Read} from './shapes.ts'
-import {nearest, plain} from './wording.ts'
+import {nearest, plain, quoted} from './wording.ts'
 
 type ReadDefinition = Read<(typeof vmfile)['fields']['network']>[number]
 type ReadNetwork = Read<(typeof vmfile)['fields']['vm']['fields']['network']>[number]
@@ -146,7 +146,7 @@ export const buildConnections = (written: readonly ReadNetwork[], declared: Decl
 
 const reportUndeclared = (name: Located<string>, declared: DeclaredNetworks, report: Report): void => {
   const message = declared.size === 0 ? `unknown network type: ${plain(name.value)}` : `there is no network named ${plain(name.value)}`
-  const advice = `declare it at the top level: network "${name.value.slice(0, 60)}"`
+  const advice = `declare it at the top level: network ${quoted(name.value)}`
   report.error(name, message, nearest(name.value, [...declared.keys(), ...networkTypes]) ?? advice)
 }
 
