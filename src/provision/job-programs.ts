@@ -1,5 +1,5 @@
 import {elevate} from '../model/elevate.ts'
-import {quote} from '../model/quote.ts'
+import {quote, quoteAll} from '../model/quote.ts'
 import type {JobSpec} from './job.ts'
 import type {Delivered} from './provisioner.ts'
 
@@ -26,8 +26,9 @@ export const innerProgram = (spec: JobSpec): string => {
   const args = spec.args.map((argument) => ` ${quote(argument)}`).join('')
   // A script is a program of its own; an inline text is for the login shell, when that is of the Bourne family.
   const shell = '"$(case "$VMCTL_SHELL" in */bash|*/zsh|*/ksh|*/mksh) echo "$VMCTL_SHELL" ;; *) echo /bin/sh ;; esac)" '
+  const program = spec.interpreter === undefined ? (spec.executable ? '' : shell) : `${quoteAll(spec.interpreter.trim().split(/\s+/))} `
   // The step's own variables come last, so that none of them (PWD, HOME, PATH, …) is taken for one of ours.
-  const start = [`set -- ${spec.executable ? '' : shell}"$PWD/script"${args}`, 'cd "$HOME" 2>/dev/null || cd /', 'unset VMCTL_SHELL']
+  const start = [`set -- ${program}"$PWD/script"${args}`, 'cd "$HOME" 2>/dev/null || cd /', 'unset VMCTL_SHELL']
   return [...start, ...exports, 'exec "$@"', ''].join('\n')
 }
 

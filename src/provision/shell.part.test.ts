@@ -132,6 +132,16 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     expect(parts(text(byScript))).toEqual([String(values.length), ...values, ...values])
   }, 20_000)
 
+  test('an interpreter runs an inline text and a script, with its own arguments and those of the step', async () => {
+    const inline = 'import sys\nprint(sys.argv[1:], sys.flags.dont_write_bytecode)'
+    const ran = await runStep({inline, interpreter: 'python3 -B', args: ['a b']}, context())
+    expect(text(ran).stdout).toBe("['a b'] 1\n")
+    const tool = script('#!/nonexistent\nprint("the first line of the script is not asked")')
+    expect(text(await runStep({script: tool, interpreter: 'python3'}, context())).stdout).toBe(
+      'the first line of the script is not asked\n',
+    )
+  })
+
   test('the private directory of a job is for its user only', async () => {
     const modes: string[] = []
     const seen = context({

@@ -15,6 +15,8 @@ export interface ShellSettings {
   /** Variables whose values are neither shown nor kept. */
   readonly secretEnv: Readonly<Record<string, string>>
   readonly timeoutMs?: number
+  /** Program of the guest that runs it, with its own arguments; the shell, or the first line of the script, when absent. */
+  readonly interpreter?: string
   readonly privileged: boolean
 }
 
@@ -39,15 +41,16 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
       env: variables(settings.env),
       secretEnv: variables(settings.secretEnv),
       ...(typeof settings.timeoutMs === 'number' && {timeoutMs: settings.timeoutMs}),
+      ...(typeof settings.interpreter === 'string' && {interpreter: settings.interpreter}),
       privileged: settings.privileged === true,
     }
   },
 
   describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script ?? '')}` : `inline: ${firstLine(inline)}`),
 
-  async facts({inline, script, args, env, secretEnv, privileged}, {env: inherited}) {
+  async facts({inline, script, args, env, secretEnv, interpreter, privileged}, {env: inherited}) {
     const content = script === undefined ? {command: inline} : {[`script ${script}`]: await hashFile(script)}
-    return {...content, arguments: args, environment: {...inherited, ...env, ...secretEnv}, privilege: privileged}
+    return {...content, arguments: args, environment: {...inherited, ...env, ...secretEnv}, interpreter, privilege: privileged}
   },
 
   async run(settings, context) {
@@ -141,6 +144,7 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
   const spec: JobSpec = {
     script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
     executable: settings.inline === undefined,
+    interpreter: settings.interpreter,
     args: settings.args,
     env: {...context.env, ...settings.env, ...settings.secretEnv},
     privileged: settings.privileged,
