@@ -4,7 +4,12 @@ import type {Scalar} from './tree.ts'
 const longest = 60
 
 /** A text of the user for a message: quoted, with control characters escaped, and never longer than a line. */
-export const quoted = (text: string): string => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}…` : text)
+export const quoted = (text: string): string =>
+  // JSON escapes the control characters of ASCII only.
+  JSON.stringify(text.length > longest ? `${text.slice(0, longest)}…` : text).replaceAll(
+    /\p{Cc}/gu,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 
 /** A word of the user for a message: as it is when it is harmless. */
 export const plain = (word: string): string => (/^[\w.:-]{1,60}$/.test(word) ? word : quoted(word))
