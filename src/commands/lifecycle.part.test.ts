@@ -186,8 +186,8 @@ test('log: both, one, the last lines, and what is not there', async () => {
   expect((await runCommand('log', 'web', '--provision', '--tail', '1')).stdout).toBe('step 2\n')
   expect((await runCommand('log', 'web', '--json')).json).toEqual({
     logs: [
-      {log: 'console', path: `${directory}/console.log`, text: 'boot 1\nboot 2\nboot 3'},
-      {log: 'provision', path: `${directory}/provision.log`, text: 'step 1\nstep 2\n'},
+      {vm: 'web', log: 'console', path: `${directory}/console.log`, text: 'boot 1\nboot 2\nboot 3'},
+      {vm: 'web', log: 'provision', path: `${directory}/provision.log`, text: 'step 1\nstep 2\n'},
     ],
   })
 })
