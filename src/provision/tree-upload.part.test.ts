@@ -61,6 +61,8 @@ const hostile = [
   '~',
   ';&|',
   'a\nb\\c',
+  // Longer than a header of tar has room for, also as the target of a link.
+  'long-'.repeat(40),
 ]
 
 const makeTree = (): string => {
@@ -228,8 +230,8 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     const late: Guest = {
       ...inner,
       exec: (command, options) => {
-        // After the question: the hashes are known, the content is not read yet.
-        if (++asked === 2) writeFileSync(join(source, 'program'), '#!/bin/ls\n')
+        // After the question: the hash of a large file is known, its content is not read yet.
+        if (++asked === 2) writeFileSync(join(source, 'big'), Buffer.alloc(700_000, 'x'))
         return inner.exec(command, options)
       },
     }

@@ -1,19 +1,21 @@
+import {hash} from 'node:crypto'
 import {createReadStream} from 'node:fs'
 import {basename, join} from 'node:path'
 import {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
+import {setImmediate as nextTurn} from 'node:timers/promises'
 import {constants, createGzip, createZstdCompress} from 'node:zlib'
 
-import type {Pack} from 'tar-stream'
-
+import {ioError} from '../host/files.ts'
 import {systemCode} from '../model/errors.ts'
 import {quote, quoteAll} from '../model/quote.ts'
 import {vitalDirectories} from '../model/safe-path.ts'
 import {runInGuest} from './guest-shell.ts'
 import type {Guest, GuestUploadOptions} from './provisioner.ts'
+import {TarWriter} from './tar.ts'
 import {isNothing, planTree, type TreeChanges, type TreeOptions} from './tree-plan.ts'
 import {batches, hashFunction, isEscaped, type Survey, surveyTree} from './tree-survey.ts'
-import {type HashedEntry, hashTree, listTree, readSmallFile} from './tree.ts'
+import {changedMeanwhile, type HashedEntry, hashTree, listTree, readSmallFile, smallFileBytes} from './tree.ts'
 
 export interface TreeUploadOptions extends TreeOptions, Pick<GuestUploadOptions, 'privileged' | 'signal'> {
   /** Called with the bytes of the files that were sent so far, and of all that are to be sent. */
@@ -44,7 +46,12 @@ export const uploadTree = async (guest: Guest, {source, destination}: TreePaths,
   const target = destination.replace(/\/+$/, '') || '/'
   const listed = await listTree(source, options.ignore)
   const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
-  const [survey, entries] = await Promise.all([surveyTree(guest, target, asking), hashTree(source, listed)])
+  const [survey, known] = await Promise.all([
+    surveyTree(guest, target, asking),
+    hashTree(source, listed, ({size}) => size > smallFileBytes),
+  ])
+  // A small file is hashed now when the guest has one to compare it with, and otherwise as it is sent.
+  const entries = await hashTree(source, known, ({name, sha256}) => sha256 === undefined && survey.found.get(name)?.type === 'file')
   const {compression} = survey
   const changes = planTree(entries, survey, options)
   const files = changes.send.filter(({type}) => type === 'file')
@@ -75,78 +82,86 @@ type ShipmentOptions = Pick<TreeUploadOptions, 'onProgress' | 'owner'> & {
   readonly compression: Survey['compression']
 }
 
-/** The compressed stream: the entries below `tree/`, and in front of them `plan`, which says what to do with them. */
+/** The compressed stream: the entries below `tree/`, and after them `plan`, which says what to do with them. */
 const shipment = (source: string, changes: TreeChanges, {bytes, compression, owner, onProgress}: ShipmentOptions): Readable => {
   const compressor = compressors[compression]()
   let sent = 0
-  const archive = async function* (): AsyncGenerator<Buffer> {
-    const {pack} = await import('tar-stream')
-    const tar = pack()
-    const feeding = feed(tar, {source, changes, owner}, (size) => onProgress?.((sent += size), bytes))
-    feeding.catch((error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))))
-    yield* inBlocks(tar as unknown as Readable)
-    await feeding
-  }
-  pipeline(Readable.from(archive()), compressor).catch(() => undefined)
+  const blocks = archive(source, changes, {owner, sent: (size) => onProgress?.((sent += size), bytes)})
+  pipeline(Readable.from(blocks, {highWaterMark: 2}), compressor).catch(() => undefined)
   return compressor
 }
 
 const compressors = {
-  gzip: () => createGzip({level: 1, chunkSize: blockBytes}),
-  zstd: () => createZstdCompress({params: {[constants.ZSTD_c_compressionLevel]: 1}, chunkSize: blockBytes}),
+  gzip: () => createGzip({level: 1, chunkSize: chunkBytes}),
+  zstd: () => createZstdCompress({params: {[constants.ZSTD_c_compressionLevel]: 1}, chunkSize: chunkBytes}),
 }
 
-const feed = async (
-  tar: Pack,
-  {source, changes, owner}: {readonly source: string; readonly changes: TreeChanges; readonly owner: string | undefined},
-  sent: (bytes: number) => void,
-): Promise<void> => {
-  const root = {uid: 0, gid: 0, uname: 'root', gname: 'root'}
-  const put = (header: Parameters<Pack['entry']>[0], content: Buffer): Promise<void> =>
-    new Promise((resolve, reject) => {
-      tar.entry(header, content, (error) => (error ? reject(error) : resolve()))
-    })
-  await put({...root, name: 'plan', mode: 0o600}, Buffer.from(planProgram(changes, owner)))
-  for (const {name: relative, type, mode, size, target = ''} of changes.send) {
-    const path = join(source, relative)
-    const header = {...root, name: `tree/${relative}`, type, mode: stagedMode({type, mode})}
-    const small = type === 'file' ? await readSmallFile(path, size) : nothing
-    if (type === 'symlink') await put({...header, linkname: target}, nothing)
-    else if (small) await put(header, small)
-    else await pipeline(createReadStream(path, {highWaterMark: blockBytes}), tar.entry({...header, size}))
-    sent(size)
+const archive = async function* (
+  source: string,
+  changes: TreeChanges,
+  {owner, sent}: {readonly owner: string | undefined; readonly sent: (bytes: number) => void},
+): AsyncGenerator<Buffer> {
+  const tar = new TarWriter()
+  const hashes = new Map<string, string>()
+  // A turn for the compressor and the connection after each block.
+  const full = async function* (): AsyncGenerator<Buffer> {
+    for (let block = tar.take(); block; block = tar.take()) {
+      yield block
+      await nextTurn()
+    }
   }
-  tar.finalize()
+  for (const entry of changes.send) {
+    const {name, type, size, sha256} = entry
+    const path = join(source, name)
+    tar.entry({...entry, name: `tree/${name}`, mode: stagedMode(entry)})
+    if (type === 'file' && size <= smallFileBytes) {
+      const content = tar.room(size)
+      readSmallFile(path, content)
+      hashes.set(name, sha256 ?? hash('sha256', content))
+    } else if (type === 'file') {
+      hashes.set(name, sha256 ?? '')
+      for await (const chunk of contentOf(path, size)) {
+        tar.write(chunk)
+        yield* full()
+      }
+      tar.pad(size)
+    }
+    sent(size)
+    if (tar.hasFull) yield* full()
+  }
+  const plan = Buffer.from(planProgram(changes, hashes, owner))
+  tar.entry({name: 'plan', type: 'file', mode: 0o600, size: plan.length})
+  for (let at = 0; at < plan.length; at += chunkBytes) tar.write(plan.subarray(at, at + chunkBytes))
+  tar.pad(plan.length)
+  tar.end()
+  yield* full()
+}
+
+/** The content of a large file, which must have just this size. */
+async function* contentOf(path: string, size: number): AsyncGenerator<Buffer> {
+  let length = 0
+  try {
+    for await (const chunk of createReadStream(path, {highWaterMark: chunkBytes}) as AsyncIterable<Buffer>) {
+      length += chunk.length
+      if (length > size) break
+      yield chunk
+    }
+  } catch (error) {
+    throw ioError('read', path, error)
+  }
+  if (length !== size) throw changedMeanwhile(path)
 }
 
 /** Whoever unpacks must be able to look at what he has unpacked; the real mode comes at the very end. */
 const stagedMode = ({type, mode}: Pick<HashedEntry, 'type' | 'mode'>): number => (mode & 0o777) | (type === 'directory' ? 0o700 : 0o400)
 
-const nothing = Buffer.alloc(0)
-const blockBytes = 128 * 2 ** 10
-
-/** Joins small pieces: each that goes to the compressor costs a turn of its thread. */
-async function* inBlocks(stream: Readable): AsyncGenerator<Buffer> {
-  let pieces: Buffer[] = []
-  let size = 0
-  for await (const piece of stream as AsyncIterable<Buffer>) {
-    pieces.push(piece)
-    size += piece.length
-    if (size < blockBytes) continue
-    yield Buffer.concat(pieces)
-    pieces = []
-    size = 0
-  }
-  yield Buffer.concat(pieces)
-}
+const chunkBytes = 128 * 2 ** 10
 
 /** Calls of the functions of `unpackProgram`, in the order in which they have to happen. */
-const planProgram = (changes: TreeChanges, owner: string | undefined): string => {
+const planProgram = (changes: TreeChanges, hashes: ReadonlyMap<string, string>, owner: string | undefined): string => {
   const {send, move, clear, modes, owners, remove} = changes
-  const files = send.filter(({type}) => type === 'file')
-  const hashOf = new Map(files.map(({name, sha256 = ''}) => [name, sha256]))
-  const verify = batches([...hashOf.keys()], isEscaped).map(
-    (batch) => `verify ${quote(batch.map((name) => hashOf.get(name) ?? '').join('\n'))} ${words(batch)}`,
+  const verify = batches([...hashes.keys()], isEscaped).map(
+    (batch) => `verify ${quote(batch.map((name) => hashes.get(name) ?? '').join('\n'))} ${words(batch)}`,
   )
   // The deepest first: a directory may take the right to go into it.
   const finalModes = [...modes, ...send.filter((entry) => entry.type !== 'symlink' && stagedMode(entry) !== entry.mode)].toReversed()

@@ -1,5 +1,5 @@
 import {hash} from 'node:crypto'
-import {type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync} from 'node:fs'
+import {closeSync, type Dirent, lstatSync, openSync, readdirSync, readlinkSync, readSync} from 'node:fs'
 import {join} from 'node:path'
 import {setImmediate as nextTurn} from 'node:timers/promises'
 
@@ -70,25 +70,51 @@ const reading = <T>(path: string, read: (path: string) => T): T => {
   }
 }
 
-/** Files up to this size are read as a whole. */
-const smallFile = 256 * 2 ** 10
+/** Files up to this size, in bytes, are read as a whole. */
+export const smallFileBytes = 256 * 2 ** 10
 
-/** The content of a small file; undefined when it is for a stream. A turn is given to others now and then. */
-export const readSmallFile = async (path: string, size: number): Promise<Buffer | undefined> => {
-  if (size > smallFile) return undefined
-  if (turns++ % politeness === 0) await nextTurn()
-  return reading(path, (name) => readFileSync(name))
-}
-let turns = 0
+/**
+ * Fills the room with the content of a file that is just so long.
+ * @throws VmctlError `vmctl::io`; `vmctl::provision::failed` when the file has another length by now
+ */
+export const readSmallFile = (path: string, room: Buffer): void =>
+  reading(path, () => {
+    const descriptor = openSync(path, 'r')
+    try {
+      let length = 0
+      for (let count = -1; count !== 0 && length < room.length; length += count)
+        count = readSync(descriptor, room, length, room.length - length, null)
+      if (length !== room.length || readSync(descriptor, oneByte) > 0) throw changedMeanwhile(path)
+    } finally {
+      closeSync(descriptor)
+    }
+  })
+const oneByte = Buffer.alloc(1)
 
-/** The entries with their hashes. */
-export const hashTree = async (directory: string, entries: readonly TreeEntry[]): Promise<HashedEntry[]> => {
+export const changedMeanwhile = (path: string): VmctlError =>
+  new VmctlError('vmctl::provision::failed', `${path} changed while it was read.`, {help: 'Run it again when nothing writes there.'})
+
+/** The entries with the hashes of those files that are wanted. */
+export const hashTree = async (
+  directory: string,
+  entries: readonly HashedEntry[],
+  isWanted: (file: HashedEntry) => boolean = () => true,
+): Promise<HashedEntry[]> => {
   const hashed: HashedEntry[] = []
+  const scratch = Buffer.allocUnsafe(smallFileBytes)
   for (const entry of entries) {
+    if (entry.type !== 'file' || !isWanted(entry)) {
+      hashed.push(entry)
+      continue
+    }
     const path = join(directory, entry.name)
-    const small = entry.type === 'file' ? await readSmallFile(path, entry.size) : undefined
-    if (entry.type !== 'file') hashed.push(entry)
-    else hashed.push({...entry, sha256: small ? hash('sha256', small) : await hashFile(path)})
+    if (entry.size > smallFileBytes) hashed.push({...entry, sha256: await hashFile(path)})
+    else {
+      if (hashed.length % politeness === 0) await nextTurn()
+      const content = scratch.subarray(0, entry.size)
+      readSmallFile(path, content)
+      hashed.push({...entry, sha256: hash('sha256', content)})
+    }
   }
   return hashed
 }
