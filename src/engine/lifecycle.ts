@@ -83,8 +83,15 @@ const advice = (name: string, state: VmState, verb: string): string => {
   return verb === 'stop' ? 'It does not run; nothing needs to be done.' : `Start it with \`vmctl start ${name}\`.`
 }
 
-export const start = (engine: Engine, name: string): Promise<LifecycleResult> =>
-  transition(engine, {name, verb: 'start', to: 'running'}, (vm) => startVm(engine, vm))
+export const start = async (engine: Engine, name: string): Promise<LifecycleResult> => {
+  try {
+    return await transition(engine, {name, verb: 'start', to: 'running'}, (vm) => startVm(engine, vm))
+  } catch (error) {
+    engine.signal.throwIfAborted()
+    await tidyNetworks(engine, [name])
+    throw error
+  }
+}
 
 /** Powers a VM off; forces it after `timeoutMs` milliseconds, or after its own grace period. */
 export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> => {

@@ -7,6 +7,7 @@ import {readVm} from '../store/store.ts'
 import type {Vmfile} from '../vmfile/index.ts'
 import type {Target} from './apply.ts'
 import {setupOf} from './attach.ts'
+import {applyChanges} from './changes.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {type Bystander, type Place, placesOf} from './order.ts'
 import {type Observed, type PlanOptions, planVm} from './plan.ts'
@@ -22,10 +23,16 @@ export interface Situation {
   readonly observed: Observed
 }
 
-export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => ({
-  target: await aim(engine, spec, options),
-  observed: await observe(engine, spec, options),
-})
+export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
+  const observed = await observe(engine, spec, options)
+  return {observed, target: {...(await aim(engine, spec, options)), setup: setupHashes(await setupOf(engine, attainable(spec, observed)))}}
+}
+
+/** What can be had of a spec without a restart: a guest that runs gets nothing of what needs one. */
+const attainable = (spec: VmSpec, {vm, observation: {pid, state}}: Observed): VmSpec => {
+  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
+  return vm && isAlive ? applyChanges(vm.spec, spec, new Set(['now'])) : spec
+}
 
 export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
   const looks = await Promise.allSettled(specs.map((spec) => lookAt(engine, spec, options)))

@@ -121,17 +121,19 @@ const settle = (store: NetworkStore, record: NetworkRecord, isEmpty: boolean): P
  */
 const atRest = async (engine: Engine, record: NetworkRecord, action: (isEmpty: boolean) => Promise<void>): Promise<string | undefined> => {
   await using locks = new AsyncDisposableStack()
-  let isEmpty = true
+  const resting: Vm[] = []
   for (const name of Object.keys(record.members)) {
     const lock = await tryLock(engine, name)
     if (!lock) return name
     locks.use(lock)
     const vm = await readVm(engine.store, name).catch(() => 'damaged' as const)
     if (vm === undefined) continue
-    isEmpty = false
     if (vm === 'damaged' || (await isAlive(engine, vm))) return name
+    resting.push(vm)
   }
-  await action(isEmpty)
+  // What a QEMU that was killed has left, its TAP devices above all, would outlive the bridge.
+  for (const vm of resting) await (await hypervisorOf(engine, vm)).stop(vm, {signal: engine.signal, timeoutMs: 0})
+  await action(resting.length === 0)
   return undefined
 }
 

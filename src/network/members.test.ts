@@ -24,6 +24,17 @@ test('whoever has an address keeps it, whoever else comes and in whatever order'
   expect(JSON.stringify(seatMembers({...subnet, members: second}, [vm('b')], none))).toBe(JSON.stringify(second))
 })
 
+test('with another subnet come other addresses, and the MAC addresses stay', () => {
+  const before = seatMembers({...subnet, members: {}}, [vm('a'), vm('b')], none)
+  const after = seatMembers(
+    {network: 'default', subnet: '10.20.0.0/24', gateway: '10.20.0.1', members: before},
+    [vm('a'), vm('b'), vm('c')],
+    none,
+  )
+  expect(addresses(after)).toEqual(['10.20.0.2', '10.20.0.3', '10.20.0.4'])
+  expect([after.a?.mac, after.b?.mac]).toEqual([before.a?.mac, before.b?.mac])
+})
+
 test('an address that is asked for is given first; one that is taken, or none of the subnet, is refused', () => {
   const members = seatMembers({...subnet, members: {}}, [vm('a'), vm('b', {ip: '10.10.0.2', mac: '52:54:00:AA:bb:cc'})], none)
   expect(members).toMatchObject({a: {ip: '10.10.0.3'}, b: {ip: '10.10.0.2', mac: '52:54:00:aa:bb:cc', isFixed: true}})

@@ -37,11 +37,13 @@ export const seatMembers = (
   const kept = new Map(Object.entries(seats.members).filter(([vm]) => !asked.has(vm)))
   const addresses = seats.subnet === undefined ? undefined : addressBook(seats, seats.subnet, {kept, isGone})
   const seated = new Map<string, Member>()
+  const known = Object.values(seats.members).map(({mac}) => mac)
 
   const seat = (candidate: Candidate, ip: string | undefined): void => {
     const before = seats.members[candidate.vm]
     const macs = new Set([...kept.values(), ...seated.values()].map(({mac}) => mac))
-    const mac = candidate.mac?.toLowerCase() ?? (before && before.ip === ip && !macs.has(before.mac) ? before.mac : freeMac(ip, macs))
+    // Also under another IP address: the interface of a guest that runs is known by it.
+    const mac = candidate.mac?.toLowerCase() ?? (before && !macs.has(before.mac) ? before.mac : freeMac(ip, new Set([...macs, ...known])))
     if (macs.has(mac)) {
       throw new VmctlError('vmctl::network::address_taken', `The MAC address ${mac} of ${candidate.vm} is used twice in ${seats.network}.`)
     }
