@@ -32,14 +32,18 @@ export const innerProgram = (spec: JobSpec): string => {
   return [...start, ...exports, 'exec "$@"', ''].join('\n')
 }
 
-/** `run`: claims the job, runs `inner`, and writes `rc` last and as a whole. */
+/**
+ * `run`: claims the job, runs `inner`, and writes `rc` last and as a whole. The room for it is taken before: a command that
+ * fills the disk and fails has a result, too.
+ */
 const runProgram = (privileged: boolean): string => {
   const inner = 'sh -c \'cd "$1" && VMCTL_SHELL=$2 && export VMCTL_SHELL && . ./inner\' vmctl "$PWD" "$SHELL"'
   return `mkdir claim 2>/dev/null || exit 0
 (read -r boot </proc/sys/kernel/random/boot_id && echo "$boot" >boot) 2>/dev/null
 echo $$ >pid
+printf '%3s\\n' '' >rc.tmp
 ${privileged ? elevate(inner) : inner} </dev/null >>out 2>>err
-echo $? >rc.tmp; mv rc.tmp rc`
+printf '%3d\\n' $? 1<>rc.tmp && mv rc.tmp rc`
 }
 
 /**
