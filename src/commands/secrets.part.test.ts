@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto'
 import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
@@ -169,6 +170,128 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
     expect(outputs.filter((output) => output.includes('canary-'))).toEqual([])
     await project.run(undefined, 'down', '--destroy')
   })
+
+  test('twenty canaries, wherever a secret can be given, are in no argv, environment, output, error and state file', async () => {
+    const planted = {
+      // Values of steps.
+      inline: 'canary-01-inline',
+      second: `canary-02-'"$(id)`,
+      variable: 'canary-03-variable',
+      file: 'canary-04-file',
+      // Of image URLs, and of where they lead.
+      urlUser: 'canary-05-user',
+      urlPassword: 'canary-06-password',
+      urlQuery: 'canary-07-query',
+      sumsPassword: 'canary-08-sums',
+      sumsQuery: 'canary-09-sums',
+      redirectPassword: 'canary-10-redirect',
+      redirectQuery: 'canary-11-redirect',
+      failingPassword: 'canary-12-failing',
+      failingQuery: 'canary-13-failing',
+      // Of the guest.
+      login: 'canary-14-login',
+      userData: 'canary-15-user-data',
+      // In the environment of the user.
+      proxy: 'canary-16-proxy',
+      github: 'canary-17-github',
+      cloud: 'canary-18-cloud',
+      sshpass: 'canary-19-sshpass',
+      // The middle of the user's private key.
+      key: readFileSync(project.sshd.keyPath, 'utf8').split('\n').slice(2, -2).join('\n').slice(0, 60),
+    }
+    expect(Object.keys(planted)).toHaveLength(20)
+    const find = (text: string, except: readonly string[] = []): string[] =>
+      Object.entries(planted)
+        .filter(
+          ([name, value]) => !except.includes(name) && [value, Buffer.from(value).toString('base64')].some((form) => text.includes(form)),
+        )
+        .map(([name]) => name)
+    const environment = {
+      VMCTL_LOG: 'trace',
+      VMCTL_TEST_CANARY: planted.variable,
+      https_proxy: `http://me:${planted.proxy}@127.0.0.1:9`,
+      GITHUB_TOKEN: planted.github,
+      AWS_SECRET_ACCESS_KEY: planted.cloud,
+      SSHPASS: planted.sshpass,
+    }
+    const usersOwn = ['proxy', 'github', 'cloud', 'sshpass']
+
+    await using server = await startImageServer()
+    const disk = readFileSync(project.workspace.image)
+    const host = server.origin.replace('http://', '')
+    server.files.set('/disk.qcow2', {
+      content: disk,
+      redirectsTo: `http://r:${planted.redirectPassword}@${host}/real?t=${planted.redirectQuery}`,
+    })
+    server.files.set('/real', {content: disk})
+    server.files.set('/SUMS', {content: Buffer.from(`${createHash('sha256').update(disk).digest('hex')}  disk.qcow2\n`)})
+    project.workspace.write('token.txt', planted.file)
+    project.workspace.write('user-data.yaml', `#cloud-config\nwrite_files: [{path: /token, content: ${planted.userData}}]\n`)
+    const got = join(project.workspace.directory, 'many')
+    const command = (exit: number): string =>
+      `umask 077; printf '%s|' "$A" "$B" "$C" "$D" >${got}; sleep 0.3; echo "$A $B"; echo "$C $D" >&2; exit ${exit}`
+    const vmfile = (exit: number, path = 'disk.qcow2'): string =>
+      project
+        .vm(
+          'many',
+          `  provision "shell" {
+    inline ${JSON.stringify(command(exit))}
+    secret-env { A "${planted.inline}"; B ${JSON.stringify(planted.second)}; C from-env="VMCTL_TEST_CANARY"; D from-file="token.txt"; }
+  }`,
+        )
+        .replace(
+          'image "base.qcow2"',
+          () =>
+            `image-url "http://${planted.urlUser}:${planted.urlPassword}@${host}/${path}?t=${planted.urlQuery}" { checksum-url "http://me:${planted.sumsPassword}@${host}/SUMS?t=${planted.sumsQuery}"; }`,
+        )
+    const told: string[] = []
+    const watching = watch()
+    const tell = async (words: readonly string[], exitCode: number): Promise<void> => {
+      const {stdout, stderr, exitCode: status} = await spawnCommand(words, {cwd: project.workspace.directory, env: environment})
+      expect(status, `${words.join(' ')}\n${stdout}${stderr}`).toBe(exitCode)
+      told.push(stdout, stderr)
+    }
+    writeFileSync(project.path, vmfile(0))
+    await tell(['up'], 0)
+    expect(readFileSync(got, 'utf8')).toBe(`${[planted.inline, planted.second, planted.variable, planted.file].join('|')}|`)
+    writeFileSync(project.path, vmfile(7))
+    await tell(['plan', '--json'], 0)
+    await tell(['up', '--json'], 6)
+    for (const words of [
+      ['status', 'many', '--json'],
+      ['list', '--json'],
+      ['log', 'many', '--provision'],
+      ['image', 'list', '--json'],
+    ]) {
+      const {stdout, stderr} = await spawnCommand(words, {env: environment})
+      told.push(stdout, stderr)
+    }
+    writeFileSync(project.path, vmfile(0, 'gone.qcow2'))
+    await tell(['reload'], 4)
+    const withLogin = `  cloud-init { user-data "user-data.yaml"; merge #true; password "${planted.login}"; }`
+    writeFileSync(project.path, project.vm('cloud', withLogin))
+    await tell(['up', '--no-provision', '--json'], 0)
+    await tell(['plan'], 0)
+    await tell(['status', 'cloud', '--json'], 0)
+    const processes = watching.end()
+    await tell(['image', 'pull', `http://me:${planted.failingPassword}@${host}/none?t=${planted.failingQuery}`], 4)
+    expect(find(told.join('\n'))).toEqual([])
+    // The user's own variables belong to the programs that vmctl waits for; the secret of a step and all else do not.
+    expect(find(processes.replaceAll(`VMCTL_TEST_CANARY=${planted.variable}`, ''), usersOwn)).toEqual([])
+
+    // Only the seed has what the guest is to know.
+    const seeds: string[] = []
+    const others: string[] = []
+    for (const entry of readdirSync(project.workspace.stateDirectory, {recursive: true, encoding: 'utf8', withFileTypes: true})) {
+      if (!entry.isFile()) continue
+      const isSeed = entry.name.startsWith('seed')
+      ;(isSeed ? seeds : others).push(readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+    }
+    expect(others.join('\n')).toContain('user-data.yaml')
+    expect(find(others.join('\n'))).toEqual([])
+    expect(find(seeds.join('\n'), ['userData'])).toEqual([])
+    for (const name of ['many', 'cloud']) expect((await runCommand('destroy', name)).exitCode).toBe(0)
+  }, 120_000)
 
   test('a variable cannot be secret and not secret', async () => {
     const ran = await project.run(text().replace('STAGE="plain"', 'TOKEN="plain"'), 'validate')

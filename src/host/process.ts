@@ -5,7 +5,7 @@ import type {FileHandle} from 'node:fs/promises'
 import {debug} from '../model/debug.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {act, pass} from './durable.ts'
-import {programEnvironment} from './environment.ts'
+import {lastingEnvironment, programEnvironment} from './environment.ts'
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined
@@ -122,8 +122,8 @@ export interface DetachedProcess {
 }
 
 /**
- * Starts a program in a session of its own, so that it outlives this process and its terminal. What it writes is appended to
- * a file. The files and sockets that it makes are for this user only, whatever the umask of the terminal.
+ * Starts a program in a session of its own, so that it outlives this process and its terminal. It gets no more of the
+ * environment than such programs need. What it writes is appended to a file. The files and sockets that it makes are for this user only, whatever the umask of the terminal.
  */
 export const spawnDetached = async (
   program: string,
@@ -132,7 +132,7 @@ export const spawnDetached = async (
 ): Promise<DetachedProcess> => {
   pass(`before start ${program}`)
   const mask = process.umask(0o077)
-  const child = spawn(program, args, {cwd, env: env ?? programEnvironment(), detached: true, stdio: ['ignore', output.fd, output.fd]})
+  const child = spawn(program, args, {cwd, env: env ?? lastingEnvironment(), detached: true, stdio: ['ignore', output.fd, output.fd]})
   process.umask(mask)
   pass(`after start ${program}`)
   const ended = new Promise<string>((resolve) => {

@@ -1,4 +1,5 @@
-import {mkdirSync, rmSync} from 'node:fs'
+import {mkdirSync, readdirSync, readFileSync, rmSync} from 'node:fs'
+import {join, resolve} from 'node:path'
 
 import {expect, test} from 'vitest'
 
@@ -12,6 +13,15 @@ test('every failure has a known exit status and says what to do', () => {
     expect(exit, code).not.toBe(0)
     expect(help, code).toMatch(/^\S.*[.?]$/)
   }
+})
+
+test('every failure is one that some part of the program reports', () => {
+  const sources = resolve(import.meta.dirname, '..')
+  const files = readdirSync(sources, {recursive: true, encoding: 'utf8'}).filter(
+    (path) => path.endsWith('.ts') && !path.endsWith('.test.ts') && path !== join('model', 'failures.ts'),
+  )
+  const text = files.map((path) => readFileSync(join(sources, path), 'utf8')).join('\n')
+  expect(Object.keys(failures).filter((code) => !text.includes(`'${code}'`))).toEqual([])
 })
 
 test('an error of another copy of vmctl is recognised, a stranger is not', () => {

@@ -3,7 +3,9 @@ import {dirname, join} from 'node:path'
 import fc from 'fast-check'
 import {expect, test} from 'vitest'
 
-import {closest, isHostname, isUserName, isVmName} from './names.ts'
+import {createRandom} from '../../test/fuzz/random.ts'
+
+import {closest, isDnsLabel, isHostname, isUserName, isVmName} from './names.ts'
 
 test.each(['web', 'a', '0', 'my-vm', 'my_vm', 'web.example.com', 'A1', 'x'.repeat(63)])('%j is the name of a VM', (name) => {
   expect(isVmName(name)).toBe(true)
@@ -87,4 +89,59 @@ test('one slip of the finger is always recognised', () => {
       expect(closest(wrong, ['0123456789', right])).toBe(right)
     }),
   )
+})
+
+/** The rules, letter by letter instead of by the regular expressions that are tested. */
+const only = (allowed: string, text: string): boolean => {
+  for (const character of text) if (!allowed.includes(character)) return false
+  return true
+}
+const small = 'abcdefghijklmnopqrstuvwxyz'
+const digits = '0123456789'
+const alphanumeric = small + small.toUpperCase() + digits
+const isLabel = (text: string): boolean =>
+  text.length >= 1 && text.length <= 63 && only(`${alphanumeric}-`, text) && !text.startsWith('-') && !text.endsWith('-')
+const rules: ReadonlyMap<(name: string) => boolean, (name: string) => boolean> = new Map([
+  [
+    isVmName,
+    (name) =>
+      name.length >= 1 &&
+      name.length <= 63 &&
+      only(`${alphanumeric}._-`, name) &&
+      only(alphanumeric, name.charAt(0)) &&
+      !name.includes('..'),
+  ],
+  [isHostname, (name) => name.length <= 253 && name.split('.').every(isLabel)],
+  [isDnsLabel, isLabel],
+  [isUserName, (name) => name.length >= 1 && name.length <= 32 && only(`${small}${digits}_-`, name) && !only(`${digits}-`, name.charAt(0))],
+])
+
+test('of 100,000 hostile strings only those pass that the rules allow, as names of VMs, hosts and users', () => {
+  const random = createRandom(17)
+  // What has hurt others: separators, options, quotes, line ends, NUL, escapes, direction overrides, look-alikes, halves of pairs.
+  const odd = [
+    ...'/\\-.,=:;@%$`\'"!*?&|<>(){}[]~# \t\n\r\0\u001B\u007F\u0085\u00A0\u00AD\u200B\u202E\u2028\uFEFFıſKäа0',
+    '..',
+    '../',
+    '\uD800',
+    '💻',
+  ]
+  const plain = [...alphanumeric, '.', '_', '-']
+  const count = 100_000
+  const passed = new Map<(name: string) => boolean, number>()
+  for (let round = 0; round < count; round++) {
+    const length = random.oneIn(8) ? 30 + random.below(40) : random.below(9)
+    const oddity = random.pick([2, 20, 1000])
+    const name = Array.from({length}, () => random.pick(random.oneIn(oddity) ? odd : plain)).join('')
+    for (const [isValid, rule] of rules) {
+      const isPassed = isValid(name)
+      if (isPassed !== rule(name)) throw new Error(`${JSON.stringify(name)}: ${isPassed}, but the rule says otherwise`)
+      if (isPassed) passed.set(isValid, (passed.get(isValid) ?? 0) + 1)
+    }
+  }
+  // Otherwise the generator would be at fault.
+  for (const isValid of rules.keys()) {
+    expect(passed.get(isValid)).toBeGreaterThan(count / 50)
+    expect(passed.get(isValid)).toBeLessThan((count * 9) / 10)
+  }
 })

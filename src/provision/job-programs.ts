@@ -33,15 +33,13 @@ export const innerProgram = (spec: JobSpec): string => {
 }
 
 /**
- * `run`: claims the job, runs `inner`, and writes `rc` last and as a whole. The room for it is taken before: a command that
- * fills the disk and fails has a result, too.
+ * `run`: claims the job, runs `inner`, and writes `rc` last and as a whole. It takes no room on the disk: whatever a step
+ * fills, its result is told, and one that could not be told is not begun.
  */
 const runProgram = (privileged: boolean): string => {
   const inner = 'sh -c \'cd "$1" && VMCTL_SHELL=$2 && export VMCTL_SHELL && . ./inner\' vmctl "$PWD" "$SHELL"'
-  return `mkdir claim 2>/dev/null || exit 0
-(read -r boot </proc/sys/kernel/random/boot_id && echo "$boot" >boot) 2>/dev/null
-echo $$ >pid
-printf '%3s\\n' '' >rc.tmp
+  return `mv room claim 2>/dev/null || exit 0
+printf '%9d\\n' $$ 1<>pid.tmp && mv pid.tmp pid
 ${privileged ? elevate(inner) : inner} </dev/null >>out 2>>err
 printf '%3d\\n' $? 1<>rc.tmp && mv rc.tmp rc`
 }
@@ -101,7 +99,7 @@ export const startProgram = (mark: string, {vmId, innerLines, scriptBytes, privi
 prefix=${quote(`vmctl-${vmId}-`)}
 is_left() {
   [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] || return 1
-  [ -e "$1/rc" ] || [ ! -s "$1/pid" ] || ! kill -0 "$(cat "$1/pid")" 2>/dev/null
+  [ -e "$1/rc" ] || [ ! -s "$1/pid" ] || { read -r pid <"$1/pid"; ! kill -0 "$pid" 2>/dev/null; }
 }
 for parent in /var/tmp /tmp "$HOME"; do
   for old in "$parent/$prefix"*; do if is_left "$old"; then rm -rf "$old"; fi; done
@@ -118,8 +116,10 @@ cd "$directory" && : >out && : >err || exit ${verdicts.notMade}
 echo "${mark}$directory"
 # The job's files are private; what the step makes has the permissions of a login.
 echo "umask $mask" >inner
-n=0; while [ $n -lt ${innerLines} ]; do IFS= read -r line || exit ${verdicts.cutUpload}; printf '%s\\n' "$line"; n=$((n+1)); done >>inner
+n=0; while [ $n -lt ${innerLines} ]; do IFS= read -r line || exit ${verdicts.cutUpload}; printf '%s\\n' "$line" || exit ${verdicts.cutUpload}; n=$((n+1)); done >>inner
 cat >script; [ $(($(wc -c <script))) -eq ${scriptBytes} ] || exit ${verdicts.cutUpload}
+(read -r boot </proc/sys/kernel/random/boot_id && echo "$boot" >boot) 2>/dev/null
+mkdir room && printf '%9s\\n' '' >pid.tmp && printf '%3s\\n' '' >rc.tmp || exit ${verdicts.notMade}
 [ ! -e claim ] || exit ${verdicts.neverStarted}
 if command -v setsid >/dev/null 2>&1; then setsid sh -c ${quote(runProgram(privileged))} </dev/null >/dev/null 2>&1 &
 else nohup sh -c ${quote(runProgram(privileged))} </dev/null >/dev/null 2>&1 & fi
@@ -153,7 +153,7 @@ export const killProgram = (
 [ -e rc ] && exit 0
 ${fence} && exit 0
 [ "$(cat boot 2>/dev/null)" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ] || exit 0
-top=$(cat pid 2>/dev/null) && [ "$top" ] || exit 0
+[ -s pid ] && read -r top <pid || exit 0
 processes() {
   [ -r /proc/self/stat ] || { ps -e -o pid= -o ppid= -o sid= 2>/dev/null; return; }
   for stat in /proc/[0-9]*/stat; do

@@ -17,7 +17,9 @@ import type {Guest, GuestExit, StepContext} from './provisioner.ts'
  *
  * A job's directory (0700, made by mktemp) holds:
  * `script` what was uploaded · `inner` what runs it · `out`, `err` its output · `claim` taken by the one run that may
- * ever happen, or by a vmctl that makes sure that none ever does · `boot`, `pid` since which boot and who runs · `rc` the exit status, written last.
+ * ever happen, or by a vmctl that makes sure that none ever does · `boot`, `pid` since which boot and who runs · `rc` the
+ * exit status, written last · `room`, `pid.tmp`, `rc.tmp` what `claim`, `pid` and `rc` are made of, so that a full disk is
+ * noticed before anything runs.
  */
 export interface Job {
   /** Absolute path in the guest. */
@@ -157,7 +159,7 @@ const verdictOf = (exit: GuestExit, isNew: boolean): JobOutcome => {
   if (exit.code === verdicts.noPlace) {
     throw new VmctlError(
       'vmctl::provision::failed',
-      'The guest has no directory in which a step could run (/var/tmp, /tmp and the home directory were tried).',
+      'The guest has no directory in which a step could run (/var/tmp, /tmp and the home directory were tried); is its disk full?',
     )
   }
   if (exit.code === verdicts.notMade || exit.code === verdicts.cutUpload) {

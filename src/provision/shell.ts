@@ -201,7 +201,7 @@ const judge = (outcome: JobOutcome, step: number): void => {
   }
   const reasons = {
     rebooted: 'the guest rebooted while it ran',
-    died: 'it was killed in the guest before it could report a result, or found no room on its disk for it',
+    died: 'it was killed in the guest before it could report a result',
     gone: 'its files are no longer in the guest',
     'never-started': 'it was never started',
   }
