@@ -200,10 +200,10 @@ describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: $
       key: readFileSync(project.sshd.keyPath, 'utf8').split('\n').slice(2, -2).join('\n').slice(0, 60),
     }
     expect(Object.keys(planted)).toHaveLength(20)
-    const find = (text: string, except: readonly string[] = []): string[] =>
+    const find = (where: string, except: readonly string[] = []): string[] =>
       Object.entries(planted)
         .filter(
-          ([name, value]) => !except.includes(name) && [value, Buffer.from(value).toString('base64')].some((form) => text.includes(form)),
+          ([name, value]) => !except.includes(name) && [value, Buffer.from(value).toString('base64')].some((form) => where.includes(form)),
         )
         .map(([name]) => name)
     const environment = {
