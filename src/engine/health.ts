@@ -2,45 +2,13 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import type {GuestConnection} from '../guest/connection.ts'
 import {probe} from '../guest/health.ts'
-import {readIfExists, writeFileAtomic} from '../host/files.ts'
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
-import {advance, type Health, type HealthStatus, type ProbeResult} from '../model/health.ts'
-import {vmFiles} from '../model/layout.ts'
+import {advance, type Health, type ProbeResult} from '../model/health.ts'
 import type {Healthcheck} from '../model/stack.ts'
 import type {Vm, VmSpec} from '../model/vm.ts'
 import {waitForGuest} from './access.ts'
 import type {Engine} from './engine.ts'
-
-/**
- * What was last seen of a VM's health since it was started. Needs no lock and touches no guest.
- * @returns undefined when nothing is known, also because the file is damaged or another VM's
- */
-export const readHealth = async (vm: Pick<Vm, 'id' | 'directory'>): Promise<Health | undefined> => {
-  try {
-    const value: unknown = JSON.parse((await readIfExists(vmFiles(vm.directory).health)) ?? 'null')
-    return isHealth(value) && value.vm === vm.id ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const statuses: readonly unknown[] = ['starting', 'healthy', 'unhealthy'] satisfies HealthStatus[]
-
-const isHealth = (value: unknown): value is Health => {
-  const health: Readonly<Record<string, unknown>> = typeof value === 'object' && value !== null ? {...value} : {}
-  return (
-    health.schema === 1 &&
-    statuses.includes(health.status) &&
-    typeof health.since === 'string' &&
-    typeof health.failures === 'number' &&
-    typeof health.checkedAt === 'string' &&
-    typeof health.last === 'object' &&
-    health.last !== null
-  )
-}
-
-export const writeHealth = (vm: Pick<Vm, 'directory'>, health: Health): Promise<void> =>
-  writeFileAtomic(vmFiles(vm.directory).health, `${JSON.stringify(health, undefined, 2)}\n`)
+import {writeHealth} from './health-record.ts'
 
 /** Somebody who waits asks soon at first, then less and less often. */
 const pausesMs = {first: 500, longest: 5000, growth: 1.5} as const

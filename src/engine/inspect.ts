@@ -10,7 +10,7 @@ import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '.
 import {type JournalEntry, peekJournal} from '../provision/journal.ts'
 import {listVmNames, readVm, requireVm} from '../store/store.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
-import {readHealth} from './health.ts'
+import {readHealth} from './health-record.ts'
 
 /** One VM in `vmctl list`; the `--json` shape of an element. */
 export interface VmSummary {

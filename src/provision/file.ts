@@ -5,10 +5,7 @@ import {ioError} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {VmctlError} from '../model/errors.ts'
 import {isMirrorable} from '../model/safe-path.ts'
-import {ignorePatterns} from './ignore.ts'
 import type {Provisioner} from './provisioner.ts'
-import {uploadTree} from './tree-upload.ts'
-import {treeFacts} from './tree-facts.ts'
 
 export interface FileSettings {
   /** Absolute path of a local file or directory. */
@@ -54,6 +51,7 @@ export const fileProvisioner: Provisioner<FileSettings> = {
   async facts({source, destination, mode, owner, privileged, ignore, mirror}) {
     const info = await statOrFail(source)
     const isTree = info.isDirectory()
+    const {treeFacts, ignorePatterns} = await loadTrees()
     return {
       ...(isTree ? await treeFacts(source, ignore && ignorePatterns(ignore)) : {[source]: await hashFile(source)}),
       destination,
@@ -74,6 +72,7 @@ export const fileProvisioner: Provisioner<FileSettings> = {
         help: 'Leave mode out: the files of a directory keep their own.',
       })
     }
+    const {uploadTree, ignorePatterns} = await loadTrees()
     const report = (what: string): Promise<void> => context.output('stdout', Buffer.from(`${what}\n`))
     if (info.isDirectory()) {
       const {owner, mirror, ignore, privileged} = options
@@ -98,6 +97,13 @@ export const fileProvisioner: Provisioner<FileSettings> = {
     await report(`uploaded ${source} to ${destination}`)
   },
 }
+
+/** Every command has this provisioner, and few have a tree to bring. */
+const loadTrees = async () => ({
+  ...(await import('./ignore.ts')),
+  ...(await import('./tree-facts.ts')),
+  ...(await import('./tree-upload.ts')),
+})
 
 const statOrFail = (path: string) =>
   stat(path).catch((error: unknown) => {
