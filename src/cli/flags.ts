@@ -21,6 +21,11 @@ export const vmArguments = {
   names: Args.string({multiple: true, description: 'Only these VMs of the VMFile; a service stands for all of its replicas.'}),
 }
 
+/** VMs that exist, for verbs that need no VMFile. */
+export const existingVms = {
+  names: Args.string({multiple: true, required: true, description: 'Names of VMs; a service stands for all of its replicas.'}),
+}
+
 /** The names that were given in either way. */
 export const namesOf = (
   args: {readonly names?: readonly string[] | undefined},
@@ -48,6 +53,10 @@ export const duration = Flags.custom<number>({
       throw new Errors.CLIError(`${input} is not a duration; write seconds, or for example 90s, 2m30s or 500ms.`, {exit: 2})
     return milliseconds
   },
+})
+
+export const stopTimeout = duration({
+  summary: 'How long the guest may take before it is forced off, instead of its `stop-grace-period`.',
 })
 
 /** For commands that take the lock of a VM. */

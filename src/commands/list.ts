@@ -3,6 +3,7 @@ import {table} from '../cli/table.ts'
 import type {VmSummary} from '../engine/inspect.ts'
 
 export default class List extends VmctlCommand {
+  static override aliases = ['ls']
   static override summary = 'Show the VMs of this user, one a line.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 

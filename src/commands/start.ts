@@ -1,21 +1,16 @@
-import * as Args from '@oclif/core/args'
+import * as flags from '../cli/flags.ts'
+import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.ts'
 
-import {VmctlCommand} from '../cli/base-command.ts'
-import {locking} from '../cli/flags.ts'
-import type {LifecycleResult} from '../engine/lifecycle.ts'
+export default class Start extends LifecycleCommand {
+  static override summary = 'Boot VMs that are prepared or stopped.'
+  static override args = flags.existingVms
+  static override flags = {...flags.locking, file: flags.file}
+  static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web db']
 
-export default class Start extends VmctlCommand {
-  static override summary = 'Boot a VM that is prepared or stopped.'
-  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
-  static override flags = locking
-  static override examples = ['<%= config.bin %> <%= command.id %> web']
-
-  async run(): Promise<LifecycleResult> {
-    const {args, flags} = await this.parse(Start)
-    const engine = await this.openEngine(flags)
+  async run(): Promise<LifecycleOutput> {
+    const {args, flags: given} = await this.parse(Start)
+    const engine = await this.openEngine(given)
     const {start} = await import('../engine/lifecycle.ts')
-    const result = await start(engine, await this.vmNamed(engine, args.name))
-    this.log(`VM '${result.name}' started`)
-    return result
+    return this.forEach(engine, {asked: args.names, file: given.file, done: 'started'}, (name) => start(engine, name))
   }
 }

@@ -1,26 +1,19 @@
-import * as Args from '@oclif/core/args'
+import * as flags from '../cli/flags.ts'
+import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.ts'
 
-import {VmctlCommand} from '../cli/base-command.ts'
-import {duration, locking} from '../cli/flags.ts'
-import type {LifecycleResult} from '../engine/lifecycle.ts'
-
-export default class Stop extends VmctlCommand {
-  static override summary = 'Power off a VM.'
+export default class Stop extends LifecycleCommand {
+  static override summary = 'Power off VMs.'
   static override description =
     'Presses the power button of the guest. If it has not powered off in time (30 seconds, unless the VM has a `stop-grace-period`), QEMU gets SIGTERM, and SIGKILL as a last resort.'
-  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
-  static override flags = {
-    ...locking,
-    timeout: duration({summary: 'How long the guest may take before it is forced off, instead of its `stop-grace-period`.'}),
-  }
+  static override args = flags.existingVms
+  static override flags = {...flags.locking, timeout: flags.stopTimeout, file: flags.file}
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --timeout 2m']
 
-  async run(): Promise<LifecycleResult> {
-    const {args, flags} = await this.parse(Stop)
-    const engine = await this.openEngine(flags)
+  async run(): Promise<LifecycleOutput> {
+    const {args, flags: given} = await this.parse(Stop)
+    const engine = await this.openEngine(given)
     const {stop} = await import('../engine/lifecycle.ts')
-    const result = await stop(engine, await this.vmNamed(engine, args.name), flags.timeout === undefined ? {} : {timeoutMs: flags.timeout})
-    this.log(`VM '${result.name}' stopped`)
-    return result
+    const options = given.timeout === undefined ? {} : {timeoutMs: given.timeout}
+    return this.forEach(engine, {asked: args.names, file: given.file, done: 'stopped'}, (name) => stop(engine, name, options))
   }
 }

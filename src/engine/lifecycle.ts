@@ -102,6 +102,21 @@ export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs
   return result
 }
 
+/** Powers a VM off, when it runs, and boots it again, under one lock: no other verb comes in between. */
+export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> =>
+  requireVm(engine.store, name).then(() =>
+    withLock(engine, {name, verb: 'restart'}, async () => {
+      const vm = await requireVm(engine.store, name)
+      try {
+        await stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
+        await startVm(engine, vm)
+      } catch (error) {
+        throw aboutVm(error, name)
+      }
+      return resultOf(vm, 'running')
+    }),
+  )
+
 export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'suspend', to: 'suspended'}, async (vm) => {
     const hypervisor = await hypervisorOf(engine, vm)

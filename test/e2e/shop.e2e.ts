@@ -1,6 +1,7 @@
 import {cpSync, existsSync, readdirSync, readFileSync} from 'node:fs'
 import {join, resolve} from 'node:path'
 
+import {request} from 'undici'
 import {expect, inject} from 'vitest'
 
 import {eventually} from '../support/vm-guests.ts'
@@ -26,8 +27,8 @@ interface Results {
   readonly vms: readonly {readonly name: string; readonly state: string; readonly actions: readonly {readonly action: string}[]}[]
 }
 const page = async (offset: number): Promise<string> => {
-  const response = await fetch(`http://127.0.0.1:${port + offset}/`, {signal: AbortSignal.timeout(20_000)})
-  return (await response.text()).replaceAll(/\s+/g, ' ')
+  const {body} = await request(`http://127.0.0.1:${port + offset}/`, {signal: AbortSignal.timeout(20_000)})
+  return (await body.text()).replaceAll(/\s+/g, ' ')
 }
 const pidOf = async (name: string): Promise<number | undefined> => (await lab.status(name)).pid
 

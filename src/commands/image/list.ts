@@ -4,6 +4,7 @@ import type {CachedImage} from '../../engine/images.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class ImageList extends VmctlCommand {
+  static override aliases = ['image:ls', 'images']
   static override summary = 'Show the images in the cache.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 

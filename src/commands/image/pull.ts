@@ -5,6 +5,7 @@ import {VmctlCommand} from '../../cli/base-command.ts'
 import type {BaseImage} from '../../model/vm.ts'
 
 export default class ImagePull extends VmctlCommand {
+  static override aliases = ['pull']
   static override summary = 'Fetch an image into the cache, verified.'
   static override args = {url: Args.string({description: 'URL of the image.', required: true})}
   static override flags = {

@@ -4,6 +4,7 @@ import type {VolumeSummary} from '../../engine/volumes.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class VolumeLs extends VmctlCommand {
+  static override aliases = ['volume:list']
   static override summary = 'Show the volumes that exist.'
   static override description = 'SIZE is what the guest sees, USED what the volume takes on this computer.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
