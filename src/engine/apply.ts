@@ -206,7 +206,8 @@ export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
   await removeVm(engine.store, vm.name)
 }
 
-const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
+/** Waits until a guest is ready and set up. */
+export const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
   const guest = await usableGuest(engine, vm)
   guest.close()
 }
