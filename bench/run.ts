@@ -1,7 +1,7 @@
 /** `npm run bench [-- NAME…] [--json]`: measures the ratios of the speed goals and prints one table. It judges nothing: it always exits with 0, or 130. */
 import {parseArgs} from 'node:util'
 
-import {cold, four} from './benches/cold.ts'
+import {cold, eight, four} from './benches/cold.ts'
 import {image} from './benches/image.ts'
 import {mesh} from './benches/mesh.ts'
 import {startup} from './benches/startup.ts'
@@ -22,6 +22,7 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   mesh,
   cold,
   four,
+  eight,
 }
 
 const usage = `Usage: npm run bench -- [NAME…] [--json]\nBenches: ${Object.keys(benches).join(', ')}\n`
