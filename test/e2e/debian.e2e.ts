@@ -1,11 +1,12 @@
 import {execFileSync, spawnSync} from 'node:child_process'
-import {mkdirSync, readFileSync} from 'node:fs'
+import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {expect, inject} from 'vitest'
 
 import type {VmResult} from '../../src/engine/converge.ts'
-import {inline} from '../support/vm-guests.ts'
+import type {PsRow} from '../../src/engine/ps.ts'
+import {eventually, inline} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'
 import {scenario} from '../support/vm-scenario.ts'
@@ -38,6 +39,21 @@ vm "webserver" {
     disk 4
     cloud-init {
         hostname "webserver"
+        timezone "Europe/Paris"
+        password "geheim"
+        console-autologin #true
+        bootcmd "echo boot >>/var/tmp/boots"
+        write-file "/etc/motd" { content "hällo\\n"; }
+        write-file "/opt/logo.bin" source="logo.bin" permissions="0600"
+        write-file "/srv/app.conf" { content "a=1\\n"; owner "ubuntu:ubuntu"; permissions "0640"; }
+        runcmd "wc -c </srv/app.conf >/var/tmp/ran"
+        runcmd "sh" "-c" "echo \\"$1\\" >>/var/tmp/ran" "x" "two  words"
+    }
+    env MODE="prod" MOTTO="it's # fine"
+    healthcheck {
+        http "http://localhost:8080/index.html"
+        interval "1s"
+        start-period "60s"
     }
     ssh {
         user "ubuntu"
@@ -57,6 +73,9 @@ vm "webserver" {
     // Stage 3: build
     provision "shell" {
         inline "cd /tmp && tar xzf src.tar.gz && cd src && sh ./build.sh"
+    }
+    provision "shell" {
+        inline "cd /var/www/html && (setsid python3 -m http.server 8080 >/dev/null 2>&1 &) && echo \\"mode $MODE\\""
     }
     provision "shell" {
         script "scripts/install.sh"
@@ -92,6 +111,8 @@ ${inline('echo must not run')}
 }
 `
 
+const logo = Buffer.from([0x89, 0x50, 0, 0xff, 0x0a])
+
 let outcome: Outcome
 
 step(
@@ -100,6 +121,7 @@ step(
     expect(spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'own', '-f', ownKey]).status).toBe(0)
     const key = readFileSync(`${ownKey}.pub`, 'utf8').trim()
     lab.write('db.yaml', userData(key))
+    writeFileSync(join(lab.project, 'logo.bin'), logo)
     lab.write('unlucky.yaml', userData(key, 'runcmd:\n  - echo going wrong\n  - exit 3\n'))
     lab.write('src/build.sh', 'echo "#!/bin/sh" > tool; echo "echo tool works" >> tool; chmod +x tool; echo built\n')
     mkdirSync(join(lab.project, 'scripts'))
@@ -135,6 +157,37 @@ check('the guest is what the VMFile says: host name, user, disk that has grown, 
   expect(await lab.guest('webserver', 'cat /var/www/html/index.html; tool')).toBe('Hello from vmctl!\ntool works')
   const root = await lab.run(['ssh', 'webserver', '--user', 'root', '--', 'true'])
   expect(root.exitCode).not.toBe(0)
+})
+
+check('the whole cloud-init block has arrived: files of any bytes and owner, commands, time zone, password, console', async () => {
+  const shown = await lab.guest(
+    'webserver',
+    'cat /var/tmp/boots /var/tmp/ran /etc/motd; stat -c "%a %U %G" /srv/app.conf; sudo stat -c "%a %U" /opt/logo.bin; date +%Z; sudo base64 /opt/logo.bin',
+  )
+  expect(shown.split('\n')).toEqual([
+    'boot',
+    '4',
+    'two  words',
+    'hällo',
+    '640 ubuntu ubuntu',
+    '600 root',
+    expect.stringMatching(/^CES?T$/),
+    logo.toString('base64'),
+  ])
+  expect(await lab.guest('webserver', 'sudo getent shadow ubuntu')).toMatch(/^ubuntu:\$6\$[./0-9A-Za-z]{16}\$[./0-9A-Za-z]{86}:/)
+  expect(lab.read('webserver', 'vm.json')).not.toContain('geheim')
+  await eventually(async () => expect(await lab.guest('webserver', 'who')).toMatch(/^ubuntu +ttyS0/m))
+})
+
+check('env is there at every log-in and in every step', async () => {
+  expect(await lab.guest('webserver', 'echo "$MODE|$MOTTO"')).toBe("prod|it's # fine")
+  expect(lab.read('webserver', 'provision.log')).toContain('mode prod')
+})
+
+check('health is asked in the guest; ps tells of all VMs', async () => {
+  const {vms} = await lab.json<{vms: PsRow[]}>('ps', 'webserver', '--wait')
+  expect(vms).toMatchObject([{name: 'webserver', state: 'running', health: 'healthy', output: expect.stringContaining('200')}])
+  expect((await lab.status('webserver')).health).toBe('healthy')
 })
 
 check('cloud-init is content: its own schema check passes, and it reports no error', async () => {
