@@ -26,6 +26,7 @@ test  ip                    iproute2            a bridge and TAP devices in a ne
 test  dnsmasq               dnsmasq-base        DHCP on that bridge
 test  nft                   nftables            NAT of a bridge, in that namespace
 test  ss                    iproute2            shows who listens where
+test  mksh                  mksh                another shell that reads what is quoted for guests
 test  virsh                 libvirt-clients     domains of its built-in test driver are imported
 test  systemd-analyze       systemd             checks the unit that vmctl install writes
 test  pgrep                 procps              finds processes left behind
