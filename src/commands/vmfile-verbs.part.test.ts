@@ -317,7 +317,7 @@ test('a flag, an argument or a value that does not exist ends with status 2', as
   using _workspace = makeWorkspace()
   const wrong = [
     ['up', '--no-such-flag'],
-    ['stop', 'web', 'too-much'],
+    ['suspend', 'web', 'too-much'],
     ['stop'],
     ['stop', 'web', '--timeout', 'soon'],
     ['create', '--name', 'x', '--image', 'a', '--memory', 'lots'],
