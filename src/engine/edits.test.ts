@@ -1,19 +1,14 @@
-import {afterAll, beforeAll, expect, test, vi} from 'vitest'
+import {expect, test} from 'vitest'
 
-import {makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 import {makeVm} from '../../test/support/builders.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {emptyJournal} from '../provision/journal.ts'
 import {planVm} from './plan.ts'
 
 let workspace: Workspace
-beforeAll(() => {
-  workspace = makeWorkspace()
-  vi.stubEnv('HOME', workspace.home)
-})
-afterAll(() => {
-  vi.unstubAllEnvs()
-  workspace.remove()
+useWorkspace((made) => {
+  workspace = made
 })
 
 const stack = `

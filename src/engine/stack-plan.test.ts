@@ -1,21 +1,16 @@
 import {readFileSync} from 'node:fs'
 
-import {afterAll, beforeAll, expect, test, vi} from 'vitest'
+import {expect, test} from 'vitest'
 
-import {makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 import {planAll} from './converge.ts'
 import {openEngine} from './engine.ts'
 import {readVmfile} from './load.ts'
 import {describeVerdict} from './verdicts.ts'
 
 let workspace: Workspace
-beforeAll(() => {
-  workspace = makeWorkspace()
-  vi.stubEnv('HOME', workspace.home)
-})
-afterAll(() => {
-  vi.unstubAllEnvs()
-  workspace.remove()
+useWorkspace((made) => {
+  workspace = made
 })
 
 test('the complete example of the design is explained by a plan', async () => {

@@ -1,8 +1,8 @@
 import {readdirSync, readFileSync} from 'node:fs'
 
-import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
+import {describe, expect, it} from 'vitest'
 
-import {inOneLine, makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {inOneLine, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 
 const book = new URL('../../fixtures/vmfiles/book/', import.meta.url)
 const names = readdirSync(book)
@@ -31,13 +31,8 @@ const templates: Readonly<Record<string, readonly string[]>> = {
 
 describe('every VMFile of the vmctl book', () => {
   let workspace: Workspace
-  beforeAll(() => {
-    workspace = makeWorkspace()
-    vi.stubEnv('HOME', workspace.home)
-  })
-  afterAll(() => {
-    vi.unstubAllEnvs()
-    workspace.remove()
+  useWorkspace((made) => {
+    workspace = made
   })
 
   it('is here', () => expect(names).toHaveLength(44))

@@ -1,16 +1,11 @@
-import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
+import {describe, expect, it} from 'vitest'
 
-import {makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 
 describe('any input', () => {
   let workspace: Workspace
-  beforeAll(() => {
-    workspace = makeWorkspace()
-    vi.stubEnv('HOME', workspace.home)
-  })
-  afterAll(() => {
-    vi.unstubAllEnvs()
-    workspace.remove()
+  useWorkspace((made) => {
+    workspace = made
   })
 
   it.each(

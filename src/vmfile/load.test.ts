@@ -3,22 +3,17 @@ import {createHash} from 'node:crypto'
 import {chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join, relative} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
+import {describe, expect, it} from 'vitest'
 
-import {inOneLine, makeWorkspace, privateKey, publicKey, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {inOneLine, privateKey, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 import {discoverVmfile, loadVmfile} from './index.ts'
 
 const good = new URL('../../fixtures/vmfiles/good/everything.kdl', import.meta.url)
 const minimal = 'vm "a" { image "image.qcow2"; }\n'
 
 let workspace: Workspace
-beforeAll(() => {
-  workspace = makeWorkspace()
-  vi.stubEnv('HOME', workspace.home)
-})
-afterAll(() => {
-  vi.unstubAllEnvs()
-  workspace.remove()
+useWorkspace((made) => {
+  workspace = made
 })
 
 describe('loadVmfile', () => {

@@ -1,18 +1,13 @@
 import {readFileSync} from 'node:fs'
 
-import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
+import {describe, expect, it} from 'vitest'
 
-import {inOneLine, makeWorkspace, publicKey, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {inOneLine, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 import type {VmSpec} from '../model/vm.ts'
 
 let workspace: Workspace
-beforeAll(() => {
-  workspace = makeWorkspace()
-  vi.stubEnv('HOME', workspace.home)
-})
-afterAll(() => {
-  vi.unstubAllEnvs()
-  workspace.remove()
+useWorkspace((made) => {
+  workspace = made
 })
 
 const specs = async (text: string): Promise<readonly VmSpec[]> => (await workspace.parse(text)).vms

@@ -1,9 +1,9 @@
 import {readdirSync, readFileSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 
-import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest'
+import {describe, expect, it} from 'vitest'
 
-import {makeWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 import {frame} from '../model/frame.ts'
 
 const bad = new URL('../../fixtures/vmfiles/bad/', import.meta.url)
@@ -11,13 +11,8 @@ const names = readdirSync(bad).filter((name) => name.endsWith('.kdl'))
 
 describe('what is wrong with the files in fixtures/vmfiles/bad', () => {
   let workspace: Workspace
-  beforeAll(() => {
-    workspace = makeWorkspace()
-    vi.stubEnv('HOME', workspace.home)
-  })
-  afterAll(() => {
-    vi.unstubAllEnvs()
-    workspace.remove()
+  useWorkspace((made) => {
+    workspace = made
   })
 
   // The expectations are what a person sees, beside each file. Review them when they change.
