@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process'
-import {existsSync} from 'node:fs'
+import {existsSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {expect, test} from 'vitest'
@@ -87,4 +87,14 @@ test('down --volumes takes what its VMs have, and nothing that others use too', 
   )
   await destroy(engine, 'a')
   expect(await (await claimVolumes(engine, [spec('c')]))()).toEqual([])
+})
+
+test('while the record of a VM is damaged nobody knows what it uses, so nothing is removed', async () => {
+  const {engine, spec} = await makeEngine()
+  await create(engine, spec('a'))
+  writeFileSync(join(engine.store.vmsDirectory, 'a/vm.json'), '{')
+  const {path} = await findVolume(engine, 'shop.data')
+  expect(await refusal(removeUnusedVolume(engine, 'data'))).toMatch(/^vmctl::vm::record_damaged/)
+  expect(await refusal(claimVolumes(engine, [spec('b')]))).toMatch(/^vmctl::vm::record_damaged/)
+  expect(existsSync(path)).toBe(true)
 })

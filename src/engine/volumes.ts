@@ -66,6 +66,15 @@ const recordsOf = async ({store}: Engine): Promise<Vm[]> => {
   return vms.filter((vm) => vm !== undefined)
 }
 
+/**
+ * The records of all VMs, before something is removed that one of them may need.
+ * @throws VmctlError `vmctl::vm::record_damaged` for one that cannot be read: nobody knows what it uses
+ */
+const allRecordsOf = async ({store}: Engine): Promise<Vm[]> => {
+  const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name)))
+  return vms.filter((vm) => vm !== undefined)
+}
+
 const usersOf = (vms: readonly Vm[], id: string): VolumeUser[] =>
   vms.flatMap(({name, spec}) =>
     (spec.volumes ?? [])
@@ -109,7 +118,7 @@ export const findVolume = async (engine: Engine, wanted: string): Promise<Volume
  */
 export const removeUnusedVolume = async (engine: Engine, wanted: string): Promise<VolumeSummary> => {
   const volume = await findVolume(engine, wanted)
-  const names = volume.users.map(({vm}) => vm)
+  const names = usersOf(await allRecordsOf(engine), volume.id).map(({vm}) => vm)
   if (names.length > 0) {
     throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.id} belongs to ${names.join(', ')}.`, {
       help: `Destroy ${names.length === 1 ? 'that VM' : 'those VMs'} first: ${names.map((name) => `\`vmctl destroy ${name}\``).join(', ')}.`,
@@ -128,7 +137,7 @@ export const removeUnusedVolume = async (engine: Engine, wanted: string): Promis
 export const claimVolumes = async (engine: Engine, specs: readonly VmSpec[]): Promise<() => Promise<string[]>> => {
   const ids = [...new Set(specs.flatMap((spec) => (spec.volumes ?? []).map(({volume}) => volume.id)))]
   const names = new Set(specs.map(({name}) => name))
-  const others = (await recordsOf(engine)).filter(({name}) => !names.has(name))
+  const others = ids.length === 0 ? [] : (await allRecordsOf(engine)).filter(({name}) => !names.has(name))
   for (const id of ids) {
     const [other] = usersOf(others, id)
     if (!other) continue
