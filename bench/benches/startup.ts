@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto'
 import {cp, mkdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
+import {seal, unseal} from '../../src/host/sealed.ts'
 import {cpuOver, inTurn} from '../lib/measure.ts'
 import {cpuMs, missing} from '../lib/process.ts'
 import type {Row, Skipped} from '../lib/report.ts'
@@ -44,13 +45,15 @@ const hundredVms = async (workspace: Workspace): Promise<string> => {
   await workspace.vmctl(['up', '--file', vmfile, '--state-dir', state], {env: {VMCTL_BACKEND: 'noop'}})
   const first = join(state, 'vms', 'vm-0')
   const record = await readFile(join(first, 'vm.json'), 'utf8')
-  const {id} = JSON.parse(record) as {readonly id: string}
+  const {id} = unseal(record) as {readonly id: string}
   for (let index = 1; index < vmCount; index++) {
     const copy = join(state, 'vms', `vm-${index}`)
     await mkdir(copy, {mode: 0o700})
     await cp(first, copy, {recursive: true})
     await rm(join(copy, 'vm.json'))
-    await writeFile(join(copy, 'vm.json'), record.replaceAll('"vm-0"', `"vm-${index}"`).replaceAll(id, randomUUID()), {mode: 0o600})
+    const other = record.replaceAll('"vm-0"', `"vm-${index}"`).replaceAll(id, randomUUID())
+    const {sha256: _seal, ...rest} = JSON.parse(other)
+    await writeFile(join(copy, 'vm.json'), seal(rest), {mode: 0o600})
   }
   return state
 }

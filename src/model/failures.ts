@@ -45,7 +45,7 @@ export const failures = {
   'vmctl::vm::locked': {exit: state, help: 'Wait until the other command has finished, then try again.'},
   'vmctl::vm::record_damaged': {
     exit: state,
-    help: 'The disk of the VM is untouched. Repair the file named above, or remove the VM with `vmctl destroy NAME`.',
+    help: 'The disk of the VM is untouched. Repair the file named above (its last field, `sha256`, is left out by whoever edits it), or remove the VM with `vmctl destroy NAME`.',
   },
   'vmctl::vm::dependency_failed': {
     exit: guest,

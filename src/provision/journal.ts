@@ -1,4 +1,5 @@
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {seal, unseal} from '../host/sealed.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 
@@ -67,7 +68,7 @@ export const peekJournal = (vmDirectory: string): Promise<Journal> =>
 
 const parseJournal = (text: string): Journal | undefined => {
   try {
-    const value: unknown = JSON.parse(text)
+    const value = unseal(text)
     return isJournal(value) ? value : undefined
   } catch {
     return undefined
@@ -75,7 +76,7 @@ const parseJournal = (text: string): Journal | undefined => {
 }
 
 export const writeJournal = (vmDirectory: string, journal: Journal): Promise<void> =>
-  writeFileAtomic(vmFiles(vmDirectory).journal, `${JSON.stringify(journal, undefined, 2)}\n`)
+  writeFileAtomic(vmFiles(vmDirectory).journal, seal(journal))
 
 /** The journal with one entry replaced. */
 export const withEntry = (journal: Journal, index: number, entry: JournalEntry): Journal => ({

@@ -5,6 +5,7 @@ import {join} from 'node:path'
 import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
+import {seal, unseal} from '../host/sealed.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {withoutSecrets} from '../model/secrets.ts'
@@ -95,7 +96,7 @@ export const requireVm = async (store: Store, name: string): Promise<Vm> => {
 
 const parseRecord = (text: string): Vm | undefined => {
   try {
-    const value: unknown = JSON.parse(text)
+    const value = unseal(text)
     return isRecord(value) ? value : undefined
   } catch {
     return undefined
@@ -131,7 +132,7 @@ const isRecord = (value: unknown): value is Vm => {
 export const writeVm = async (vm: Vm): Promise<void> => {
   const {directory, ...rest} = vm
   const record = {...rest, spec: withoutSecrets(vm.spec)}
-  await writeFileAtomic(vmFiles(directory).record, `${JSON.stringify(record, undefined, 2)}\n`)
+  await writeFileAtomic(vmFiles(directory).record, seal(record))
 }
 
 /** Makes an empty directory in which a VM is put together before it gets its name; `adoptDirectory` gives it. */

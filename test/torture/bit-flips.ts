@@ -10,9 +10,12 @@ import {cachedImages, pullImage, removeCached} from '../../src/engine/images.ts'
 import {list, status} from '../../src/engine/inspect.ts'
 import {create, destroy} from '../../src/engine/lifecycle.ts'
 import {logFiles} from '../../src/engine/logs.ts'
+import {readRuntime} from '../../src/hypervisor/qemu/runtime.ts'
 import {failures, isVmctlError} from '../../src/model/errors.ts'
 import type {VmSpec} from '../../src/model/vm.ts'
+import {readJournal, writeJournal} from '../../src/provision/journal.ts'
 import {openLogIndex} from '../../src/provision/log-index.ts'
+import {openStore, readVm} from '../../src/store/store.ts'
 import {createRandom} from '../fuzz/random.ts'
 import {startImageServer} from '../support/image-server.ts'
 
@@ -44,6 +47,7 @@ export class DamageLab implements AsyncDisposable {
   readonly #engine: Engine
   readonly #url: string
   readonly #disk: string
+  #truth: ReadonlyMap<string, string | undefined> = new Map()
 
   static async open(): Promise<DamageLab> {
     const directory = mkdtempSync(join(memory(), 'vmctl-damage-'))
@@ -81,17 +85,15 @@ export class DamageLab implements AsyncDisposable {
     writeFileSync(join(web, 'provision.log'), 'x'.repeat(300))
     writeFileSync(join(web, 'provision.index'), '{"token":"run","base":100,"stdout":50,"stderr":20}\nn 30\no 100\ne 70\n')
     const step = {hash: 'h', type: 'shell', title: 'inline: true', facts: {inline: 'f'}, startedAt: '2026-01-02T03:04:05.000Z'}
-    writeFileSync(
-      join(web, 'journal.json'),
-      JSON.stringify({
-        schema: 1,
-        ready: true,
-        steps: [
-          {...step, state: 'done', exitCode: 0},
-          {...step, state: 'running', memory: {directory: '/var/tmp/x'}},
-        ],
-      }),
-    )
+    await writeJournal(web, {
+      schema: 1,
+      ready: true,
+      steps: [
+        {...step, state: 'done', exitCode: 0},
+        {...step, state: 'running', memory: {directory: '/var/tmp/x'}},
+      ],
+    })
+    this.#truth = await this.#settings()
     cpSync(this.#path(''), this.#saved(''), {recursive: true, preserveTimestamps: true})
   }
 
@@ -117,6 +119,21 @@ export class DamageLab implements AsyncDisposable {
 
   #saved(name: string): string {
     return join(this.#directory, 'saved', name)
+  }
+
+  /** What is on record of each VM, by what is asked for; undefined for what is told to be damaged. */
+  async #settings(): Promise<ReadonlyMap<string, string | undefined>> {
+    const store = await openStore(this.#path(''))
+    const entries: [string, string | undefined][] = []
+    for (const name of ['noop-neighbour', 'qemu', 'web']) {
+      const vm = await readVm(store, name).catch(() => undefined)
+      entries.push([`the record of ${name}`, vm && JSON.stringify([vm.id, vm.name, vm.backend, vm.phase, vm.base, vm.spec])])
+    }
+    const journal = await readJournal(this.#path('vms/web')).catch(() => undefined)
+    entries.push(['the journal', journal && JSON.stringify([journal.ready, journal.steps])])
+    const runtime = await readRuntime(this.#path('vms/qemu')).catch(() => undefined)
+    entries.push(['qemu.json', runtime && JSON.stringify([runtime.name, runtime.macAddress, runtime.sshPort])])
+    return new Map(entries)
   }
 
   /** The files that say what there is, and their lengths in bytes. */
@@ -149,6 +166,10 @@ export class DamageLab implements AsyncDisposable {
 
   async #readers(wrong: string[]): Promise<void> {
     const engine = this.#engine
+    for (const [what, content] of await this.#settings()) {
+      // A journal that is not there is an empty one, and none of the files goes away here.
+      if (content !== undefined && content !== this.#truth.get(what)) wrong.push(`${what} says something else: ${content}`)
+    }
     const listed = await attempt(wrong, 'list', () => list(engine))
     const names = listed?.map(({name}) => name).join(' ')
     if (names !== 'noop-neighbour qemu web') wrong.push(`list shows ${names}`)

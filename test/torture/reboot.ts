@@ -74,7 +74,7 @@ class Ruin implements AsyncDisposable {
   /** Lets the files of the VM name a process as its QEMU. */
   name(identity: ProcessIdentity, record: Case['record']): void {
     const path = join(this.vm.directory, 'qemu.json')
-    const {process: _old, ...rest} = JSON.parse(readFileSync(path, 'utf8'))
+    const {process: _old, sha256: _seal, ...rest} = JSON.parse(readFileSync(path, 'utf8'))
     const named = recordOf(record, identity)
     writeFileSync(path, JSON.stringify({...rest, ...(named && {process: named})}))
     writeFileSync(join(this.vm.directory, 'pidfile'), `${identity.pid}\n`)

@@ -3,6 +3,7 @@ import {dirname, join} from 'node:path'
 
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {isIdentity, type ProcessIdentity} from '../../host/proc.ts'
+import {seal, unseal} from '../../host/sealed.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/stack.ts'
 
@@ -28,7 +29,7 @@ export const readRuntime = async (vmDirectory: string): Promise<QemuRuntime | un
   const text = await readIfExists(vmFiles(vmDirectory).qemu)
   if (text === undefined) return undefined
   try {
-    const value: unknown = JSON.parse(text)
+    const value = unseal(text)
     return isRuntime(value) ? value : undefined
   } catch {
     return undefined
@@ -61,7 +62,7 @@ const isForward = (value: unknown): value is ForwardedPort =>
   Number.isInteger(value.guest)
 
 export const writeRuntime = (vmDirectory: string, runtime: QemuRuntime): Promise<void> =>
-  writeFileAtomic(vmFiles(vmDirectory).qemu, `${JSON.stringify(runtime, undefined, 2)}\n`)
+  writeFileAtomic(vmFiles(vmDirectory).qemu, seal(runtime))
 
 /** The stored facts of all other VMs beside this one, for addresses that must be unique. */
 export const readNeighbours = async (vmDirectory: string): Promise<QemuRuntime[]> => {
