@@ -75,7 +75,8 @@ export const followChannel = (channel: ClientChannel, options: ExecOptions, {gra
     }
     const awaitQuiet = (): void => {
       const result = exit
-      if (!result) return
+      // A status that comes after a failed delivery would wait for the failed one for ever.
+      if (!result || settled) return
       clearTimeout(quiet)
       quiet = setTimeout(() => {
         const idle = taking === 0 && outputs.every(({stream}) => stream.readableLength === 0)

@@ -39,6 +39,17 @@ test.each(samples)('%s with %s: an error with a code, nothing lost, and the seco
   }
 })
 
+test('a journal that fails while a step has begun ends the command, and no timer keeps it', async () => {
+  const [scenario] = faultScenarios
+  if (!scenario) throw new Error('There is no scenario.')
+  using bench = await FaultBench.open(lab, scenario)
+  const operations = await bench.operations('ENOSPC')
+  const begun = operations.findIndex((operation) => operation.includes('provision.index'))
+  const at = operations.findIndex((operation, index) => index > begun && operation.endsWith('rename /vms/web/journal.json')) + 2
+  expect(operations[at - 1]).toMatch(/fsync \/vms\/web$/)
+  expect(await bench.try({error: 'ENOSPC', at, lasts: false})).toEqual([])
+})
+
 test('a journal that cannot be written once the guest is ready ends the command, which does not wait for its connection', async () => {
   const [scenario] = faultScenarios
   if (!scenario) throw new Error('There is no scenario.')
