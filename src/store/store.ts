@@ -10,7 +10,7 @@ import {systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {withoutSecrets} from '../model/secrets.ts'
 import {closest, isVmName} from '../model/names.ts'
-import type {Vm} from '../model/vm.ts'
+import type {Vm, VmSpec} from '../model/vm.ts'
 
 /** Where everything of this user is kept; the list of VMs is what `vms/` holds, there is no other truth. */
 export interface Store {
@@ -104,29 +104,46 @@ const parseRecord = (text: string): Vm | undefined => {
 }
 
 /** Checks the shape that everything else relies on; what is below `spec` was written by vmctl itself after validation. */
-// oxlint-disable-next-line complexity -- A flat list of conditions; splitting it would not make it simpler.
-const isRecord = (value: unknown): value is Vm => {
-  const vm: Record<string, unknown> = typeof value === 'object' && value !== null ? {...value} : {}
-  const spec: Record<string, unknown> = typeof vm.spec === 'object' && vm.spec !== null ? {...vm.spec} : {}
-  const base: Record<string, unknown> = typeof vm.base === 'object' && vm.base !== null ? {...vm.base} : {}
-  return (
-    vm.schema === 1 &&
-    typeof vm.id === 'string' &&
-    /^[0-9a-f-]{36}$/.test(vm.id) &&
-    typeof vm.name === 'string' &&
-    typeof vm.backend === 'string' &&
-    typeof vm.createdAt === 'string' &&
-    ['prepared', 'started'].includes(String(vm.phase)) &&
-    typeof base.path === 'string' &&
-    typeof spec.vcpus === 'number' &&
-    typeof spec.memoryMiB === 'number' &&
-    typeof spec.image === 'object' &&
-    spec.image !== null &&
-    typeof spec.network === 'object' &&
-    spec.network !== null &&
-    Array.isArray(spec.provision)
-  )
-}
+const isRecord = (value: unknown): value is Vm =>
+  isObject(value) &&
+  value.schema === 1 &&
+  typeof value.id === 'string' &&
+  /^[0-9a-f-]{36}$/.test(value.id) &&
+  hasTexts(value, 'name', 'backend', 'createdAt') &&
+  ['prepared', 'started'].includes(String(value.phase)) &&
+  isObject(value.base) &&
+  hasTexts(value.base, 'path') &&
+  isObject(value.spec) &&
+  isSpec(value.spec)
+
+const isSpec = (spec: Record<string, unknown>): boolean =>
+  typeof spec.vcpus === 'number' &&
+  typeof spec.memoryMiB === 'number' &&
+  isObject(spec.image) &&
+  hasTexts(spec.image, 'kind', 'source') &&
+  isObject(spec.network) &&
+  hasTexts(spec.network, 'type') &&
+  (spec.cloudInit === undefined || (isObject(spec.cloudInit) && hasTexts(spec.cloudInit, 'hostname'))) &&
+  isListOf(spec.provision, (step) => hasTexts(step, 'type') && isObject(step.settings)) &&
+  Object.entries(lists).every(([field, isElement]) => spec[field] === undefined || isListOf(spec[field], isElement))
+
+/** The lists of a spec, and what their elements are known by. */
+const lists = {
+  networks: ({network}) => isObject(network) && hasTexts(network, 'id', 'name'),
+  ports: (port) => hasTexts(port, 'protocol', 'bind') && typeof port.guest === 'number',
+  volumes: ({volume}) => isObject(volume) && hasTexts(volume, 'id', 'name'),
+  shares: (share) => hasTexts(share, 'source', 'target'),
+  devices: (device) => hasTexts(device, 'address'),
+  dependsOn: (dependency) => hasTexts(dependency, 'vm', 'condition'),
+} satisfies Partial<Record<keyof VmSpec, (element: Record<string, unknown>) => boolean>>
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const hasTexts = (value: Record<string, unknown>, ...names: readonly string[]): boolean =>
+  names.every((name) => typeof value[name] === 'string')
+
+const isListOf = (value: unknown, isElement: (element: Record<string, unknown>) => boolean): boolean =>
+  Array.isArray(value) && value.every((element) => isObject(element) && isElement(element))
 
 /** Writes a VM's record as a whole, without the values of secrets. The caller holds the VM's lock. */
 export const writeVm = async (vm: Vm): Promise<void> => {
