@@ -129,7 +129,11 @@ export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =
 
 /** Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too. */
 export const destroy = async (engine: Engine, name: string): Promise<{readonly name: string}> => {
-  if (!(await listVmNames(engine.store)).includes(name)) await requireVm(engine.store, name)
+  if (!(await listVmNames(engine.store)).includes(name)) {
+    // What an earlier run could not remove goes now: no other verb is called for a VM that is no more.
+    if (isVmName(name)) await withLock(engine, {name, verb: 'destroy'}, () => sweepLeftovers(engine.store, name))
+    await requireVm(engine.store, name)
+  }
   await withLock(engine, {name, verb: 'destroy'}, async () => {
     await sweepLeftovers(engine.store, name)
     const vm = await readVm(engine.store, name).catch((error: unknown) => error)
