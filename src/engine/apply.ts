@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 
 import {remove} from '../host/durable.ts'
+import type {GuestConnection} from '../guest/connection.ts'
 import type {OperationOptions} from '../hypervisor/hypervisor.ts'
 import {ensureImage} from '../image/cache.ts'
 import {messageOf} from '../model/errors.ts'
@@ -216,7 +217,8 @@ export const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => 
 const usableGuest = async (engine: Engine, vm: Vm): Promise<ReturnType<typeof asGuest>> => {
   const {connection, bootId, warnings} = await waitForGuest(engine, vm)
   try {
-    await becomeReady(engine, vm, warnings)
+    for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
+    await becomeReady(engine, vm, connection)
     await configureGuest(engine, vm, connection)
   } catch (error) {
     connection.close()
@@ -225,12 +227,13 @@ const usableGuest = async (engine: Engine, vm: Vm): Promise<ReturnType<typeof as
   return asGuest(connection, bootId)
 }
 
-const becomeReady = async (engine: Engine, vm: Vm, warnings: readonly string[]): Promise<void> => {
-  for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
+const becomeReady = async (engine: Engine, vm: Vm, connection: Pick<GuestConnection, 'exec'>): Promise<void> => {
   const journal = await readJournal(vm.directory)
   if (journal.ready) return
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
+  // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
+  await connection.exec('sync', {signal: engine.signal})
   const kept = hypervisor.showSeed
     ? await spendSeed(vm, await giftsOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine)))
     : undefined
