@@ -51,7 +51,8 @@ count=$(($(wc -c <"./$name")))
 [ "$count" -eq "$size" ] || fail "$count of $size bytes arrived"
 [ -z "$owner" ] || chown "$owner" "./$name" || exit 1
 chmod "$mode" "./$name" || exit 1
-mv -f "./$name" ..`
+mv -f "./$name" .. || exit 1
+sync`
 
 /**
  * Copies a local file into the guest as a whole: a reader there sees the old file or the new one, never a part.

@@ -34,14 +34,17 @@ export const innerProgram = (spec: JobSpec): string => {
 
 /**
  * `run`: claims the job, runs `inner`, and writes `rc` last and as a whole. It takes no room on the disk: whatever a step
- * fills, its result is told, and one that could not be told is not begun.
+ * fills, its result is told, and one that could not be told is not begun. What the step did is on the disk of the guest
+ * before its result is there: a host that loses its power must not remember a step that the guest has forgotten.
  */
 const runProgram = (privileged: boolean): string => {
   const inner = 'sh -c \'cd "$1" && VMCTL_SHELL=$2 && export VMCTL_SHELL && . ./inner\' vmctl "$PWD" "$SHELL"'
   return `mv room claim 2>/dev/null || exit 0
 printf '%9d\\n' $$ 1<>pid.tmp && mv pid.tmp pid
 ${privileged ? elevate(inner) : inner} </dev/null >>out 2>>err
-printf '%3d\\n' $? 1<>rc.tmp && mv rc.tmp rc`
+code=$?
+sync
+printf '%3d\\n' "$code" 1<>rc.tmp && mv rc.tmp rc`
 }
 
 /**

@@ -237,4 +237,5 @@ move() { (enter "$1"; shift; mv -f "$@" .) || fail "$top/$1 was not changed"; }
 clear() { (enter "$1"; shift; rm -rf "$@") || fail 'what is in the way could not be removed'; }
 own() { (enter "$1"; shift; chown -h "$owner" "$@") || fail 'the owner could not be changed'; }
 mode() { (to=$1; enter "$2"; shift 2; for f; do [ ! -L "$f" ] || exit 1; done; chmod "$to" "$@") || fail 'a mode could not be changed'; }
-. ../plan`
+. ../plan
+sync`
