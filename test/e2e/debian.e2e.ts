@@ -179,8 +179,9 @@ check('the whole cloud-init block has arrived: files of any bytes and owner, com
   await eventually(async () => expect(await lab.guest('webserver', 'who')).toMatch(/^ubuntu +ttyS0/m))
 })
 
-check('env is there at every log-in and in every step', async () => {
-  expect(await lab.guest('webserver', 'echo "$MODE|$MOTTO"')).toBe("prod|it's # fine")
+check('env is there in every step, and at every log-in what /etc/environment can hold', async () => {
+  expect(await lab.guest('webserver', 'echo "$MODE|$MOTTO"')).toBe('prod|')
+  expect(outcome.stderr).toContain('MOTTO of its env cannot stand in /etc/environment')
   expect(lab.read('webserver', 'provision.log')).toContain('mode prod')
 })
 
