@@ -1,7 +1,7 @@
 import {readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {describe, expect, test} from 'vitest'
+import {describe, expect, test, vi} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {openProvisionLog} from './log.ts'
@@ -139,4 +139,26 @@ describe('after a kill', () => {
     writeFileSync(paths.log, '')
     expect(await again(paths)).toEqual({stdout: 0, stderr: 0})
   })
+})
+
+test('lines of two streams do not cut each other, and nothing is held back at the end', async () => {
+  const paths = pathsIn(temporaryDirectory())
+  const log = await openProvisionLog(paths)
+  await log.begin('run')
+  await log.append('stdout', 'one\ntw')
+  await log.append('stderr', 'oops\nno')
+  await log.append('stdout', 'o\nthr')
+  await log.append('stdout', 'ee')
+  await log.settle()
+  await log.append('stdout', 'still three')
+  await log[Symbol.asyncDispose]()
+  expect(readFileSync(paths.log, 'utf8')).toBe('one\noops\ntwo\nthreenostill three')
+})
+
+test('a prompt without an end of line is in the log after a moment', async () => {
+  const paths = pathsIn(temporaryDirectory())
+  await using log = await openProvisionLog(paths)
+  await log.begin('run')
+  await log.append('stdout', 'Password: ')
+  await vi.waitFor(() => expect(readFileSync(paths.log, 'utf8')).toBe('Password: '))
 })

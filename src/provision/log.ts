@@ -11,13 +11,24 @@ export interface ProvisionLog extends AsyncDisposable {
    * @returns how much of that run's output the log holds already
    */
   begin(run: string): Promise<Delivered>
-  /** Appends bytes as they are, in the order of the calls; resolves when they are in the file. They must not change until then. */
+  /**
+   * Appends bytes as they are, which must not change from then on; resolves when they are in the file. The beginning of a line waits
+   * for its end, at most for a moment, so that the lines of two streams do not cut each other.
+   */
   append(source: Source, chunk: Uint8Array | string): Promise<void>
+  /** Resolves when everything is in the file. Must come before anything says that the step has ended. */
+  settle(): Promise<void>
   /** The last lines of what the step printed since `begin`, for error messages. */
   tail(lines: number): string
 }
 
 const tailBytes = 16 * 1024
+
+/** A line that is longer, or that is longer in coming, is written in parts. */
+const lineBytes = 64 * 1024
+const lineMs = 300
+
+const lineFeed = 0x0a
 
 interface Stretch {
   readonly source: Source
@@ -49,8 +60,49 @@ export const openProvisionLog = async (paths: {readonly log: string; readonly in
       throw ioError('write', paths.log, error)
     })
   }
+  const enqueue = (stretch: Stretch): Promise<void> => {
+    waiting.push(stretch)
+    if (next) return next
+    // After a failed write it is not known what the log holds; everything later fails with it, until the next `begin`.
+    next = last.then(() => {
+      const stretches = waiting
+      waiting = []
+      next = undefined
+      return write(stretches)
+    })
+    last = next
+    last.catch(() => undefined)
+    return next
+  }
+  const held: Record<'stdout' | 'stderr', Uint8Array[]> = {stdout: [], stderr: []}
+  let timer: NodeJS.Timeout | undefined
+  const release = (source: 'stdout' | 'stderr'): void => {
+    for (const bytes of held[source].splice(0)) void enqueue({source, bytes})
+  }
+  const settle = async (): Promise<void> => {
+    clearTimeout(timer)
+    release('stdout')
+    release('stderr')
+    await last
+  }
+  /** Writes up to the end of the last line, and holds the rest. */
+  const appendLines = async (source: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> => {
+    const end = bytes.lastIndexOf(lineFeed) + 1
+    const heldBytes = held[source].reduce((sum, one) => sum + one.length, 0)
+    const isLong = bytes.length - end + (end === 0 ? heldBytes : 0) > lineBytes
+    if (end > 0 || isLong) {
+      release(source)
+      const whole = isLong ? bytes : bytes.subarray(0, end)
+      const written = enqueue({source, bytes: whole})
+      if (!isLong && end < bytes.length) held[source].push(bytes.subarray(end))
+      await written
+    } else held[source].push(bytes)
+    clearTimeout(timer)
+    if (held.stdout.length + held.stderr.length > 0) timer = setTimeout(() => void settle().catch(() => undefined), lineMs)
+  }
   return {
     async begin(run) {
+      await settle().catch(() => undefined)
       await index?.[Symbol.asyncDispose]()
       const opened = await openLogIndex(paths, run)
       index = opened.index
@@ -62,23 +114,18 @@ export const openProvisionLog = async (paths: {readonly log: string; readonly in
     },
     append(source, chunk) {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-      if (source !== 'note') recent.add(bytes)
-      waiting.push({source, bytes})
-      if (next) return next
-      // After a failed write it is not known what the log holds; everything later fails with it, until the next `begin`.
-      next = last.then(() => {
-        const stretches = waiting
-        waiting = []
-        next = undefined
-        return write(stretches)
-      })
-      last = next
-      last.catch(() => undefined)
-      return next
+      if (source !== 'note') {
+        recent.add(bytes)
+        return appendLines(source, bytes)
+      }
+      release('stdout')
+      release('stderr')
+      return enqueue({source, bytes})
     },
+    settle,
     tail: (lines) => recent.bytes().toString().trimEnd().split('\n').slice(-lines).join('\n'),
     async [Symbol.asyncDispose]() {
-      await last.catch(() => undefined)
+      await settle().catch(() => undefined)
       await index?.[Symbol.asyncDispose]()
       await handle.close()
     },

@@ -141,7 +141,11 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
       env: step.env,
       memory,
       delivered,
-      remember: (next) => book.remember(next),
+      remember: async (next) => {
+        // What is remembered may be the result, after which no output is asked for again.
+        await log.settle()
+        await book.remember(next)
+      },
       output: async (stream, chunk) => {
         // Terminal and log at the same time; the slower one sets the pace.
         await Promise.all([log.append(stream, chunk), options.onEvent({type: 'provision.output', step: number, stream, chunk})])
@@ -149,7 +153,9 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
       afterwards: (action) => void afterwards.push(action),
       signal: options.signal,
     })
+    await log.settle()
   } catch (error) {
+    await log.settle().catch(() => undefined)
     const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: book.isLeft()})
     if (isUnknown(error)) await book.lose(messageOf(error))
     else if (isOver) await book.end(failureOf(error))
