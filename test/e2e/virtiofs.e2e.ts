@@ -60,7 +60,7 @@ describe.skipIf(cannotRun)('shares by virtiofs', () => {
     await hypervisor.prepare(vm, options)
   })
   afterEach(async () => {
-    delete process.env.FAKE_VIRTIOFSD
+    delete process.env.QEMU_FAKE_VIRTIOFSD
     process.env.PATH = PATH
     await hypervisor.destroy(vm, options)
     expect(await processes()).toEqual({qemu: [], virtiofsd: []})
@@ -118,14 +118,14 @@ describe.skipIf(cannotRun)('shares by virtiofs', () => {
   })
 
   test('without a virtiofsd that works, 9p takes over, and the one that was asked for by name is an error', async () => {
-    process.env.FAKE_VIRTIOFSD = 'broken'
+    process.env.QEMU_FAKE_VIRTIOFSD = 'broken'
     await hypervisor.start(folders('auto'), options)
     expect(said.join()).toMatch(/^virtiofsd does not work here, shares use 9p: .*Error creating sandbox: no user namespace$/)
     const [pid = 0] = (await processes()).qemu ?? []
     expect((await processArguments(pid)).some((argument) => argument.startsWith('virtio-9p-pci,'))).toBe(true)
     await hypervisor.stop(folders('auto'), options)
     await expect(hypervisor.start(folders('virtiofs'), options)).rejects.toMatchObject({code: 'vmctl::share::virtiofs_unavailable'})
-    process.env.FAKE_VIRTIOFSD = 'old'
+    process.env.QEMU_FAKE_VIRTIOFSD = 'old'
     const spec = {...vm.spec, shares: [{driver: 'virtiofs'}]} as unknown as Vm['spec']
     await expect(hypervisor.check(spec)).rejects.toMatchObject({
       code: 'vmctl::share::virtiofs_unavailable',
