@@ -1,5 +1,6 @@
 import {damage} from './bit-flips.ts'
 import {concurrency, pulls} from './concurrency.ts'
+import {downloads} from './downloads.ts'
 import {dropped} from './dropped.ts'
 import {faults} from './faults.ts'
 import type {Figure} from './figure.ts'
@@ -19,6 +20,7 @@ export const figures: readonly Figure[] = [
   concurrency,
   pulls,
   faults,
+  downloads,
   dropped,
   damage,
   surroundings,
