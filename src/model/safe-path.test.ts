@@ -3,6 +3,7 @@ import {resolve, sep} from 'node:path'
 import fc from 'fast-check'
 import {expect, test} from 'vitest'
 
+import {createRandom, hostileText} from '../../test/fuzz/random.ts'
 import {unsafePath} from './safe-path.ts'
 
 test.each([
@@ -45,4 +46,28 @@ test('a path that passes stays below its directory, and is the only spelling of 
     }),
     {numRuns: 10_000},
   )
+})
+
+test('of 100,000 hostile paths only those pass that the rules allow', () => {
+  const random = createRandom(1717)
+  const plain = ['a', 'b', 'c', '.', '/', '..', '...', '-', 'ü', 'x'.repeat(100)]
+  const count = 100_000
+  let passed = 0
+  for (let round = 0; round < count; round++) {
+    const path = hostileText(random, {plain, length: random.below(12)})
+    const isAllowed = path.split('/').every(
+      (name) =>
+        !['', '.', '..'].includes(name) &&
+        Buffer.from(name).length <= 255 &&
+        // A text that is not Unicode, or holds the mark of bytes that are not, is another one after it was encoded and decoded.
+        !name.includes('\uFFFD') &&
+        Buffer.from(name).toString() === name &&
+        !name.includes('\0'),
+    )
+    if ((unsafePath(path) === undefined) !== isAllowed) throw new Error(`${JSON.stringify(path)}: the rules say ${isAllowed}`)
+    if (isAllowed) passed += 1
+  }
+  // Otherwise the generator would be at fault.
+  expect(passed).toBeGreaterThan(count / 20)
+  expect(passed).toBeLessThan((count * 9) / 10)
 })

@@ -19,7 +19,12 @@ const stepsWithoutSecrets = (steps: readonly ProvisionStep[]): readonly Provisio
 
 /** A URL as it may be shown and stored: without user and password, fragment, and the values of its query, which are often tokens. */
 export const displayUrl = (url: URL): string => {
-  const query = [...url.searchParams.keys()].map((key) => `${key}=…`).join('&')
+  // As it stands in the URL: a decoded key could hold control characters, and a key without a value may be the token itself.
+  const query = url.search
+    .slice(1)
+    .split('&')
+    .map((part) => (part.includes('=') ? `${part.split('=', 1)[0]}=…` : part && '…'))
+    .join('&')
   return `${url.protocol}//${url.host}${url.pathname}${query === '' ? '' : `?${query}`}`
 }
 

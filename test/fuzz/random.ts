@@ -32,3 +32,13 @@ export const createRandom = (seed: number): Random => {
     },
   }
 }
+
+// What has hurt others: separators, options, quotes, line ends, NUL, escapes, direction overrides, look-alikes, halves of pairs.
+const marks = '/\\-.,=:;@%$`\'"!*?&|<>(){}[]~# \t\n\r\0\u001B\u007F\u0085\u00A0\u00AD\u200B\u202E\u2028\uFEFFıſKäа0'
+const odd = [...Array.from(marks), '..', '../', '\uD800', '💻']
+
+/** A text of `length` parts of `plain`, with few or many of those in between that programs stumble over. */
+export const hostileText = (random: Random, {plain, length}: {readonly plain: readonly string[]; readonly length: number}): string => {
+  const oddity = random.pick([2, 20, 1000])
+  return Array.from({length}, () => random.pick(random.oneIn(oddity) ? odd : plain)).join('')
+}
