@@ -8,7 +8,7 @@ export const psHeader = ['NAME', 'STATUS', 'HEALTH', 'IP', 'CPU', 'MEMORY', 'DIS
 export const describeRows = (rows: readonly PsRow[]): readonly (readonly string[])[] =>
   rows.map((row) => [
     row.name,
-    row.state === 'destroyed' ? 'not created' : row.state,
+    describeState(row),
     describeHealth(row),
     row.ips.join(', ') || '-',
     String(row.vcpus ?? '-'),
@@ -16,6 +16,9 @@ export const describeRows = (rows: readonly PsRow[]): readonly (readonly string[
     row.diskBytes === undefined ? '-' : formatSize(row.diskBytes),
     row.ports.map(describePort).join(', ') || '-',
   ])
+
+const describeState = ({state, isStray}: PsRow): string =>
+  state === 'destroyed' ? 'not created' : `${state}${isStray ? ' (not in the VMFile)' : ''}`
 
 /** Between the first failure and the verdict the status alone would be only half of the truth. */
 const describeHealth = ({health, failures = 0, retries}: PsRow): string => {

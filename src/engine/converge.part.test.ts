@@ -44,6 +44,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
       env: {HOME: workspace.directory, VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`},
       onEvent: (event) => {
         if (event.type === 'action.begin' || event.type === 'action.end') told.push(`${event.vm} ${event.action} ${event.type.slice(7)}`)
+        if (event.type === 'vm.notice') told.push(`${event.vm} ! ${event.message}`)
         if (event.type === 'vm.failed') told.push(`${event.vm} failed`)
       },
     })
@@ -199,6 +200,23 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     expect(await chosen('web-1', 'shop.web-1')).toEqual(['shop.web-1'])
     expect(await chosen('db-0', 'web')).toEqual(['shop.web-0', 'shop.web-1', 'shop.db'])
     await expect(chosen('shop')).rejects.toMatchObject({code: 'vmctl::vm::not_found'})
+  })
+
+  test('a VM that the VMFile no longer has is told of and left alone, whatever is done to the whole file', async () => {
+    const [one, two] = [vm('web-1'), vm('web-2')]
+    await up([one, two])
+    const notice = 'web-2 ! is no longer in the VMFile and is left as it is; `vmctl destroy web-2` removes it'
+    expect(await planned([one])).toContain(notice)
+    for (const verb of ['up', 'reload', 'down'] as const) {
+      told = []
+      await up([one], {verb})
+      expect(told.filter((line) => line.startsWith('web-2'))).toEqual([notice])
+    }
+    expect((await list(engine)).map(({name, state}) => `${name} ${state}`)).toEqual(['web-1 stopped', 'web-2 running'])
+    told = []
+    await up([one], {names: ['web-1']})
+    await up([one, two])
+    expect(told.filter((line) => line.includes('!'))).toEqual([])
   })
 
   test('every stop gives the guest its grace period, unless it is told another one', async () => {

@@ -9,6 +9,7 @@ import {lockVm, readVm} from '../store/store.ts'
 import {applyPlan} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {EngineEvent} from './events.ts'
+import {findStrays, strayNotice} from './find.ts'
 import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
 import {joinNetworks, mendNetworks, tidyNetworks} from './networks.ts'
 import {alone, inOrder, isReached, type Place} from './order.ts'
@@ -52,11 +53,17 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
   const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(engine, spec, options)] as const)))
   const places = await arrange(engine, specs, {options, situations})
-  return ordered.flatMap(({name}) => {
+  const plans = ordered.flatMap(({name}) => {
     const situation = situations.get(name)
     return situation ? [planVm(situation.target, situation.observed, {...options, place: places.get(name)})] : []
   })
+  const strays = await straysOf(engine, options)
+  return [...plans, ...strays.map((vm) => ({vm, after: [], steps: [], notices: [strayNotice(vm)], provision: []}))]
 }
+
+/** Strays concern who works on the whole file. */
+const straysOf = async (engine: Engine, {vmfile, names = []}: ConvergeOptions): Promise<readonly string[]> =>
+  names.length > 0 ? [] : findStrays(engine, vmfile)
 
 /** The same for one VM, as if there were no others. */
 export const planOne = async (engine: Engine, name: string, options: Omit<ConvergeOptions, 'names'>): Promise<VmPlan> => {
@@ -76,6 +83,7 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  */
 export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
   const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
+  for (const vm of await straysOf(engine, options)) await engine.emit({type: 'vm.notice', vm, message: strayNotice(vm)})
   const results = await convergeAll(engine, options)
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
   return results

@@ -4,7 +4,7 @@ import {basename, dirname, join} from 'node:path'
 import {resolvePath} from '../host/paths.ts'
 import {VmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
-import {listVmNames, readVm} from '../store/store.ts'
+import {listVmNames, listVms} from '../store/store.ts'
 import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import type {Vmfile} from './load.ts'
@@ -52,10 +52,9 @@ export const findVm = async (engine: Engine, word: string, options: FindOptions)
  * @throws VmctlError `vmctl::vm::not_found` when only other VMFiles have VMs of that name
  */
 const resolveVms = async (engine: Engine, asked: string, options: FindOptions): Promise<readonly string[]> => {
-  const names = await listVmNames(engine.store)
-  if (!isVmName(asked) || names.includes(asked)) return [asked]
+  if (!isVmName(asked) || (await listVmNames(engine.store)).includes(asked)) return [asked]
   // A VM whose record is damaged answers to its full name only.
-  const vms = (await Promise.all(names.map((name) => readVm(engine.store, name).catch(() => undefined)))).filter((vm) => vm !== undefined)
+  const vms = await listVms(engine.store)
   const path = await vmfilePath(engine, options)
   const called = (all: typeof vms): readonly string[] =>
     matching(
@@ -70,6 +69,16 @@ const resolveVms = async (engine: Engine, asked: string, options: FindOptions): 
     help: `Did you mean ${elsewhere.join(' or ')}? Run \`vmctl list\` to see the VMs that exist.`,
   })
 }
+
+/** VMs that this VMFile has made and no longer defines: renamed, taken out, or a replica too many. No verb for the file touches them. */
+export const findStrays = async (engine: Engine, vmfile: Vmfile): Promise<readonly string[]> => {
+  const defined = new Set(vmfile.vms.map(({name}) => name))
+  const made = (await listVms(engine.store)).filter((vm) => vm.vmfile === vmfile.path)
+  return made.map(({name}) => name).filter((name) => !defined.has(name))
+}
+
+/** What is said of a stray. */
+export const strayNotice = (name: string): string => `is no longer in the VMFile and is left as it is; \`vmctl destroy ${name}\` removes it`
 
 /** As a VM's record names its VMFile: absolute, in a directory without symbolic links. */
 const vmfilePath = async ({env}: Engine, {file, directory}: FindOptions): Promise<string> => {

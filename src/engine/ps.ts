@@ -11,6 +11,7 @@ import {readJournal} from '../provision/journal.ts'
 import {listVmNames, readVm} from '../store/store.ts'
 import {waitForGuest} from './access.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {findStrays} from './find.ts'
 import {readHealth, writeHealth} from './health-record.ts'
 import {turns} from './health.ts'
 import {selectVms} from './select.ts'
@@ -23,6 +24,8 @@ export interface PsRow {
   readonly service?: string
   /** `destroyed` for a VM of the VMFile that does not exist. */
   readonly state: VmState | 'unknown'
+  /** The VMFile has made it and no longer defines it. */
+  readonly isStray?: true
   /** Of a running VM that has a health check. */
   readonly health?: HealthStatus
   /** Failures in a row, and how many of them make it unhealthy. */
@@ -89,7 +92,9 @@ export const openPs = (engine: Engine, scope: PsScope, {connectMs = 15_000}: {co
     async look() {
       const {vmfile, names} = scope
       const wanted = vmfile ? selectVms(vmfile, names).map((spec) => spec.name) : await listVmNames(engine.store)
-      return Promise.all(wanted.map((name) => rowOf(engine, name, test)))
+      const strays = vmfile && !names?.length ? await findStrays(engine, vmfile) : []
+      const rows = await Promise.all([...wanted, ...strays].map((name) => rowOf(engine, name, test)))
+      return rows.map((row, index) => (index < wanted.length ? row : {...row, isStray: true}))
     },
     [Symbol.dispose]() {
       for (const id of connections.keys()) forget(id)
@@ -158,7 +163,7 @@ export const waitForHealth = async (
   for await (const _turn of turns(engine.signal)) {
     const rows = await ps.look()
     onRows?.(rows)
-    const open = rows.filter(({health}) => health !== undefined && health !== 'healthy')
+    const open = rows.filter(({health, isStray}) => !isStray && health !== undefined && health !== 'healthy')
     if (open.length === 0) return rows
     if (performance.now() >= deadline) throw tooLate(open, timeoutMs, rows)
   }

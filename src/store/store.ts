@@ -62,6 +62,12 @@ export const listVmNames = async (store: Store): Promise<string[]> => {
     .toSorted()
 }
 
+/** All VMs whose record can be read, sorted by name. */
+export const listVms = async (store: Store): Promise<Vm[]> => {
+  const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name).catch(() => undefined)))
+  return vms.filter((vm) => vm !== undefined)
+}
+
 /**
  * Reads a VM's record without a lock; it is always whole.
  * @returns undefined when there is no such VM
