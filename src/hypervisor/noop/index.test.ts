@@ -33,6 +33,14 @@ test('an SSH server may stand in for the guest', async () => {
   expect((await Array.fromAsync(stream)).join('')).toBe('hello')
 })
 
+test('without one nobody waits for it', async () => {
+  const {signal} = new AbortController()
+  await expect(noopHypervisor().dial(makeVm(), 22, {signal})).rejects.toMatchObject({
+    code: 'vmctl::backend::not_available',
+    details: {permanent: true},
+  })
+})
+
 test('what exists on illumos only is refused', async () => {
   await expect(noopHypervisor().check(makeSpec({network: {type: 'vnic', name: 'v0'}}))).rejects.toMatchObject({
     code: 'vmctl::backend::not_available',

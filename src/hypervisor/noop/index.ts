@@ -49,7 +49,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
     return {state: state ?? stateAtRest(vm), ...(options.guest && {sshPort: options.guest.port})}
   },
   dial: async (vm, _port, {signal}) => {
-    if (!options.guest) throw new VmctlError('vmctl::backend::not_available', `The noop VM ${vm.name} has no guest to talk to.`)
+    if (!options.guest) throw noGuest(vm.name)
     return connectTcp(options.guest.host, options.guest.port, signal)
   },
   sshAddress: async () => options.guest,
@@ -58,3 +58,9 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   resume: (vm) => writeState(vm, 'running'),
   consoleEndpoint: () => ({type: 'none'}),
 })
+
+const noGuest = (name: string): VmctlError =>
+  new VmctlError('vmctl::backend::not_available', `The noop VM ${name} has no guest to talk to.`, {
+    help: 'Name an SSH server that stands in for it: `VMCTL_NOOP_SSH=HOST:PORT`.',
+    details: {permanent: true},
+  })
