@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {AttachedDisk, Vm, VmSpec} from '../model/vm.ts'
-import {listVmNames, readVm} from '../store/store.ts'
+import {listVmNames, listVms, readVm} from '../store/store.ts'
 import {type Volume, volumeSerial, type VolumeStore} from '../volume/volume.ts'
 import {ensureVolume, listVolumes, readVolume, removeVolume} from '../volume/volumes.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
@@ -43,7 +43,7 @@ export const attachVolumes = async (engine: Engine, {name, spec}: Pick<Vm, 'name
 }
 
 const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<Vm['spec']['volumes']>): Promise<void> => {
-  const others = (await recordsOf(engine)).filter((other) => other.name !== name)
+  const others = (await listVms(engine.store)).filter((other) => other.name !== name)
   for (const {volume, readOnly} of wanted) {
     const serial = volumeSerial(volume.id)
     const rivals = others.filter(({attachments}) =>
@@ -58,12 +58,6 @@ const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<
       })
     }
   }
-}
-
-/** The records of all VMs that can be read. */
-const recordsOf = async ({store}: Engine): Promise<Vm[]> => {
-  const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name).catch(() => undefined)))
-  return vms.filter((vm) => vm !== undefined)
 }
 
 /**
@@ -84,7 +78,7 @@ const usersOf = (vms: readonly Vm[], id: string): VolumeUser[] =>
 
 /** All volumes, sorted by id, with the VMs that use them. */
 export const volumes = async (engine: Engine): Promise<VolumeSummary[]> => {
-  const [all, vms] = await Promise.all([listVolumes(storeOf(engine), engine), recordsOf(engine)])
+  const [all, vms] = await Promise.all([listVolumes(storeOf(engine), engine), listVms(engine.store)])
   return all.map((volume) => ({...volume, users: usersOf(vms, volume.id)}))
 }
 
@@ -94,7 +88,7 @@ export const volumes = async (engine: Engine): Promise<VolumeSummary[]> => {
  */
 export const findVolume = async (engine: Engine, wanted: string): Promise<VolumeSummary> => {
   const direct = await readVolume(storeOf(engine), wanted, engine)
-  if (direct) return {...direct, users: usersOf(await recordsOf(engine), direct.id)}
+  if (direct) return {...direct, users: usersOf(await listVms(engine.store), direct.id)}
   const all = await volumes(engine)
   const [first, ...more] = all.filter(({name}) => name === wanted)
   if (first && more.length === 0) return first
