@@ -1,9 +1,7 @@
 /** One piece of work with the built library, in a process of its own: worker.ts APP TASK REPORT OPTIONS. Writes the milliseconds into the file REPORT. */
 import {mkdir, writeFile} from 'node:fs/promises'
-import {connect as connectTcp} from 'node:net'
 import {dirname, join} from 'node:path'
 import {pathToFileURL} from 'node:url'
-import {once} from 'node:events'
 
 import type * as Library from '../src/index.ts'
 
@@ -38,8 +36,8 @@ const library = await load<typeof Library>('index.js')
 /** A connection made as vmctl makes it. The modules that it needs are loaded before the clock starts. */
 const connect = async (): Promise<Library.GuestConnection> => {
   const {sshCandidates} = await load<typeof import('../src/guest/candidates.ts')>('guest/candidates.js')
-  const stream = connectTcp(port, '127.0.0.1')
-  await once(stream, 'connect')
+  const {connectTcp} = await load<typeof import('../src/host/sockets.ts')>('host/sockets.js')
+  const stream = await connectTcp('127.0.0.1', port, new AbortController().signal)
   const auth = await sshCandidates({explicit: keyPath})
   return library.connect({stream, user, auth, verifyHostKey: (key) => key.toString('base64') === hostKey.split(' ')[1]})
 }

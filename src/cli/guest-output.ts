@@ -11,6 +11,9 @@ interface OutputChunk {
 interface Pending {
   readonly vm: string
   readonly stream: OutputChunk['stream']
+  /** What came in this turn, printed at its end in as few writes as possible. */
+  arrived: Buffer[]
+  turn: Promise<void> | undefined
   /** The unfinished last line. */
   held: Buffer
   timer: NodeJS.Timeout | undefined
@@ -39,6 +42,7 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
   const pending = new Map<string, Pending>()
   const seen = new Set<string>()
   const drained: Partial<Record<OutputChunk['stream'], Promise<void> | undefined>> = {}
+  let latest: Pending | undefined
 
   /** Pieces of whole lines; the last may lack its line feed. Returns whether the terminal is ready for more. */
   const print = (line: Pending, pieces: readonly Buffer[]): boolean => {
@@ -56,6 +60,7 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
     return true
   }
   const flush = (line: Pending): void => {
+    take(line)
     clearTimeout(line.timer)
     const {held} = line
     line.held = nothing
@@ -71,6 +76,29 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
       line.begun = true
     }
   }
+  /** Prints what has arrived, up to the end of the last line. */
+  const take = (line: Pending): void => {
+    if (line.arrived.length === 0) return
+    clearTimeout(line.timer)
+    const {whole, rest} = atLastLine([line.held, ...line.arrived])
+    line.arrived = []
+    line.turn = undefined
+    line.held = Buffer.concat(rest)
+    if (whole.length > 0 && !print(line, whole)) awaitDrain(line.stream)
+    if (line.held.length > patience.bytes) {
+      show(line)
+      if (line.held.length > patience.bytes) flush(line)
+    } else if (line.held.length > 0) {
+      line.timer = setTimeout(() => {
+        show(line)
+      }, patience.ms)
+    }
+  }
+  const awaitDrain = (stream: OutputChunk['stream']): void => {
+    drained[stream] ??= once(process[stream], 'drain').then(() => {
+      drained[stream] = undefined
+    })
+  }
   const flushVm = (vm: string): void => {
     for (const line of pending.values()) if (line.vm === vm) flush(line)
   }
@@ -79,35 +107,19 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
     begin(vm) {
       seen.add(vm)
     },
-    async write(vm, {stream, chunk}) {
+    write(vm, {stream, chunk}) {
       const key = `${stream} ${vm}`
-      const line = pending.get(key) ?? {vm, stream, held: nothing, timer: undefined, begun: false}
+      const line = pending.get(key) ?? {vm, stream, arrived: [], turn: undefined, held: nothing, timer: undefined, begun: false}
       pending.set(key, line)
-      clearTimeout(line.timer)
-      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
-      const end = bytes.lastIndexOf(lineFeed) + 1
-      const {held} = line
-      const rest = bytes.subarray(end)
-      line.held = end > 0 ? Buffer.from(rest) : Buffer.concat([held, rest])
-      const isReady =
-        end === 0 ||
-        print(
-          line,
-          [held, bytes.subarray(0, end)].filter(({length}) => length > 0),
-        )
-      if (line.held.length > patience.bytes) {
-        show(line)
-        if (line.held.length > patience.bytes) flush(line)
-      } else if (line.held.length > 0) {
-        line.timer = setTimeout(() => {
-          show(line)
-        }, patience.ms)
-      }
-      if (isReady) return
-      drained[stream] ??= once(process[stream], 'drain').then(() => {
-        drained[stream] = undefined
+      // What came before stays before it.
+      if (latest && latest !== line) take(latest)
+      latest = line
+      line.arrived.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length))
+      line.turn ??= Promise.resolve().then(() => {
+        take(line)
+        return drained[stream]
       })
-      await drained[stream]
+      return line.turn
     },
     end(vm) {
       flushVm(vm)
@@ -119,6 +131,16 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
 }
 
 const nothing = Buffer.alloc(0)
+
+/** Cuts behind the last line feed. */
+const atLastLine = (pieces: readonly Buffer[]): {readonly whole: readonly Buffer[]; readonly rest: readonly Buffer[]} => {
+  const last = pieces.findLastIndex((piece) => piece.includes(lineFeed))
+  const piece = pieces[last]
+  if (!piece) return {whole: [], rest: pieces}
+  const end = piece.lastIndexOf(lineFeed) + 1
+  const whole = [...pieces.slice(0, last), piece.subarray(0, end)].filter(({length}) => length > 0)
+  return {whole, rest: [piece.subarray(end), ...pieces.slice(last + 1)]}
+}
 
 /** Where the last character of UTF-8 ends; one that is cut off does not count. */
 const endOfCharacters = (bytes: Buffer): number => {

@@ -120,6 +120,21 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
     expect((peak - before) / 2 ** 20).toBeLessThan(96)
   })
 
+  test.each(['aes128-gcm@openssh.com', 'aes256-ctr', 'chacha20-poly1305@openssh.com'])(
+    'output by %s stays as it was, however long it is kept',
+    async (cipher) => {
+      await using other = await startSshd({hostKey: sshd.hostKey, config: [`Ciphers ${cipher}`]})
+      const connection = await connect(
+        await options({stream: await other.dial(), auth: await sshCandidates({explicit: other.keyPath}), user: other.user}),
+      )
+      const kept: Buffer[] = []
+      const onStdout = (chunk: Buffer): void => void kept.push(chunk)
+      await connection.exec('seq 1 2000000', {onStdout})
+      connection.close()
+      expect(Buffer.concat(kept).toString('latin1')).toBe(Array.from({length: 2_000_000}, (_, index) => `${index + 1}\n`).join(''))
+    },
+  )
+
   test('a slow consumer stops the command, also while the other stream goes on', async () => {
     const gate = Promise.withResolvers<void>()
     let received = 0

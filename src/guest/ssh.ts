@@ -1,7 +1,9 @@
+import {createRequire} from 'node:module'
 import type {Duplex} from 'node:stream'
 
 import type {Client, ConnectConfig} from 'ssh2'
 
+import {reuseReadMemory} from '../host/sockets.ts'
 import {authentication} from './authentication.ts'
 import type {Candidate} from './candidates.ts'
 import {type GuestConnection, guestConnection} from './connection.ts'
@@ -91,6 +93,7 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
     const onReady = (): void => {
       signal?.removeEventListener('abort', onAbort)
       client.off('close', onClose).off('error', onError)
+      if (!decryptsInPlace()) reuseReadMemory(options.stream)
       options.onStage?.('authentication', auth.tried.at(-1) ?? '')
       resolve(guestConnection(client, {...options, hostKey: publicKeyLine(state.hostKey ?? Buffer.alloc(0))}))
     }
@@ -137,4 +140,17 @@ const hostKeyOrder = (type: string | undefined): Pick<ConnectConfig, 'algorithms
   ] as const
   const first = all.filter((name) => signatures.includes(name))
   return first.length === 0 ? {} : {algorithms: {serverHostKey: [...first, ...all.filter((name) => !first.includes(name))]}}
+}
+
+/**
+ * Whether what ssh2 hands on lies in the memory that the socket was read into: so it is with its native module, which is built
+ * where a compiler is found. Node's own cryptography, which it uses otherwise, makes new memory.
+ */
+const decryptsInPlace = (): boolean => {
+  try {
+    const internals: {readonly bindingAvailable?: unknown} = createRequire(import.meta.url)('ssh2/lib/protocol/crypto.js')
+    return internals.bindingAvailable !== false
+  } catch {
+    return true
+  }
 }

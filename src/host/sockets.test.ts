@@ -6,7 +6,17 @@ import {join} from 'node:path'
 import {expect, onTestFinished, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {connectTcp, connectUnix, tryPort} from './sockets.ts'
+import {connectTcp, connectUnix, reuseReadMemory, tryPort} from './sockets.ts'
+
+/** A server that sends 8 MiB in which every word is its own place. */
+const serveNumbers = async (): Promise<Socket> => {
+  const server = createServer((socket) => socket.on('error', () => undefined).end(Buffer.from(numbers.buffer)))
+  server.listen({host: '127.0.0.1', port: 0})
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return connectTcp('127.0.0.1', portOf(server), never)
+}
+const numbers = Uint32Array.from({length: 2 ** 21}, (_, index) => index)
 
 const never = new AbortController().signal
 
@@ -93,4 +103,27 @@ test('a port is free until somebody has it', async () => {
 test('a port that somebody has on all addresses is taken', async () => {
   const server = await serve({host: '0.0.0.0', port: 0})
   expect(await tryPort(portOf(server))).toBeUndefined()
+})
+
+test('what a TCP socket brings stays as it is, however long it is kept', async () => {
+  const socket = await serveNumbers()
+  expect(Buffer.concat(await Array.fromAsync<Buffer>(socket)).equals(Buffer.from(numbers.buffer))).toBe(true)
+})
+
+test('on request all reads go into the same memory, but never over what waits for its reader', async () => {
+  const socket = await serveNumbers()
+  reuseReadMemory(socket)
+  const copies: Buffer[] = []
+  const memories = new Set<ArrayBufferLike>()
+  socket.on('data', (chunk: Buffer) => {
+    memories.add(chunk.buffer)
+    copies.push(Buffer.from(chunk))
+    if (copies.length % 5 > 0) return
+    socket.pause()
+    setTimeout(() => socket.resume(), 1)
+  })
+  await once(socket, 'close')
+  expect(Buffer.concat(copies).equals(Buffer.from(numbers.buffer))).toBe(true)
+  // One at first, one that is reused, and one more for each pause at most.
+  expect(memories.size).toBeLessThanOrEqual(2 + Math.ceil(copies.length / 5))
 })

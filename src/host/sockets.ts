@@ -1,16 +1,17 @@
 import {createSocket} from 'node:dgram'
 import {chmod, open, rm} from 'node:fs/promises'
-import {connect, createServer, isIPv6, type NetConnectOpts, type Server, type Socket} from 'node:net'
+import {connect, createServer, isIPv6, type Server, type Socket} from 'node:net'
 import {basename, dirname} from 'node:path'
+import type {Duplex} from 'node:stream'
 
 import {systemCode} from '../model/errors.ts'
 
 /** sizeof(sun_path) - 1 on Linux (unix(7)). */
 const longestSocketPath = 107
 
-const connected = async (options: NetConnectOpts, signal: AbortSignal): Promise<Socket> => {
+const connected = async (begin: () => Socket, signal: AbortSignal): Promise<Socket> => {
   signal.throwIfAborted()
-  const socket = connect(options)
+  const socket = begin()
   const abort = (): void => {
     socket.destroy()
   }
@@ -30,17 +31,45 @@ const connected = async (options: NetConnectOpts, signal: AbortSignal): Promise<
 }
 
 /** Connects to a TCP port of a numeric address or host name. */
-export const connectTcp = (host: string, port: number, signal: AbortSignal): Promise<Socket> => connected({host, port}, signal)
+export const connectTcp = (host: string, port: number, signal: AbortSignal): Promise<Socket> =>
+  connected(() => {
+    let room = Buffer.allocUnsafeSlow(readBytes.room)
+    let reused: Buffer | undefined
+    const buffer = (): Buffer => {
+      // What waits in the stream must not be written over.
+      if (reused && socket.readableLength > 0) reused = Buffer.allocUnsafeSlow(readBytes.reused)
+      if (room.length < readBytes.least) room = Buffer.allocUnsafeSlow(readBytes.room)
+      return reused ?? room
+    }
+    const callback = (bytes: number, into: Uint8Array): boolean => {
+      if (into === room) room = room.subarray(bytes)
+      return socket.push(Buffer.from(into.buffer, into.byteOffset, bytes))
+    }
+    const socket: Socket = connect({host, port, onread: {buffer, callback}})
+    reusing.set(socket, () => (reused ??= Buffer.allocUnsafeSlow(readBytes.reused)))
+    return socket
+  }, signal)
+
+/** Sizes of the memory that a socket is read into; `least` is worth a read. */
+const readBytes = {room: 64 * 2 ** 10, least: 16 * 2 ** 10, reused: 512 * 2 ** 10} as const
+
+const reusing = new WeakMap<Duplex, () => void>()
+
+/**
+ * From now on reads a socket of `connectTcp` into one large piece of memory, again and again: a fast sender costs a third less, most
+ * of it garbage collection. Only for a reader that is done with the bytes when its listener for `data` returns.
+ */
+export const reuseReadMemory = (socket: Duplex): void => reusing.get(socket)?.()
 
 /**
  * Connects to a Unix socket, whatever the length of its path: a path that the kernel would refuse is
  * shortened through the open directory (`/proc/self/fd/N/name`).
  */
 export const connectUnix = async (path: string, signal: AbortSignal): Promise<Socket> => {
-  if (Buffer.byteLength(path) <= longestSocketPath) return connected({path}, signal)
+  if (Buffer.byteLength(path) <= longestSocketPath) return connected(() => connect({path}), signal)
   const directory = await open(dirname(path), 'r')
   try {
-    return await connected({path: `/proc/self/fd/${directory.fd}/${basename(path)}`}, signal)
+    return await connected(() => connect({path: `/proc/self/fd/${directory.fd}/${basename(path)}`}), signal)
   } finally {
     await directory.close()
   }

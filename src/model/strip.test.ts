@@ -40,10 +40,13 @@ test('no control character survives, and a second pass changes nothing', () => {
 
 test('lines of plain text are known to have no controls, and a control is found wherever it stands', () => {
   expect(mayHaveControls(Buffer.from('a\tb\nä→日本🙂'))).toBe(false)
+  expect(mayHaveControls(Buffer.alloc(0))).toBe(false)
   for (const control of ['\0', '\u0007', '\r', '\u001b', '\u007f', '\u0080', '\u009b', '\u009f']) {
-    for (const at of [0, 3, 10]) {
-      const text = `${'x'.repeat(at)}${control}${'y'.repeat(10 - at)}`
-      expect(mayHaveControls(Buffer.from(text)), JSON.stringify(text)).toBe(true)
+    for (let at = 0; at <= 10; at++) {
+      const bytes = Buffer.from(`${'~'.repeat(at)}${control}${' '.repeat(10 - at)}\n`)
+      expect(mayHaveControls(bytes), JSON.stringify(bytes.toString())).toBe(true)
+      // Wherever the bytes lie in memory.
+      for (const shift of [1, 2, 3]) expect(mayHaveControls(Buffer.concat([Buffer.alloc(shift), bytes]).subarray(shift))).toBe(true)
     }
   }
 })

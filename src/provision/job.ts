@@ -53,7 +53,7 @@ export interface Progress {
 }
 
 /** Bytes of output that may be on their way to the log and the terminal before the guest has to wait. */
-const aheadBytes = 2 ** 20
+const aheadBytes = 4 * 2 ** 20
 
 /**
  * Starts a job, and follows it to its end. Nothing runs before `onMade` has kept where the job is: whatever happens

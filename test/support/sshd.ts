@@ -1,12 +1,13 @@
 import {spawn, spawnSync} from 'node:child_process'
 import {once} from 'node:events'
 import {chmod, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises'
-import {connect, createServer, type Server, type Socket} from 'node:net'
+import {createServer, type Server, type Socket} from 'node:net'
 import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {generateKeyPair, type KeyPair} from '../../src/guest/keys.ts'
+import {connectTcp} from '../../src/host/sockets.ts'
 import {missingProgram} from './programs.ts'
 
 /** A real OpenSSH server on 127.0.0.1 with its own directory, keys and port. */
@@ -121,11 +122,8 @@ export const fakeServer = async (onConnection: (socket: Socket) => void): Promis
   }
 }
 
-export const dialPort = async (port: number): Promise<Socket> => {
-  const socket = connect(port, '127.0.0.1')
-  await once(socket, 'connect')
-  return socket
-}
+/** As the backends do it. */
+export const dialPort = (port: number): Promise<Socket> => connectTcp('127.0.0.1', port, new AbortController().signal)
 
 const portOf = (server: Server): number => {
   const address = server.address()
