@@ -58,10 +58,11 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
   new Promise((resolve, reject) => {
     const {user, signal} = options
     const auth = authentication(options, ssh2)
-    const state: {stage: Stage; hostKey: Buffer | undefined; refusal: string | undefined} = {
+    const state: {stage: Stage; hostKey: Buffer | undefined; refusal: string | undefined; cipher: string} = {
       stage: 'key-exchange',
       hostKey: undefined,
       refusal: undefined,
+      cipher: '',
     }
     const banners: string[] = []
     const stop = (error: unknown): void => {
@@ -93,14 +94,15 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
     const onReady = (): void => {
       signal?.removeEventListener('abort', onAbort)
       client.off('close', onClose).off('error', onError)
-      if (!decryptsInPlace()) reuseReadMemory(options.stream)
+      if (keepsNothing(state.cipher)) reuseReadMemory(options.stream)
       options.onStage?.('authentication', auth.tried.at(-1) ?? '')
       resolve(guestConnection(client, {...options, hostKey: publicKeyLine(state.hostKey ?? Buffer.alloc(0))}))
     }
     // Nagle's algorithm and delayed acknowledgements cost 40 ms per small message (ssh2 leaves it on).
     client.on('connect', () => client.setNoDelay(true))
-    client.once('handshake', () => {
+    client.once('handshake', ({sc}) => {
       state.stage = 'authentication'
+      state.cipher = sc.cipher
       if (state.hostKey) options.onStage?.('host-key', publicKeyLine(state.hostKey))
     })
     client.on('banner', (text) => banners.push(text))
@@ -143,14 +145,16 @@ const hostKeyOrder = (type: string | undefined): Pick<ConnectConfig, 'algorithms
 }
 
 /**
- * Whether what ssh2 hands on lies in the memory that the socket was read into: so it is with its native module, which is built
- * where a compiler is found. Node's own cryptography, which it uses otherwise, makes new memory.
+ * Whether ssh2 is done with what it was given when it returns. It decrypts AES-GCM into new memory as it comes, unless it has its
+ * native module (built where a compiler is found), which decrypts in place; of other ciphers it keeps a packet until its code
+ * for authentication has come.
  */
-const decryptsInPlace = (): boolean => {
+const keepsNothing = (cipher: string): boolean => {
+  if (!cipher.endsWith('-gcm@openssh.com')) return false
   try {
     const internals: {readonly bindingAvailable?: unknown} = createRequire(import.meta.url)('ssh2/lib/protocol/crypto.js')
-    return internals.bindingAvailable !== false
+    return internals.bindingAvailable === false
   } catch {
-    return true
+    return false
   }
 }
