@@ -1,7 +1,7 @@
 import {defineConfig} from 'vitest/config'
 
 // Many of these wait for sockets, programs and locks, so more of them than there are cores run at once.
-const quick = {testTimeout: 30_000, hookTimeout: 60_000, maxWorkers: 4}
+const quick = {testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 4}
 
 export default defineConfig({
   test: {

@@ -8,7 +8,7 @@ import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`a step that fails${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 60_000}, () => {
+describe.skipIf(missing)(`a step that fails${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 240_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

@@ -9,7 +9,7 @@ import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 60_000}, () => {
+describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 240_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

@@ -23,7 +23,7 @@ const traces = Object.values(canaries).flatMap((value) => [value, ...value.split
 
 const seen = (text: string): string[] => traces.filter((trace) => text.includes(trace) || text.includes(JSON.stringify(trace).slice(1, -1)))
 
-describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 60_000}, () => {
+describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 240_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

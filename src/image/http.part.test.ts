@@ -96,13 +96,15 @@ describe('an interrupted download', () => {
   })
 
   it.each([
-    ['a last-modified date', {etag: undefined, lastModified: 'Tue, 01 Jul 2025 10:00:00 GMT'}, 1.01],
+    // As above, what undici had buffered is lost.
+    ['a last-modified date', {etag: undefined, lastModified: 'Tue, 01 Jul 2025 10:00:00 GMT'}, 1.1],
     ['a weak etag alone', {etag: 'W/"weak"'}, 1.4],
     ['no validator', {etag: undefined}, 1.4],
   ])('resumes, or starts over where it must, with %s', async (_, file, factor) => {
-    const image = await pull(serve('/disk.raw', {...file, cutAfter: [100_000]}))
-    expect(readFileSync(image.path).equals(disk)).toBe(true)
-    expect(sentBytes()).toBeLessThanOrEqual(disk.length * factor)
+    const content = makeRawDisk(3_000_000)
+    const image = await pull(serve('/disk.raw', {...file, content, cutAfter: [1_000_000]}))
+    expect(readFileSync(image.path).equals(content)).toBe(true)
+    expect(sentBytes()).toBeLessThanOrEqual(content.length * factor)
   })
 
   it('is continued by the next run, and a bad left-over is noticed by the checksum', async () => {

@@ -33,8 +33,10 @@ const toRule = (text: string): Rule[] => {
 /** The pieces of a pattern, the longest first. */
 const piece = /(?<=^|\/)\*\*\/|\/\*\*\/|\/\*\*$|\*+|\?|\[(?<not>[!^]?)(?<set>\]?(?:\\.|[^\]\\])*)\]|\\(?<escaped>.)|(?<plain>.)/gsu
 
-const toRegExp = (pattern: string): string =>
-  pattern.replaceAll(piece, (match: string, ...rest: unknown[]) => {
+const toRegExp = (pattern: string): string => {
+  // Behind the slash of `/**` there is nothing else that could say which directories it crosses.
+  if (pattern === '**') return '.+'
+  return pattern.replaceAll(piece, (match: string, ...rest: unknown[]) => {
     const {not, set, escaped, plain} = rest.at(-1) as Record<string, string | undefined>
     if (match === '**/') return '(?:.*/)?'
     if (match === '/**/') return '/(?:.*/)?'
@@ -44,6 +46,7 @@ const toRegExp = (pattern: string): string =>
     if (set !== undefined) return `(?!/)[${not === '' ? '' : '^'}${setOf(set)}]`
     return literal(escaped ?? plain ?? '')
   })
+}
 
 const literal = (character: string): string => character.replace(/[\\^$.*+?()[\]{}|/]/u, String.raw`\$&`)
 

@@ -129,8 +129,10 @@ const send = (file: ServedFile, {body, count, seen}: {body: Buffer; count: numbe
   const cut = file.cutAfter?.[count] ?? -1
   if (cut >= 0 && cut < body.length) {
     seen.sentBytes = cut
-    response.write(body.subarray(0, cut), () => setTimeout(() => response.destroy(), 20))
-    if (cut === 0) setTimeout(() => response.destroy(), 20)
+    // A client loses what it has not taken by then, so it gets some time for that.
+    const destroy = (): void => void setTimeout(() => response.destroy(), 100)
+    if (cut === 0) destroy()
+    else response.write(body.subarray(0, cut), destroy)
     return
   }
   if (file.stallsAfter !== undefined) {
