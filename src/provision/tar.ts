@@ -100,7 +100,8 @@ export class TarWriter {
     header.write(entry.flag, 156, 'latin1')
     header.set(entry.target.subarray(0, 100), 157)
     let sum = 0
-    for (const byte of header) sum += byte
+    // By index: an iterator costs eight times as much.
+    for (let at = 0; at < unit; at++) sum += header[at] ?? 0
     // The field itself counts as eight blanks.
     header.write(`${(sum + 8 * 32).toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   }

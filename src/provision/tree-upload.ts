@@ -40,7 +40,7 @@ export interface TreeResult {
  * Brings a directory of the guest to what a local one is.
  *
  * One question tells what the guest has; when that is all, nothing else happens. What differs travels as one compressed
- * stream, is unpacked aside, is compared with its hashes, and only then moved into place, each by one rename.
+ * stream, is unpacked aside, is compared with its hashes while more arrives, and only then moved into place, each by one rename.
  */
 export const uploadTree = async (guest: Guest, {source, destination}: TreePaths, options: TreeUploadOptions = {}): Promise<TreeResult> => {
   const target = destination.replace(/\/+$/, '') || '/'
@@ -58,7 +58,8 @@ export const uploadTree = async (guest: Guest, {source, destination}: TreePaths,
   const bytes = files.reduce((sum, {size}) => sum + size, 0)
   if (!survey.exists || !isNothing(changes)) {
     const stream = shipment(source, changes, {...options, bytes, compression})
-    await runInGuest(guest, unpackProgram(target, compression, options), {
+    const inParts = files.length > part.files || bytes > part.bytes
+    await runInGuest(guest, unpackProgram(target, {...options, compression, inParts}), {
       ...accessOf(options),
       action: `put ${source} into the guest at ${target}`,
       stdin: stream,
@@ -82,7 +83,13 @@ type ShipmentOptions = Pick<TreeUploadOptions, 'onProgress' | 'owner'> & {
   readonly compression: Survey['compression']
 }
 
-/** The compressed stream: the entries below `tree/`, and after them `plan`, which says what to do with them. */
+/** What is hashed in the guest in one go: the last of it when everything has arrived, all before it meanwhile. */
+const part = {files: 500, bytes: 8 * 2 ** 20} as const
+
+/**
+ * The compressed stream: the entries below `tree/`, between them `sums1`, `sums2`, … with the hashes of the files since the one
+ * before, and last `plan`, which says what to do with them.
+ */
 const shipment = (source: string, changes: TreeChanges, {bytes, compression, owner, onProgress}: ShipmentOptions): Readable => {
   const compressor = compressors[compression]()
   let sent = 0
@@ -102,7 +109,7 @@ const archive = async function* (
   {owner, sent}: {readonly owner: string | undefined; readonly sent: (bytes: number) => void},
 ): AsyncGenerator<Buffer> {
   const tar = new TarWriter()
-  const hashes = new Map<string, string>()
+  const sums = checksums(tar)
   // A turn for the compressor and the connection after each block.
   const full = async function* (): AsyncGenerator<Buffer> {
     for (let block = tar.take(); block; block = tar.take()) {
@@ -117,24 +124,54 @@ const archive = async function* (
     if (type === 'file' && size <= smallFileBytes) {
       const content = tar.room(size)
       readSmallFile(path, content)
-      hashes.set(name, sha256 ?? hash('sha256', content))
+      sums.add(entry, sha256 ?? hash('sha256', content))
     } else if (type === 'file') {
-      hashes.set(name, sha256 ?? '')
       for await (const chunk of contentOf(path, size)) {
         tar.write(chunk)
         yield* full()
       }
       tar.pad(size)
+      sums.add(entry, sha256 ?? '')
     }
     sent(size)
     if (tar.hasFull) yield* full()
   }
-  const plan = Buffer.from(planProgram(changes, hashes, owner))
-  tar.entry({name: 'plan', type: 'file', mode: 0o600, size: plan.length})
-  for (let at = 0; at < plan.length; at += chunkBytes) tar.write(plan.subarray(at, at + chunkBytes))
-  tar.pad(plan.length)
+  const alone = sums.end()
+  addText(tar, 'plan', planProgram(changes, alone, owner))
   tar.end()
   yield* full()
+}
+
+/** Writes the hashes of files into the archive, part by part. The end gives those of names that `sha256sum -c` would not understand. */
+const checksums = (tar: TarWriter) => {
+  const alone = new Map<string, string>()
+  let lines: string[] = []
+  let bytes = 0
+  let count = 0
+  const endPart = (): void => {
+    if (lines.length > 0) addText(tar, `sums${++count}`, lines.join(''))
+    lines = []
+    bytes = 0
+  }
+  return {
+    add({name, size}: HashedEntry, sha256: string): void {
+      if (isEscaped(name)) alone.set(name, sha256)
+      else lines.push(`${sha256}  ./${name}\n`)
+      bytes += size
+      if (lines.length === part.files || bytes >= part.bytes) endPart()
+    },
+    end(): ReadonlyMap<string, string> {
+      endPart()
+      return alone
+    },
+  }
+}
+
+const addText = (tar: TarWriter, name: string, text: string): void => {
+  const content = Buffer.from(text)
+  tar.entry({name, type: 'file', mode: 0o600, size: content.length})
+  for (let at = 0; at < content.length; at += chunkBytes) tar.write(content.subarray(at, at + chunkBytes))
+  tar.pad(content.length)
 }
 
 /** The content of a large file, which must have just this size. */
@@ -160,9 +197,7 @@ const chunkBytes = 128 * 2 ** 10
 /** Calls of the functions of `unpackProgram`, in the order in which they have to happen. */
 const planProgram = (changes: TreeChanges, hashes: ReadonlyMap<string, string>, owner: string | undefined): string => {
   const {send, move, clear, modes, owners, remove} = changes
-  const verify = batches([...hashes.keys()], isEscaped).map(
-    (batch) => `verify ${quote(batch.map((name) => hashes.get(name) ?? '').join('\n'))} ${words(batch)}`,
-  )
+  const verify = [...hashes].map(([name, sha256]) => `verify ${sha256} ${words([name])}`)
   // The deepest first: a directory may take the right to go into it.
   const finalModes = [...modes, ...send.filter((entry) => entry.type !== 'symlink' && stagedMode(entry) !== entry.mode)].toReversed()
   return [
@@ -206,7 +241,10 @@ const words = (names: readonly string[]): string => quoteAll(names.map((name) =>
  * what is unpacked lies in a private directory, which is entered once and then named by `.` and `..` only; and a directory
  * of the destination is entered, then compared with where it ought to be, and then worked in by plain names.
  */
-const unpackProgram = (destination: string, compression: string, {owner, mirror}: Pick<TreeOptions, 'owner' | 'mirror'>): string => `set -e
+const unpackProgram = (
+  destination: string,
+  {owner, mirror, compression, inParts}: Pick<TreeOptions, 'owner' | 'mirror'> & Pick<Survey, 'compression'> & {readonly inParts: boolean},
+): string => `set -e
 umask 022
 target=${quote(destination)}
 owner=${quote(owner ?? '')}
@@ -217,17 +255,31 @@ ${mirror ? `case $top in ${vitalDirectories.map(quote).join('|')}) fail "$target
 stage=$(mktemp -d ./.vmctl-XXXXXXXXXX); cd "$stage"
 [ "$(pwd -P)" = "$top/\${stage#./}" ] || fail "$target changed meanwhile"
 mkdir tree; cd tree
-trap 'cd .. && rm -rf ./plan ./tree && cd .. && rmdir "$stage"' EXIT
+checker=
+trap '[ -z "$checker" ] || { kill $checker || :; wait $checker || :; } 2>/dev/null
+cd .. && rm -rf ./plan ./tree ./sums* ./unpacked && cd .. && rmdir "$stage"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 # This shell's own place, by a name that cannot be exchanged where the system has one.
 staged=/proc/$$/cwd; [ -d "$staged/" ] || staged=$top/\${stage#./}/tree
-${compression} -dc | tar -xpf - -C ..
-[ -z "$owner" ] || chown -hR "$owner" .
+wrong() { fail "$1 did not arrive as it was; did it change meanwhile?"; }
 ${hashFunction}
-verify() {
-  expected=$1; shift
-  [ "$(hashes "$@")" = "$expected" ] || fail "$1 or a file after it did not arrive as it was; did it change meanwhile?"
+verify() { [ "$(hashes "$2")" = "$1" ] || wrong "$2"; }
+# Files come in their order: those of a list are whole when the next list, or the end, is there.
+check() {
+  n=1
+  while :; do
+    over=; [ ! -e ../unpacked ] || over=1
+    if [ ! "$over" ] && [ ! -e ../sums$((n+1)) ]; then sleep 0.03; continue; fi
+    [ -e ../sums$n ] || return 0
+    sha256sum -c ../sums$n >/dev/null 2>&1 || wrong "$(LC_ALL=C sha256sum -c ../sums$n 2>/dev/null | sed -n 's/: FAILED.*//p' | head -n 1)"
+    n=$((n+1))
+  done
 }
+${inParts ? 'if sleep 0.01 2>/dev/null; then check & checker=$!; fi' : ''}
+${compression} -dc | tar -xpf - -C ..
+: >../unpacked
+[ -z "$owner" ] || chown -hR "$owner" .
+if [ "$checker" ]; then wait $checker; checker=; else check; fi
 enter() {
   expected=$top\${1:+/$1}; [ "$expected" ] || expected=/
   cd "$expected" && [ "$(pwd -P; echo .)" = "$expected
