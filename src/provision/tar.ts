@@ -40,11 +40,12 @@ export class TarWriter {
     this.#header({name: nameBytes, target: targetBytes, mode, size: type === 'file' ? size : 0, flag: typeFlags[type]})
   }
 
-  /** Room for the whole content of a file, of at most 256 KiB, for the caller to fill. */
+  /** Room for the whole content of a file, of at most 256 KiB, for the caller to fill; it has a byte more, which does not count. */
   room(size: number): Buffer {
-    const room = this.#reserve(padded(size))
+    const room = this.#reserve(padded(size) + unit)
+    this.#used -= unit
     room.fill(0, size)
-    return room.subarray(0, size)
+    return room.subarray(0, size + 1)
   }
 
   /** A part of the content of a file, followed by `pad` when it was the last. */

@@ -122,8 +122,7 @@ const archive = async function* (
     const path = join(source, name)
     tar.entry({...entry, name: `tree/${name}`, mode: stagedMode(entry)})
     if (type === 'file' && size <= smallFileBytes) {
-      const content = tar.room(size)
-      readSmallFile(path, content)
+      const content = readSmallFile(path, tar.room(size))
       sums.add(entry, sha256 ?? hash('sha256', content))
     } else if (type === 'file') {
       for await (const chunk of contentOf(path, size)) {

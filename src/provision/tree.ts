@@ -74,22 +74,25 @@ const reading = <T>(path: string, read: (path: string) => T): T => {
 export const smallFileBytes = 256 * 2 ** 10
 
 /**
- * Fills the room with the content of a file that is just so long.
+ * Reads a file that is just so long into the room, which has a byte more.
+ * @returns its content
  * @throws VmctlError `vmctl::io`; `vmctl::provision::failed` when the file has another length by now
  */
-export const readSmallFile = (path: string, room: Buffer): void =>
+export const readSmallFile = (path: string, room: Buffer): Buffer =>
   reading(path, () => {
+    const size = room.length - 1
     const descriptor = openSync(path, 'r')
     try {
       let length = 0
-      for (let count = -1; count !== 0 && length < room.length; length += count)
+      // One read as a rule: it asks for one byte more than there should be, and gets none.
+      for (let count = -1; count !== 0 && (length < size || count === -1); length += count)
         count = readSync(descriptor, room, length, room.length - length, null)
-      if (length !== room.length || readSync(descriptor, oneByte) > 0) throw changedMeanwhile(path)
+      if (length !== size) throw changedMeanwhile(path)
+      return room.subarray(0, size)
     } finally {
       closeSync(descriptor)
     }
   })
-const oneByte = Buffer.alloc(1)
 
 export const changedMeanwhile = (path: string): VmctlError =>
   new VmctlError('vmctl::provision::failed', `${path} changed while it was read.`, {help: 'Run it again when nothing writes there.'})
@@ -101,7 +104,7 @@ export const hashTree = async (
   isWanted: (file: HashedEntry) => boolean = () => true,
 ): Promise<HashedEntry[]> => {
   const hashed: HashedEntry[] = []
-  const scratch = Buffer.allocUnsafe(smallFileBytes)
+  const scratch = Buffer.allocUnsafe(smallFileBytes + 1)
   for (const entry of entries) {
     if (entry.type !== 'file' || !isWanted(entry)) {
       hashed.push(entry)
@@ -111,9 +114,7 @@ export const hashTree = async (
     if (entry.size > smallFileBytes) hashed.push({...entry, sha256: await hashFile(path)})
     else {
       if (hashed.length % politeness === 0) await nextTurn()
-      const content = scratch.subarray(0, entry.size)
-      readSmallFile(path, content)
-      hashed.push({...entry, sha256: hash('sha256', content)})
+      hashed.push({...entry, sha256: hash('sha256', readSmallFile(path, scratch.subarray(0, entry.size + 1)))})
     }
   }
   return hashed
