@@ -240,6 +240,40 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     })
     expect(readdirSync(destination)).toEqual([])
   })
+
+  test('of many files each is compared, those of the first part too', async () => {
+    const source = makeTree()
+    for (let index = 0; index < 1200; index++) writeFileSync(join(source, 'sub', `f${index}`), `${index}`)
+    const destination = join(temporaryDirectory(), 'x')
+    await put(source, destination)
+    expect(await describeTree(destination)).toEqual(await describeTree(source))
+    const inner = localGuest(path, tools)
+    let asked = 0
+    const late: Guest = {
+      ...inner,
+      exec: (command, options) => {
+        if (++asked === 2) writeFileSync(join(source, 'big'), Buffer.alloc(700_000, 'x'))
+        return inner.exec(command, options)
+      },
+    }
+    const other = join(temporaryDirectory(), 'x')
+    await expect(uploadTree(late, {source, destination: other})).rejects.toMatchObject({
+      message: expect.stringContaining('./big did not arrive as it was'),
+    })
+    expect(readdirSync(other)).toEqual([])
+  })
+})
+
+test('many files arrive where sleep takes whole seconds only', async () => {
+  const programs = join(temporaryDirectory(), 'bin')
+  mkdirSync(programs)
+  writeFileSync(join(programs, 'sleep'), '#!/bin/sh\ncase $1 in *[!0-9]*) exit 1 ;; esac\nexec /usr/bin/sleep "$1"\n', {mode: 0o755})
+  const source = join(temporaryDirectory(), 'source')
+  mkdirSync(source)
+  for (let index = 0; index < 1200; index++) writeFileSync(join(source, `f${index}`), `${index}`)
+  const destination = join(temporaryDirectory(), 'x')
+  await uploadTree(localGuest(`${programs}:/usr/bin:/bin`, tools), {source, destination})
+  expect(await describeTree(destination)).toEqual(await describeTree(source))
 })
 
 test('any tree arrives, and any change of it', {timeout: 240_000}, async () => {
