@@ -18,8 +18,9 @@ const typeFlags = {file: '0', symlink: '2', directory: '5'} as const
  */
 export class TarWriter {
   readonly #full: Buffer[] = []
+  readonly #spare: Buffer[] = []
   readonly #template: Buffer
-  #block = Buffer.allocUnsafe(blockBytes)
+  #block: Buffer = Buffer.allocUnsafeSlow(blockBytes)
   #used = 0
 
   constructor() {
@@ -72,6 +73,11 @@ export class TarWriter {
     return this.#full.shift()
   }
 
+  /** Gives back a block that nobody needs any more. */
+  giveBack(block: Buffer): void {
+    this.#spare.push(Buffer.from(block.buffer, 0, blockBytes))
+  }
+
   #longName(flag: 'K' | 'L', name: Buffer): void {
     // It ends in NUL, which counts.
     const size = name.length + 1
@@ -116,7 +122,7 @@ export class TarWriter {
 
   #finishBlock(): void {
     if (this.#used > 0) this.#full.push(this.#block.subarray(0, this.#used))
-    this.#block = Buffer.allocUnsafe(blockBytes)
+    this.#block = this.#spare.pop() ?? Buffer.allocUnsafeSlow(blockBytes)
     this.#used = 0
   }
 }
