@@ -11,6 +11,8 @@ import {lastLines, runUnderLimits} from '../../host/process.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {sandbox} from './arguments.ts'
 
+export const defaultBinary = 'qemu-system-x86_64'
+
 /**
  * A boot sector that enters 64-bit long mode with paging on, executes CPUID and RDTSC, and ends QEMU through the
  * isa-debug-exit device. Assembled from `fixtures/accelerator-probe.S`; a test assembles it again.

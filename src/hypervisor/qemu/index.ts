@@ -1,33 +1,14 @@
-import {access, chmod, copyFile} from 'node:fs/promises'
 import type {Duplex} from 'node:stream'
 
-import {remove, rename} from '../../host/durable.ts'
-import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
-import {checkBridge} from '../../host/net-admin.ts'
 import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
-import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
 import {connectTcp, connectUnix} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
-import type {ForwardedPort} from '../../model/stack.ts'
-import {type Observation, stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
+import {type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
 import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
-import {chooseAccelerator} from './accelerator.ts'
-import {machineType} from './arguments.ts'
-import {discoverAddress} from './discovery.ts'
-import {findFirmware} from './firmware.ts'
-import {changeForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
-import {checkDevices} from './pci.ts'
-import {launch} from './launch.ts'
-import {endProcess, findAnyProcess, findProcess} from './process.ts'
-import {connectQmp} from './qmp.ts'
-import {reserve} from './reservation.ts'
-import {readRuntime, writeRuntime} from './runtime.ts'
-import {changeSeed} from './seed-drive.ts'
-import {powerDown} from './stop.ts'
-import {createTap, removeTap, tapsOf} from './tap.ts'
-import {nicSockets} from './network.ts'
-import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
+import {findProcess} from './process.ts'
+import {connectQmp, withMonitor} from './qmp.ts'
+import {readRuntime} from './runtime.ts'
 
 export interface QemuOptions {
   /** Where the verdicts on accelerators and the lock of the addresses are kept. */
@@ -38,31 +19,11 @@ export interface QemuOptions {
   readonly leaseFiles?: readonly string[] | undefined
 }
 
-export const defaultBinary = 'qemu-system-x86_64'
-
 /** The QEMU backend. Needs Linux: it proves processes by /proc. */
-export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: QemuOptions): Hypervisor => {
-  const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
-    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, accelerators ?? spec.qemu?.accel, {stateDirectory, signal})
-
-  /** Removes what a process that is certainly gone has left. */
-  const tidy = async (vm: Vm): Promise<void> => {
-    const files = vmFiles(vm.directory)
-    const runtime = await readRuntime(vm.directory)
-    for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await remove(path)
-    for (const path of nicSockets(vm)) await remove(path)
-    for (const tap of runtime?.taps ?? []) await removeTap(tap)
-    await endServing(vm)
-    if (runtime?.process) {
-      const {process: _process, vncAddress: _vnc, accelerator: _accelerator, ...rest} = runtime
-      await writeRuntime(vm.directory, rest)
-    }
-  }
-
-  const withMonitor = async (vm: Vm, action: (qmp: Awaited<ReturnType<typeof connectQmp>>) => Promise<unknown>): Promise<void> => {
-    using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 10_000})
-    await action(qmp)
-  }
+export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
+  const {leaseFiles = []} = options
+  /** What changes a VM is loaded when that is asked for: most commands only look. */
+  const lifecycle = async () => (await import('./lifecycle.ts')).qemuLifecycle(options)
 
   return {
     name: 'qemu',
@@ -71,84 +32,13 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
       return process.platform === 'linux' ? undefined : `the QEMU backend needs Linux, this is ${process.platform}`
     },
 
-    async check(spec) {
-      if (spec.network.type === 'vnic') {
-        throw new VmctlError(
-          'vmctl::backend::not_available',
-          'The vnic network exists on illumos only; the QEMU backend cannot offer it.',
-          {
-            help: 'Use `network "user"` or `network "tap"`.',
-          },
-        )
-      }
-      if (spec.shares?.some(({driver}) => driver === 'virtiofs')) await requireVirtiofsd()
-      if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
-      await checkDevices(spec)
-      if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
-      await makePrivateDirectory(stateDirectory)
-      await acceleratorFor(spec, AbortSignal.timeout(30_000))
-    },
-
-    async prepare(vm, {signal}) {
-      const files = vmFiles(vm.directory)
-      const {diskBytes} = vm.spec
-      if (!(await exists(files.overlay))) {
-        await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
-      } else if (diskBytes !== undefined && !(await findProcess(vm))) {
-        const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
-        if (diskBytes > virtualSizeBytes) await growImage(files.overlay, diskBytes, {signal})
-      }
-      if (vm.spec.firmware?.type === 'uefi' && !(await exists(files.efivars))) {
-        const firmware = await findFirmware(vm.spec.firmware, machineType(vm.spec.qemu?.machine))
-        await copyPrivately(firmware.vars, files.efivars)
-      }
-      if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal})
-    },
-
-    async start(vm, {signal, notify}) {
-      if (await findAnyProcess(vm)) return
-      await tidy(vm)
-      await checkDevices(vm.spec)
-      const binary = vm.spec.qemu?.binary ?? defaultBinary
-      const choice = await acceleratorFor(vm.spec, signal)
-      if (choice.notice) notify?.(choice.notice)
-      const {firmware: config} = vm.spec
-      const firmware = config?.type === 'uefi' ? await findFirmware(config, machineType(vm.spec.qemu?.machine)) : undefined
-      const seed = await exists(vmFiles(vm.directory).seed)
-      let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
-      try {
-        for (const tap of tapsOf(vm)) await createTap(tap, signal)
-        const avoid: ForwardedPort[] = []
-        for (;;) {
-          const sockets = await serveFolders(vm, {signal, notify})
-          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed, sockets}, signal)
-          if (!('taken' in result)) {
-            await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
-            return
-          }
-          // Another program took a port between our look and QEMU's bind. One that was chosen is chosen anew.
-          const port = forwardsOf(runtime).find((forward) => forwardRule(forward).startsWith(`${result.taken}-`))
-          if (!port || avoid.push(port) === 5) throw result.error
-          await endServing(vm)
-          runtime = await reserve(vm, {stateDirectory, signal, isBinding: true, avoid})
-        }
-      } catch (error) {
-        await tidy(vm)
-        throw error
-      }
-    },
-
-    async stop(vm, {timeoutMs, signal}) {
-      const running = await findAnyProcess(vm)
-      if (running) await powerDown(vm, running, {timeoutMs, signal})
-      await tidy(vm)
-    },
-
-    async destroy(vm) {
-      const running = await findAnyProcess(vm)
-      if (running) await endProcess(running)
-      await tidy(vm)
-    },
+    check: async (spec) => (await lifecycle()).check(spec),
+    prepare: async (vm, given) => (await lifecycle()).prepare(vm, given),
+    start: async (vm, given) => (await lifecycle()).start(vm, given),
+    stop: async (vm, given) => (await lifecycle()).stop(vm, given),
+    destroy: async (vm, given) => (await lifecycle()).destroy(vm, given),
+    adapt: async (vm, given) => (await lifecycle()).adapt(vm, given),
+    showSeed: async (vm, given) => (await lifecycle()).showSeed(vm, given),
 
     async observe(vm) {
       const [runtime, running] = await Promise.all([readRuntime(vm.directory), findProcess(vm)])
@@ -178,24 +68,6 @@ export const qemuHypervisor = ({stateDirectory, accelerators, leaseFiles = []}: 
 
     sshAddress: (vm, {signal}) => addressOf(vm, leaseFiles, signal),
 
-    async adapt(vm, {signal}) {
-      const runtime = await readRuntime(vm.directory)
-      if (!runtime || vm.spec.network.type !== 'user' || !(await findProcess(vm))) return
-      await withMonitor(vm, async (qmp) => {
-        const own = await runningForwards(qmp)
-        const next = await reserve(vm, {stateDirectory, signal, isBinding: true, own})
-        await changeForwards(qmp, forwardsOf(next)).catch(async (error: unknown) => {
-          await changeForwards(qmp, own).catch(() => undefined)
-          await writeRuntime(vm.directory, runtime)
-          throw error
-        })
-      })
-    },
-
-    async showSeed(vm) {
-      if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, vmFiles(vm.directory).seed))
-    },
-
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
     console: (vm, {signal}): Promise<Duplex> => connectUnix(vmFiles(vm.directory).consoleSocket, signal),
@@ -209,6 +81,7 @@ const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSig
   if (network.type === 'user') return runtime?.sshPort === undefined ? undefined : {host: '127.0.0.1', port: runtime.sshPort}
   if (network.type !== 'tap' || !runtime) return undefined
   if (network.ip !== undefined) return {host: network.ip, port: 22}
+  const {discoverAddress} = await import('./discovery.ts')
   return {host: await discoverAddress({bridge: network.bridge, macAddress: runtime.macAddress, leaseFiles}, signal), port: 22}
 }
 
@@ -232,22 +105,5 @@ const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observ
   } catch {
     // Another vmctl talks to it just now (it stops the VM, say), or it has just ended.
     return (await isAlive(running)) ? {state: 'running', pid: running.pid} : {state: stateAtRest(vm)}
-  }
-}
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
-
-const copyPrivately = async (source: string, target: string): Promise<void> => {
-  const temporary = temporaryPath(target)
-  try {
-    await copyFile(source, temporary)
-    await chmod(temporary, 0o600)
-    await rename(temporary, target)
-  } finally {
-    await remove(temporary)
   }
 }

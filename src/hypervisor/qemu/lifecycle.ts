@@ -1,0 +1,165 @@
+import {access, chmod, copyFile} from 'node:fs/promises'
+
+import {remove, rename} from '../../host/durable.ts'
+import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
+import {checkBridge} from '../../host/net-admin.ts'
+import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
+import {VmctlError} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
+import type {ForwardedPort} from '../../model/stack.ts'
+import type {Vm, VmSpec} from '../../model/vm.ts'
+import type {Hypervisor} from '../hypervisor.ts'
+import {chooseAccelerator, defaultBinary} from './accelerator.ts'
+import {machineType} from './arguments.ts'
+import {findFirmware} from './firmware.ts'
+import {changeForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
+import type {QemuOptions} from './index.ts'
+import {launch} from './launch.ts'
+import {nicSockets} from './network.ts'
+import {checkDevices} from './pci.ts'
+import {endProcess, findAnyProcess, findProcess} from './process.ts'
+import {withMonitor} from './qmp.ts'
+import {reserve} from './reservation.ts'
+import {readRuntime, writeRuntime} from './runtime.ts'
+import {changeSeed} from './seed-drive.ts'
+import {powerDown} from './stop.ts'
+import {createTap, removeTap, tapsOf} from './tap.ts'
+import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
+
+type Lifecycle = Required<Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'stop' | 'destroy' | 'adapt' | 'showSeed'>>
+
+/** What changes a VM, and is loaded when that is asked for: most commands only look. */
+export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Lifecycle => {
+  const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
+    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, accelerators ?? spec.qemu?.accel, {stateDirectory, signal})
+
+  /** Removes what a process that is certainly gone has left. */
+  const tidy = async (vm: Vm): Promise<void> => {
+    const files = vmFiles(vm.directory)
+    const runtime = await readRuntime(vm.directory)
+    for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await remove(path)
+    for (const path of nicSockets(vm)) await remove(path)
+    for (const tap of runtime?.taps ?? []) await removeTap(tap)
+    await endServing(vm)
+    if (runtime?.process) {
+      const {process: _process, vncAddress: _vnc, accelerator: _accelerator, ...rest} = runtime
+      await writeRuntime(vm.directory, rest)
+    }
+  }
+
+  return {
+    async check(spec) {
+      if (spec.network.type === 'vnic') {
+        throw new VmctlError(
+          'vmctl::backend::not_available',
+          'The vnic network exists on illumos only; the QEMU backend cannot offer it.',
+          {
+            help: 'Use `network "user"` or `network "tap"`.',
+          },
+        )
+      }
+      if (spec.shares?.some(({driver}) => driver === 'virtiofs')) await requireVirtiofsd()
+      if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
+      await checkDevices(spec)
+      if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
+      await makePrivateDirectory(stateDirectory)
+      await acceleratorFor(spec, AbortSignal.timeout(30_000))
+    },
+
+    async prepare(vm, {signal}) {
+      const files = vmFiles(vm.directory)
+      const {diskBytes} = vm.spec
+      if (!(await exists(files.overlay))) {
+        await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
+      } else if (diskBytes !== undefined && !(await findProcess(vm))) {
+        const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
+        if (diskBytes > virtualSizeBytes) await growImage(files.overlay, diskBytes, {signal})
+      }
+      if (vm.spec.firmware?.type === 'uefi' && !(await exists(files.efivars))) {
+        const firmware = await findFirmware(vm.spec.firmware, machineType(vm.spec.qemu?.machine))
+        await copyPrivately(firmware.vars, files.efivars)
+      }
+      if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal})
+    },
+
+    async start(vm, {signal, notify}) {
+      if (await findAnyProcess(vm)) return
+      await tidy(vm)
+      await checkDevices(vm.spec)
+      const binary = vm.spec.qemu?.binary ?? defaultBinary
+      const choice = await acceleratorFor(vm.spec, signal)
+      if (choice.notice) notify?.(choice.notice)
+      const {firmware: config} = vm.spec
+      const firmware = config?.type === 'uefi' ? await findFirmware(config, machineType(vm.spec.qemu?.machine)) : undefined
+      const seed = await exists(vmFiles(vm.directory).seed)
+      let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
+      try {
+        for (const tap of tapsOf(vm)) await createTap(tap, signal)
+        const avoid: ForwardedPort[] = []
+        for (;;) {
+          const sockets = await serveFolders(vm, {signal, notify})
+          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed, sockets}, signal)
+          if (!('taken' in result)) {
+            await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
+            return
+          }
+          // Another program took a port between our look and QEMU's bind. One that was chosen is chosen anew.
+          const port = forwardsOf(runtime).find((forward) => forwardRule(forward).startsWith(`${result.taken}-`))
+          if (!port || avoid.push(port) === 5) throw result.error
+          await endServing(vm)
+          runtime = await reserve(vm, {stateDirectory, signal, isBinding: true, avoid})
+        }
+      } catch (error) {
+        await tidy(vm)
+        throw error
+      }
+    },
+
+    async stop(vm, {timeoutMs, signal}) {
+      const running = await findAnyProcess(vm)
+      if (running) await powerDown(vm, running, {timeoutMs, signal})
+      await tidy(vm)
+    },
+
+    async destroy(vm) {
+      const running = await findAnyProcess(vm)
+      if (running) await endProcess(running)
+      await tidy(vm)
+    },
+
+    async adapt(vm, {signal}) {
+      const runtime = await readRuntime(vm.directory)
+      if (!runtime || vm.spec.network.type !== 'user' || !(await findProcess(vm))) return
+      await withMonitor(vm, async (qmp) => {
+        const own = await runningForwards(qmp)
+        const next = await reserve(vm, {stateDirectory, signal, isBinding: true, own})
+        await changeForwards(qmp, forwardsOf(next)).catch(async (error: unknown) => {
+          await changeForwards(qmp, own).catch(() => undefined)
+          await writeRuntime(vm.directory, runtime)
+          throw error
+        })
+      })
+    },
+
+    async showSeed(vm) {
+      if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, vmFiles(vm.directory).seed))
+    },
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+const copyPrivately = async (source: string, target: string): Promise<void> => {
+  const temporary = temporaryPath(target)
+  try {
+    await copyFile(source, temporary)
+    await chmod(temporary, 0o600)
+    await rename(temporary, target)
+  } finally {
+    await remove(temporary)
+  }
+}
