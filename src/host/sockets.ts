@@ -51,7 +51,7 @@ export const connectTcp = (host: string, port: number, signal: AbortSignal): Pro
   }, signal)
 
 /** Sizes of the memory that a socket is read into; `least` is worth a read. */
-const readBytes = {room: 64 * 2 ** 10, least: 16 * 2 ** 10, reused: 512 * 2 ** 10} as const
+const readBytes = {room: 64 * 2 ** 10, least: 16 * 2 ** 10, reused: 2 ** 20} as const
 
 const reusing = new WeakMap<Duplex, () => void>()
 

@@ -45,8 +45,15 @@ test('lines of plain text are known to have no controls, and a control is found 
     for (let at = 0; at <= 10; at++) {
       const bytes = Buffer.from(`${'~'.repeat(at)}${control}${' '.repeat(10 - at)}\n`)
       expect(mayHaveControls(bytes), JSON.stringify(bytes.toString())).toBe(true)
-      // Wherever the bytes lie in memory.
-      for (const shift of [1, 2, 3]) expect(mayHaveControls(Buffer.concat([Buffer.alloc(shift), bytes]).subarray(shift))).toBe(true)
+    }
+    // However few bytes there are, and wherever they lie in memory.
+    for (let length = 0; length <= 12; length++) {
+      for (let shift = 0; shift < 8; shift++) {
+        const plain = Buffer.from(`${control.repeat(shift)}${'x'.repeat(length)}`).subarray(-length || Infinity)
+        expect(mayHaveControls(plain), `${length} bytes`).toBe(false)
+        const last = Buffer.concat([Buffer.alloc(shift), plain, Buffer.from(control)]).subarray(shift)
+        expect(mayHaveControls(last), `${length} bytes`).toBe(true)
+      }
     }
   }
 })

@@ -30,8 +30,10 @@ const suspicious = (byte: number): number => suspects[byte] ?? 0
 
 /** Whether the text of these bytes may have something that `stripControls` takes away. Far cheaper than to look at the text. */
 export const mayHaveControls = (bytes: Uint8Array): boolean => {
-  const before = Math.min(bytes.length, -bytes.byteOffset & 3)
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + before, (bytes.length - before) >> 2)
+  const toAligned = -bytes.byteOffset & 3
+  const before = Math.min(bytes.length, toAligned)
+  const words =
+    bytes.length < toAligned ? new Int32Array() : new Int32Array(bytes.buffer, bytes.byteOffset + toAligned, (bytes.length - before) >> 2)
   const after = before + words.length * 4
   let found = 0
   for (let at = 0; at < before; at++) found |= suspicious(bytes[at] ?? 0)
