@@ -3,6 +3,7 @@ import {parseArgs} from 'node:util'
 
 import {cold, eight, four} from './benches/cold.ts'
 import {image} from './benches/image.ts'
+import {meshGuests} from './benches/mesh-guests.ts'
 import {mesh} from './benches/mesh.ts'
 import {startup} from './benches/startup.ts'
 import {output, tree, upload} from './benches/transfer.ts'
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   output,
   image,
   mesh,
+  'mesh-guests': meshGuests,
   cold,
   four,
   eight,

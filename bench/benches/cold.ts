@@ -66,8 +66,12 @@ const together = async (workspace: Workspace, count: number): Promise<(Row | Ski
 export const four = (workspace: Workspace): Promise<(Row | Skipped)[]> => together(workspace, 4)
 export const eight = (workspace: Workspace): Promise<(Row | Skipped)[]> => together(workspace, 8)
 
-const guestLack = async (): Promise<string | undefined> =>
+/** Why no guest can run here. */
+export const guestLack = async (): Promise<string | undefined> =>
   process.platform === 'linux' ? missing('qemu-system-x86_64', 'qemu-img', 'ssh') : 'needs Linux'
+
+export const microImage = async ({repository}: Workspace): Promise<string> =>
+  (await run('sh', [join(repository, 'fixtures/guests/build.sh'), 'micro'])).stdout.trim()
 
 interface Guests {
   /** Makes, starts and provisions all of them with vmctl, and destroys them. */
@@ -82,7 +86,7 @@ interface Guests {
  */
 const guests = async (workspace: Workspace, count: number): Promise<Guests> => {
   const directory = await workspace.directory(`cold-${count}`)
-  const image = (await run('sh', [join(workspace.repository, 'fixtures/guests/build.sh'), 'micro'])).stdout.trim()
+  const image = await microImage(workspace)
   const names = Array.from({length: count}, (_, index) => `bench-${count}-${index}`)
   const vmfile = await writeVmfile(directory, names.map((name) => definition(name, image)).join(''))
   const state = join(directory, 'state')

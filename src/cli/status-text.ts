@@ -37,6 +37,7 @@ export const describeStatus = (vm: VmStatus): string => {
     ['Created', vm.createdAt],
     ['Health', describeHealth(vm)],
     ['Failure', vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`],
+    ...(vm.troubles ?? []).map((trouble) => ['Trouble', trouble] as const),
     ...vm.provision.map(({step, title, state}) => [`Step ${step}`, `${state} (${title})`] as const),
   ]
   return lines.flatMap(([label, value]) => (value === undefined ? [] : [`${`${label}:`.padEnd(10)} ${value}`])).join('\n')

@@ -41,7 +41,9 @@ export default class Ps extends VmfileCommand {
     }
     const vms = given.wait ? await waitForHealth(engine, ps, {timeoutMs: given.timeout ?? patienceMs}) : await ps.look()
     this.log(vms.length === 0 ? 'No VMs found.' : table(psHeader, describeRows(vms)))
-    for (const {name, error} of vms) if (error !== undefined) this.tell(`Warning: ${name}: ${error}`)
+    for (const {name, error, troubles = []} of vms) {
+      for (const problem of error === undefined ? troubles : [error]) this.tell(`Warning: ${name}: ${problem}`)
+    }
     return {vms}
   }
 }

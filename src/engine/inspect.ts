@@ -47,6 +47,8 @@ export interface VmStatus extends VmSummary {
   readonly vmfile?: string
   readonly createdAt: string
   readonly failure?: Vm['failure']
+  /** What a VM that runs has lost meanwhile, and how it comes back. */
+  readonly troubles?: readonly string[]
   readonly provision: readonly StepStatus[]
   /** The last result of the health check; absent before the first one after a start. */
   readonly healthcheck?: {readonly checkedAt: string; readonly failures: number; readonly exitCode?: number; readonly output: string}
@@ -107,18 +109,21 @@ const describeRecord = ({checkedAt, failures, last}: Health): NonNullable<VmStat
 export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
   const vm = await requireVm(engine.store, name)
   const files = vmFiles(vm.directory)
+  // Only here: `list` needs none of what networks need.
+  const {troublesOf} = await import('./networks.ts')
   const [observation, journal, hasSeed] = await Promise.all([
     (await hypervisorOf(engine, vm)).observe(vm),
     peekJournal(vm.directory),
     exists(files.seed),
   ])
   const {network} = vm.spec
-  const health = await knownHealth(vm, observation.state)
+  const [health, troubles] = await Promise.all([knownHealth(vm, observation.state), troublesOf(engine, vm, observation)])
   return {
     name,
     id: vm.id,
     backend: vm.backend,
     ...observation,
+    ...(troubles.length > 0 && {troubles}),
     vcpus: vm.spec.vcpus,
     memoryMiB: vm.spec.memoryMiB,
     diskBytes: Math.max(vm.spec.diskBytes ?? 0, vm.base.virtualSizeBytes),

@@ -2,10 +2,27 @@ import {networkConfig} from '../guest/network-config.ts'
 import type {Lock} from '../host/lock.ts'
 import {messageOf, VmctlError} from '../model/errors.ts'
 import type {NetworkSpec} from '../model/stack.ts'
-import type {Nic, Vm, VmSpec} from '../model/vm.ts'
+import type {Nic, Observation, Vm, VmSpec} from '../model/vm.ts'
 import type {Candidate} from '../network/members.ts'
-import {isRaised, joinNetwork, lowerNetwork, networkProblem, nicOf, raiseNetwork, removeNetwork} from '../network/network.ts'
-import {listNetworkIds, type NetworkRecord, type NetworkStore, networkStore, readNetwork, withNetworkLock} from '../network/record.ts'
+import {
+  isRaised,
+  joinNetwork,
+  lowerNetwork,
+  missingCarrier,
+  networkProblem,
+  nicOf,
+  raiseNetwork,
+  removeNetwork,
+} from '../network/network.ts'
+import {
+  listNetworkIds,
+  type NetworkRecord,
+  type NetworkStore,
+  networkStore,
+  readNetwork,
+  sweepNetworks,
+  withNetworkLock,
+} from '../network/record.ts'
 import {listVmNames, lockVm, readVm} from '../store/store.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 
@@ -95,12 +112,27 @@ export const mendNetworks = async (engine: Engine, spec: VmSpec): Promise<void> 
   }
 }
 
+/** What a VM that runs has lost meanwhile, of itself and of its networks, and how it comes back. A reader: changes nothing. */
+export const troublesOf = async (engine: Engine, {spec}: Vm, {state, troubles = []}: Observation): Promise<readonly string[]> => {
+  if (state !== 'running' && state !== 'suspended') return troubles
+  const records = await recordsOf(engine, spec)
+  const missing = await Promise.all(records.map((record) => missingCarrier(storeOf(engine), record)))
+  const gone = records.flatMap(({spec: {id, driver}}, index) => {
+    const what = missing[index]
+    return what === undefined
+      ? []
+      : [`the ${what} of its network ${id} is gone${driver === 'external' ? '' : '; `vmctl up` brings it back'}`]
+  })
+  return [...troubles, ...gone]
+}
+
 /**
  * Ends what carries the networks that these VMs were on, as soon as no member needs it, and forgets a network that has no VM left.
  * The caller holds no VM's lock: whoever is the last to be done here finds all others at rest.
  */
 export const tidyNetworks = async (engine: Engine, names: readonly string[]): Promise<void> => {
   const store = storeOf(engine)
+  await sweepNetworks(store, engine.signal)
   for (const id of await listNetworkIds(store)) {
     const record = await readNetwork(store, id).catch(() => undefined)
     if (!record || !names.some((name) => record.members[name] !== undefined)) continue
@@ -158,6 +190,8 @@ export interface NetworkStatus {
   readonly bridge?: string
   /** Whether its hub or bridge is there. */
   readonly isUp: boolean
+  /** What else of it should be there and is gone, while it is up. */
+  readonly missing?: string
   readonly members: readonly {readonly vm: string; readonly ip?: string; readonly mac: string; readonly exists: boolean}[]
 }
 
@@ -187,6 +221,8 @@ export const listNetworks = async (engine: Engine): Promise<NetworkList> => {
 
 const statusOf = async (store: NetworkStore, record: NetworkRecord, existing: ReadonlySet<string>): Promise<NetworkStatus> => {
   const {spec, subnet, gateway, bridge, members} = record
+  const isUp = await isRaised(store, record)
+  const missing = isUp ? await missingCarrier(store, record) : undefined
   return {
     id: spec.id,
     name: spec.name,
@@ -194,7 +230,8 @@ const statusOf = async (store: NetworkStore, record: NetworkRecord, existing: Re
     ...(subnet !== undefined && {subnet}),
     ...(gateway !== undefined && spec.driver !== 'mesh' && {gateway}),
     ...(bridge !== undefined && {bridge}),
-    isUp: await isRaised(store, record),
+    isUp,
+    ...(missing !== undefined && {missing}),
     members: Object.entries(members).map(([vm, {ip, mac}]) => ({vm, ...(ip !== undefined && {ip}), mac, exists: existing.has(vm)})),
   }
 }

@@ -14,6 +14,7 @@ import {type Engine, hypervisorOf} from './engine.ts'
 import {findStrays} from './find.ts'
 import {readHealth, writeHealth} from './health-record.ts'
 import {turns} from './health.ts'
+import {troublesOf} from './networks.ts'
 import {selectVms} from './select.ts'
 import type {Vmfile} from './load.ts'
 
@@ -39,6 +40,8 @@ export interface PsRow {
   readonly memoryMiB?: number
   readonly diskBytes?: number
   readonly ports: readonly PortForward[]
+  /** What a VM that runs has lost meanwhile, and how it comes back. */
+  readonly troubles?: readonly string[]
   /** Why the VM cannot be told about. */
   readonly error?: string
 }
@@ -123,7 +126,12 @@ const rowOf = async (engine: Engine, name: string, test: Test): Promise<PsRow> =
     const observation = await (await hypervisorOf(engine, vm)).observe(vm)
     const {state} = observation
     const {healthcheck: check} = vm.spec
-    return {...factsOf(vm, observation), ...(check && state === 'running' && (await healthOf(vm, check, test)))}
+    const troubles = await troublesOf(engine, vm, observation)
+    return {
+      ...factsOf(vm, observation),
+      ...(troubles.length > 0 && {troubles}),
+      ...(check && state === 'running' && (await healthOf(vm, check, test))),
+    }
   } catch (error) {
     engine.signal.throwIfAborted()
     return {name, state: 'unknown', ips: [], ports: [], error: isVmctlError(error) ? `${error.message} ${error.help}` : messageOf(error)}

@@ -1,6 +1,6 @@
 import {execFileSync} from 'node:child_process'
-import {existsSync, writeFileSync} from 'node:fs'
-import {join} from 'node:path'
+import {existsSync, mkdirSync, rmSync, writeFileSync} from 'node:fs'
+import {dirname, join} from 'node:path'
 
 import {expect, test} from 'vitest'
 
@@ -87,6 +87,18 @@ test('down --volumes takes what its VMs have, and nothing that others use too', 
   )
   await destroy(engine, 'a')
   expect(await (await claimVolumes(engine, [spec('c')]))()).toEqual([])
+})
+
+test('what a killed down --volumes has left, a record or a directory, goes with the next', async () => {
+  const {engine, spec} = await makeEngine()
+  await create(engine, spec('a'))
+  const {path} = await findVolume(engine, 'shop.data')
+  rmSync(path)
+  expect(await (await claimVolumes(engine, [spec('a')]))()).toEqual([])
+  expect(existsSync(dirname(path))).toBe(false)
+  mkdirSync(dirname(path))
+  expect(await (await claimVolumes(engine, [spec('a')]))()).toEqual([])
+  expect(existsSync(dirname(path))).toBe(false)
 })
 
 test('while the record of a VM is damaged nobody knows what it uses, so nothing is removed', async () => {

@@ -142,7 +142,8 @@ export const claimVolumes = async (engine: Engine, specs: readonly VmSpec[]): Pr
   }
   return async () => {
     const there = (await listVolumes(storeOf(engine), engine)).filter(({id}) => ids.includes(id))
-    for (const {id} of there) await removeVolume(storeOf(engine), id, engine)
+    // Also those that are not there: a run that was killed has left something of them.
+    for (const id of ids) await removeVolume(storeOf(engine), id, engine)
     return there.map(({id}) => id)
   }
 }

@@ -264,6 +264,8 @@ export interface Observation {
   readonly macAddress?: string
   readonly vncAddress?: string
   readonly accelerator?: string
+  /** What a VM that runs has lost meanwhile, and how it comes back, a sentence each. */
+  readonly troubles?: readonly string[]
 }
 
 /** The state of a VM that has no process. */

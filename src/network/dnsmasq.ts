@@ -86,6 +86,10 @@ export const findDnsmasq = async (directory: string): Promise<ProcessIdentity | 
   return undefined
 }
 
+/** Whether a network that is to have a dnsmasq has none. */
+export const lacksDnsmasq = async (directory: string, record: NetworkRecord): Promise<boolean> =>
+  dnsmasqConfig(directory, record) !== undefined && !(await findDnsmasq(directory))
+
 /** Makes sure that a dnsmasq serves the network as it is now, or that none does when none is needed. Idempotent. */
 export const serveNetwork = async (directory: string, record: NetworkRecord, signal: AbortSignal): Promise<void> => {
   const files = networkFiles(directory)

@@ -11,6 +11,7 @@ import {connectUnix} from '../host/sockets.ts'
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {networkFiles} from '../model/layout.ts'
 import type {HubRequest, HubStatus} from './hub.ts'
+import {sweepDirectory} from './record.ts'
 
 /** Long enough for a machine that is busy starting VMs. */
 const startDeadlineMs = 20_000
@@ -55,6 +56,7 @@ export const startHub = async (
     if (await waitForHub(directory, {until: performance.now() + 5000, signal})) return
     await endHub(directory)
   }
+  await sweepDirectory(directory)
   const files = networkFiles(directory)
   await using log = await open(files.hubLog, 'w', 0o600)
   const own = fileURLToPath(import.meta.url)

@@ -6,6 +6,7 @@ import {formatAddress, parseSubnet} from '../model/ipv4.ts'
 import type {NetworkSpec} from '../model/stack.ts'
 import type {Nic} from '../model/vm.ts'
 import {type Bridge, bridgeName, bridgeProblem, isThere, lowerBridge, raiseBridge} from './bridge.ts'
+import {lacksDnsmasq} from './dnsmasq.ts'
 import {askHub, endHub, startHub} from './hub-client.ts'
 import {type Candidate, seatMembers} from './members.ts'
 import {
@@ -17,7 +18,7 @@ import {
   readNetwork,
   readSubnets,
   removeRecord,
-  sweepNetwork,
+  sweepDirectory,
   withNetworkLock,
   writeNetwork,
   writeSubnets,
@@ -49,7 +50,7 @@ export const joinNetwork = async (
     const before = await readNetwork(store, spec.id)
     const place = before && sameGround(before.spec, spec) ? before : await lay(store, spec)
     const record = seat({...place, members: before?.members ?? {}}, spec, wish)
-    await sweepNetwork(store, spec.id)
+    for (const directory of [store.directory, networkDirectory(store, spec.id)]) await sweepDirectory(directory)
     await writeNetwork(store, record)
     return record
   })
@@ -145,6 +146,7 @@ export const raiseNetwork = async (store: NetworkStore, record: NetworkRecord, s
       await startHub({directory, vmsDirectory: store.vmsDirectory}, signal)
       return
     }
+    await sweepDirectory(directory)
     // Others may have joined since.
     const current = (await readNetwork(store, record.spec.id)) ?? record
     await raiseBridge(bridgeOf(store, current), signal)
@@ -168,7 +170,13 @@ export const removeNetwork = async (store: NetworkStore, record: NetworkRecord, 
   await writeSubnets(store, rest)
 }
 
-/** Whether what carries a network is there now, and for a mesh which members are connected. A reader: changes nothing. */
+/** What of a network's carrier is gone, as a noun; undefined when all of it is there. A reader: changes nothing. */
+export const missingCarrier = async (store: NetworkStore, record: NetworkRecord): Promise<string | undefined> => {
+  if (!(await isRaised(store, record))) return record.spec.driver === 'mesh' ? 'hub' : `bridge ${record.bridge}`
+  return record.spec.driver === 'bridge' && (await lacksDnsmasq(networkDirectory(store, record.spec.id), record)) ? 'dnsmasq' : undefined
+}
+
+/** Whether what carries a network is there now. A reader: changes nothing. */
 export const isRaised = async (store: NetworkStore, record: NetworkRecord): Promise<boolean> =>
   record.spec.driver === 'mesh'
     ? (await askHub(networkDirectory(store, record.spec.id), 'status', 500)) !== undefined

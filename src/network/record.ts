@@ -143,10 +143,26 @@ export const removeRecord = async (store: NetworkStore, id: string): Promise<voi
   }
 }
 
-/** Removes half-written files of a killed process. The caller holds the lock. */
-export const sweepNetwork = async (store: NetworkStore, id: string): Promise<void> => {
-  const directory = networkDirectory(store, id)
+/** Removes half-written files of a killed process from a directory of networks. The caller holds the lock. */
+export const sweepDirectory = async (directory: string): Promise<void> => {
   for (const entry of await readdir(directory).catch(() => [])) if (isTemporaryName(entry)) await remove(join(directory, entry))
+}
+
+/** Removes what killed processes have left of networks that are not on record: of one that was being made or forgotten. */
+export const sweepNetworks = async (store: NetworkStore, signal: AbortSignal): Promise<void> => {
+  if ((await leftovers(store)).length === 0) return
+  await withNetworkLock(store, {purpose: 'tidy the networks', signal}, async () => {
+    for (const path of await leftovers(store)) await remove(path)
+  })
+}
+
+/** Only who holds the lock knows that nobody is at work on them. */
+const leftovers = async (store: NetworkStore): Promise<string[]> => {
+  const [entries, ids] = await Promise.all([readdir(store.directory).catch(() => []), listNetworkIds(store)])
+  const texts = await Promise.all(ids.map((id) => readIfExists(networkFiles(networkDirectory(store, id)).record)))
+  return [...entries.filter(isTemporaryName), ...ids.filter((_, index) => texts[index] === undefined)].map((name) =>
+    join(store.directory, name),
+  )
 }
 
 const subnetsFile = (store: NetworkStore): string => join(store.directory, 'subnets.json')

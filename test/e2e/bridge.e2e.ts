@@ -124,10 +124,12 @@ step('a guest gets out by NAT; nobody outside gets in', async () => {
   expect(banner(outside, '172.16.0.2')).toBe('')
 })
 
-step('a dnsmasq that was killed is started again by the next up; nothing else is', async () => {
+step('a dnsmasq that was killed is told, and started again by the next up; nothing else is', async () => {
   const [before, qemus] = [dnsmasqPid(), qemusBelow(lab.root).map(({pid}) => pid)]
   process.kill(before, 'SIGKILL')
   await eventually(() => expect(isAlive(before)).toBe(false))
+  expect(expectSuccess(await vmctl('network', 'ls')).stdout).toContain('up, without its dnsmasq')
+  expect(expectSuccess(await vmctl('status', 'shop.web-0')).stdout).toContain('the dnsmasq of its network shop.front is gone')
   expectSuccess(await vmctl('up'))
   expect(dnsmasqPid()).not.toBe(before)
   expect(dnsmasqs()).toHaveLength(1)

@@ -100,10 +100,13 @@ step('a VM that is restarted comes back under its name', async () => {
   expect(await reach('shop.db', 'web-0')).toBe('10.10.0.3')
 })
 
-step('a hub that is killed harms no VM; the next command that reaches one starts another', async () => {
+step('a hub that is killed harms no VM, and status and ps say so; the next command that reaches one starts another', async () => {
   const [before, qemus] = [hubPid(), qemusBelow(lab.root).map(({pid}) => pid)]
   process.kill(before, 'SIGKILL')
   await eventually(() => expect(isAlive(before)).toBe(false))
+  const troubles = ['the hub of its network shop.default is gone; `vmctl up` brings it back']
+  expect((await lab.status('shop.db')).troubles).toEqual(troubles)
+  expect((await lab.ok('ps')).stderr).toContain(`shop.web-0: ${troubles[0]}`)
   expect(await reach('shop.web-0', 'db')).toBe('10.10.0.2')
   expect(hubPid()).not.toBe(before)
   expect(await reach('shop.db', 'web-1')).toBe('10.10.0.4')

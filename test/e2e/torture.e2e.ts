@@ -2,12 +2,14 @@ import {expect, inject, test} from 'vitest'
 
 import {sshdMissing} from '../support/sshd.ts'
 import {figures} from '../torture/figures.ts'
+import {stackMissing} from '../torture/stack-world.ts'
 
 // `npm run test:torture` shows the figures in full; here a few trials of the first rows of each have to do.
 const samples = {
   F1: {trials: 3, rows: 2},
   F2: {trials: 9, rows: 1},
   F3: {trials: 1, rows: 1},
+  STACK: {trials: 2, rows: 1},
   F4: {trials: 10, rows: 2},
   F5: {trials: 20, rows: 2},
   F6: {trials: 32, rows: 1},
@@ -25,7 +27,7 @@ test('every figure has its sample', () => {
 const missing = inject('cannotRun') || sshdMissing()
 
 for (const [id, {trials, rows}] of Object.entries(samples)) {
-  test.skipIf(missing)(`${id}: nothing goes wrong`, {timeout: 300_000}, async () => {
+  test.skipIf(missing || (id === 'STACK' && stackMissing() !== undefined))(`${id}: nothing goes wrong`, {timeout: 300_000}, async () => {
     const figure = figures.find((one) => one.id === id)
     const seed = Date.now() % 1_000_000
     let count = 0

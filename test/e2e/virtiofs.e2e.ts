@@ -98,6 +98,21 @@ describe.skipIf(cannotRun)('shares by virtiofs', () => {
     await hypervisor.stop(running, options)
   })
 
+  test('one that dies alone is told, and the VM lives on', async () => {
+    const running = folders('auto', '9p')
+    await hypervisor.start(running, options)
+    expect((await hypervisor.observe(running)).troubles).toBeUndefined()
+    const {virtiofsd} = await processes()
+    process.kill(virtiofsd?.[0] ?? 0, 'SIGKILL')
+    await eventually(async () =>
+      expect(await hypervisor.observe(running)).toMatchObject({
+        state: 'running',
+        troubles: [expect.stringMatching(/virtiofsd for .*with, "all" of ü is gone.*`vmctl restart/)],
+      }),
+    )
+    await hypervisor.stop(running, options)
+  })
+
   test('one that is left over, because vmctl was killed before QEMU started, is ended by the next start', async () => {
     const running = folders('auto')
     const {serveFolders} = await import('../../src/hypervisor/qemu/virtiofsd.ts')

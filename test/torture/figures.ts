@@ -9,6 +9,7 @@ import {killPoints} from './kill-points.ts'
 import {qemuKilled} from './qemu-killed.ts'
 import {randomKills} from './random-kills.ts'
 import {hostReboot} from './reboot.ts'
+import {stack} from './stack.ts'
 import {surroundings} from './surroundings.ts'
 
 /** Every figure that `npm run test:torture` shows, in the order of the table. */
@@ -16,6 +17,7 @@ export const figures: readonly Figure[] = [
   killPoints,
   randomKills,
   qemuKilled,
+  stack,
   hostReboot,
   concurrency,
   pulls,

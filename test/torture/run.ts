@@ -28,7 +28,7 @@ const options = {
 }
 
 const line = (id: string, what: string, ...numbers: readonly (string | number)[]): string =>
-  `${id.padEnd(4)} ${what.padEnd(76)} ${numbers.map((number) => String(number).padStart(7)).join(' ')}\n`
+  `${id.padEnd(5)} ${what.padEnd(76)} ${numbers.map((number) => String(number).padStart(7)).join(' ')}\n`
 
 let failures = 0
 let total = 0

@@ -159,14 +159,13 @@ export class World implements AsyncDisposable {
 export const describe = ({words, status: code, signal, stdout, stderr}: Outcome): string =>
   `vmctl ${words.join(' ')} ended with ${signal ?? code}: ${stdout.slice(-400)}${stderr.slice(-1200)}`
 
-const pause = (milliseconds: number): Promise<void> => sleep(milliseconds)
-
 /** Waits, up to five seconds, until nothing is found any more; returns what is. */
-const settled = async (find: () => string[]): Promise<string[]> => {
-  for (let attempt = 0; ; attempt++) {
-    const found = find()
-    if (found.length === 0 || attempt === 100) return found
-    await pause(50)
+export const settled = async (find: () => string[] | Promise<string[]>): Promise<string[]> => {
+  const deadline = performance.now() + 5000
+  for (;;) {
+    const found = await find()
+    if (found.length === 0 || performance.now() > deadline) return found
+    await sleep(50)
   }
 }
 
@@ -276,7 +275,7 @@ export class QemuWorld extends World {
   }
 }
 
-const processes = (): number[] =>
+export const processes = (): number[] =>
   readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)

@@ -15,11 +15,11 @@ export default class NetworkLs extends VmctlCommand {
     const {listNetworks} = await import('../../engine/networks.ts')
     const {networks, problems} = await listNetworks(engine)
     for (const problem of problems) this.warn(problem)
-    const rows = networks.map(({id, driver, subnet, isUp, members}) => [
+    const rows = networks.map(({id, driver, subnet, isUp, missing, members}) => [
       id,
       driver,
       subnet ?? '-',
-      isUp ? 'up' : 'down',
+      `${isUp ? 'up' : 'down'}${missing === undefined ? '' : `, without its ${missing}`}`,
       members
         .filter(({exists}) => exists)
         .map(({vm, ip}) => (ip === undefined ? vm : `${vm} ${ip}`))

@@ -48,10 +48,11 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
         ...(runtime?.ports && runtime.ports.length > 0 && {ports: runtime.ports}),
       }
       if (!running) return {state: stateAtRest(vm), ...facts}
-      const state = await guestState(vm, running)
+      const [state, troubles] = await Promise.all([guestState(vm, running), troublesOf(vm, running)])
       return {
         ...facts,
         ...state,
+        ...(troubles.length > 0 && {troubles}),
         ...(runtime?.vncAddress !== undefined && {vncAddress: runtime.vncAddress}),
         ...(runtime?.accelerator !== undefined && {accelerator: runtime.accelerator}),
       }
@@ -84,6 +85,10 @@ const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSig
   const {discoverAddress} = await import('./discovery.ts')
   return {host: await discoverAddress({bridge: network.bridge, macAddress: runtime.macAddress, leaseFiles}, signal), port: 22}
 }
+
+/** Looks at virtiofsd only where a VM may have one. */
+const troublesOf = async (vm: Vm, running: ProcessIdentity): Promise<string[]> =>
+  vm.attachments?.folders.some(({driver}) => driver !== '9p') ? (await import('./virtiofsd.ts')).unserved(vm, running) : []
 
 /** RunState of QEMU's QAPI schema to the states of the vmctl book; whatever is not named here runs. */
 const states: Readonly<Record<string, VmState>> = {

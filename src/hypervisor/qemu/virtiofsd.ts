@@ -142,13 +142,33 @@ export const endServing = async (vm: Vm): Promise<void> => {
   }
 }
 
-const servingProcesses = async (vm: Vm): Promise<ProcessIdentity[]> => {
-  const found: ProcessIdentity[] = []
+/** The folders that QEMU was started with and that nobody serves any more, a sentence each. QEMU 7.2 does not connect again. */
+export const unserved = async (vm: Vm, {pid}: ProcessIdentity): Promise<string[]> => {
+  const folders = vm.attachments?.folders ?? []
+  const wanted = (await processArguments(pid)).flatMap(
+    (argument) => /^socket,.*path=(virtiofs-\d+-[0-9a-f-]+\.sock)/.exec(argument)?.[1] ?? [],
+  )
+  if (wanted.length === 0) return []
+  const serving = new Set((await servingProcesses(vm)).map(({socket}) => socket))
+  return folders.flatMap(({path}, index) => {
+    const socket = socketName(vm, index)
+    if (!wanted.includes(socket) || serving.has(socket)) return []
+    return [`its virtiofsd for ${path} is gone, so the guest cannot use that share; \`vmctl restart ${vm.name}\` brings it back`]
+  })
+}
+
+/** The processes that serve folders of a VM, each with its socket. */
+const servingProcesses = async (vm: Pick<Vm, 'id'>): Promise<(ProcessIdentity & {readonly socket: string})[]> => {
+  const found: (ProcessIdentity & {readonly socket: string})[] = []
+  const option = '--socket-path='
   for (const pid of await listProcesses()) {
     const args = await processArguments(pid)
-    const isOurs = args.some((argument) => argument.startsWith('--socket-path=virtiofs-') && argument.endsWith(`-${vm.id}.sock`))
-    const identity = isOurs && args.some((argument) => basename(argument) === 'virtiofsd') ? await identifyProcess(pid) : undefined
-    if (identity) found.push(identity)
+    const socket = args
+      .find((argument) => argument.startsWith(`${option}virtiofs-`) && argument.endsWith(`-${vm.id}.sock`))
+      ?.slice(option.length)
+    if (socket === undefined || !args.some((argument) => basename(argument) === 'virtiofsd')) continue
+    const identity = await identifyProcess(pid)
+    if (identity) found.push({...identity, socket})
   }
   return found
 }
