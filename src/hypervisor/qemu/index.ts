@@ -52,7 +52,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
       return {
         ...facts,
         ...state,
-        ...(troubles.length > 0 && {troubles}),
+        ...troubles,
         ...(runtime?.vncAddress !== undefined && {vncAddress: runtime.vncAddress}),
         ...(runtime?.accelerator !== undefined && {accelerator: runtime.accelerator}),
       }
@@ -87,8 +87,12 @@ const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSig
 }
 
 /** Looks at virtiofsd only where a VM may have one. */
-const troublesOf = async (vm: Vm, running: ProcessIdentity): Promise<string[]> =>
-  vm.attachments?.folders.some(({driver}) => driver !== '9p') ? (await import('./virtiofsd.ts')).unserved(vm, running) : []
+const troublesOf = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'troubles'>> => {
+  if (!vm.attachments?.folders.some(({driver}) => driver !== '9p')) return {}
+  const {unserved} = await import('./virtiofsd.ts')
+  const troubles = await unserved(vm, running)
+  return troubles.length > 0 ? {troubles} : {}
+}
 
 /** RunState of QEMU's QAPI schema to the states of the vmctl book; whatever is not named here runs. */
 const states: Readonly<Record<string, VmState>> = {
