@@ -1,5 +1,5 @@
 import {execFileSync, spawnSync} from 'node:child_process'
-import {mkdirSync, writeFileSync} from 'node:fs'
+import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {gzipSync} from 'node:zlib'
 
@@ -90,37 +90,53 @@ describe('the console logs in by itself', () => {
     expect(spawnSync('sh', ['-n', '-c', runcmd[0][2]]).status).toBe(0)
   })
 
-  testUnless(missingProgram('busybox', ['true']))('under OpenRC: inittab keeps everything but its line of the serial console', () => {
-    const {write_files: files, runcmd} = read(render({consoleAutologin: true}, {os: 'openrc'}))
-    expect(files).toEqual([
-      {path: '/usr/local/sbin/vmctl-autologin', content: '#!/bin/sh\nexec /bin/login -f deploy\n', permissions: '0755'},
-    ])
-    const root = temporaryDirectory()
-    mkdirSync(join(root, 'etc'))
-    writeFileSync(
-      join(root, 'etc/inittab'),
-      '::sysinit:/sbin/openrc sysinit\nttyS0::respawn:/sbin/getty -L 0 ttyS0 vt100\ntty1::respawn:/sbin/getty 38400 tty1\n',
+  const line = `${existsSync('/sbin/getty') ? '/sbin/getty' : '/sbin/agetty'} -n -l /usr/local/sbin/vmctl-autologin -L 115200 ttyS0 vt100`
+  const busybox = '::sysinit:/sbin/openrc sysinit\n%tty1::respawn:/sbin/getty 38400 tty1\n'
+  const sysvinit = 'id:2:initdefault:\n# no ttyS0 here\n1:2345:respawn:/sbin/getty --noclear 38400 tty1\n%'
+
+  // `%` is the line of the serial console.
+  for (const [what, table, before, after] of [
+    ['busybox init', busybox, 'ttyS0::respawn:/sbin/getty -L 0 ttyS0 vt100', 'ttyS0::respawn:'],
+    ['busybox init without the line', busybox, '', 'ttyS0::respawn:'],
+    ['sysvinit', sysvinit, 'T0:23:respawn:/sbin/getty -L ttyS0 9600 vt100', 'T0:23:respawn:'],
+    ['sysvinit without the line', sysvinit, '', 'S0:2345:respawn:'],
+  ] as const)
+    testUnless(missingProgram('busybox', ['true']))(
+      `under OpenRC with ${what}: inittab keeps all but the program of the serial console`,
+      () => {
+        const {write_files: files, runcmd} = read(render({consoleAutologin: true}, {os: 'openrc'}))
+        expect(files.slice(1)).toEqual([
+          {path: '/usr/local/sbin/vmctl-autologin', content: '#!/bin/sh\nexec /bin/login -f deploy\n', permissions: '0755'},
+        ])
+        const root = temporaryDirectory()
+        const inittab = join(root, 'inittab')
+        writeFileSync(inittab, table.replace('%', before === '' ? '' : `${before}\n`))
+        const program = String(runcmd[0][2])
+          .replace('/etc/inittab', inittab)
+          .replace('kill -HUP 1', ':')
+          .replace(/^pkill.*$/m, '')
+        for (let run = 0; run < 2; run++) {
+          const {status, stderr} = spawnSync('busybox', ['sh', '-c', program], {encoding: 'utf8'})
+          expect([status, stderr]).toEqual([0, ''])
+          const expected = `${after}${line}\n`
+          expect(readFileSync(inittab, 'utf8')).toBe(before === '' ? table.replace('%', '') + expected : table.replace('%', expected))
+        }
+      },
     )
-    const program = String(runcmd[0][2])
-      .replaceAll('/etc/', `${root}/etc/`)
-      .replace(/&& kill.*$/s, '')
-      .replace('/usr/local/sbin &&', `${root}/sbin &&`)
-    const {status, stderr} = spawnSync('busybox', ['sh', '-c', `${program}; cat ${root}/etc/inittab`], {encoding: 'utf8'})
-    expect(stderr).toBe('')
-    expect(status).toBe(0)
-    expect(spawnSync('cat', [join(root, 'etc/inittab')], {encoding: 'utf8'}).stdout).toBe(
-      '::sysinit:/sbin/openrc sysinit\ntty1::respawn:/sbin/getty 38400 tty1\nttyS0::respawn:/sbin/getty -n -l /usr/local/sbin/vmctl-autologin -L 0 ttyS0 vt100\n',
-    )
-  })
 })
 
-test('a guest with OpenRC gets its shell, doas, and a password that fits nobody without a locked account', () => {
+test('doas has a rule for the user, in a file that it accepts, under OpenRC only', () => {
+  const rule = {path: '/etc/doas.conf', content: '\npermit nopass deploy\n', append: true, permissions: '0600'}
+  expect(read(render(full, {os: 'openrc'})).write_files[0]).toEqual(rule)
+  expect(render(full)).not.toContain('doas')
+})
+
+test('a guest with OpenRC gets its shell and a password that fits nobody without a locked account', () => {
   expect(read(render({}, {os: 'openrc'})).users).toEqual([
     {
       name: 'deploy',
       shell: '/bin/sh',
       sudo: 'ALL=(ALL) NOPASSWD:ALL',
-      doas: ['permit nopass deploy'],
       lock_passwd: false,
       hashed_passwd: '*',
       ssh_authorized_keys: ['ssh-ed25519 AAAA me'],

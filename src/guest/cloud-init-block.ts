@@ -34,7 +34,7 @@ interface Surroundings {
 /** The settings of cloud-init that a block stands for ("Module reference" of its documentation). */
 export const blockSettings = (block: CloudInitBlock, {user, os, setupScript}: Surroundings): Readonly<Record<string, unknown>> => {
   const console = block.consoleAutologin ? autologin(user, os) : {files: [], commands: []}
-  const files = [...console.files, ...(block.files ?? [])].map(writeFile)
+  const files = [...doasRule(user, os), ...[...console.files, ...(block.files ?? [])].map(writeFile)]
   const bootCommands = [...(setupScript === undefined ? [] : [setupCommand(setupScript)]), ...commands(block.bootCommands)]
   const runCommands = [...console.commands, ...commands(block.runCommands)]
   return {
@@ -48,6 +48,15 @@ export const blockSettings = (block: CloudInitBlock, {user, os, setupScript}: Su
     ...list('runcmd', runCommands),
   }
 }
+
+/**
+ * The `doas` of a user is known to cloud-init 23.1 and later only, so the rule is appended to doas.conf(5), where the last one that
+ * fits counts. doas refuses a file that others may write to.
+ */
+const doasRule = (user: string, os: GuestOs): readonly unknown[] =>
+  os === 'openrc' && user !== 'root'
+    ? [{path: '/etc/doas.conf', content: `\npermit nopass ${user}\n`, append: true, permissions: '0600'}]
+    : []
 
 /** As a command of bootcmd. */
 export const setupCommand = (setupScript: string): readonly string[] => ['sh', '-c', setupScript, 'vmctl-setup', 'boot']

@@ -1,4 +1,3 @@
-import {quote} from '../model/quote.ts'
 import type {GuestOs} from '../model/vm.ts'
 import type {GuestFile} from './cloud-init-block.ts'
 
@@ -24,13 +23,23 @@ const withGetty = (user: string): Autologin => ({
 })
 
 /**
- * busybox init starts its getty from inittab(5) and reads that again at SIGHUP. Its getty can start another program than login,
- * but gives it no user, so the program is one of ours.
+ * inittab(5), which busybox init and sysvinit read again at SIGHUP. Its line for the serial console keeps its id and runlevels, for
+ * these mean different things to the two: sysvinit takes four characters, busybox the name of the terminal. Both gettys can start
+ * another program than login, but that of busybox gives it no user, so the program is one of ours.
+ *
+ * No `pkill -f` with words that stand here: it would find the shell that runs this.
  */
 const withInittab = (user: string): Autologin => {
   const path = '/usr/local/sbin/vmctl-autologin'
-  const line = `ttyS0::respawn:/sbin/getty -n -l ${path} -L 0 ttyS0 vt100`
-  const program = `mkdir -p /usr/local/sbin && sed -i '/^ttyS0:/d' /etc/inittab && echo ${quote(line)} >>/etc/inittab && kill -HUP 1 && { pkill -f 'getty.*ttyS0' || :; }`
+  const program = `table=/etc/inittab
+getty=/sbin/getty
+[ -x $getty ] || getty=/sbin/agetty
+action="respawn:$getty -n -l ${path} -L 115200 ttyS0 vt100"
+if ! grep -q '^[^#]*ttyS0' $table; then
+  if grep -q ':initdefault:' $table; then echo "S0:2345:$action"; else echo "ttyS0::$action"; fi >>$table
+fi
+sed -i "/^[^#]*ttyS0/s,^\\([^:]*:[^:]*:\\).*,\\1$action," $table && kill -HUP 1 || exit
+pkill -x getty || pkill -x agetty || :`
   return {
     files: [{path, content: Buffer.from(`#!/bin/sh\nexec /bin/login -f ${user}\n`), mode: 0o755}],
     commands: [['sh', '-c', program]],

@@ -41,7 +41,7 @@ export const userData = ({user, uid, authorizedKeys, hostKey, setupScript, os = 
       {
         name: user,
         ...(uid !== undefined && !isRoot && {uid}),
-        ...(isRoot ? {} : rightsOf(user, os)),
+        ...(isRoot ? {} : rightsOf(os)),
         ...passwordOf(block.passwordHash, os),
         // The schema wants at least one, or nothing.
         ...(authorizedKeys.length === 0 ? {} : {ssh_authorized_keys: [...authorizedKeys]}),
@@ -57,11 +57,10 @@ export const userData = ({user, uid, authorizedKeys, hostKey, setupScript, os = 
   })
 }
 
-/** Alpine has neither bash nor sudo by itself; cloud-init 23.1 and later writes the rule of doas. */
-const rightsOf = (user: string, os: GuestOs): Readonly<Record<string, unknown>> => ({
+/** Alpine has neither bash nor sudo by itself; the rule of doas is a file of the block. */
+const rightsOf = (os: GuestOs): Readonly<Record<string, unknown>> => ({
   shell: os === 'openrc' ? '/bin/sh' : '/bin/bash',
   sudo: 'ALL=(ALL) NOPASSWD:ALL',
-  ...(os === 'openrc' && {doas: [`permit nopass ${user}`]}),
 })
 
 /**
