@@ -1,7 +1,7 @@
 import {exec} from '../guest/commands.ts'
 import type {GuestConnection} from '../guest/connection.ts'
 import {unfitForLogin} from '../guest/setup/environment.ts'
-import {setupHashes, setupScript} from '../guest/setup/script.ts'
+import {setupHashes, setupNotes, setupScript} from '../guest/setup/script.ts'
 import {lastLines} from '../host/process.ts'
 import {VmctlError} from '../model/errors.ts'
 import {stripControls} from '../model/strip.ts'
@@ -26,10 +26,11 @@ export const configureGuest = async (engine: Engine, vm: Vm, connection: GuestCo
     signal: engine.signal,
   })
   if (exitCode !== 0) {
-    const said = lastLines(stripControls(stderr).replaceAll(/^vmctl-setup: /gm, ''), 5) || `the shell ended with ${exitCode}`
+    const said = lastLines(stripControls(stderr).replaceAll(/^vmctl-setup: (?:note: )?/gm, ''), 5) || `the shell ended with ${exitCode}`
     throw new VmctlError('vmctl::guest::setup_failed', `The guest of ${vm.name} could not be set up: ${said}`)
   }
   await writeJournal(vm.directory, {...journal, setup: hashes})
+  for (const message of setupNotes(stripControls(stderr))) await engine.emit({type: 'vm.notice', vm: vm.name, message})
   const unfit = unfitForLogin(setup.environment)
   if (unfit.length > 0) {
     const message = `${unfit.join(', ')} of its env cannot stand in /etc/environment (a "#", a line break, or too long): steps and health checks have it, log-ins do not`

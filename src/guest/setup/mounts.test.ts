@@ -8,7 +8,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import {absent, sbinPath} from '../../../test/support/vm-lab-programs.ts'
 import {missingProgram} from '../../../test/support/programs.ts'
 import type {GuestMount} from './mounts.ts'
-import {emptySetup, setupHashes, setupScript} from './script.ts'
+import {emptySetup, setupHashes, setupNotes, setupScript} from './script.ts'
 import {type GuestShare, shareCall} from './shares.ts'
 
 const volume = (change: Partial<Extract<GuestMount, {kind: 'volume'}>> = {}): GuestMount => ({
@@ -92,9 +92,10 @@ printf '30 20 254:16 / %s rw - ext4 /dev/vdb rw\\n' "$(printf %s "$target" | sed
   })
   afterEach(() => rmSync(root, {recursive: true, force: true}))
 
-  const apply = (...mounts: GuestMount[]) => {
+  const apply = (...mounts: GuestMount[]) => applyChanged((script) => script, ...mounts)
+  const applyChanged = (change: (script: string) => string, ...mounts: GuestMount[]) => {
     const wanted = mounts.map((mount) => ({...mount, ...(mount.target !== undefined && {target: join(root, mount.target)})}))
-    const script = setupScript({...emptySetup, mounts: wanted})
+    const script = change(setupScript({...emptySetup, mounts: wanted}))
       .replaceAll(/(?<![\w/])\/(?=etc\/|var\/lib|dev\/(?!null)|proc\/|sys\/)/g, `${root}/`)
       .replaceAll('tries -ge 100', 'tries -ge 1')
       // busybox has a mount of its own, which it prefers to that of PATH.
@@ -123,6 +124,28 @@ printf '30 20 254:16 / %s rw - ext4 /dev/vdb rw\\n' "$(printf %s "$target" | sed
     expect(uuid()).toBe(first)
     expect(files()).toContain('/kept/')
     expect(readFileSync(join(root, 'mounted'), 'utf8').split('\n')).toHaveLength(2)
+  })
+
+  test.skipIf(missing)('a file system that is shorter than its disk grows; a guest without the program for that says so', () => {
+    const mebibytes = (): number => Number(/^Block count: +(\d+)$/m.exec(system('debugfs', '-R', 'stats', disk))?.[1]) / 1024
+    const enlarge = (size: number): void => {
+      truncateSync(disk, size)
+      writeFileSync(join(root, 'sys/block/vdb/size'), `${size / 512}\n`)
+    }
+    expect(apply(volume()).status).toBe(0)
+    expect(mebibytes()).toBe(8)
+    // A disk that is as long as its file system needs no program.
+    const without = (script: string): string => script.replaceAll('resize2fs', 'resize-is-not-there')
+    expect(applyChanged(without, volume())).toEqual({status: 0, stderr: ''})
+    enlarge(24 * 2 ** 20)
+    const {status, stderr} = applyChanged(without, volume())
+    expect(status).toBe(0)
+    expect(setupNotes(stderr)).toEqual([
+      'the disk of the volume pgdata is larger than its file system, which cannot be grown: the guest has no resize-is-not-there',
+    ])
+    expect(mebibytes()).toBe(8)
+    expect(apply(volume())).toEqual({status: 0, stderr: ''})
+    expect(mebibytes()).toBe(24)
   })
 
   test.skipIf(missing)('anything that lies on it is left alone', () => {

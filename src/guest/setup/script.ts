@@ -50,7 +50,8 @@ export const setupHashes = (setup: GuestSetup): Readonly<Record<string, string>>
 
 /**
  * A POSIX shell program that brings a guest to the setup, as root. It may be run at any time and as often as one likes, and takes
- * back what an earlier setup had and this one has not. Each problem is a line on stderr, and the status is 1 then.
+ * back what an earlier setup had and this one has not. Each problem is a line on stderr, and the status is 1 then. What is
+ * no problem but should be known is a line too (`setupNotes`).
  *
  * The seed runs it early in the first boot with the argument `boot`, before packages are installed on what it mounts. The seed
  * cannot change later, so at other boots it steps back for the one that comes over SSH.
@@ -58,11 +59,16 @@ export const setupHashes = (setup: GuestSetup): Readonly<Record<string, string>>
 export const setupScript = (setup: GuestSetup): string =>
   [frame, interfacesFrame, ...sectionNames.map((name) => (sections[name] as (part: unknown) => string)(setup[name])), end].join('\n')
 
+/** What a setup that succeeded wants to be known, from what it wrote on stderr. */
+export const setupNotes = (stderr: string): readonly string[] =>
+  [...stderr.matchAll(/^vmctl-setup: note: (.+)$/gm)].map(([, text = '']) => text)
+
 const frame = String.raw`[ "\${1-}" = boot ] && [ -e /var/lib/vmctl/setup ] && exit 0
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 umask 022
 failed=0
 problem() { printf 'vmctl-setup: %s\n' "$1" >&2; failed=1; }
+note() { printf 'vmctl-setup: note: %s\n' "$1" >&2; }
 # managed FILE TEXT: what lies between our marks in FILE becomes TEXT; the rest of FILE stays.
 managed() {
   block=$2

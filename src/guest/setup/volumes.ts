@@ -53,6 +53,19 @@ zeros() {
 }
 # blank SECTORS: was $disk never used? Partition tables, file systems, RAID and encryption have their marks in the first or last MiB.
 blank() { [ -z "$found" ] && zeros 0 && zeros $(($1 - 2048)); }
+# shorter FILESYSTEM SECTORS: do 4 MiB or more of $disk lie behind its file system? (Less may be too little for ext4 to use.) The
+# superblocks say: for ext4 blocks, in two halves, and the logarithm of their size; for xfs the size of a block, and blocks.
+shorter() {
+  case $1 in ext4) start=1024 ;; *) start=0 ;; esac
+  od -An -v -tu1 -j "$start" -N 352 "$disk" | awk -v type="$1" -v sectors="$2" '
+    function number(at, step, bytes, value) { for (value = 0; bytes > 0; bytes--) { value = value * 256 + b[at]; at += step }; return value }
+    { for (i = 1; i <= NF; i++) b[n++] = $i }
+    END {
+      if (type == "ext4") for (size = (number(7, -1, 4) + number(339, -1, 4) * 4294967296) * 1024; b[24] > 0; b[24]--) size *= 2
+      else size = number(8, 1, 8) * number(4, 1, 4)
+      exit !(sectors * 512 - size >= 4194304)
+    }'
+}
 # format FILESYSTEM LABEL
 format() {
   command -v "mkfs.$1" >/dev/null || { problem "the volume $name cannot be formatted: the guest has no mkfs.$1"; return 1; }
@@ -90,7 +103,8 @@ volume() {
   fi
   entry "UUID=$uuid" "$3" "$options" 2
   [ "$6" = rw ] || return 0
+  shorter "$3" "$sectors" || return 0
   case $3 in ext4) grow=resize2fs what=$disk ;; *) grow=xfs_growfs what=$target ;; esac
-  command -v "$grow" >/dev/null || return 0
+  command -v "$grow" >/dev/null || { note "the disk of the volume $name is larger than its file system, which cannot be grown: the guest has no $grow"; return; }
   said=$("$grow" "$what" 2>&1 </dev/null) || problem "the file system of the volume $name cannot be grown: $said"
 }`.replaceAll(String.raw`\$`, '$')
