@@ -36,6 +36,7 @@ export const describeStatus = (vm: VmStatus): string => {
     ['VMFile', vm.vmfile],
     ['Created', vm.createdAt],
     ['Health', describeHealth(vm)],
+    ['Crash', vm.crash],
     ['Failure', vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`],
     ...(vm.troubles ?? []).map((trouble) => ['Trouble', trouble] as const),
     ...vm.provision.map(({step, title, state}) => [`Step ${step}`, `${state} (${title})`] as const),

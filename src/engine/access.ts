@@ -1,4 +1,4 @@
-import {open, stat} from 'node:fs/promises'
+import {stat} from 'node:fs/promises'
 import {homedir} from 'node:os'
 
 import {type Candidate, sshCandidates} from '../guest/candidates.ts'
@@ -6,7 +6,7 @@ import {fingerprint, knownHostsKey, knownHostsLine} from '../guest/keys.ts'
 import {type ReadyGuest, waitUntilReady} from '../guest/ready.ts'
 import type {GuestConnection} from '../guest/ssh.ts'
 import {upload} from '../guest/transfer.ts'
-import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {readEnd, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
 import {aboutVm, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
@@ -101,19 +101,21 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     ready,
     hasUserData: vm.spec.cloudInit?.userData !== undefined,
   })
+  const isAlive = async (): Promise<string | undefined> => {
+    const {state, crash} = await hypervisor.observe(vm)
+    return state === 'running' ? undefined : (crash ?? `the VM is ${state}`)
+  }
+  const consoleBytes = (): Promise<number> =>
+    stat(files.consoleLog).then(
+      (info) => info.size,
+      () => 0,
+    )
   const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
-    isAlive: async () => {
-      const {state} = await hypervisor.observe(vm)
-      return state === 'running' ? undefined : `the VM is ${state}`
-    },
+    isAlive,
     connectOptions: {user: sshUser(vm, options.user, options.ssh), auth: await sshKeys(engine, vm, options)},
     console: {
-      sizeBytes: () =>
-        stat(files.consoleLog).then(
-          (info) => info.size,
-          () => 0,
-        ),
+      sizeBytes: consoleBytes,
       tail: (lines) => consoleTail(files.consoleLog, lines),
     },
     expectCloudInit: options.cloudInit ?? vm.spec.cloudInit !== undefined,
@@ -133,24 +135,39 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     signal: engine.signal,
     onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
   })
-  return climbing.catch((error: unknown) => {
+  try {
+    const guest = await climbing
+    endWithGuest(guest.connection, {isAlive, consoleBytes})
+    return guest
+  } catch (error) {
     throw aboutVm(error, vm.name)
-  })
+  }
 }
 
 const tailBytes = 64 * 1024
 
-const consoleTail = async (path: string, lines: number): Promise<string> => {
-  const handle = await open(path, 'r').catch(() => undefined)
-  if (!handle) return ''
-  try {
-    const {size} = await handle.stat()
-    const buffer = Buffer.alloc(Math.min(size, tailBytes))
-    await handle.read(buffer, 0, buffer.length, size - buffer.length)
-    return lastLines(stripControls(buffer.toString()), lines)
-  } finally {
-    await handle.close()
+const consoleTail = async (path: string, lines: number): Promise<string> => lastLines(stripControls(await readEnd(path, tailBytes)), lines)
+
+/** How often a connection that is in use looks whether its guest has crashed, and only when the console has grown. */
+const lookMs = 1000
+
+/** Ends a connection when its guest has crashed, which the connection itself would take half a minute to notice. */
+const endWithGuest = (connection: GuestConnection, {isAlive, consoleBytes}: Liveness): void => {
+  let seen: number | undefined
+  const look = async (): Promise<void> => {
+    const bytes = await consoleBytes()
+    if (bytes === seen) return
+    seen = bytes
+    if ((await isAlive()) !== undefined) connection.close()
   }
+  const timer = setInterval(() => void look().catch(() => undefined), lookMs).unref()
+  connection.closed.catch(() => clearInterval(timer))
+}
+
+interface Liveness {
+  /** Why nothing can be expected of the guest; undefined while it lives. */
+  readonly isAlive: () => Promise<string | undefined>
+  readonly consoleBytes: () => Promise<number>
 }
 
 /** A connection as provisioners see it. */

@@ -46,6 +46,8 @@ export interface VmStatus extends VmSummary {
   readonly image: string
   readonly vmfile?: string
   readonly createdAt: string
+  /** What has crashed, when the guest has. */
+  readonly crash?: string
   readonly failure?: Vm['failure']
   /** What a VM that runs has lost meanwhile, and how it comes back. */
   readonly troubles?: readonly string[]

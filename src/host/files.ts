@@ -63,3 +63,17 @@ export const readIfExists = async (path: string): Promise<string | undefined> =>
     throw ioError('read', path, error)
   }
 }
+
+/** The last bytes of a file that may be long, as text; empty when there is none. */
+export const readEnd = async (path: string, bytes: number): Promise<string> => {
+  const handle = await open(path, 'r').catch(() => undefined)
+  if (!handle) return ''
+  try {
+    const {size} = await handle.stat()
+    const buffer = Buffer.alloc(Math.min(size, bytes))
+    const {bytesRead} = await handle.read(buffer, 0, buffer.length, size - buffer.length)
+    return buffer.toString('utf8', 0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}

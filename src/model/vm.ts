@@ -256,6 +256,8 @@ export interface Vm {
 /** What a backend sees of a VM now, without touching the guest. */
 export interface Observation {
   readonly state: VmState
+  /** What has crashed, when the guest has: its state is `failed` then, although it has a process. */
+  readonly crash?: string
   readonly pid?: number
   /** Where SSH answers on this computer, known before the guest has booted. */
   readonly sshPort?: number

@@ -71,3 +71,18 @@ step('the user decides, and up goes on', async () => {
   await lab.ok('provision', '--rerun', '2')
   expect(await states()).toEqual(['done', 'done', 'done'])
 })
+
+step(
+  'a kernel that panics and hangs is noticed, status names it, and up starts the guest anew',
+  async () => {
+    const hang = 'sync; echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger; sleep 1000'
+    project(first, inline('echo harmless >>~/ran; sync'), inline(hang, privileged))
+    const {stderr} = expectFailure(await lab.vmctl('up'), 7, 'vmctl::ssh::unreachable')
+    expect(stderr).toContain("the guest's kernel panicked (sysrq triggered crash)")
+    expect(await lab.status('box')).toMatchObject({state: 'failed', crash: "the guest's kernel panicked (sysrq triggered crash)"})
+    const again = expectFailure(await lab.vmctl('up'), 6, 'vmctl::provision::unknown_outcome')
+    expect(again.stderr).toContain('will stop (the guest has crashed)')
+    expect((await lab.status('box')).state).toBe('running')
+  },
+  300_000,
+)

@@ -6,6 +6,7 @@ import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
 import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
+import {findPanic} from './panic.ts'
 import {findProcess} from './process.ts'
 import {connectQmp, withMonitor} from './qmp.ts'
 import {readRuntime} from './runtime.ts'
@@ -105,12 +106,16 @@ const states: Readonly<Record<string, VmState>> = {
   watchdog: 'failed',
 }
 
-const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'state' | 'pid'>> => {
+const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'state' | 'pid' | 'crash'>> => {
   try {
     using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 500})
     const status = await qmp.execute('query-status', undefined, 500)
     const name = typeof status === 'object' && status !== null && 'status' in status ? String(status.status) : ''
-    return {state: states[name] ?? 'running', pid: running.pid}
+    const state = states[name] ?? 'running'
+    const panic = state === 'running' ? await findPanic(vmFiles(vm.directory).consoleLog) : undefined
+    return panic === undefined
+      ? {state, pid: running.pid}
+      : {state: 'failed', pid: running.pid, crash: `the guest's kernel panicked (${panic})`}
   } catch {
     // Another vmctl talks to it just now (it stops the VM, say), or it has just ended.
     return (await isAlive(running)) ? {state: 'running', pid: running.pid} : {state: stateAtRest(vm)}

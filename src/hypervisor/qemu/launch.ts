@@ -55,10 +55,11 @@ const lockedDisk = (vm: Vm, error: unknown): VmctlError | undefined => {
   })
 }
 
-/** Made here and not by QEMU, so that its mode is right whatever the umask. */
+/** Made here and not by QEMU, so that its mode is right whatever the umask. An empty line parts one start from the next. */
 const createConsoleLog = async (vm: Vm): Promise<void> => {
   await using log = await open(vmFiles(vm.directory).consoleLog, 'a', 0o600)
   await log.chmod(0o600)
+  if ((await log.stat()).size > 0) await log.write('\n')
 }
 
 /** Connects as soon as QEMU listens. Of a QEMU that ends before, `failed` knows more than the refused connection tells. */

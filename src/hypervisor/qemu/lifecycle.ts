@@ -16,6 +16,7 @@ import {changeForwards, forwardRule, forwardsOf, runningForwards} from './forwar
 import type {QemuOptions} from './index.ts'
 import {launch} from './launch.ts'
 import {nicSockets} from './network.ts'
+import {findPanic} from './panic.ts'
 import {checkDevices} from './pci.ts'
 import {endProcess, findAnyProcess, findProcess} from './process.ts'
 import {withMonitor} from './qmp.ts'
@@ -117,7 +118,9 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
 
     async stop(vm, {timeoutMs, signal}) {
       const running = await findAnyProcess(vm)
-      if (running) await powerDown(vm, running, {timeoutMs, signal})
+      // A kernel that hangs sees no power button.
+      const hangs = (await findPanic(vmFiles(vm.directory).consoleLog)) !== undefined
+      if (running) await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal})
       await tidy(vm)
     },
 
