@@ -50,9 +50,9 @@ export const setup = (project: TestProject): void => {
     process.platform === 'linux' ? (missing.length > 0 ? `${missing.join(', ')} not installed` : '') : 'QEMU tests need Linux'
   if (cannotRun !== '' && process.env.CI === 'true') throw new Error(`CI must run every test, but ${cannotRun}`)
   project.provide('cannotRun', cannotRun)
-  // VMCTL_E2E_GUESTS=micro spares whoever works on one file the build of the other guest.
+  // VMCTL_E2E_GUESTS=micro spares whoever works on one file the build of the other guests.
   const wanted = process.env.VMCTL_E2E_GUESTS?.split(',')
-  for (const guest of ['micro', 'debian'] as const) {
+  for (const guest of ['micro', 'debian', 'openrc'] as const) {
     project.provide(guest, cannotRun === '' && (wanted?.includes(guest) ?? true) ? build(guest) : '')
   }
 }

@@ -12,6 +12,8 @@ declare module 'vitest' {
     micro: string
     /** Path of the Debian guest's image; empty when it could not be built. */
     debian: string
+    /** Path of the OpenRC guest's image; empty when it could not be built. */
+    openrc: string
     /** Why no VM can run here; empty when one can. */
     cannotRun: string
   }
