@@ -296,8 +296,20 @@ const commandOf = (pid: number): string => {
   }
 }
 
-/** What is wrong with what the readers say now: they never fail, and what they say is what is there. */
+/**
+ * What is wrong with what the readers say now: they never fail, and what they say is what is there. They are asked again when a
+ * QEMU that a killed vmctl had just started, or ended, has come or gone between the question and the check of the answer.
+ */
 export const wrongVerdicts = async (world: World): Promise<string[]> => {
+  const qemus = (): string => (world instanceof QemuWorld ? world.qemus().map(({pid}) => pid) : []).join()
+  for (;;) {
+    const before = qemus()
+    const found = await compareVerdicts(world)
+    if (found.length === 0 || qemus() === before) return found
+  }
+}
+
+const compareVerdicts = async (world: World): Promise<string[]> => {
   const found: string[] = []
   for (const {name, state, error, pid} of await world.list()) {
     if (error !== undefined || state === 'unknown') {
