@@ -25,8 +25,10 @@ export const meshGuests = async (workspace: Workspace): Promise<(Row | Skipped)[
   const guest = async (name: string, command: string): Promise<string> =>
     (await workspace.vmctl(['ssh', name, ...where, '--', command])).stdout.trim()
   const transfer = async (to: string, at: string): Promise<number> => {
-    await guest(to, `nohup nc -l -p ${port} >/dev/null 2>&1 &`)
+    await guest(to, receive)
     const [begun = NaN, ended = NaN] = (await guest('b', send(at))).split(' ').map(Number)
+    const arrived = Number(await guest(to, 'until [ -s received ]; do sleep 0.1; done; cat received'))
+    if (arrived !== blocks * blockBytes) throw new Error(`${arrived} bytes have arrived.`)
     return (ended - begun) * 1000
   }
   const samples = await inTurn(
@@ -42,6 +44,10 @@ export const meshGuests = async (workspace: Workspace): Promise<(Row | Skipped)[
 interface Stack {
   readonly vms: readonly {readonly name: string; readonly ips: readonly string[]}[]
 }
+
+/** Its input stays open: nc would close the connection when that ends. The other side goes when all of it is counted. */
+const receive = `rm -f received; [ -p open ] || mkfifo open
+nohup sh -c 'nc -l -p ${port} <>open | wc -c >received' >/dev/null 2>&1 &`
 
 /** Sends as soon as somebody listens, and prints when it began and when the other side had taken everything, by the guest's clock. */
 const send = (address: string): string => `until

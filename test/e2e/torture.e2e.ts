@@ -9,7 +9,7 @@ const samples = {
   F1: {trials: 3, rows: 2},
   F2: {trials: 9, rows: 1},
   F3: {trials: 1, rows: 1},
-  STACK: {trials: 2, rows: 1},
+  STACK: {trials: 1, rows: 2},
   F4: {trials: 10, rows: 2},
   F5: {trials: 20, rows: 2},
   F6: {trials: 32, rows: 1},
