@@ -16,6 +16,7 @@ test.each([
     `${before}---[ end Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100 ]---\n`,
     'Attempted to kill init! exitcode=0x00000100',
   ],
+  ['one that a guest has made up', '---[ end Kernel panic - not syncing: \u001B[2Jboo\u0007 ]---\n', 'boo'],
   ['one that is still at it, or reboots', before, undefined],
   ['one that was started anew since', `${before}${last}\n`, undefined],
   ['one that says more', `${before}${last}login: `, undefined],
