@@ -126,7 +126,7 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
       await using other = await startSshd({hostKey: sshd.hostKey, config: [`Ciphers ${cipher}`]})
       // Reads end anywhere in a packet, and between it and its code for authentication.
       let pieceBytes = 4093
-      await using wire = await fakeServer(async (near) => {
+      const relay = async (near: Socket): Promise<void> => {
         const far = await other.dial()
         near.pipe(far)
         for await (const chunk of far as AsyncIterable<Buffer>) {
@@ -135,7 +135,8 @@ describe.skipIf(missing)(`a real sshd${missing === undefined ? '' : ` (skipped: 
             await nextTurn()
           }
         }
-      })
+      }
+      await using wire = await fakeServer((near) => void relay(near))
       const connection = await connect(
         await options({stream: await wire.dial(), auth: await sshCandidates({explicit: other.keyPath}), user: other.user}),
       )
