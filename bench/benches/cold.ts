@@ -139,7 +139,7 @@ const handWritten = async (vm: string, own: string, image: string): Promise<stri
   const [, port] = /hostfwd=tcp:127\.0\.0\.1:(\d+)-/.exec(words.join(' ')) ?? []
   const [, alias] = /^(\S+) /.exec(await readFile(join(own, 'known_hosts'), 'utf8')) ?? []
   const quoted = words.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ')
-  const ssh = `ssh -F none -q -i id_ed25519_generated -p ${port} -o HostKeyAlias=${alias} -o UserKnownHostsFile=known_hosts -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=2 vm@127.0.0.1`
+  const ssh = `ssh -F none -q -i id_ed25519_generated -p ${port} -o HostKeyAlias=${alias} -o UserKnownHostsFile=known_hosts -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=$limit vm@127.0.0.1`
   const script = join(own, 'by-hand.sh')
   await writeFile(
     script,
@@ -148,11 +148,13 @@ rm -f overlay.qcow2 console.log
 qemu-img create -q -f qcow2 -F qcow2 -b '${image}' overlay.qcow2
 ${quoted} &
 trap 'kill -9 $!' EXIT
+limit=2
 guest() { ${ssh} "$@" >>output; }
 if [ "$1" = shared ]; then
   until guest 'cloud-init status --wait >/dev/null; ${steps.join(' && ')}'; do sleep 0.1; done
 else
   until guest 'cloud-init status --wait >/dev/null'; do sleep 0.1; done
+  limit=60
 ${steps.map((step) => `  guest '${step}' || exit 1`).join('\n')}
 fi
 `,
