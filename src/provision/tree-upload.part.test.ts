@@ -222,19 +222,23 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     expect(readdirSync(destination).toSorted()).toEqual(['empty', 'program', 'secret'])
   })
 
-  test('bytes that changed on the way are found out before anything is moved', async () => {
-    const source = makeTree()
-    const destination = join(temporaryDirectory(), 'x')
+  /** A guest during whose unpacking a large file of the source changes: its hash is known by then, its content is not read yet. */
+  const changingLate = (source: string): Guest => {
     const inner = localGuest(path, tools)
     let asked = 0
-    const late: Guest = {
+    return {
       ...inner,
       exec: (command, options) => {
-        // After the question: the hash of a large file is known, its content is not read yet.
         if (++asked === 2) writeFileSync(join(source, 'big'), Buffer.alloc(700_000, 'x'))
         return inner.exec(command, options)
       },
     }
+  }
+
+  test('bytes that changed on the way are found out before anything is moved', async () => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    const late = changingLate(source)
     await expect(uploadTree(late, {source, destination})).rejects.toMatchObject({
       message: expect.stringContaining('did not arrive as it was'),
     })
@@ -247,15 +251,7 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     const destination = join(temporaryDirectory(), 'x')
     await put(source, destination)
     expect(await describeTree(destination)).toEqual(await describeTree(source))
-    const inner = localGuest(path, tools)
-    let asked = 0
-    const late: Guest = {
-      ...inner,
-      exec: (command, options) => {
-        if (++asked === 2) writeFileSync(join(source, 'big'), Buffer.alloc(700_000, 'x'))
-        return inner.exec(command, options)
-      },
-    }
+    const late = changingLate(source)
     const other = join(temporaryDirectory(), 'x')
     await expect(uploadTree(late, {source, destination: other})).rejects.toMatchObject({
       message: expect.stringContaining('./big did not arrive as it was'),

@@ -9,7 +9,7 @@ export interface Qemu {
   readonly args: readonly string[]
 }
 
-const argumentsOf = (pid: number): string[] => {
+export const argumentsOf = (pid: number): string[] => {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
   } catch {
@@ -17,7 +17,7 @@ const argumentsOf = (pid: number): string[] => {
   }
 }
 
-const directoryOf = (pid: number): string => {
+export const directoryOf = (pid: number): string => {
   try {
     return readlinkSync(`/proc/${pid}/cwd`)
   } catch {
@@ -25,7 +25,7 @@ const directoryOf = (pid: number): string => {
   }
 }
 
-const processes = (): number[] =>
+export const processes = (): number[] =>
   readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)

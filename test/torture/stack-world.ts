@@ -1,14 +1,14 @@
 import {execFile, execFileSync, spawnSync} from 'node:child_process'
-import {existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync} from 'node:fs'
+import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync} from 'node:fs'
 import {basename, join, resolve} from 'node:path'
 import {promisify} from 'node:util'
 
 import type {NetworkStatus} from '../../src/engine/networks.ts'
 import type {PsRow} from '../../src/engine/ps.ts'
 import {absent} from '../support/vm-lab-programs.ts'
-import {isAlive} from '../support/vm-processes.ts'
+import {argumentsOf, directoryOf, isAlive, processes} from '../support/vm-processes.ts'
 import {microImage} from './micro-image.ts'
-import {describe, processes, QemuWorld, type RunOptions, type Running, settled, wrongVerdicts} from './world.ts'
+import {describe, QemuWorld, type RunOptions, type Running, settled, wrongVerdicts} from './world.ts'
 
 /** Stands for a virtiofsd that vmctl takes, where there is none: Debian 12 has only the one of QEMU 7. */
 const programs = resolve(import.meta.dirname, '../../fixtures/virtiofsd')
@@ -283,22 +283,6 @@ patiently() { tries=0; until "$@" 2>/dev/null; do tries=$((tries + 1)); [ $tries
 fetch() { exec 3<>"/dev/tcp/$1/80" && printf 'GET /etc/hostname HTTP/1.0\r\n\r\n' >&3 && tail -n 1 <&3; }`
 
 const lineCount = (path: string): number => (existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n').length : 0)
-
-const argumentsOf = (pid: number): string[] => {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
-  } catch {
-    return []
-  }
-}
-
-const directoryOf = (pid: number): string => {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`)
-  } catch {
-    return ''
-  }
-}
 
 /** Field 4 of stat (proc(5)). */
 const parentOf = (pid: number): number => {

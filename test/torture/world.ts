@@ -20,7 +20,7 @@ import {openEngine} from '../../src/engine/engine.ts'
 import {list, status, type VmStatus, type VmSummary} from '../../src/engine/inspect.ts'
 import {messageOf} from '../../src/model/errors.ts'
 import {startSshd, type TestSshd} from '../support/sshd.ts'
-import {isAlive, qemusBelow, stopAll} from '../support/vm-processes.ts'
+import {isAlive, processes, qemusBelow, stopAll} from '../support/vm-processes.ts'
 
 const program = resolve(import.meta.dirname, '../../bin/run.js')
 
@@ -274,11 +274,6 @@ export class QemuWorld extends World {
     })
   }
 }
-
-export const processes = (): number[] =>
-  readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
 
 const namespaceOf = (pid: number): string => {
   try {
