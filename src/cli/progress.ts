@@ -108,6 +108,9 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
           say(vm, `step ${event.step}/${event.total} ${event.resumed ? 'goes on' : 'runs'}: ${event.title}`)
           spinner.status(name, `step ${event.step}/${event.total}: ${event.title}`)
           return undefined
+        case 'provision.intact':
+          say(vm, `step ${event.step}/${event.total} is still there: ${event.title}`)
+          return undefined
         case 'provision.abandoned':
           if (event.step === undefined) say(vm, `a step that is no longer declared was ended in the guest (${event.title})`)
           else say(vm, `step ${event.step}: its earlier run was ended in the guest (${event.title})`)

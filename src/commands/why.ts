@@ -5,7 +5,7 @@ import * as flags from '../cli/flags.ts'
 import {table} from '../cli/table.ts'
 import type {VmPlan} from '../engine/plan.ts'
 
-const words = {run: 'run', continue: 'go on', rerun: 'run anew', skip: 'stay', undecided: 'wait for you'} as const
+const words = {run: 'run', continue: 'go on', rerun: 'run anew', check: 'be checked', skip: 'stay', undecided: 'wait for you'} as const
 
 export default class Why extends VmfileCommand {
   static override summary = 'Show for each provision step of a VM whether `vmctl up` would run it, and why.'

@@ -7,7 +7,7 @@ import {ensureImage} from '../image/cache.ts'
 import {messageOf} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {BaseImage, Vm, VmSpec} from '../model/vm.ts'
-import {readJournal, writeJournal} from '../provision/journal.ts'
+import {noteStart, readJournal, writeJournal} from '../provision/journal.ts'
 import type {StepVerdict} from '../provision/decide.ts'
 import type {PreparedStep} from '../provision/declare.ts'
 import {runSteps} from '../provision/run.ts'
@@ -178,6 +178,8 @@ export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const rest = {...before, attachments: await attach(engine, vm)}
   // What was seen of the run before is no news of this one.
   await remove(vmFiles(vm.directory).health)
+  // Before the start: a kill in between must not hide it.
+  await noteStart(vm.directory)
   try {
     await raiseNetworks(engine, vm.spec)
     await hypervisor.start(rest, operation(engine))

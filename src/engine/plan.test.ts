@@ -14,6 +14,7 @@ const declare = (title: string, hash: string, run: DeclaredStep['run'] = 'always
   hash,
   run,
   follows: false,
+  isChecked: false,
   facts: {[title]: hash},
 })
 
@@ -284,6 +285,16 @@ describe('which steps', () => {
     expect(verdictsOf(situations.stopped, up, [declare('inline: echo 1', 'h1'), file])).toEqual(['run', 'skip'])
     const journals = seen('stopped', {journal: journal(true, entry('h2', 'done'))})
     expect(render(journals, up, {declared: [file]})).toBe('start (stopped)\nwait (restarted)')
+  })
+
+  test('after a start by whatever verb, files are looked for; steps that `up` did not start the VM for stay', () => {
+    const checked: DeclaredStep = {...declare('file: a → /a', 'h2'), isChecked: true}
+    const declared = [declare('inline: echo 1', 'h1'), checked]
+    expect(verdictsOf(situations.stopped, up, declared)).toEqual(['run', 'check'])
+    const byHand = seen('running', {pid: 7, journal: {...allDone, restarted: true}})
+    expect(verdictsOf(byHand, up, declared)).toEqual(['skip', 'check'])
+    expect(render(byHand, up, {declared})).toBe('provision (step 2 (file: a → /a): the VM was restarted; runs if its result is gone)')
+    expect(render(byHand, up)).toBe('! is already running')
   })
 
   test('a new disk runs all of them, whatever was done on the old one', () => {

@@ -18,7 +18,7 @@ const kind = (type: string, change: Partial<Provisioner> = {}): [string, Provisi
   },
 ]
 
-const provisioners = new Map([kind('shell'), kind('file', {runs: 'on-change'}), kind('reboot', {follows: true})])
+const provisioners = new Map([kind('shell'), kind('file', {isIntact: async () => true}), kind('reboot', {follows: true})])
 
 type Written = readonly [type: string, facts: Readonly<Record<string, unknown>>, run?: RunMode]
 
@@ -69,13 +69,24 @@ test('what was never run runs, what is done stays', async () => {
   ])
 })
 
-test('after a restart only the steps of the mode always run again', async () => {
+test('after a restart the steps of the mode always run again, and those that can be checked are checked', async () => {
   const steps = await prepare(...setup)
+  const check = 'check: the VM was restarted; runs if its result is gone'
   expect(decide(allDone(steps), steps, {restarted: true})).toEqual([
     'run: the VM was restarted',
-    'skip: done, unchanged',
+    check,
     'skip: done once',
     'run: the VM was restarted',
+  ])
+  const byHand = {...allDone(steps), restarted: true}
+  expect(decide(byHand, steps)).toEqual(['skip: done, unchanged', check, 'skip: done once', 'skip: done, unchanged'])
+  const [shell, file] = setup
+  const quiet = await prepare(file, ['file', {'/project/b': 'h'}, 'on-change'], ['reboot', {}], [...shell, 'once'])
+  expect(decide(allDone(quiet), quiet, {restarted: true})).toEqual([
+    check,
+    'skip: done, unchanged',
+    'check: runs if a step before it does',
+    'skip: done once',
   ])
 })
 

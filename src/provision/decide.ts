@@ -8,10 +8,11 @@ export interface StepVerdict {
   readonly step: number
   readonly title: string
   /**
-   * `continue` follows a run that an earlier vmctl left; `rerun` ends what is left of one first; `skip` leaves the step
-   * as it is; `undecided` has an unknown outcome, so that the user must say what to do.
+   * `continue` follows a run that an earlier vmctl left; `rerun` ends what is left of one first; `check` asks the guest
+   * whether the step has to run; `skip` leaves the step as it is; `undecided` has an unknown outcome, so that the user must
+   * say what to do.
    */
-  readonly verdict: 'run' | 'continue' | 'rerun' | 'skip' | 'undecided'
+  readonly verdict: 'run' | 'continue' | 'rerun' | 'check' | 'skip' | 'undecided'
   /** In words: `conf/nginx.conf changed`, `never run`, `done`. */
   readonly cause: string
   /** What the user may want to know of a step that is skipped. */
@@ -22,21 +23,25 @@ export interface StepVerdict {
 export type Request = {readonly kind: 'all'} | {readonly kind: 'step' | 'from' | 'rerun'; readonly step: number}
 
 export interface Situation {
-  /** The VM is started for this run, so the steps of the mode `always` run again. */
+  /** The VM is started for this run, so the steps of the mode `always` run again, or are checked. */
   readonly restarted: boolean
   readonly request?: Request | undefined
 }
 
-/** Whether a verdict means that something is done in the guest. */
-export const isActive = ({verdict}: Pick<StepVerdict, 'verdict'>): boolean =>
-  verdict === 'run' || verdict === 'continue' || verdict === 'rerun'
+/** Whether a verdict means that the guest is asked for something. */
+export const isActive = (verdict: Pick<StepVerdict, 'verdict'>): boolean => isRun(verdict) || verdict.verdict === 'check'
+
+/** Whether it is certain already that the step runs. */
+const isRun = ({verdict}: Pick<StepVerdict, 'verdict'>): boolean => verdict === 'run' || verdict === 'continue' || verdict === 'rerun'
 
 /** Decides about every step from what is known of it; pure. */
 export const decideSteps = (journal: Journal, steps: readonly DeclaredStep[], situation: Situation): StepVerdict[] => {
   const entries = matchEntries(journal, steps)
   const verdicts: StepVerdict[] = []
+  const wasStarted = situation.restarted || journal.restarted === true
   for (const [index, step] of steps.entries()) {
-    const decision = decideByRequest(index + 1, situation.request) ?? decideByJournal(step, entries[index], {situation, before: verdicts})
+    const decision =
+      decideByRequest(index + 1, situation.request) ?? decideByJournal(step, entries[index], {situation, wasStarted, before: verdicts})
     verdicts.push({step: index + 1, title: step.title, ...decision})
   }
   return verdicts
@@ -56,7 +61,7 @@ const decideByRequest = (number: number, request: Request | undefined): Decision
 const decideByJournal = (
   step: DeclaredStep,
   entry: JournalEntry | undefined,
-  {situation, before}: {readonly situation: Situation; readonly before: readonly StepVerdict[]},
+  {situation, wasStarted, before}: {readonly situation: Situation; readonly wasStarted: boolean; readonly before: readonly StepVerdict[]},
 ): Decision => {
   if (!entry) return {verdict: 'run', cause: 'never run'}
   const change = describeChange(step, entry)
@@ -70,7 +75,7 @@ const decideByJournal = (
     case 'unknown':
       return {verdict: 'undecided', cause: entry.message ?? 'its outcome is unknown'}
     case 'done':
-      return decideAgain(step, change, {restarted: situation.restarted, hasCompany: before.some(isActive)})
+      return decideAgain(step, change, {restarted: situation.restarted, wasStarted, before})
   }
 }
 
@@ -78,13 +83,22 @@ const decideByJournal = (
 const decideAgain = (
   step: DeclaredStep,
   change: string | undefined,
-  {restarted, hasCompany}: {readonly restarted: boolean; readonly hasCompany: boolean},
+  {restarted, wasStarted, before}: {readonly restarted: boolean; readonly wasStarted: boolean; readonly before: readonly StepVerdict[]},
 ): Decision => {
   if (step.run === 'once')
     return {verdict: 'skip', cause: 'done once', ...(change !== undefined && {notice: `${change}, but it is done once and for all`})}
-  if (step.follows) return hasCompany ? {verdict: 'run', cause: 'steps before it run'} : {verdict: 'skip', cause: 'no step before it runs'}
+  if (step.follows) return decideToFollow(before)
   if (change !== undefined) return {verdict: 'run', cause: change}
-  return restarted && step.run === 'always' ? {verdict: 'run', cause: 'the VM was restarted'} : {verdict: 'skip', cause: 'done, unchanged'}
+  if (step.run !== 'always') return {verdict: 'skip', cause: 'done, unchanged'}
+  if (step.isChecked && wasStarted) return {verdict: 'check', cause: 'the VM was restarted; runs if its result is gone'}
+  return restarted && !step.isChecked ? {verdict: 'run', cause: 'the VM was restarted'} : {verdict: 'skip', cause: 'done, unchanged'}
+}
+
+const decideToFollow = (before: readonly StepVerdict[]): Decision => {
+  if (before.some(isRun)) return {verdict: 'run', cause: 'steps before it run'}
+  return before.some(isActive)
+    ? {verdict: 'check', cause: 'runs if a step before it does'}
+    : {verdict: 'skip', cause: 'no step before it runs'}
 }
 
 /** What is different from when the step was last run, in words; undefined when nothing is. */
@@ -161,6 +175,15 @@ export const openSteps = (journal: Journal, steps: readonly DeclaredStep[], verd
     }),
   }
 }
+
+/** The journal once it is known that a step runs which was only to be checked: those that follow on others run too. */
+export const openFollowers = (journal: Journal, steps: readonly DeclaredStep[], verdicts: readonly StepVerdict[]): Journal => ({
+  ...journal,
+  steps: journal.steps.map((entry, index) => {
+    const step = steps[index]
+    return step?.follows && verdicts[index]?.verdict === 'check' ? pendingEntry(step, 'steps before it run') : entry
+  }),
+})
 
 export const pendingEntry = ({hash, type, title, facts}: DeclaredStep, cause: string): JournalEntry => ({
   hash,

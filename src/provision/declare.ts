@@ -14,6 +14,8 @@ export interface DeclaredStep {
   readonly run: RunMode
   /** Whether it runs only together with a step before it. */
   readonly follows: boolean
+  /** Whether the guest can be asked if the result of the step is still there. */
+  readonly isChecked: boolean
   /** What the step depends on, hashed, by the words in which a change of it is told. */
   readonly facts: Readonly<Record<string, string>>
   /** Of the facts of the step and of the steps that it rests on. */
@@ -63,6 +65,7 @@ export const prepareSteps = async (
       title: stripControls(step.title ?? provisioner.describe(settings)),
       run: step.run ?? provisioner.runs ?? 'always',
       follows: provisioner.follows === true,
+      isChecked: provisioner.isIntact !== undefined,
     }
   })
   const facts = await Promise.all(

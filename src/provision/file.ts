@@ -3,9 +3,10 @@ import {basename} from 'node:path'
 
 import {ioError} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
-import {VmctlError} from '../model/errors.ts'
+import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {isMirrorable} from '../model/safe-path.ts'
-import type {Provisioner} from './provisioner.ts'
+import type {Provisioner, StepContext} from './provisioner.ts'
+import type {TreeUploadOptions} from './tree-upload.ts'
 
 export interface FileSettings {
   /** Absolute path of a local file or directory. */
@@ -23,10 +24,12 @@ export interface FileSettings {
   readonly mirror?: boolean
 }
 
-/** `provision "file"`: a file or a directory, streamed into the guest. Doing it twice does no harm, so a cut one is simply done again. */
+/**
+ * `provision "file"`: a file or a directory, streamed into the guest. Doing it twice does no harm, so a cut one is simply done
+ * again. After a start of the VM the guest is asked whether it is still there: many systems empty /tmp when they boot.
+ */
 export const fileProvisioner: Provisioner<FileSettings> = {
   type: 'file',
-  runs: 'on-change',
 
   parse(settings) {
     if (typeof settings.source !== 'string' || typeof settings.destination !== 'string') {
@@ -72,22 +75,13 @@ export const fileProvisioner: Provisioner<FileSettings> = {
         help: 'Leave mode out: the files of a directory keep their own.',
       })
     }
-    const {uploadTree, ignorePatterns} = await loadTrees()
+    const {uploadTree} = await loadTrees()
     const report = (what: string): Promise<void> => context.output('stdout', Buffer.from(`${what}\n`))
     if (info.isDirectory()) {
-      const {owner, mirror, ignore, privileged} = options
-      const {sent, unchanged, removed} = await uploadTree(
-        guest,
-        {source, destination},
-        {
-          ...(owner !== undefined && {owner}),
-          ...(mirror && {mirror}),
-          ...(ignore && {ignore: ignorePatterns(ignore)}),
-          privileged,
-          signal: context.signal,
-        },
+      const {sent, unchanged, removed} = await uploadTree(guest, {source, destination}, await treeOptions(settings, context))
+      await report(
+        `uploaded ${source} to ${destination}: ${sent} sent, ${unchanged} unchanged${options.mirror ? `, ${removed} removed` : ''}`,
       )
-      await report(`uploaded ${source} to ${destination}: ${sent} sent, ${unchanged} unchanged${mirror ? `, ${removed} removed` : ''}`)
       return
     }
     if (options.ignore || options.mirror) {
@@ -96,7 +90,37 @@ export const fileProvisioner: Provisioner<FileSettings> = {
     await guest.upload(source, destination, {...options, signal: context.signal})
     await report(`uploaded ${source} to ${destination}`)
   },
+
+  async isIntact(settings, context) {
+    const {source, destination, owner, privileged} = settings
+    const info = await statOrFail(source)
+    const guest = await context.guest()
+    const {isTreeThere, isFileThere} = await loadTrees()
+    const looking = info.isDirectory()
+      ? isTreeThere(guest, {source, destination}, await treeOptions(settings, context))
+      : isFileThere(
+          guest,
+          {source, destination},
+          {mode: settings.mode ?? info.mode & 0o777, ...(owner !== undefined && {owner}), privileged, signal: context.signal},
+        )
+    return looking.catch((error: unknown) => {
+      // A guest without the programs for a look, or with something else in that place: sending it again tells what is wrong, if anything.
+      if (isVmctlError(error) && ['vmctl::guest::copy_failed', 'vmctl::provision::failed'].includes(error.code)) return false
+      throw error
+    })
+  },
 }
+
+const treeOptions = async (
+  {owner, mirror, ignore, privileged}: FileSettings,
+  {signal}: Pick<StepContext, 'signal'>,
+): Promise<TreeUploadOptions> => ({
+  ...(owner !== undefined && {owner}),
+  ...(mirror && {mirror}),
+  ...(ignore && {ignore: (await loadTrees()).ignorePatterns(ignore)}),
+  privileged,
+  signal,
+})
 
 /** Every command has this provisioner, and few have a tree to bring. */
 const loadTrees = async () => ({

@@ -37,6 +37,8 @@ export interface Journal {
   /** What the guest was given of its stack, hashed, by part. */
   readonly setup?: Readonly<Record<string, string>>
   readonly steps: readonly JournalEntry[]
+  /** The VM was started since all steps were seen to be done: what some of them have left in the guest may be gone. */
+  readonly restarted?: boolean
   /** Runs that may be left in the guest of steps that are no longer declared; each is ended before anything else runs. */
   readonly removed?: readonly JournalEntry[]
 }
@@ -78,6 +80,12 @@ const parseJournal = (text: string): Journal | undefined => {
 export const writeJournal = (vmDirectory: string, journal: Journal): Promise<void> =>
   writeFileAtomic(vmFiles(vmDirectory).journal, seal(journal))
 
+/** Notes that a VM is about to be started on the disk that it has. A damaged journal is left to who needs it. */
+export const noteStart = async (vmDirectory: string): Promise<void> => {
+  const journal = await peekJournal(vmDirectory)
+  if (journal.steps.length > 0 && !journal.restarted) await writeJournal(vmDirectory, {...journal, restarted: true})
+}
+
 /** The journal with one entry replaced. */
 export const withEntry = (journal: Journal, index: number, entry: JournalEntry): Journal => ({
   ...journal,
@@ -93,6 +101,7 @@ const isJournal = (value: unknown): value is Journal =>
   value.schema === 1 &&
   typeof value.ready === 'boolean' &&
   (value.setup === undefined || isHashes(value.setup)) &&
+  ['boolean', 'undefined'].includes(typeof value.restarted) &&
   Array.isArray(value.steps) &&
   value.steps.every(isEntry) &&
   (value.removed === undefined || (Array.isArray(value.removed) && value.removed.every(isEntry)))

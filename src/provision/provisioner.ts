@@ -79,7 +79,7 @@ export interface StepContext {
 /**
  * A kind of provision step: `provision "TYPE" { … }`.
  *
- * Call order: `parse` when the VMFile is read, `describe` and `facts` when a plan is made, `run` when it is applied.
+ * Call order: `parse` when the VMFile is read, `describe` and `facts` when a plan is made, `isIntact` and `run` when it is applied.
  */
 export interface Provisioner<Settings = unknown> {
   readonly type: string
@@ -99,6 +99,11 @@ export interface Provisioner<Settings = unknown> {
   facts(settings: Settings, surroundings: {readonly env: Readonly<Record<string, string>>}): Promise<Readonly<Record<string, unknown>>>
   /** Returns when the step has succeeded; throws when it has failed or its outcome is unknown. */
   run(settings: Settings, context: StepContext): Promise<void>
+  /**
+   * Whether what a run has left in the guest is still as it left it. A step that was done, did not change and would run at each
+   * start is asked this after one, and runs only when it is not. Changes nothing in the guest.
+   */
+  isIntact?(settings: Settings, context: Pick<StepContext, 'guest' | 'signal'>): Promise<boolean>
   /** Ends what an earlier run has left in the guest, given what it remembered; called before the step is run anew. */
   abandon?(memory: unknown, context: Pick<StepContext, 'guest' | 'afterwards'>): Promise<void>
 }

@@ -7,7 +7,7 @@ import {expect, test} from 'vitest'
 import {makeVm, temporaryDirectory} from '../../test/support/builders.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Vm} from '../model/vm.ts'
-import {type Journal, readJournal, writeJournal} from './journal.ts'
+import {type Journal, noteStart, readJournal, writeJournal} from './journal.ts'
 import type {Guest, Provisioner, StepContext} from './provisioner.ts'
 import {decideSteps} from './decide.ts'
 import {prepareSteps} from './declare.ts'
@@ -336,4 +336,41 @@ test('an unknown type of step is an error before anything runs; titles are safe 
   })
   const [step] = await prepare(['\u001b]0;title\u0007red\u001b[31m', async () => undefined])
   expect(step?.title).toBe('fake: red')
+})
+
+test('a step that is checked runs only when its result is gone, and then what follows it runs too', async () => {
+  const vm = newVm()
+  const ran: string[] = []
+  let isThere = true
+  const kinds = new Map<string, Provisioner>([
+    ['kept', {...fake, type: 'kept', run: async () => void ran.push('kept'), isIntact: async () => isThere}],
+    ['after', {...fake, type: 'after', follows: true, run: async () => void ran.push('after')}],
+  ])
+  const steps = await prepareSteps(
+    [...kinds.keys()].map((type) => ({type, settings: {text: type}})),
+    kinds,
+  )
+  const start = async (): Promise<string[]> => {
+    await noteStart(vm.directory)
+    await runSteps(vm, steps, options({provisioners: kinds}))
+    expect((await readJournal(vm.directory)).restarted).toBeUndefined()
+    return ran.splice(0)
+  }
+  expect(await start()).toEqual(['kept', 'after'])
+  expect(await start()).toEqual([])
+  isThere = false
+  expect(await start()).toEqual(['kept', 'after'])
+  // Once the first of them runs, the second is owed, also by a vmctl that comes later.
+  await noteStart(vm.directory)
+  const abort = new AbortController()
+  const onEvent = (event: ProvisionEvent): void => {
+    if (event.type === 'provision.done') abort.abort(new Error('killed'))
+  }
+  const [, second] = steps
+  const lost = steps.with(1, {...second, provisioner: {...second?.provisioner, run: () => Promise.reject(new Error('lost'))}} as never)
+  await expect(runSteps(vm, lost, options({provisioners: kinds, onEvent, signal: abort.signal}))).rejects.toThrow()
+  isThere = true
+  ran.splice(0)
+  await runSteps(vm, steps, options({provisioners: kinds}))
+  expect(ran).toEqual(['after'])
 })

@@ -2,7 +2,7 @@ import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {stripControls} from '../model/strip.ts'
 import type {Vm} from '../model/vm.ts'
-import {decideSteps, isActive, openSteps, pendingEntry, type StepVerdict} from './decide.ts'
+import {decideSteps, isActive, openFollowers, openSteps, pendingEntry, type StepVerdict} from './decide.ts'
 import type {PreparedStep} from './declare.ts'
 import {type JournalEntry, readJournal, withEntry, writeJournal} from './journal.ts'
 import {openProvisionLog, type ProvisionLog} from './log.ts'
@@ -12,6 +12,8 @@ export type ProvisionEvent =
   | {readonly type: 'provision.step'; readonly step: number; readonly total: number; readonly title: string; readonly resumed: boolean}
   | {readonly type: 'provision.output'; readonly step: number; readonly stream: 'stdout' | 'stderr'; readonly chunk: Uint8Array}
   | {readonly type: 'provision.done'; readonly step: number; readonly durationMs: number}
+  /** The result of a step that was done is still in the guest. */
+  | {readonly type: 'provision.intact'; readonly step: number; readonly total: number; readonly title: string}
   /** What was left of an earlier run of a step was ended: the step runs anew or, without a number, is no longer declared. */
   | {readonly type: 'provision.abandoned'; readonly step?: number; readonly title: string}
 
@@ -49,13 +51,33 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
     // Before anything else runs, so that no two steps are under way in the guest at once.
     await abandonRemoved(vm, {log, tidy}, options)
     for (const turn of turns) if (verdicts[turn.index]?.verdict === 'rerun') await abandonStep(vm, turn, options)
-    for (const turn of turns) {
-      const verdict = verdicts[turn.index]
-      if (verdict && isActive(verdict)) await runStep(vm, turn, options)
+    let hasRun = false
+    const active = turns.filter(({index}) => verdicts[index] !== undefined && isActive(verdicts[index]))
+    for (const turn of active) {
+      const isChecked = verdicts[turn.index]?.verdict === 'check'
+      if (isChecked && (turn.step.follows ? !hasRun : await isIntact(turn, options))) continue
+      if (isChecked) await writeJournal(vm.directory, openFollowers(await readJournal(vm.directory), steps, verdicts))
+      await runStep(vm, turn, options)
+      hasRun = true
     }
+    await closeStart(vm, steps, verdicts)
   } finally {
     await Promise.all(tidying)
   }
+}
+
+/** Asks the guest about a step that was done. The journal stays as it is: a kill meanwhile means that the question is asked again. */
+const isIntact = async ({step, index, total}: Turn, options: RunOptions): Promise<boolean> => {
+  const isThere = await step.provisioner.isIntact?.(step.settings, {guest: options.guest, signal: options.signal})
+  if (isThere) await options.onEvent({type: 'provision.intact', step: index + 1, total, title: step.title})
+  return isThere === true
+}
+
+/** Nothing is to be checked any more on account of an earlier start, unless a step was left alone that is. */
+const closeStart = async (vm: Vm, steps: readonly PreparedStep[], verdicts: readonly StepVerdict[]): Promise<void> => {
+  const {restarted, ...journal} = await readJournal(vm.directory)
+  const isLeft = steps.some(({isChecked, run}, index) => isChecked && run === 'always' && verdicts[index]?.verdict === 'skip')
+  if (restarted && !isLeft) await writeJournal(vm.directory, journal)
 }
 
 const requireDecisions = (vm: Vm, verdicts: readonly StepVerdict[]): void => {

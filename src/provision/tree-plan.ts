@@ -72,10 +72,14 @@ const isSame = (entry: HashedEntry, found: Found): boolean => {
   return entry.type === 'directory' || entry.sha256 === found.sha256
 }
 
-/** `user`, `user:group` or numbers, as chown(1) takes them. */
+/** `user`, `user:group`, `:group` or numbers, as chown(1) takes them. */
 const isOwner = (owner: string, {owner: has}: Found): boolean => {
   const [user = '', group] = owner.split(':')
-  return has !== undefined && [has.user, has.uid].includes(user) && (group === undefined || [has.group, has.gid].includes(group))
+  return (
+    has !== undefined &&
+    (user === '' || [has.user, has.uid].includes(user)) &&
+    (group === undefined || [has.group, has.gid].includes(group))
+  )
 }
 
 /** A rename replaces files and links; only what is, or becomes, a directory is in the way. */

@@ -1,12 +1,15 @@
+import {basename, dirname} from 'node:path/posix'
+
+import {hashFile} from '../host/hash.ts'
 import {systemCode} from '../model/errors.ts'
 import {quote} from '../model/quote.ts'
 import {vitalDirectories} from '../model/safe-path.ts'
 import {runInGuest} from './guest-shell.ts'
 import type {Guest, GuestUploadOptions} from './provisioner.ts'
-import {isNothing, planTree, type TreeOptions} from './tree-plan.ts'
+import {isNothing, planTree, type TreeChanges, type TreeOptions} from './tree-plan.ts'
 import {part, shipment} from './tree-shipment.ts'
 import {hashFunction, type Survey, surveyTree} from './tree-survey.ts'
-import {hashTree, listTree, smallFileBytes} from './tree.ts'
+import {type HashedEntry, hashTree, listTree, smallFileBytes} from './tree.ts'
 
 export interface TreeUploadOptions extends TreeOptions, Pick<GuestUploadOptions, 'privileged' | 'signal'> {
   /** Called with the bytes of the files that were sent so far, and of all that are to be sent. */
@@ -33,18 +36,11 @@ export interface TreeResult {
  * One question tells what the guest has; when that is all, nothing else happens. What differs travels as one compressed
  * stream, is unpacked aside, is compared with its hashes while more arrives, and only then moved into place, each by one rename.
  */
-export const uploadTree = async (guest: Guest, {source, destination}: TreePaths, options: TreeUploadOptions = {}): Promise<TreeResult> => {
-  const target = destination.replace(/\/+$/, '') || '/'
-  const listed = await listTree(source, options.ignore)
-  const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
-  const [survey, known] = await Promise.all([
-    surveyTree(guest, target, asking),
-    hashTree(source, listed, ({size}) => size > smallFileBytes),
-  ])
-  // A small file is hashed now when the guest has one to compare it with, and otherwise as it is sent.
-  const entries = await hashTree(source, known, ({name, sha256}) => sha256 === undefined && survey.found.get(name)?.type === 'file')
+export const uploadTree = async (guest: Guest, paths: TreePaths, options: TreeUploadOptions = {}): Promise<TreeResult> => {
+  const {source} = paths
+  const target = targetOf(paths)
+  const {survey, entries, changes} = await compareTree(guest, paths, options)
   const {compression} = survey
-  const changes = planTree(entries, survey, options)
   const files = changes.send.filter(({type}) => type === 'file')
   const bytes = files.reduce((sum, {size}) => sum + size, 0)
   if (!survey.exists || !isNothing(changes)) {
@@ -60,6 +56,48 @@ export const uploadTree = async (guest: Guest, {source, destination}: TreePaths,
     })
   }
   return {sent: changes.send.length, bytes, unchanged: entries.length - changes.send.length, removed: changes.remove.length}
+}
+
+/** Whether the guest has a directory as the local one is, so that `uploadTree` would do nothing. */
+export const isTreeThere = async (guest: Guest, paths: TreePaths, options: TreeUploadOptions): Promise<boolean> => {
+  const {survey, changes} = await compareTree(guest, paths, options)
+  return survey.exists && isNothing(changes)
+}
+
+const targetOf = ({destination}: TreePaths): string => destination.replace(/\/+$/, '') || '/'
+
+interface Comparison {
+  readonly survey: Survey
+  readonly entries: readonly HashedEntry[]
+  readonly changes: TreeChanges
+}
+
+const compareTree = async (guest: Guest, paths: TreePaths, options: TreeUploadOptions): Promise<Comparison> => {
+  const {source} = paths
+  const listed = await listTree(source, options.ignore)
+  const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
+  const [survey, known] = await Promise.all([
+    surveyTree(guest, targetOf(paths), asking),
+    hashTree(source, listed, ({size}) => size > smallFileBytes),
+  ])
+  // A small file is hashed now when the guest has one to compare it with, and otherwise as it is sent.
+  const entries = await hashTree(source, known, ({name, sha256}) => sha256 === undefined && survey.found.get(name)?.type === 'file')
+  return {survey, entries, changes: planTree(entries, survey, options)}
+}
+
+/**
+ * Whether the guest has a file as the local one is: a regular file with its content, the mode, and the owner when one is given.
+ * @param mode permission bits
+ */
+export const isFileThere = async (
+  guest: Guest,
+  {source, destination}: TreePaths,
+  {mode, owner, ...access}: Pick<TreeUploadOptions, 'owner' | 'privileged' | 'signal'> & {readonly mode: number},
+): Promise<boolean> => {
+  const entry = {name: basename(destination), type: 'file', mode, size: 0, sha256: await hashFile(source)} as const
+  const asking = {entries: [entry], listAll: false, options: accessOf(access)}
+  const survey = await surveyTree(guest, dirname(destination), asking)
+  return survey.exists && isNothing(planTree([entry], survey, owner === undefined ? {} : {owner}))
 }
 
 const isCutOff = (error: Error): boolean => ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(systemCode(error) ?? '')

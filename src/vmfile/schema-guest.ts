@@ -146,7 +146,7 @@ export const ssh = block(
 
 const run = field(
   word('run mode', ...runModes),
-  'When a step that is done runs again: at each start, when it changed, or never; files have `on-change`, others `always`.',
+  'When a step that is done runs again: at each start (a file: when it is no longer there), when it changed, or never; `always` when absent.',
 )
 
 export const provision = choice(

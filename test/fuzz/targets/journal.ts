@@ -13,12 +13,13 @@ const step = (number: number, change: Partial<DeclaredStep> = {}): DeclaredStep 
   title: `inline ${number}`,
   run: 'always',
   follows: false,
+  isChecked: false,
   facts: {script: `fact ${number}`},
   hash: `hash ${number}`,
   ...change,
 })
 
-const steps = [step(1), step(2, {type: 'file', run: 'on-change'}), step(3, {run: 'once'}), step(4, {type: 'reboot', follows: true})]
+const steps = [step(1), step(2, {type: 'file', isChecked: true}), step(3, {run: 'once'}), step(4, {type: 'reboot', follows: true})]
 
 export const journal: Target = {
   about: 'journal.json, and what is decided about the steps from it',
