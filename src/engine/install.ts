@@ -1,8 +1,8 @@
-import {access, mkdir, readFile, rm, stat} from 'node:fs/promises'
+import {access, readFile, rm, stat} from 'node:fs/promises'
 import {homedir, userInfo} from 'node:os'
 import {dirname, join} from 'node:path'
 
-import {ioError, writeFileAtomic} from '../host/files.ts'
+import {ioError, makeDirectory, writeFileAtomic} from '../host/files.ts'
 import {lastLines, run, type RunResult} from '../host/process.ts'
 import {VmctlError} from '../model/errors.ts'
 import {unitName, unitText} from '../systemd/unit.ts'
@@ -54,9 +54,7 @@ export const planInstallation = async (engine: Engine, options: InstallOptions):
 export const install = async (engine: Engine, options: InstallOptions & {readonly enable: boolean}): Promise<Installation> => {
   const installation = await planInstallation(engine, options)
   const {path, text, unit} = installation
-  await mkdir(dirname(path), {recursive: true}).catch((error: unknown) => {
-    throw ioError('make the directory', dirname(path), error)
-  })
+  await makeDirectory(dirname(path))
   await writeFileAtomic(path, text, 0o644)
   const tell = systemctl(engine, options.system)
   await tell('daemon-reload')

@@ -1,10 +1,10 @@
 import {chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync} from 'node:fs'
-import {basename, dirname, join} from 'node:path'
+import {basename, dirname, join, resolve} from 'node:path'
 
 import {expect, onTestFinished, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {ioError, makePrivateDirectory, readIfExists, temporaryPath, writeFileAtomic} from './files.ts'
+import {ioError, makeDirectory, makePrivateDirectory, readIfExists, temporaryPath, writeFileAtomic} from './files.ts'
 
 const modeOf = (path: string): string => (statSync(path).mode & 0o7777).toString(8)
 
@@ -75,6 +75,24 @@ test('a failed write names the file and leaves nothing', async () => {
   await expect(writeFileAtomic(join(directory, 'missing/file'), 'x')).rejects.toMatchObject({code: 'vmctl::io'})
   await expect(makePrivateDirectory(join(directory, 'taken/child/\0'))).rejects.toMatchObject({code: 'vmctl::io'})
   expect(readdirSync(directory)).toEqual(['taken'])
+})
+
+test('a directory is made with its parents, by several at once, and what stands in its way is an error', async () => {
+  const directory = temporaryDirectory()
+  const path = join(directory, 'a/b/c')
+  await Promise.all([makeDirectory(path, 0o700), makeDirectory(path, 0o700), makeDirectory(join(directory, 'a/b/d'), 0o700)])
+  await makeDirectory(`${path}/`)
+  expect(statSync(path).mode & 0o777).toBe(0o700)
+  symlinkSync('c', join(directory, 'a/b/link'))
+  await makeDirectory(join(directory, 'a/b/link'))
+  writeFileSync(join(directory, 'file'), '')
+  symlinkSync('nowhere', join(directory, 'dangling'))
+  // procfs answers ENOENT in a directory that exists.
+  for (const blocked of ['file', 'file/below', 'dangling', '/proc/nope', '/proc/nope/below', '/proc/self/nope']) {
+    const error = {code: 'vmctl::io', message: expect.stringContaining(resolve(directory, blocked))}
+    await expect(makeDirectory(resolve(directory, blocked))).rejects.toMatchObject(error)
+  }
+  expect(readdirSync(directory).toSorted()).toEqual(['a', 'dangling', 'file'])
 })
 
 test('what does not exist reads as undefined, what cannot be read is an error', async () => {

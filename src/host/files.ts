@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {type FileHandle, mkdir, open, readFile} from 'node:fs/promises'
+import {type FileHandle, mkdir, open, readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
@@ -21,14 +21,45 @@ export const temporaryPath = (path: string): string =>
 /** Whether a file name is one of `temporaryPath`. Only a lock can tell whether its writer still lives. */
 export const isTemporaryName = (name: string): boolean => /^\..+\.\d+\.[0-9a-f]{12}\.tmp$/.test(name)
 
-/** Makes a directory and its parents for this user only (0700 under any umask for the ones it makes). */
-export const makePrivateDirectory = async (path: string): Promise<void> => {
+/**
+ * Makes a directory and its parents, where they do not exist; `mode` (under the umask) is for those that it makes.
+ * Node's own way (`recursive`) never ends where mkdir(2) answers ENOENT in a directory that exists, as procfs does.
+ * @throws VmctlError `vmctl::io`
+ */
+export const makeDirectory = async (path: string, mode = 0o777): Promise<void> => {
   try {
-    await mkdir(path, {recursive: true, mode: 0o700})
+    await makeWithParents(path, mode)
   } catch (error) {
     throw ioError('make the directory', path, error)
   }
 }
+
+const makeWithParents = async (path: string, mode: number): Promise<void> => {
+  const parent = dirname(path)
+  try {
+    await mkdir(path, {mode})
+    return
+  } catch (error) {
+    if (await isDirectory(path)) return
+    if (systemCode(error) !== 'ENOENT' || parent === path) throw error
+  }
+  await makeWithParents(parent, mode)
+  try {
+    await mkdir(path, {mode})
+  } catch (error) {
+    // Another process may have been quicker.
+    if (!(await isDirectory(path))) throw error
+  }
+}
+
+const isDirectory = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  )
+
+/** Makes a directory and its parents for this user only (0700 under any umask for the ones it makes). */
+export const makePrivateDirectory = (path: string): Promise<void> => makeDirectory(path, 0o700)
 
 /**
  * Replaces a file as a whole: unique temporary file, fsync, rename, fsync of the directory.

@@ -43,6 +43,7 @@ test.each([
   [{XDG_DATA_HOME: 'relative', HOME: '/h'}, '/h/.local/share/vmctl'],
   [{HOME: '/h'}, '/h/.local/share/vmctl'],
   [{HOME: '/'}, `/tmp/vmctl-${process.getuid?.()}`],
+  [{HOME: '/nonexistent'}, `/tmp/vmctl-${process.getuid?.()}`],
 ])('the state directory for %j is %s', (env, expected) => {
   expect(defaultStateDirectory(env)).toBe(expected)
 })

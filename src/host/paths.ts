@@ -17,14 +17,16 @@ export const resolvePath = (path: string, base: string): string => {
 
 /**
  * The state directory: `$VMCTL_STATE_DIR`, `$XDG_DATA_HOME/vmctl`, `~/.local/share/vmctl`,
- * or `/tmp/vmctl-UID` for an account without a home.
+ * or `/tmp/vmctl-UID` for an account without a home: `/`, or `/nonexistent` as system accounts of Debian have it.
  */
 export const defaultStateDirectory = (env: NodeJS.ProcessEnv = process.env): string => {
   if (env.VMCTL_STATE_DIR) return resolve(env.VMCTL_STATE_DIR)
   // The XDG base directory specification says that relative paths are to be ignored.
   if (env.XDG_DATA_HOME && isAbsolute(env.XDG_DATA_HOME)) return join(env.XDG_DATA_HOME, 'vmctl')
   const home = env.HOME || homedir()
-  return home && home !== '/' ? join(home, '.local', 'share', 'vmctl') : `/tmp/vmctl-${process.getuid?.() ?? 'user'}`
+  return home && !['/', '/nonexistent'].includes(home)
+    ? join(home, '.local', 'share', 'vmctl')
+    : `/tmp/vmctl-${process.getuid?.() ?? 'user'}`
 }
 
 /** The environment of this process, for a default that a caller can replace. */

@@ -42,6 +42,14 @@ test('a new state directory is private, one that is open to readers is closed', 
   expect(modeOf(store.directory)).toBe('700')
 })
 
+test('a state directory that cannot be made is an error that says how to name another', async () => {
+  await expect(openStore('/proc/nope/vmctl')).rejects.toMatchObject({
+    code: 'vmctl::io',
+    message: expect.stringContaining('/proc/nope/vmctl'),
+    help: expect.stringContaining('VMCTL_STATE_DIR'),
+  })
+})
+
 test('a state directory that others may write to, or that is not ours, is refused', async () => {
   const store = await open()
   for (const mode of [0o777, 0o770, 0o707, 0o1777]) {

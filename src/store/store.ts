@@ -25,7 +25,11 @@ export interface Store {
  */
 export const openStore = async (directory: string): Promise<Store> => {
   const store = {directory, vmsDirectory: join(directory, 'vms'), lockDirectory: join(directory, 'locks')}
-  await makePrivateDirectory(directory)
+  await makePrivateDirectory(directory).catch((error: unknown) => {
+    if (!(error instanceof VmctlError)) throw error
+    const help = 'Name a directory that you can write to with `--state-dir` or VMCTL_STATE_DIR.'
+    throw new VmctlError(error.code, error.message, {cause: error.cause, help})
+  })
   await requirePrivate(directory)
   await Promise.all([makePrivateDirectory(store.vmsDirectory), makePrivateDirectory(store.lockDirectory)])
   return store
