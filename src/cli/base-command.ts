@@ -1,6 +1,7 @@
 import {Command} from '@oclif/core/command'
 import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
+import type {Input, ParserOutput} from '@oclif/core/interfaces'
 
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
@@ -12,6 +13,8 @@ import {openProgress, type Progress} from './progress.ts'
 
 /** The event of oclif by which a plugin hands over what it brings: its hook returns an Extension. */
 export const extensionHook = 'vmctl:extend'
+
+type Values = Readonly<Record<string, unknown>>
 
 export interface EngineFlags {
   readonly 'state-dir'?: string | undefined
@@ -42,6 +45,18 @@ export abstract class VmctlCommand extends Command {
   override async init(): Promise<void> {
     await super.init()
     listenToDebug(logLevel())
+  }
+
+  /**
+   * Reads the words of the command line and nothing else. By default oclif takes an absent argument from standard input, which
+   * here belongs to the program in the guest, and loses what it has read.
+   */
+  protected override parse<F extends Values, B extends Values, A extends Values>(
+    options?: Input<F, B, A>,
+    argv?: string[],
+  ): Promise<ParserOutput<F, B, A>> {
+    for (const arg of Object.values(options?.args ?? {})) arg.ignoreStdin = true
+    return super.parse(options, argv)
   }
 
   /** Opens the engine with the plugins' extensions, and joins it to the terminal. */

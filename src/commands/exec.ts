@@ -1,3 +1,5 @@
+import {isatty} from 'node:tty'
+
 import * as Args from '@oclif/core/args'
 import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
@@ -11,7 +13,7 @@ import type {ExecResult} from '../engine/exec.ts'
 export default class Exec extends VmfileCommand {
   static override summary = 'Run a program in a VM; its exit status is passed on.'
   static override description =
-    'What follows the name is a program and its arguments, which reach the guest as they are: no shell reads them. With --all, or for a service with replicas, it runs in all of them at once, and each line says whose it is.'
+    'What follows the name is a program and its arguments, which reach the guest as they are: no shell reads them. With --all, or for a service with replicas, it runs in all of them at once, and each line says whose it is. Standard input reaches the program; with several VMs each gets all of it, unless it is a terminal.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> db pg_isready -U postgres',
     "<%= config.bin %> <%= command.id %> web -- sh -c 'df -h | tail -1'",
@@ -42,7 +44,9 @@ export default class Exec extends VmfileCommand {
     }
     const output = prefixedOutput(names)
     const onOutput = this.jsonEnabled() ? () => undefined : output.write
-    const vms = await execAll(engine, {names, command, user: given.user, onOutput})
+    // What a person types goes to one program, not to several.
+    const stdin = isatty(0) ? undefined : process.stdin
+    const vms = await execAll(engine, {names, command, user: given.user, stdin, onOutput})
     output.close()
     for (const {name, error} of vms) if (error) this.tell(`${name}: ${error.message}`)
     process.exitCode = exitStatus(vms)

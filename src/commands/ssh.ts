@@ -9,7 +9,6 @@ export default class Ssh extends VmfileCommand {
   static override description =
     'The name may be left out when the VMFile defines one VM. After `--`, one word is a shell command line of the guest, several are the words of a command; its exit status is passed on.'
   static override args = {name: Args.string({description: 'Name of the VM.'})}
-  static override strict = false
   static override flags = {
     name: Flags.string({summary: 'Name of the VM, instead of the argument.'}),
     user: Flags.string({summary: 'User to log in as.'}),
@@ -23,9 +22,8 @@ export default class Ssh extends VmfileCommand {
   ]
 
   async run(): Promise<{readonly name: string; readonly exitCode: number}> {
-    const {flags: given} = await this.parse(Ssh)
     const {before, after} = splitAtDashes(this.argv)
-    const {args} = await this.parse(Ssh, before)
+    const {args, flags: given} = await this.parse(Ssh, before)
     const engine = await this.openEngine(given)
     const {chooseVm, openShell} = await import('../engine/ssh.ts')
     const asked = given.name ?? args.name

@@ -1,3 +1,6 @@
+import type {Readable} from 'node:stream'
+
+import {tee} from '../host/tee.ts'
 import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'
 import {requireVm} from '../store/store.ts'
@@ -9,6 +12,8 @@ export interface ExecRequest {
   /** A program and its arguments, which reach the guest as they are. */
   readonly command: readonly string[]
   readonly user?: string | undefined
+  /** What each of the programs reads; nothing when absent. It is used up: destroyed when the last of them has ended. */
+  readonly stdin?: Readable | undefined
   /** Gets what the program writes; the guest waits while the promise is pending. */
   readonly onOutput: (vm: string, stream: 'stdout' | 'stderr', chunk: Buffer) => void | Promise<void>
 }
@@ -25,26 +30,33 @@ export interface ExecResult {
 const patienceMs = 30_000
 
 /** Runs a program in several guests at once. A VM in which that is impossible does not keep it from the others. */
-export const execAll = (engine: Engine, request: ExecRequest): Promise<ExecResult[]> =>
-  Promise.all(
-    request.names.map(async (name) => {
+export const execAll = (engine: Engine, request: ExecRequest): Promise<ExecResult[]> => {
+  const {names} = request
+  const inputs = request.stdin ? tee(request.stdin, names.length) : []
+  return Promise.all(
+    names.map(async (name, index) => {
+      const stdin = inputs[index]
       try {
-        return await execIn(engine, name, request)
+        return await execIn(engine, name, {...request, stdin})
       } catch (error) {
         if (engine.signal.aborted) throw error
         const code = isVmctlError(error) ? error.code : 'unexplained'
         return {name, error: {code, message: messageOf(error)}}
+      } finally {
+        stdin?.destroy()
       }
     }),
   )
+}
 
-const execIn = async (engine: Engine, name: string, {command, user, onOutput}: ExecRequest): Promise<ExecResult> => {
+const execIn = async (engine: Engine, name: string, {command, user, stdin, onOutput}: ExecRequest): Promise<ExecResult> => {
   const vm = await requireVm(engine.store, name)
   const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
   if (state !== 'running') throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; programs run only in a running one.`)
   const {connection} = await waitForGuest(engine, vm, {user, timeoutMs: patienceMs, cloudInit: false})
   try {
     const {code, signal} = await connection.exec(quoteAll(command), {
+      ...(stdin && {stdin}),
       onStdout: (chunk) => onOutput(name, 'stdout', chunk),
       onStderr: (chunk) => onOutput(name, 'stderr', chunk),
       signal: engine.signal,

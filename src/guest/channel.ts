@@ -124,11 +124,13 @@ export const followChannel = (channel: ClientChannel, options: ExecOptions, {gra
       finish()
     })
     if (isStream(stdin)) {
+      const endEarly = (): void => {
+        if (!stdin.readableEnded) fail(stdin.errored ?? new Error('The input of the command ended too early.'))
+      }
       stdin.on('error', fail)
-      stdin.on('close', () => {
-        if (!stdin.readableEnded) fail(new Error('The input of the command ended too early.'))
-      })
+      stdin.on('close', endEarly)
       stdin.pipe(channel)
+      if (stdin.destroyed) endEarly()
     } else {
       channel.end(stdin)
     }

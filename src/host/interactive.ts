@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process'
+import {isatty} from 'node:tty'
 
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {debug} from '../model/debug.ts'
@@ -34,5 +35,5 @@ export const runInteractive = (program: string, args: readonly string[], help: s
     })
   })
 
-/** Whether a person sits at both ends of this process. */
-export const isTerminal = (): boolean => process.stdin.isTTY && process.stdout.isTTY
+/** Whether a person sits at both ends of this process. The descriptors are asked, because a stream that Node opens for one may read from it. */
+export const isTerminal = (): boolean => isatty(0) && isatty(1)

@@ -81,9 +81,23 @@ export interface SpawnOptions {
   readonly onOutput?: (output: {stdout: string; stderr: string}, kill: (signal: NodeJS.Signals) => void) => void
 }
 
+/** What `node` is given to run vmctl from src/. */
+export const vmctlWords = ['--disable-warning=ExperimentalWarning', program] as const
+
 /** Runs a command from src/ in a process of its own. */
-export const spawnCommand = async (words: readonly string[], options: SpawnOptions = {}): Promise<CommandResult> => {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...words], {
+export const spawnCommand = (words: readonly string[], options: SpawnOptions = {}): Promise<CommandResult> =>
+  runProgram(process.execPath, [...vmctlWords, ...words], options)
+
+/** Runs a line of bash in which `vmctl` is the one from src/. */
+export const runShell = (line: string, options: SpawnOptions = {}): Promise<CommandResult> =>
+  runProgram(
+    'bash',
+    ['-c', `vmctl() { ${[process.execPath, ...vmctlWords].map((word) => `'${word}'`).join(' ')} "$@"; }\n${line}`],
+    options,
+  )
+
+const runProgram = async (executable: string, words: readonly string[], options: SpawnOptions): Promise<CommandResult> => {
+  const child = spawn(executable, words, {
     cwd: options.cwd,
     env: {...process.env, ...options.env},
     stdio: ['ignore', 'pipe', 'pipe'],
