@@ -154,7 +154,21 @@ test('status shows what applies and leaves out what does not', async () => {
     .trim()
     .split('\n')
     .map((line) => line.split(':')[0])
-  expect(labels).toEqual(['Name', 'ID', 'Backend', 'State', 'vCPUs', 'Memory', 'Disk', 'Network', 'WorkDir', 'Overlay', 'Image', 'Created'])
+  expect(labels).toEqual([
+    'Name',
+    'ID',
+    'Backend',
+    'State',
+    'vCPUs',
+    'Memory',
+    'Disk',
+    'Network',
+    'WorkDir',
+    'Overlay',
+    'Seed',
+    'Image',
+    'Created',
+  ])
   expect((await runCommand('status', 'web', '--json')).json).toEqual({
     name: 'web',
     id: uuid,
@@ -166,6 +180,7 @@ test('status shows what applies and leaves out what does not', async () => {
     network: 'user',
     workDirectory: join(workspace.stateDirectory, 'vms/web'),
     overlay: join(workspace.stateDirectory, 'vms/web/overlay.qcow2'),
+    seed: join(workspace.stateDirectory, 'vms/web/seed.iso'),
     image: workspace.image,
     createdAt: expect.stringMatching(/^20.*Z$/),
     provision: [],

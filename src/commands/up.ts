@@ -37,7 +37,8 @@ export default class Up extends VmfileCommand {
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     if (given.timings) this.log(drawTimings(result.vms))
     const made = result.vms.filter(({actions}) => actions.some(({action}) => action === 'create'))
-    for (const {name} of made) this.log(`Next: vmctl ssh ${name} · vmctl log ${name} · vmctl down --destroy --name ${name}`)
+    for (const {name, login} of made)
+      this.log(`Next: vmctl ${login ? 'ssh' : 'console'} ${name} · vmctl log ${name} · vmctl down --destroy --name ${name}`)
     return result
   }
 }

@@ -174,6 +174,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
         {
           name: 'web',
           state: 'running',
+          login: true,
           actions: [
             {action: 'create', cause: 'does not exist', durationMs: expect.any(Number)},
             {action: 'start', cause: 'new', durationMs: expect.any(Number)},

@@ -15,6 +15,7 @@ import type {SshConfig, Vm} from '../model/vm.ts'
 import {peekJournal} from '../provision/journal.ts'
 import type {Guest} from '../provision/provisioner.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {requireWayIn} from './login.ts'
 import {mendNetworks} from './networks.ts'
 
 /** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
@@ -88,6 +89,7 @@ export const trustOf = ({
 
 /** Waits until a VM's guest can be worked with, and returns the connection. */
 export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
+  requireWayIn(vm.spec, options)
   const hypervisor = await hypervisorOf(engine, vm)
   await mendNetworks(engine, vm.spec)
   const files = vmFiles(vm.directory)
@@ -133,7 +135,13 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     firstBoot: !ready,
     timeoutMs: patienceOf(options.timeoutMs, ssh, accelerator),
     signal: engine.signal,
-    onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
+    onRung: (rung, detail) => {
+      void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail})
+      const {key} = options
+      if (rung === 'authentication' && key !== undefined && !detail.startsWith(key)) {
+        void engine.emit({type: 'vm.notice', vm: vm.name, message: `the guest did not accept ${key}, but ${detail}`})
+      }
+    },
   })
   try {
     const guest = await climbing
@@ -224,9 +232,8 @@ export const sshCommand = async (engine: Engine, vm: Vm, login: Login = {}): Pro
   const hypervisor = await hypervisorOf(engine, vm)
   const address = await hypervisor.sshAddress(vm, {signal: engine.signal})
   if (!address) {
-    throw new VmctlError('vmctl::ssh::failed', `${vm.name} has no network, so SSH cannot reach it.`, {
-      help: `Use its serial console: \`vmctl console ${vm.name}\`.`,
-    })
+    requireWayIn(vm.spec, login)
+    throw new VmctlError('vmctl::ssh::failed', `The backend ${vm.backend} gives ${vm.name} no address for SSH.`)
   }
   const keys = await sshKeys(engine, vm, {...login, canPrompt: true})
   const identities = keys.flatMap((key) => (key.kind === 'key' ? [key.path] : (key.path ?? [])))

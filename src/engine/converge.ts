@@ -1,6 +1,7 @@
 import {availableParallelism} from 'node:os'
 
 import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {canLogIn} from '../model/login.ts'
 import {dependencyConditions, type DependencyCondition} from '../model/stack.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
 import {writeJournal} from '../provision/journal.ts'
@@ -30,6 +31,8 @@ export interface ConvergeOptions extends PlanOptions, Selection {
 export interface VmResult {
   readonly name: string
   readonly state: VmState
+  /** Whether vmctl can log in to it. */
+  readonly login: boolean
   /** What was to be done; without a duration it was not begun. */
   readonly actions: readonly {readonly action: string; readonly cause: string; readonly durationMs?: number}[]
   /** Where the time went: actions, rungs of the boot, steps. */
@@ -217,6 +220,7 @@ const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progres
   return {
     name: spec.name,
     state,
+    login: canLogIn(spec),
     actions: (plan?.steps ?? []).map(({action, cause}, index) => {
       const durationMs = durations[index]
       return {action, cause, ...(durationMs !== undefined && {durationMs})}

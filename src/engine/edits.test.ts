@@ -117,7 +117,12 @@ const edits: readonly (readonly [title: string, from: string, to: string, expect
     ['db', 'web-0', 'web-1'].map((name) => restart(name, 'networks default')),
   ],
   ['a VM that joins a network', 'memory 512', 'memory 512; network "front"', [restart('db', 'networks +front −default')]],
-  ['a VM that leaves', 'network "user"', 'network "none"', [restart('lone', 'network user → none')]],
+  [
+    'a VM that leaves',
+    'network "user"\n    ssh { user "me"; }\n    provision "shell" { inline "true"; }',
+    'network "none"\n    ssh { user "me"; }',
+    [restart('lone', 'network user → none')],
+  ],
   ['the user of SSH', 'user "me"', 'user "you"', ['lone update: ssh']],
   ['the port of SSH', 'user "me"', 'user "me"; port 2200', [restart('lone', 'ssh port none → 2200')]],
   [

@@ -1,6 +1,6 @@
 import {VmctlError} from '../model/errors.ts'
+import {canLogIn} from '../model/login.ts'
 import type {VmSpec} from '../model/vm.ts'
-import {canLogIn} from './login.ts'
 import {describeAwaited, type Place} from './order.ts'
 import type {Desired, PlanOptions, PlanStep} from './plan.ts'
 

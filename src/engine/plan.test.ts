@@ -5,7 +5,7 @@ import {isVmctlError} from '../model/errors.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
 import type {DeclaredStep} from '../provision/declare.ts'
 import type {Journal, JournalEntry} from '../provision/journal.ts'
-import {canLogIn} from './login.ts'
+import {canLogIn} from '../model/login.ts'
 import {type Observed, type PlanOptions, planVm} from './plan.ts'
 
 const declare = (title: string, hash: string, run: DeclaredStep['run'] = 'always'): DeclaredStep => ({
@@ -265,7 +265,9 @@ describe('a VM without provision steps', () => {
 
   test('is waited for when vmctl can log in, and not otherwise', () => {
     expect(render(situations.stopped, up, wait)).toBe('start (stopped)\nwait (restarted)')
-    expect(render(situations.prepared, up, {...wait, spec: makeSpec()})).toBe('update (ssh)\nstart (prepared)')
+    expect(render(situations.prepared, up, {...wait, spec: makeSpec()})).toBe(
+      'update (ssh)\nstart (prepared)\n! vmctl cannot log in to it: it has neither a cloud-init nor an ssh block, so nobody gave the guest a user and a key',
+    )
     expect(render(seen('running', {pid: 7, journal: journal(false)}), up, wait)).toBe('wait (was never seen ready)')
     expect(render(seen('running', {pid: 7, journal: journal(true)}), up, wait)).toBe('! is already running')
     expect(render(situations.prepared, {...up, provision: false}, wait)).toBe('start (prepared)')

@@ -1,11 +1,12 @@
 import {VmctlError} from '../model/errors.ts'
+import {canLogIn} from '../model/login.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
 import {decideSteps, type Request, type StepVerdict} from '../provision/decide.ts'
 import type {DeclaredStep} from '../provision/declare.ts'
 import {emptyJournal, type Journal} from '../provision/journal.ts'
 import {type Change, compareSpecs} from './changes.ts'
 import {gates, withOrder} from './gates.ts'
-import {canLogIn, requireLogin} from './login.ts'
+import {noLoginNotice, requireLogin} from './login.ts'
 import {alone, type Awaited, type Place} from './order.ts'
 import {describeVerdict, isDue, noticesOf, runsToEnd} from './verdicts.ts'
 
@@ -188,13 +189,15 @@ const newDisk: Start = {journal: emptyJournal, cause: 'first start'}
 
 /** What follows on the start of a VM. Steps that are not bound to a change run again, which is the vmctl book's rule. */
 const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOptions): Decision => {
-  if (!options.provision) return {steps: [], notices: [], provision: []}
+  const noLogin = cause === 'first start' ? noLoginNotice(desired.spec) : undefined
+  const told = noLogin === undefined ? [] : [noLogin]
+  if (!options.provision) return {steps: [], notices: told, provision: []}
   if (desired.steps.length > 0) requireLogin(desired.spec)
   const provision = decideSteps(journal, desired.steps, {restarted: true})
   const left = runsToEnd(desired.steps, journal)
   const isIdle = !provision.some(isDue) && (left.length === 0 || !canLogIn(desired.spec))
   const wait: PlanStep[] = canLogIn(desired.spec) ? [{action: 'wait', cause}] : []
-  return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: [...noticesOf(provision), ...left], provision}
+  return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: [...told, ...noticesOf(provision), ...left], provision}
 }
 
 /** What an earlier run has not brought to an end, or what has changed since. */

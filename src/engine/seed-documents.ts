@@ -50,7 +50,7 @@ const userDocument = async (vm: Vm, cloudInit: CloudInitConfig, contents: Conten
   const ours = userData({
     user: user ?? sshUser(vm),
     ...ownerOf(vm.spec),
-    authorizedKeys: sshKeys.length === 0 && madeKey !== undefined ? [madeKey] : sshKeys,
+    authorizedKeys: [...(madeKey === undefined ? [] : [madeKey]), ...sshKeys],
     ...necessities(contents),
     os: vm.spec.image.os ?? 'systemd',
     block: await blockOf(vm.spec, cloudInit),

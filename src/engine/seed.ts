@@ -12,8 +12,9 @@ import {hostKeyAlias} from './access.ts'
 import {isRaw, type SeedGifts, seedDocuments, sourcesOf} from './seed-documents.ts'
 
 /**
- * Makes what a guest needs in order to know us, and we it: the user's key pair unless one was given, the host key with
- * its known_hosts, and the cloud-init seed that carries them. Without a cloud-init block there is no seed and no key.
+ * Makes what a guest needs in order to know us, and we it: a key pair of vmctl's own, which is let in beside the keys of the user,
+ * the host key with its known_hosts, and the cloud-init seed that carries them. Without a cloud-init block there is no seed and no
+ * key; user-data of the user's own goes untouched, without a key.
  */
 export const writeCredentials = async (vm: Vm, given: SeedGifts): Promise<void> => {
   const {cloudInit} = vm.spec
@@ -21,7 +22,7 @@ export const writeCredentials = async (vm: Vm, given: SeedGifts): Promise<void> 
   const files = vmFiles(vm.directory)
   const hostKey = generateKeyPair(`${vm.name} host key`)
   await writeFileAtomic(files.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
-  const madeKey = isRaw(cloudInit) || cloudInit.sshKeys.length > 0 ? undefined : await makeUserKey(vm)
+  const madeKey = isRaw(cloudInit) ? undefined : await makeUserKey(vm)
   await writeSeed(files.seed, await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}), new Date(vm.createdAt))
 }
 

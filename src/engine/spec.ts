@@ -60,16 +60,18 @@ const imageOf = async ({image, imageUrl, directory}: SpecOptions): Promise<Image
   return {kind: 'file', source}
 }
 
-const loginOf = async ({name, userData, sshKey, directory}: SpecOptions): Promise<{cloudInit?: CloudInitConfig; ssh?: SshConfig}> => {
+/** A guest that vmctl can enter: with its own key beside the one that is given, unless user-data of the user's own has the say. */
+const loginOf = async ({name, userData, sshKey, directory}: SpecOptions): Promise<{cloudInit: CloudInitConfig; ssh?: SshConfig}> => {
   const hostname = isHostname(name) ? name : name.replaceAll(/[^A-Za-z0-9-]+/g, '-').replaceAll(/^-+|-+$/g, '')
-  const privateKeyPath = sshKey === undefined ? undefined : await privateHalf(resolvePath(sshKey, directory))
-  const ssh = privateKeyPath === undefined ? {} : {ssh: {privateKeyPath}}
+  const keyPath = sshKey === undefined ? undefined : resolvePath(sshKey, directory)
+  const sshKeys = keyPath === undefined ? [] : await readPublicKeys(keyPath)
+  const privateKeyPath = keyPath === undefined ? undefined : await privateHalf(keyPath)
   if (userData !== undefined) {
     const path = resolvePath(userData, directory)
-    return {cloudInit: {hostname, sshKeys: [], userData: {path, sha256: await hashFile(path)}}, ...ssh}
+    const userDataFile = {path, sha256: await hashFile(path)}
+    return {cloudInit: {hostname, sshKeys: [], userData: userDataFile}, ...(privateKeyPath !== undefined && {ssh: {privateKeyPath}})}
   }
-  if (sshKey === undefined) return {}
-  return {cloudInit: {hostname, sshKeys: await readPublicKeys(resolvePath(sshKey, directory))}, ...ssh}
+  return {cloudInit: {hostname, sshKeys}, ssh: privateKeyPath === undefined ? {} : {privateKeyPath}}
 }
 
 /** The private key that stands beside a public one by ssh-keygen's convention. */

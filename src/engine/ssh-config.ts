@@ -30,7 +30,7 @@ const sshHost = async (engine: Engine, name: string): Promise<SshHost | undefine
     const lines = [`HostName ${host}`, `Port ${port}`, `User ${user}`, ...settings.map((setting) => setting.replace('=', ' '))]
     return {names: known, host, port, user, config: `Host ${known.join(' ')}\n${lines.map((line) => `  ${line}\n`).join('')}`}
   } catch (error) {
-    if (isVmctlError(error) && error.code === 'vmctl::ssh::failed') return undefined
+    if (isVmctlError(error) && (error.code === 'vmctl::ssh::failed' || error.code === 'vmctl::ssh::no_login')) return undefined
     throw error
   }
 }

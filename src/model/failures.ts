@@ -121,6 +121,7 @@ export const failures = {
     exit: guest,
     help: 'Check `ssh { user … private-key … }`; the user must exist in the guest and accept the key.',
   },
+  'vmctl::ssh::no_login': {exit: usage, help: 'Use its serial console: `vmctl console NAME`.'},
   'vmctl::ssh::key_unusable': {exit: usage, help: 'Name a private key that can be read; load an encrypted one into ssh-agent first.'},
   'vmctl::ssh::keygen_failed': {exit: unexplained, help: 'This is a defect of vmctl; please report it.'},
   'vmctl::ssh::connection_lost': {

@@ -1,3 +1,4 @@
+import {canLogIn} from '../model/login.ts'
 import type {NetworkSpec, VolumeSpec} from '../model/stack.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {buildNetworks, checkMembers} from './build-network.ts'
@@ -77,10 +78,6 @@ const hostReasonOf = ({instances, connections}: Service, project: string | undef
   if (connections.attachments.length > 0) return 'the VMs of a network find each other by name'
   return project === undefined ? undefined : 'the VMs of a project find each other by name'
 }
-
-/** Whether vmctl makes the credentials itself, or is told which to use. */
-const canLogIn = ({network, ssh, cloudInit}: NonNullable<Service['common']>): boolean =>
-  network.type !== 'none' && (ssh !== undefined || (cloudInit !== undefined && (!cloudInit.userData || cloudInit.merge === true)))
 
 const orderOf = ({name, instances, common}: Service, vm: ReadVm | undefined): Ordered => ({
   name,

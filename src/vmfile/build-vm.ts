@@ -134,7 +134,7 @@ const cloudInitOf = async (
 const refuseUnreachable = (
   connections: Connections,
   [port]: readonly DeclaredPort[],
-  {healthcheck}: ReadVm['fields'],
+  {healthcheck, provision, dockerfile}: ReadVm['fields'],
   report: Context['report'],
 ): void => {
   const {type} = connections.network
@@ -145,9 +145,13 @@ const refuseUnreachable = (
       'ports need network "user", which a VM has unless it says otherwise',
     )
   }
-  if (type === 'none' && healthcheck) {
-    report.error(healthcheck, 'a health check cannot reach a VM with network "none"', 'remove it, or the network node')
+  if (type !== 'none') return
+  const refuse = (place: Span | undefined, what: string): void => {
+    if (place) report.error(place, `${what} cannot reach a VM with network "none"`, 'remove it, or the network node')
   }
+  refuse(healthcheck, 'a health check')
+  refuse(provision[0], 'a provision step')
+  refuse(dockerfile, 'a Dockerfile')
 }
 
 /** Devices that are handed through want UEFI: their option ROMs and large memory windows are made for it. */

@@ -1,0 +1,19 @@
+import type {VmSpec} from './vm.ts'
+
+type Way = Pick<VmSpec, 'network' | 'ssh' | 'cloudInit'>
+
+/** Why vmctl cannot log in to a guest: it has no network, or nobody has told the guest of a user and a key. */
+export type NoLogin = 'no-network' | 'no-user' | 'own-user-data'
+
+/**
+ * Whether vmctl can log in: it has put a user with its own key into the seed, or an `ssh` block says whom the image lets in.
+ * @returns why not; undefined when it can
+ */
+export const whyNoLogin = ({network, ssh, cloudInit}: Way): NoLogin | undefined => {
+  if (network.type === 'none') return 'no-network'
+  if (ssh !== undefined) return undefined
+  if (cloudInit === undefined) return 'no-user'
+  return cloudInit.userData === undefined || cloudInit.merge === true ? undefined : 'own-user-data'
+}
+
+export const canLogIn = (spec: Way): boolean => whyNoLogin(spec) === undefined
