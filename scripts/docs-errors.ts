@@ -60,7 +60,7 @@ Three things differ:
 - \`vmctl doctor\` prints its findings and ends with 4 when something is missing that everybody needs.
 - A command that does not exist ends with 127, as in a shell.
 
-When several VMs are brought up at once and some fail, every failure is printed and the status is that of \`vmctl::vms::failed\`, ${failures['vmctl::vms::failed'].exit}. When the VMFile or \`--name\` selects one VM, the status is that of its failure.
+When a command works on several VMs and some fail, every failure is printed, the error is \`vmctl::vms::failed\`, and the status is the one that the failures share, else that of the most severe: 130, 1, 4, 6, 7, 5, 3, 2, in this order. A VM that was left alone because another one failed does not count. So one VM and ten that fail for the same reason end with the same status.
 
 ## Which error has which status
 

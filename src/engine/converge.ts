@@ -1,6 +1,6 @@
 import {availableParallelism} from 'node:os'
 
-import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {aboutVm, isVmctlError, messageOf, severalFailed, VmctlError} from '../model/errors.ts'
 import {canLogIn} from '../model/login.ts'
 import {dependencyConditions, type DependencyCondition} from '../model/stack.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
@@ -118,27 +118,22 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       specs.map(({name}) => name),
     )
   }
-  const errors: unknown[] = []
+  const errors: {name: string; error: unknown}[] = []
   const results = await Promise.all(
     works.map(async ({spec, progress}, index) => {
       const outcome = outcomes[index]
       const result = await resultOf(engine, spec, progress)
       if (outcome?.status !== 'rejected') return result
       const error = aboutVm(outcome.reason, spec.name)
-      errors.push(error)
+      errors.push({name: spec.name, error})
       return {...result, error: describeError(error)}
     }),
   )
   if (errors.length === 0) return results
-  if (specs.length === 1) throw errors[0]
-  const failed = results.filter((result) => result.error)
-  throw new VmctlError(
-    'vmctl::vms::failed',
-    `${failed.length} of ${specs.length} VMs failed: ${failed.map(({name}) => name).join(', ')}.`,
-    {
-      details: {vms: results},
-    },
-  )
+  const [only] = errors
+  if (specs.length === 1 && only) throw only.error
+  const failed = results.flatMap(({name}) => errors.find((one) => one.name === name) ?? [])
+  throw severalFailed(failed, {of: specs.length, details: {vms: results}})
 }
 
 interface Work {

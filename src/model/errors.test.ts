@@ -3,7 +3,18 @@ import {join, resolve} from 'node:path'
 
 import {expect, test} from 'vitest'
 
-import {aboutVm, exitCodeOf, exitCodes, explained, failures, isVmctlError, messageOf, systemCode, VmctlError} from './errors.ts'
+import {
+  aboutVm,
+  exitCodeOf,
+  exitCodes,
+  explained,
+  failures,
+  isVmctlError,
+  messageOf,
+  severalFailed,
+  systemCode,
+  VmctlError,
+} from './errors.ts'
 
 test('every failure has a known exit status and says what to do', () => {
   const statuses: readonly number[] = Object.values(exitCodes)
@@ -74,4 +85,30 @@ test.each([
   ['an error with a code', new VmctlError('vmctl::interrupted', 'Interrupted.')],
 ])('%s stays what it is', (_, error) => {
   expect(explained(error)).toBe(error)
+})
+
+test.each([
+  ['of one kind: that', ['vmctl::qemu::not_installed', 'vmctl::qemu::not_installed'], 4],
+  ['of a kind in different words: that', ['vmctl::network::permission', 'vmctl::io'], 4],
+  ['of several kinds: the host before the guest', ['vmctl::provision::failed', 'vmctl::image::no_space'], 4],
+  ['a guest before what was asked for', ['vmctl::vm::not_found', 'vmctl::guest::unhealthy', 'vmctl::usage::invalid'], 6],
+  ['those that were left alone do not count', ['vmctl::vm::dependency_failed', 'vmctl::ssh::unreachable'], 7],
+  ['nobody but those that were left alone', ['vmctl::vm::dependency_failed'], 6],
+] as const)('the status of several failures %s', (_title, codes, exit) => {
+  const failed = codes.map((code, index) => ({name: `vm${index}`, error: aboutVm(new VmctlError(code, 'so it is'), 'vm')}))
+  const error = severalFailed(failed, {of: 9, details: {}})
+  expect(exitCodeOf(error)).toBe(exit)
+  expect(exitCodeOf(aboutVm(error, 'again'))).toBe(exit)
+  expect(error).toMatchObject({
+    code: 'vmctl::vms::failed',
+    message: `${codes.length} of 9 VMs failed: ${failed.map(({name}) => name).join(', ')}.`,
+  })
+})
+
+test('a defect among several failures is told as one', () => {
+  const failed = [
+    {name: 'a', error: new TypeError('x is not a function')},
+    {name: 'b', error: new VmctlError('vmctl::io', 'no')},
+  ]
+  expect(exitCodeOf(severalFailed(failed, {of: 2, details: {}}))).toBe(exitCodes.unexplained)
 })

@@ -22,6 +22,8 @@ export interface VmctlErrorOptions {
   readonly problems?: readonly Problem[]
   /** Facts for programs (`--json`): plain data, never secrets. */
   readonly details?: Readonly<Record<string, unknown>>
+  /** Exit status, where it follows from what happened and not from the code alone. */
+  readonly exit?: number
 }
 
 const brand = Symbol.for('vmctl.error')
@@ -33,6 +35,8 @@ export class VmctlError extends Error {
   readonly help: string
   readonly problems: readonly Problem[]
   readonly details: Readonly<Record<string, unknown>>
+  /** As in the options; else the code says it. */
+  readonly exit: number | undefined
   readonly [brand] = true
 
   constructor(code: FailureCode, message: string, options: VmctlErrorOptions = {}) {
@@ -41,6 +45,7 @@ export class VmctlError extends Error {
     this.help = options.help ?? failures[code].help
     this.problems = options.problems ?? []
     this.details = options.details ?? {}
+    this.exit = options.exit
   }
 }
 
@@ -55,12 +60,39 @@ export const aboutVm = (cause: unknown, name: string): unknown => {
     help: error.help.replaceAll(/\bNAME\b/g, name),
     problems: error.problems,
     details: {vm: name, ...error.details},
+    ...(error.exit !== undefined && {exit: error.exit}),
     ...(error.cause !== undefined && {cause: error.cause}),
   })
 }
 
 /** The exit status for anything that was thrown. */
-export const exitCodeOf = (error: unknown): number => (isVmctlError(error) ? failures[error.code].exit : exitCodes.unexplained)
+export const exitCodeOf = (error: unknown): number =>
+  isVmctlError(error) ? (error.exit ?? failures[error.code].exit) : exitCodes.unexplained
+
+/** Exit statuses from the most severe on: what concerns vmctl itself, the host and so every VM, one guest, the request. */
+const bySeverity: readonly number[] = (
+  ['interrupted', 'unexplained', 'host', 'guest', 'timeout', 'state', 'notFound', 'usage'] as const
+).map((kind) => exitCodes[kind])
+
+/**
+ * Failures of several VMs as one, whose exit status is the kind that they share, else the most severe, so that a script sees the
+ * same status for one VM and for ten. A VM that was left alone because of another one says nothing of its own.
+ * @param of how many VMs there were
+ */
+export const severalFailed = (
+  failed: readonly {readonly name: string; readonly error: unknown}[],
+  {of, details}: {readonly of: number; readonly details: Readonly<Record<string, unknown>>},
+): VmctlError => {
+  const isConsequence = (error: unknown): boolean => isVmctlError(error) && error.code === 'vmctl::vm::dependency_failed'
+  const causes = failed.filter(({error}) => !isConsequence(error))
+  const statuses = new Set((causes.length > 0 ? causes : failed).map(({error}) => exitCodeOf(error)))
+  const names = failed.map(({name}) => name).join(', ')
+  const exit = bySeverity.find((status) => statuses.has(status))
+  return new VmctlError('vmctl::vms::failed', `${failed.length} of ${of} VMs failed: ${names}.`, {
+    details,
+    ...(exit !== undefined && {exit}),
+  })
+}
 
 /** The text of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
