@@ -3,6 +3,7 @@ import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
 
 import type {Request} from '../engine/plan.ts'
+import {isLoginName, isUserName, isVmName, vmNameRule} from '../model/names.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
 
 /** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
@@ -21,9 +22,12 @@ export const vmArguments = {
   names: Args.string({multiple: true, description: 'Only these VMs of the VMFile; a service stands for all of its replicas.'}),
 }
 
-/** VMs that exist, for verbs that need no VMFile. */
+/** VMs that exist; those of the VMFile when none is named. */
 export const existingVms = {
-  names: Args.string({multiple: true, required: true, description: 'Names of VMs; a service stands for all of its replicas.'}),
+  names: Args.string({
+    multiple: true,
+    description: 'Names of VMs, of services (all replicas) or of a project (all VMs); all of the VMFile when absent.',
+  }),
 }
 
 /** The names that were given in either way. */
@@ -43,6 +47,23 @@ export const noDependencies = Flags.boolean({summary: 'Leave alone what the name
 export const timings = Flags.boolean({summary: 'Draw at the end where the time went.'})
 
 export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})
+
+const checked = (what: string, isValid: (text: string) => boolean, rule: string) =>
+  Flags.custom({
+    parse: async (input) => {
+      if (!isValid(input)) throw new Errors.CLIError(`${JSON.stringify(input)} cannot be the ${what}: ${rule}.`, {exit: 2})
+      return input
+    },
+  })
+
+/** A user of the guest who is to be made. */
+export const newUser = checked('name of a user', isUserName, 'it starts with a lower-case letter or _ and has at most 32 of a-z 0-9 _ -')
+
+/** A user of the guest who is there. */
+export const user = checked('name of a user', isLoginName, 'it has letters, digits and . _ - @ +')
+
+/** The name of a VM that is to be made. */
+export const vmName = checked('name of a VM', isVmName, vmNameRule)
 
 /** A duration in milliseconds: seconds when it is a bare number, as in the vmctl book. */
 export const duration = Flags.custom<number>({

@@ -25,6 +25,20 @@ export abstract class VmfileCommand extends VmctlCommand {
     }
   }
 
+  /** The VMs that are named, else those of the VMFile that exist. */
+  protected async createdVms(engine: Engine, asked: readonly string[] = [], file?: string): Promise<readonly string[]> {
+    const {findCreated} = await import('../engine/find.ts')
+    const vmfile = asked.length === 0 ? await this.vmfileIfAny(engine, file, true) : undefined
+    return findCreated(engine, asked, {vmfile, file, directory: process.cwd()})
+  }
+
+  /** The one VM that is named, else the only one of the VMFile. */
+  protected async oneVm(engine: Engine, asked: string | undefined, file?: string): Promise<string> {
+    if (asked !== undefined) return this.vmNamed(engine, asked, file)
+    const {onlyVm} = await import('../engine/find.ts')
+    return onlyVm(await this.vmfileIfAny(engine, file, true), this.id)
+  }
+
   /** Reads the VMFile and brings its VMs to where the verb wants them. */
   protected async converge(
     flags: EngineFlags & {readonly file?: string | undefined},

@@ -1,22 +1,29 @@
 import * as Args from '@oclif/core/args'
 
-import {VmctlCommand} from '../cli/base-command.ts'
-import {locking} from '../cli/flags.ts'
+import * as flags from '../cli/flags.ts'
+import {LifecycleCommand} from '../cli/lifecycle-command.ts'
 
-export default class Destroy extends VmctlCommand {
-  static override summary = 'Destroy a VM with its disk, keys and logs.'
+interface Destroyed {
+  readonly name: string
+}
+
+export default class Destroy extends LifecycleCommand {
+  static override summary = 'Destroy VMs with their disks, keys and logs.'
   static override description =
-    'Ends the VM if it runs, and removes everything of it. This cannot be undone. Base images stay in the cache.'
-  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
-  static override flags = locking
-  static override examples = ['<%= config.bin %> <%= command.id %> web']
+    'Ends the VMs if they run, and removes everything of them. This cannot be undone. Base images stay in the cache, volumes stay too. Each name stands for one VM: replicas are named one by one. `vmctl down --destroy` removes all VMs of a VMFile.'
+  static override args = {names: Args.string({multiple: true, required: true, description: 'Names of VMs.'})}
+  static override flags = {...flags.locking, file: flags.file}
+  static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web-1 web-2']
 
-  async run(): Promise<{readonly name: string}> {
-    const {args, flags} = await this.parse(Destroy)
-    const engine = await this.openEngine(flags)
-    const {destroy} = await import('../engine/lifecycle.ts')
-    const result = await destroy(engine, await this.vmNamed(engine, args.name))
-    this.log(`VM '${result.name}' destroyed`)
-    return result
+  async run(): Promise<Destroyed | {readonly vms: readonly Destroyed[]}> {
+    const {args, flags: given} = await this.parse(Destroy)
+    const engine = await this.openEngine(given)
+    const [{destroy}, {findEach}] = await Promise.all([import('../engine/lifecycle.ts'), import('../engine/find.ts')])
+    const names = await findEach(engine, args.names, {file: given.file, directory: process.cwd()})
+    return this.forNames(
+      names,
+      (name) => destroy(engine, name),
+      ({name}) => `VM '${name}' destroyed`,
+    )
   }
 }

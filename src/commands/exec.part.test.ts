@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
 import {type Project, startProject} from '../../test/support/project.ts'
-import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
+import {runCommand, runShell, spawnCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
@@ -47,9 +47,26 @@ describe.skipIf(missing)(`several VMs at once${missing === undefined ? '' : ` (s
   })
 
   test('what is missing is told', async () => {
-    expect(await runCommand('exec', 'web')).toMatchObject({exitCode: 2})
+    expect(await runCommand('exec', '--all')).toMatchObject({exitCode: 2})
     expect(await runCommand('exec', '--', 'true')).toMatchObject({exitCode: 2})
     expect(await runCommand('exec', 'ghost', 'true')).toMatchObject({exitCode: 3})
+  })
+
+  test('without a program it is a shell; --workdir says where either begins', async () => {
+    const typed = await runShell(`echo 'cd /; echo "$((6 * 7)) $PWD"; exit 3' | vmctl exec web`)
+    expect(typed).toMatchObject({exitCode: 3, stdout: '42 /\n'})
+    expect((await runShell('echo pwd | vmctl exec -w /usr web')).stdout).toContain('/usr\n')
+    expect((await spawnCommand(['exec', '-w', '/usr/bin', 'web', 'sh', '-c', 'echo "$0 $PWD"'])).stdout).toBe('sh /usr/bin\n')
+    expect((await runCommand('exec', '--all', '--workdir', '/', 'pwd')).stdout.split('\n').toSorted()).toEqual(['', 'db  | /', 'web | /'])
+    expect((await spawnCommand(['exec', '--workdir', '/no/such', 'web', 'true'])).exitCode).toBe(126)
+  })
+
+  test('a user that is no name reaches no program', async () => {
+    for (const user of ['bad user', '-oProxyCommand=x', 'a;b', '']) {
+      expect(await runCommand('exec', '--user', user, 'web', 'true'), user).toMatchObject({exitCode: 2, stdout: ''})
+      expect(await runCommand('ssh', 'web', '--user', user, '--', 'true'), user).toMatchObject({exitCode: 2, stdout: ''})
+      expect(await runCommand('run', '--user', user, 'base.qcow2', 'true'), user).toMatchObject({exitCode: 2, stdout: ''})
+    }
   })
 
   test('the ssh program gets there by what ssh-config prints, and by nothing less', async () => {

@@ -1,7 +1,6 @@
 import {isatty} from 'node:tty'
 
 import * as Args from '@oclif/core/args'
-import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
 
 import * as flags from '../cli/flags.ts'
@@ -9,32 +8,41 @@ import {prefixedOutput} from '../cli/prefixed-output.ts'
 import {splitProgram} from '../cli/program-words.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {ExecResult} from '../engine/exec.ts'
+import {VmctlError} from '../model/errors.ts'
 
 export default class Exec extends VmfileCommand {
-  static override summary = 'Run a program in a VM; its exit status is passed on.'
+  static override summary = 'Run a program in VMs, or a shell; its exit status is passed on.'
   static override description =
-    'What follows the name is a program and its arguments, which reach the guest as they are: no shell reads them. With --all, or for a service with replicas, it runs in all of them at once, and each line says whose it is. Standard input reaches the program; with several VMs each gets all of it, unless it is a terminal.'
+    'What follows the name is a program and its arguments, which reach the guest as they are: no shell reads them. Without a program it is a shell. With --all, or for a service with replicas or a project, it runs in all of them at once, and each line says whose it is. The name may be left out (`exec -- PROGRAM`) when the VMFile defines one VM. Standard input reaches the program; with several VMs each gets all of it, unless it is a terminal.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> db pg_isready -U postgres',
     "<%= config.bin %> <%= command.id %> web -- sh -c 'df -h | tail -1'",
     '<%= config.bin %> <%= command.id %> --all -- uptime',
+    '<%= config.bin %> <%= command.id %> --workdir /srv/app web make',
   ]
   static override strict = false
-  static override args = {name: Args.string({description: 'Name of a VM or a service.'})}
+  static override args = {name: Args.string({description: 'Name of a VM, of a service or of a project.'})}
   static override flags = {
     all: Flags.boolean({summary: 'In all VMs of the VMFile.'}),
-    user: Flags.string({char: 'u', summary: 'User to log in as.'}),
+    user: flags.user({char: 'u', summary: 'User to log in as.'}),
+    workdir: Flags.string({char: 'w', summary: 'Directory of the VM to run it in, instead of the home directory.', helpValue: 'PATH'}),
     file: flags.file,
   }
 
   async run(): Promise<{readonly vms: readonly ExecResult[]}> {
     const {own, rest} = splitProgram(this.argv, {...Exec.baseFlags, ...Exec.flags})
     const {flags: given} = await this.parse(Exec, own)
-    const {asked, command} = wordsOf(rest, given.all)
+    const {asked, program} = wordsOf(rest, given.all)
     const engine = await this.openEngine(given)
-    const [{execAll, exitStatus}, {findVms}] = await Promise.all([import('../engine/exec.ts'), import('../engine/find.ts')])
-    const vmfile = await this.vmfileIfAny(engine, given.file, given.all)
-    const names = await findVms(engine, asked, {vmfile, file: given.file, directory: process.cwd()})
+    const [{execAll, exitStatus, inDirectory}, {findCreated, onlyVm}] = await Promise.all([
+      import('../engine/exec.ts'),
+      import('../engine/find.ts'),
+    ])
+    const vmfile = await this.vmfileIfAny(engine, given.file, asked.length === 0)
+    const find = {vmfile, file: given.file, directory: process.cwd()}
+    const words = asked.length > 0 || given.all ? asked : [onlyVm(vmfile, 'exec')]
+    const names = await findCreated(engine, words, find)
+    const command = inDirectory(program, given.workdir)
     const [only, ...others] = names
     if (only !== undefined && others.length === 0 && !this.jsonEnabled()) {
       const {openShell} = await import('../engine/ssh.ts')
@@ -42,6 +50,7 @@ export default class Exec extends VmfileCommand {
       process.exitCode = exitCode
       return {vms: [{name: only, exitCode}]}
     }
+    if (only === undefined || program.length === 0) throw tooFew(only === undefined)
     const output = prefixedOutput(names)
     const onOutput = this.jsonEnabled() ? () => undefined : output.write
     // What a person types goes to one program, not to several.
@@ -54,13 +63,16 @@ export default class Exec extends VmfileCommand {
   }
 }
 
-const wordsOf = (rest: readonly string[], all: boolean): {asked: string[]; command: string[]} => {
+const wordsOf = (rest: readonly string[], all: boolean): {asked: string[]; program: string[]} => {
   const [first, ...more] = rest
   const asked = all || first === undefined || first === '--' ? [] : [first]
   const words = asked.length > 0 ? more : rest
-  const command = words[0] === '--' ? words.slice(1) : [...words]
-  if (command.length === 0 || (asked.length === 0 && !all)) {
-    throw new Errors.CLIError('Name a VM and a program: vmctl exec VM PROGRAM [ARGUMENT...], or vmctl exec --all -- PROGRAM', {exit: 2})
-  }
-  return {asked, command}
+  return {asked, program: words[0] === '--' ? words.slice(1) : [...words]}
 }
+
+const tooFew = (noVm: boolean): VmctlError =>
+  noVm
+    ? new VmctlError('vmctl::vm::not_found', 'None of the VMs is created yet.', {help: 'Create and start them with `vmctl up`.'})
+    : new VmctlError('vmctl::usage::invalid', 'A shell is for one VM, without --json.', {
+        help: 'Name one VM, or a program for all of them: `vmctl exec --all -- PROGRAM`.',
+      })

@@ -94,9 +94,7 @@ test('create takes sizes with units, keys and user-data', async () => {
 })
 
 test.each([
-  ['start', 'running', 'It runs already'],
   ['resume', 'running', 'Suspend it with `vmctl suspend web`'],
-  ['stop', 'prepared', 'It does not run'],
   ['suspend', 'prepared', 'Start it with `vmctl start web`'],
   ['resume', 'prepared', 'Start it with `vmctl start web`'],
   ['suspend', 'suspended', 'Resume it with `vmctl resume web`'],

@@ -1,4 +1,3 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import * as flags from '../cli/flags.ts'
@@ -12,7 +11,7 @@ export default class Log extends VmfileCommand {
   static override description =
     'Both are shown unless one is asked for. Terminal controls that the guest wrote are removed on a terminal and kept elsewhere. For several VMs at once each line says whose it is.'
   static override aliases = ['logs']
-  static override args = {names: Args.string({multiple: true, description: 'Names of VMs or services; all of the VMFile when absent.'})}
+  static override args = flags.existingVms
   static override flags = {
     console: Flags.boolean({summary: 'Only the console log (boot and cloud-init).'}),
     provision: Flags.boolean({summary: 'Only the provision log.'}),
@@ -31,10 +30,8 @@ export default class Log extends VmfileCommand {
   }> {
     const {args, flags: given} = await this.parse(Log)
     const engine = await this.openEngine(given)
-    const [{findVms}, {logFiles, readLog}] = await Promise.all([import('../engine/find.ts'), import('../engine/logs.ts')])
-    const asked = args.names ?? []
-    const vmfile = asked.length === 0 ? await this.vmfileIfAny(engine, given.file, true) : undefined
-    const names = await findVms(engine, asked, {vmfile, file: given.file, directory: process.cwd()})
+    const {logFiles, readLog} = await import('../engine/logs.ts')
+    const names = await this.createdVms(engine, args.names, given.file)
     const all = (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
     const wanted = all.filter(({log}) => (given.console || given.provision ? given[log] : true))
     const read = (path: string, follow: boolean) => readLog(path, {tail: given.tail, follow, signal: this.signal})

@@ -1,21 +1,16 @@
-import * as Args from '@oclif/core/args'
+import * as flags from '../cli/flags.ts'
+import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.ts'
 
-import {VmctlCommand} from '../cli/base-command.ts'
-import {locking} from '../cli/flags.ts'
-import type {LifecycleResult} from '../engine/lifecycle.ts'
-
-export default class Resume extends VmctlCommand {
-  static override summary = 'Let a suspended VM go on.'
-  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
-  static override flags = locking
+export default class Resume extends LifecycleCommand {
+  static override summary = 'Resume suspended VMs.'
+  static override args = flags.existingVms
+  static override flags = {...flags.locking, file: flags.file}
   static override examples = ['<%= config.bin %> <%= command.id %> web']
 
-  async run(): Promise<LifecycleResult> {
-    const {args, flags} = await this.parse(Resume)
-    const engine = await this.openEngine(flags)
+  async run(): Promise<LifecycleOutput> {
+    const {args, flags: given} = await this.parse(Resume)
+    const engine = await this.openEngine(given)
     const {resume} = await import('../engine/lifecycle.ts')
-    const result = await resume(engine, await this.vmNamed(engine, args.name))
-    this.log(`VM '${result.name}' resumed`)
-    return result
+    return this.forEach(engine, {asked: args.names, file: given.file, done: 'resumed'}, (name) => resume(engine, name))
   }
 }

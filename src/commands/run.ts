@@ -3,7 +3,7 @@ import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
-import {gigabytes, megabytes} from '../cli/flags.ts'
+import {gigabytes, megabytes, newUser, vmName} from '../cli/flags.ts'
 import {splitProgram} from '../cli/program-words.ts'
 import type {RunResult} from '../engine/run-once.ts'
 
@@ -19,8 +19,8 @@ export default class Run extends VmctlCommand {
   static override args = {image: Args.string({description: 'Path, URL or alias (`debian:12`) of an image.'})}
   static override flags = {
     rm: Flags.boolean({summary: 'Destroy the VM at the end.'}),
-    name: Flags.string({summary: 'Name of the VM, instead of one that is made up.'}),
-    user: Flags.string({char: 'u', summary: 'User to create and to log in as.'}),
+    name: vmName({summary: 'Name of the VM (default: generated).'}),
+    user: newUser({char: 'u', summary: 'User to create and to log in as.'}),
     vcpus: Flags.integer({summary: 'Virtual CPUs.', default: 1, min: 1, max: 1024}),
     memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: async () => '1024'}),
     disk: gigabytes({summary: 'Size of the disk, in GB or with a unit; that of the image by default.'}),

@@ -36,10 +36,72 @@ test('restart starts what is stopped as well', async () => {
   expect(await states()).toEqual(['shop.db running', 'shop.web-0 running', 'shop.web-1 running'])
 })
 
-test('a failure of one does not stop the others', async () => {
-  await runCommand('stop', 'web-0')
-  const {exitCode, stderr} = await runCommand('stop', 'web')
-  expect(exitCode).toBe(6)
-  expect(stderr).toContain('shop.web-0 is stopped, which does not allow stop')
-  expect(await states()).toEqual(['shop.db running', 'shop.web-0 stopped', 'shop.web-1 stopped'])
+test('a failure of one does not stop the others, and the status is that of one VM', async () => {
+  await runCommand('suspend', 'web-0')
+  const {exitCode, stderr} = await runCommand('start', 'web', 'db')
+  expect(exitCode).toBe(5)
+  expect(stderr).toContain('shop.web-0 is suspended, which does not allow start')
+  expect(stderr).toContain('1 of 3 VMs failed: shop.web-0')
+  expect(await runCommand('start', 'web-0')).toMatchObject({exitCode: 5})
+})
+
+test('without names: the VMs of the VMFile; repeated, it says that there is nothing to do', async () => {
+  expect(await runCommand('stop')).toMatchObject({exitCode: 0})
+  expect(await states()).toEqual(['shop.db stopped', 'shop.web-0 stopped', 'shop.web-1 stopped'])
+  const again = await runCommand('stop')
+  expect(again.exitCode).toBe(0)
+  expect(again.stdout.trim().split('\n').toSorted()).toEqual(
+    ['db', 'web-0', 'web-1'].map((name) => `VM 'shop.${name}' is stopped; nothing to do`),
+  )
+  expect((await runCommand('stop', 'db', '--json')).json).toMatchObject({name: 'shop.db', state: 'stopped', unchanged: true})
+  expect(await runCommand('start')).toMatchObject({exitCode: 0})
+  expect((await runCommand('start', 'db')).stdout).toBe("VM 'shop.db' is running; nothing to do\n")
+  for (const verb of ['restart', 'suspend', 'resume']) expect(await runCommand(verb), verb).toMatchObject({exitCode: 0})
+  expect(await states()).toEqual(['shop.db running', 'shop.web-0 running', 'shop.web-1 running'])
+})
+
+test('a project stands for its VMs wherever one is, but not for destroy', async () => {
+  process.env.VMCTL_FILE = workspace.write('Other.kdl', 'vm "alone" { image "base.qcow2"; }\n')
+  expect((await runCommand('stop', 'shop', '--json')).json.vms.map(({name}: {name: string}) => name)).toEqual([
+    'shop.db',
+    'shop.web-0',
+    'shop.web-1',
+  ])
+  expect(await runCommand('destroy', 'shop')).toMatchObject({exitCode: 3})
+  expect(await states()).toHaveLength(3)
+})
+
+test('destroy takes several, and none of them when one is mistyped or stands for more than one', async () => {
+  expect(await runCommand('destroy')).toMatchObject({exitCode: 2})
+  expect(await runCommand('destroy', 'db', 'wbe-0')).toMatchObject({exitCode: 3})
+  expect(await runCommand('destroy', 'db', 'web')).toMatchObject({exitCode: 2})
+  expect(await states()).toHaveLength(3)
+  const {exitCode, stdout} = await runCommand('destroy', 'db', 'web-1')
+  expect(exitCode).toBe(0)
+  expect(stdout.trim().split('\n').toSorted()).toEqual(["VM 'shop.db' destroyed", "VM 'shop.web-1' destroyed"])
+  expect(await states()).toEqual(['shop.web-0 running'])
+})
+
+test('VMs that are not created yet are called so, and hide no other', async () => {
+  await runCommand('destroy', 'db')
+  const told = 'shop.db: is not created yet; `vmctl up` creates it'
+  for (const words of [['log'], ['inspect'], ['ssh-config'], ['status'], ['stop']]) {
+    const ran = await runCommand(...words)
+    expect(ran, words.join(' ')).toMatchObject({exitCode: 0})
+    expect(ran.stderr, words.join(' ')).toContain(told)
+    expect(ran.stderr + ran.stdout, words.join(' ')).toContain(['log', 'ssh-config'].includes(words[0] ?? '') ? told : 'web-1')
+  }
+  for (const words of [
+    ['ssh', 'db'],
+    ['status', 'db'],
+    ['logs', 'shop.db'],
+    ['exec', 'db', 'true'],
+    ['stop', 'web', 'db'],
+    ['cp', 'db:/a', '.'],
+  ]) {
+    const ran = await runCommand(...words)
+    expect(ran, words.join(' ')).toMatchObject({exitCode: 3, stdout: ''})
+    expect(ran.stderr, words.join(' ')).toContain(`shop.db is not created yet; ${process.env.VMCTL_FILE} defines it.`)
+    expect(ran.stderr, words.join(' ')).toContain('`vmctl up shop.db`')
+  }
 })

@@ -1,5 +1,3 @@
-import * as Args from '@oclif/core/args'
-
 import * as flags from '../cli/flags.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {SshHost} from '../engine/ssh-config.ts'
@@ -10,16 +8,14 @@ export default class SshConfig extends VmfileCommand {
     '<%= config.bin %> <%= command.id %> > .ssh-config && ssh -F .ssh-config web',
     '<%= config.bin %> <%= command.id %> web db',
   ]
-  static override args = {names: Args.string({multiple: true, description: 'Names of VMs or services; all of the VMFile when absent.'})}
+  static override args = flags.existingVms
   static override flags = {file: flags.file}
 
   async run(): Promise<{readonly hosts: readonly SshHost[]}> {
     const {args, flags: given} = await this.parse(SshConfig)
     const engine = await this.openEngine(given)
-    const [{findVms}, {sshHosts}] = await Promise.all([import('../engine/find.ts'), import('../engine/ssh-config.ts')])
-    const asked = args.names ?? []
-    const vmfile = asked.length === 0 ? await this.vmfileIfAny(engine, given.file, true) : undefined
-    const names = await findVms(engine, asked, {vmfile, file: given.file, directory: process.cwd()})
+    const {sshHosts} = await import('../engine/ssh-config.ts')
+    const names = await this.createdVms(engine, args.names, given.file)
     const hosts = await sshHosts(engine, names)
     this.log(
       hosts

@@ -11,7 +11,7 @@ export default class Ssh extends VmfileCommand {
   static override args = {name: Args.string({description: 'Name of the VM.'})}
   static override flags = {
     name: Flags.string({summary: 'Name of the VM, instead of the argument.'}),
-    user: Flags.string({summary: 'User to log in as.'}),
+    user: flags.user({summary: 'User to log in as.'}),
     key: Flags.string({summary: 'Path of a private key.', helpValue: 'PATH'}),
     file: flags.file,
   }
@@ -25,10 +25,11 @@ export default class Ssh extends VmfileCommand {
     const {before, after} = splitAtDashes(this.argv)
     const {args, flags: given} = await this.parse(Ssh, before)
     const engine = await this.openEngine(given)
-    const {chooseVm, openShell} = await import('../engine/ssh.ts')
+    const {openShell} = await import('../engine/ssh.ts')
     const asked = given.name ?? args.name
     const vmfile = await this.vmfileIfAny(engine, given.file, asked === undefined)
-    const name = asked === undefined ? chooseVm(vmfile) : await this.vmNamed(engine, asked, given.file)
+    const {onlyVm} = await import('../engine/find.ts')
+    const name = asked === undefined ? onlyVm(vmfile) : await this.vmNamed(engine, asked, given.file)
     const exitCode = await openShell(engine, name, {
       user: given.user,
       key: given.key,

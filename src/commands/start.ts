@@ -3,9 +3,15 @@ import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.t
 
 export default class Start extends LifecycleCommand {
   static override summary = 'Boot VMs that are prepared or stopped.'
+  static override description =
+    'With changes of the VMFile that have waited for a start. Provision steps and the order of `depends-on` are the business of `vmctl up`.'
   static override args = flags.existingVms
   static override flags = {...flags.locking, file: flags.file}
-  static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web db']
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> web',
+    '<%= config.bin %> <%= command.id %> web db',
+  ]
 
   async run(): Promise<LifecycleOutput> {
     const {args, flags: given} = await this.parse(Start)

@@ -1,20 +1,22 @@
-import * as Args from '@oclif/core/args'
-
-import {VmctlCommand} from '../cli/base-command.ts'
+import * as flags from '../cli/flags.ts'
 import {describeStatus} from '../cli/status-text.ts'
+import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {VmStatus} from '../engine/inspect.ts'
 
-export default class Status extends VmctlCommand {
-  static override summary = 'Show everything that is known about a VM.'
-  static override args = {name: Args.string({description: 'Name of the VM.', required: true})}
+export default class Status extends VmfileCommand {
+  static override summary = 'Show everything that is known about VMs.'
+  static override args = flags.existingVms
+  static override flags = {file: flags.file}
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --json']
 
-  async run(): Promise<VmStatus> {
-    const {args, flags} = await this.parse(Status)
-    const engine = await this.openEngine(flags)
+  async run(): Promise<VmStatus | {readonly vms: readonly VmStatus[]}> {
+    const {args, flags: given} = await this.parse(Status)
+    const engine = await this.openEngine(given)
     const {status} = await import('../engine/inspect.ts')
-    const result = await status(engine, await this.vmNamed(engine, args.name))
-    this.log(describeStatus(result))
-    return result
+    const names = await this.createdVms(engine, args.names, given.file)
+    const vms = await Promise.all(names.map((name) => status(engine, name)))
+    const [only, ...others] = vms
+    this.log(vms.map(describeStatus).join('\n\n'))
+    return only && others.length === 0 ? only : {vms}
   }
 }

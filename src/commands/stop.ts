@@ -7,7 +7,11 @@ export default class Stop extends LifecycleCommand {
     'Presses the power button of the guest. If it has not powered off in time (30 seconds, unless the VM has a `stop-grace-period`), QEMU gets SIGTERM, and SIGKILL as a last resort.'
   static override args = flags.existingVms
   static override flags = {...flags.locking, timeout: flags.stopTimeout, file: flags.file}
-  static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --timeout 2m']
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> web',
+    '<%= config.bin %> <%= command.id %> web --timeout 2m',
+  ]
 
   async run(): Promise<LifecycleOutput> {
     const {args, flags: given} = await this.parse(Stop)

@@ -1,4 +1,4 @@
-import {existsSync, readdirSync, readFileSync, rmSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
@@ -263,12 +263,51 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
   test('changes: applied in place, or told with what to do; reload takes them', async () => {
     await run(vm('web'), 'up')
     const changed = vm('web', '  memory 2048')
-    const told = 'web: changed, needs a restart (`vmctl down --name web && vmctl up --name web`): memory 1024 → 2048 MB\n'
+    const told = 'web: changed, needs a restart (`vmctl restart web`): memory 1024 → 2048 MB\n'
     expect((await run(changed, 'up')).stderr).toContain(told)
     expect((await runCommand('status', 'web', '--json')).json.memoryMiB).toBe(1024)
     await run(undefined, 'down')
     expect((await run(undefined, 'up')).stderr).toContain('web: will update (memory 1024 → 2048 MB)\n')
     expect((await runCommand('status', 'web', '--json')).json.memoryMiB).toBe(2048)
+  })
+
+  test.each(['restart', 'start'])('%s brings what waits for a start, and nothing else', async (verb) => {
+    const counted = join(project.workspace.directory, `counted-${verb}`)
+    const step = inline(`echo run >>${counted}`)
+    await run(vm('web', step), 'up')
+    const changed = vm('web', `  memory 2048\n  vcpus 2\n  cloud-init { timezone "UTC"; }\n${step}`)
+    expect((await run(changed, 'up', '--json')).json.vms[0].notices).toContain(
+      'changed, needs a restart (`vmctl restart web`): memory 1024 → 2048 MB',
+    )
+    expect((await run(undefined, 'plan')).stdout).toContain('changed, needs a restart (`vmctl restart web`): memory 1024 → 2048 MB')
+    if (verb === 'start') await runCommand('stop', 'web')
+    const ran = await runCommand(verb, 'web')
+    expect(ran).toMatchObject({exitCode: 0, stdout: `VM 'web' ${verb}ed\n`})
+    expect(ran.stderr).toContain('web: will update (vcpus 1 → 2, memory 1024 → 2048 MB)\n')
+    expect(ran.stderr).toContain('web: changed, needs `vmctl reload --name web`: cloud-init\n')
+    expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', memoryMiB: 2048, vcpus: 2})
+    expect(readFileSync(counted, 'utf8')).toBe('run\n')
+    expect((await run(undefined, 'up')).stderr).not.toContain('needs a restart')
+  })
+
+  test('restart of a VM whose VMFile is broken, gone, or no longer defines it: as it was', async () => {
+    await run(vm('web'), 'up')
+    for (const [text, told] of [
+      [
+        'vm "web" {\n  image "base.qcow2"\n  memroy 2048\n}\n',
+        `web: starts as it was, because its VMFile cannot be read: ${project.path}:3:3: `,
+      ],
+      [undefined, 'web: starts as it was, because its VMFile cannot be read: '],
+      [vm('other'), ''],
+    ] as const) {
+      if (text === undefined) rmSync(project.path)
+      else writeFileSync(project.path, text)
+      const ran = await runCommand('restart', 'web')
+      expect(ran).toMatchObject({exitCode: 0, stdout: "VM 'web' restarted\n"})
+      if (told === '') expect(ran.stderr).toBe('')
+      else expect(ran.stderr).toContain(told)
+      expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', memoryMiB: 1024})
+    }
   })
 
   test('what the VMFile needs and does not have is told before anything is made', async () => {
@@ -318,8 +357,8 @@ test('a flag, an argument or a value that does not exist ends with status 2', as
   using _workspace = makeWorkspace()
   const wrong = [
     ['up', '--no-such-flag'],
-    ['suspend', 'web', 'too-much'],
-    ['stop'],
+    ['console', 'web', 'too-much'],
+    ['destroy'],
     ['stop', 'web', '--timeout', 'soon'],
     ['create', '--name', 'x', '--image', 'a', '--memory', 'lots'],
     ['plan', '--for', 'lunch'],

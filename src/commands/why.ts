@@ -9,7 +9,7 @@ const words = {run: 'run', continue: 'go on', rerun: 'run anew', check: 'be chec
 
 export default class Why extends VmfileCommand {
   static override summary = 'Show for each provision step of a VM whether `vmctl up` would run it, and why.'
-  static override args = {name: Args.string({description: 'Name of the VM in the VMFile.', required: true})}
+  static override args = {name: Args.string({description: 'Name of the VM in the VMFile; may be left out when it defines one.'})}
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --json']
   static override flags = {file: flags.file}
 
@@ -17,8 +17,8 @@ export default class Why extends VmfileCommand {
     const {args, flags: given} = await this.parse(Why)
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file)
-    const {planOne} = await import('../engine/converge.ts')
-    const plan = await planOne(engine, args.name, {vmfile, verb: 'up', provision: true})
+    const [{planOne}, {onlyVm}] = await Promise.all([import('../engine/converge.ts'), import('../engine/find.ts')])
+    const plan = await planOne(engine, args.name ?? onlyVm(vmfile, 'why'), {vmfile, verb: 'up', provision: true})
     const rows = plan.provision.map(({step, title, verdict, cause}) => [`step ${step}`, words[verdict], title, cause])
     const actions = plan.steps.filter(({action}) => action !== 'provision').map(({action, cause}) => ['VM', action, '', cause])
     this.log(table(['WHAT', 'WILL', 'TITLE', 'WHY'], [...actions, ...rows]))

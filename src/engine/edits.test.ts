@@ -71,8 +71,7 @@ const plansAfter = async (edit: (text: string) => string): Promise<readonly stri
   })
 }
 
-const restart = (name: string, change: string): string =>
-  `${name} changed, needs a restart (\`vmctl down --name shop.${name} && vmctl up --name shop.${name}\`): ${change}`
+const restart = (name: string, change: string): string => `${name} changed, needs a restart (\`vmctl restart shop.${name}\`): ${change}`
 const reload = (name: string, change: string): string => `${name} changed, needs \`vmctl reload --name shop.${name}\`: ${change}`
 const both = (line: (name: string) => string): readonly string[] => ['web-0', 'web-1'].map(line)
 
@@ -129,11 +128,7 @@ const edits: readonly (readonly [title: string, from: string, to: string, expect
     'a device',
     'memory 512',
     'memory 512; device "pci" "01:00.0"',
-    [
-      `${restart('db', 'device +0000:01:00.0')}; ${restart('', 'firmware bios → uefi')
-        .replace(/--name shop\./g, '--name shop.db')
-        .trimStart()}`,
-    ],
+    [[restart('db', 'device +0000:01:00.0'), restart('db', 'firmware bios → uefi').replace(/^db /, '')].join('; ')],
   ],
 ]
 

@@ -29,6 +29,16 @@ export interface ExecResult {
 
 const patienceMs = 30_000
 
+/**
+ * A program that starts in a directory of the guest, a shell when there is none; 126 when the directory cannot be entered, the
+ * status of a command that cannot be run (POSIX, 2.8.2).
+ */
+export const inDirectory = (program: readonly string[], directory: string | undefined): readonly string[] => {
+  if (directory === undefined) return program
+  const words = program.length > 0 ? program : ['sh', '-c', 'exec "${SHELL:-/bin/sh}" -l']
+  return ['sh', '-c', 'cd -- "$1" || exit 126; shift; exec "$@"', 'sh', directory, ...words]
+}
+
 /** Runs a program in several guests at once. A VM in which that is impossible does not keep it from the others. */
 export const execAll = (engine: Engine, request: ExecRequest): Promise<ExecResult[]> => {
   const {names} = request

@@ -4,10 +4,11 @@ import {basename, dirname, join} from 'node:path'
 import {resolvePath} from '../host/paths.ts'
 import {VmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
-import {listVmNames, listVms} from '../store/store.ts'
+import type {Vm} from '../model/vm.ts'
+import {listVmNames, listVms, requireVm} from '../store/store.ts'
 import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
-import type {Vmfile} from './load.ts'
+import {readVmfile, type Vmfile} from './load.ts'
 import {matching} from './names.ts'
 
 export interface FindOptions {
@@ -15,6 +16,8 @@ export interface FindOptions {
   readonly file?: string | undefined
   /** Where relative paths start. */
   readonly directory: string
+  /** Whether the name of a project stands for its VMs; true when absent. */
+  readonly projects?: boolean
 }
 
 /**
@@ -37,6 +40,24 @@ export const findVms = async (
   return [...new Set(found.flat())]
 }
 
+/**
+ * The same for verbs that need a VM to exist. Of the VMs of a VMFile, which nobody has named, those that are not created yet are
+ * left out, each with a notice.
+ */
+export const findCreated = async (
+  engine: Engine,
+  asked: readonly string[],
+  options: FindOptions & {readonly vmfile: Vmfile | undefined},
+): Promise<readonly string[]> => {
+  const names = await findVms(engine, asked, options)
+  if (asked.length > 0) return names
+  const created = new Set(await listVmNames(engine.store))
+  for (const vm of names) if (!created.has(vm)) await engine.emit({type: 'vm.notice', vm, message: notCreatedYet})
+  return names.filter((name) => created.has(name))
+}
+
+const notCreatedYet = 'is not created yet; `vmctl up` creates it'
+
 /** The one VM that a word stands for. Throws `vmctl::usage::invalid` for a service with several replicas. */
 export const findVm = async (engine: Engine, word: string, options: FindOptions): Promise<string> => {
   const names = await resolveVms(engine, word, options)
@@ -46,29 +67,78 @@ export const findVm = async (engine: Engine, word: string, options: FindOptions)
 }
 
 /**
- * The VM of that very name, else those that the VMFile of this directory calls so. The file is not read, so that a VM can be
- * reached while its VMFile is broken or gone.
+ * The VMs that words stand for, one each and each once, for a verb that cannot be undone.
+ * @throws VmctlError before anything is done when one of several words stands for no VM that exists
+ */
+export const findEach = async (engine: Engine, words: readonly string[], options: FindOptions): Promise<readonly string[]> => {
+  const names = [...new Set(await Promise.all(words.map((word) => findVm(engine, word, {...options, projects: false}))))]
+  const existing = new Set(await listVmNames(engine.store))
+  if (names.length > 1) for (const name of names) if (!existing.has(name)) await requireVm(engine.store, name)
+  return names
+}
+
+/**
+ * The VM that a verb on one VM means when none is named: the only one of the VMFile.
+ * @param verb of the advice
+ */
+export const onlyVm = (vmfile: Vmfile | undefined, verb = 'ssh'): string => {
+  const known = vmfile?.vms.map(({name}) => name) ?? []
+  const [only] = known
+  if (known.length === 1 && only !== undefined) return only
+  throw new VmctlError(
+    'vmctl::usage::invalid',
+    known.length === 0
+      ? 'No VM is named, and there is no VMFile here that defines one.'
+      : `The VMFile defines several VMs: ${known.join(', ')}.`,
+    {help: `Name one: \`vmctl ${verb} NAME\`.`},
+  )
+}
+
+/**
+ * The VM of that very name, else those that the VMFile of this directory calls so, else those of a project of that name. A VM is
+ * reached while its VMFile is broken or gone: the file is read only to tell why there is none.
  * @returns names in the state directory; only what was asked for when nothing is known by it, which the verb then reports
- * @throws VmctlError `vmctl::vm::not_found` when only other VMFiles have VMs of that name
+ * @throws VmctlError `vmctl::vm::not_found` when the VMFile defines it but has not made it yet, or only other VMFiles have made one
  */
 const resolveVms = async (engine: Engine, asked: string, options: FindOptions): Promise<readonly string[]> => {
   if (!isVmName(asked) || (await listVmNames(engine.store)).includes(asked)) return [asked]
   // A VM whose record is damaged answers to its full name only.
   const vms = await listVms(engine.store)
   const path = await vmfilePath(engine, options)
-  const called = (all: typeof vms): readonly string[] =>
+  const called = (all: readonly Vm[]): readonly string[] =>
     matching(
       all.map(({spec}) => spec),
       asked,
     ).map(({name}) => name)
   const here = called(vms.filter(({vmfile}) => vmfile === path))
   if (here.length > 0) return here
+  const defined = await definedHere(engine, path, asked)
+  if (defined.length > 0) throw notCreated(defined, path)
+  const ofProject = options.projects === false ? [] : vms.filter(({spec}) => spec.project === asked).map(({name}) => name)
+  if (ofProject.length > 0) return ofProject
   const elsewhere = called(vms)
   if (elsewhere.length === 0) return [asked]
   throw new VmctlError('vmctl::vm::not_found', `${path} has made no VM named ${JSON.stringify(asked)}.`, {
     help: `Did you mean ${elsewhere.join(' or ')}? Run \`vmctl list\` to see the VMs that exist.`,
   })
 }
+
+/** What a VMFile calls so, as far as it can be read. */
+const definedHere = async (engine: Engine, path: string, asked: string): Promise<readonly string[]> => {
+  const vmfile = await readVmfile(engine, path, {toleratesMissing: true}).catch(() => undefined)
+  engine.signal.throwIfAborted()
+  return vmfile ? matching(vmfile.vms, asked).map(({name}) => name) : []
+}
+
+const notCreated = (names: readonly string[], vmfile: string): VmctlError =>
+  new VmctlError(
+    'vmctl::vm::not_found',
+    `${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} not created yet; ${vmfile} defines ${names.length === 1 ? 'it' : 'them'}.`,
+    {
+      help: `Create and start ${names.length === 1 ? 'it' : 'them'} with \`vmctl up ${names.join(' ')}\`.`,
+      details: {vms: names, vmfile},
+    },
+  )
 
 /** VMs that this VMFile has made and no longer defines: renamed, taken out, or a replica too many. No verb for the file touches them. */
 export const findStrays = async (engine: Engine, vmfile: Vmfile): Promise<readonly string[]> => {

@@ -1,16 +1,21 @@
 import {aboutVm, VmctlError} from '../model/errors.ts'
 import {isVmName, vmNameRule} from '../model/names.ts'
-import {allowedFrom, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
+import {allowedFrom, alreadyIn, stateAtRest, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
 import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../store/store.ts'
-import {createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
+import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
+import {applyChanges} from './changes.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {tidyNetworks} from './networks.ts'
+import {wantedSpec} from './pending.ts'
+import {planStart} from './plan.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
 export interface LifecycleResult {
   readonly name: string
   readonly id: string
   readonly state: VmState
+  /** The VM was there already: nothing was done. */
+  readonly unchanged?: true
 }
 
 /** Long enough for another command to finish with the VM, short enough for a person to wait. */
@@ -61,9 +66,10 @@ const transition = (
       const allowed: readonly VmState[] = allowedFrom[verb]
       // A guest that has crashed still has a process, which can be stopped and must not be started beside.
       const crashed = state === 'failed' && pid !== undefined
+      if (!crashed && alreadyIn[verb]?.includes(state)) return {...resultOf(vm, state), unchanged: true}
       if (crashed ? verb !== 'stop' : !allowed.includes(state)) {
         throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}, which does not allow ${verb}.`, {
-          help: advice(name, state, verb),
+          help: advice(name, state),
           details: {vm: name, state, verb, allowed},
         })
       }
@@ -74,18 +80,31 @@ const transition = (
     }),
   )
 
-const advice = (name: string, state: VmState, verb: string): string => {
+const advice = (name: string, state: VmState): string => {
   if (state === 'suspended') return `Resume it with \`vmctl resume ${name}\`.`
-  if (state === 'running')
-    return verb === 'start'
-      ? 'It runs already; nothing needs to be done.'
-      : `Suspend it with \`vmctl suspend ${name}\`, or stop it with \`vmctl stop ${name}\`.`
-  return verb === 'stop' ? 'It does not run; nothing needs to be done.' : `Start it with \`vmctl start ${name}\`.`
+  if (state === 'running') return `Suspend it with \`vmctl suspend ${name}\`, or stop it with \`vmctl stop ${name}\`.`
+  return `Start it with \`vmctl start ${name}\`.`
 }
 
+/** What a VM is to start with. What its backend cannot do is refused here, while the VM may still run. */
+const specToStart = async (engine: Engine, vm: Vm): Promise<VmSpec> => {
+  const wanted = await wantedSpec(engine, vm)
+  await (await hypervisorOf(engine, vm)).check(applyChanges(vm.spec, wanted, new Set(['now', 'restart'])))
+  return wanted
+}
+
+/** Starts a VM that is at rest, with what its VMFile says now as far as a start can bring it. */
+const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
+  const plan = planStart(spec, {vm, state: stateAtRest(vm)})
+  if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm)
+  await engine.emit({type: 'plan.ready', vm: vm.name, plan})
+  await applyPlan(engine, {spec, steps: []}, plan)
+}
+
+/** Boots a VM, with changes of its VMFile that have waited for that. */
 export const start = async (engine: Engine, name: string): Promise<LifecycleResult> => {
   try {
-    return await transition(engine, {name, verb: 'start', to: 'running'}, (vm) => startVm(engine, vm))
+    return await transition(engine, {name, verb: 'start', to: 'running'}, async (vm) => boot(engine, vm, await specToStart(engine, vm)))
   } catch (error) {
     engine.signal.throwIfAborted()
     await tidyNetworks(engine, [name])
@@ -102,14 +121,15 @@ export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs
   return result
 }
 
-/** Powers a VM off, when it runs, and boots it again, under one lock: no other verb comes in between. */
+/** Powers a VM off, when it runs, and boots it again, as `start` does, under one lock: no other verb comes in between. */
 export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> =>
   requireVm(engine.store, name).then(() =>
     withLock(engine, {name, verb: 'restart'}, async () => {
       const vm = await requireVm(engine.store, name)
       try {
+        const spec = await specToStart(engine, vm)
         await stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
-        await startVm(engine, vm)
+        await boot(engine, vm, spec)
       } catch (error) {
         throw aboutVm(error, name)
       }

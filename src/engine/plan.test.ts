@@ -334,7 +334,7 @@ describe('changes of the VMFile', () => {
   test('that need a restart are applied to a VM at rest and told of a running one', () => {
     expect(render(situations.stopped, up, more)).toBe(`update (memory 1024 → 2048 MB)\n${lines(restarted)}`)
     expect(render(situations['running, all done'], up, more)).toBe(
-      '! is already running\n! changed, needs a restart (`vmctl down --name web && vmctl up --name web`): memory 1024 → 2048 MB',
+      '! is already running\n! changed, needs a restart (`vmctl restart web`): memory 1024 → 2048 MB',
     )
     expect(render(situations.crashed, up, more)).toBe(
       'stop (the guest has crashed)\nupdate (memory 1024 → 2048 MB)\nstart (failed)\nprovision (restarted)',

@@ -1,6 +1,6 @@
 import {VmctlError} from '../model/errors.ts'
 import {canLogIn} from '../model/login.ts'
-import type {Observation, Vm, VmSpec} from '../model/vm.ts'
+import type {Observation, Vm, VmSpec, VmState} from '../model/vm.ts'
 import {decideSteps, type Request, type StepVerdict} from '../provision/decide.ts'
 import type {DeclaredStep} from '../provision/declare.ts'
 import {emptyJournal, type Journal} from '../provision/journal.ts'
@@ -128,6 +128,17 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   }
 }
 
+/**
+ * The start of a VM that is at rest, with what has waited for one. Provision steps are left alone. A guest that gets something
+ * new is waited for, since some of it (a mount, a larger file system) is set up from inside.
+ */
+export const planStart = (spec: VmSpec, {vm, state}: {readonly vm: Vm; readonly state: VmState}): VmPlan => {
+  const observed = {vm, observation: {state}, journal: emptyJournal, imageIsHere: true}
+  const {steps, ...rest} = planVm({spec, steps: []}, observed, {verb: 'up', provision: false})
+  const isUpdated = steps.some(({action}) => action === 'update')
+  return {...rest, steps: isUpdated && canLogIn(spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
+}
+
 const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
   const decide = (steps: readonly PlanStep[], ...told: readonly string[]): Decision => ({steps, notices: told, provision: []})
@@ -232,7 +243,7 @@ const notices = ({spec}: Desired, changes: readonly Change[], isAlive: boolean):
   changes.flatMap(({effect, text}) => {
     if (effect === 'reload') return [`changed, needs \`vmctl reload --name ${spec.name}\`: ${text}`]
     if (effect === 'restart' && isAlive) {
-      return [`changed, needs a restart (\`vmctl down --name ${spec.name} && vmctl up --name ${spec.name}\`): ${text}`]
+      return [`changed, needs a restart (\`vmctl restart ${spec.name}\`): ${text}`]
     }
     return []
   })

@@ -24,20 +24,6 @@ export interface SshOptions {
 /** Milliseconds without progress that `vmctl ssh` waits for a guest. */
 const patienceMs = 30_000
 
-/** The VM to log in to when none is named: the only one of the VMFile. */
-export const chooseVm = (vmfile: Vmfile | undefined): string => {
-  const known = vmfile?.vms.map((spec) => spec.name) ?? []
-  const [only] = known
-  if (known.length === 1 && only !== undefined) return only
-  throw new VmctlError(
-    'vmctl::usage::invalid',
-    known.length === 0
-      ? 'No VM is named, and there is no VMFile here that defines one.'
-      : `The VMFile defines several VMs: ${known.join(', ')}.`,
-    {help: 'Name one: `vmctl ssh NAME`.'},
-  )
-}
-
 /**
  * Waits until the guest lets us in, then hands the terminal to the `ssh` program.
  * @returns the exit status of ssh, which is that of the command in the guest

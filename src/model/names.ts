@@ -26,6 +26,9 @@ export const isDnsLabel = (name: string): boolean => !name.includes('.') && isHo
 /** A user name that useradd(8) and SSH accept. */
 export const isUserName = (name: string): boolean => /^[a-z_][a-z0-9_-]{0,31}$/.test(name)
 
+/** A name by which an existing user may log in, who need not have been made by useradd(8): `first.last`, `me@REALM`. */
+export const isLoginName = (name: string): boolean => /^[\w.@+][\w.@+-]{0,255}$/.test(name)
+
 /** The candidate that is closest to a misspelt word, when one is close enough to suggest. */
 export const closest = (word: string, candidates: Iterable<string>): string | undefined => {
   let best: string | undefined

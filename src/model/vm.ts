@@ -283,3 +283,9 @@ export const allowedFrom = {
   suspend: ['running'],
   resume: ['suspended'],
 } as const satisfies Record<string, readonly VmState[]>
+
+/** In which states a verb has nothing left to do. */
+export const alreadyIn: Partial<Record<keyof typeof allowedFrom, readonly VmState[]>> = {
+  start: ['running'],
+  stop: ['prepared', 'stopped', 'failed'],
+}
