@@ -27,6 +27,9 @@ test  dnsmasq               dnsmasq-base        DHCP on that bridge
 test  nft                   nftables            NAT of a bridge, in that namespace
 test  ss                    iproute2            shows who listens where
 test  mksh                  mksh                another shell that reads what is quoted for guests
+test  fish                  fish                a login shell that is none of POSIX
+test  tcsh                  tcsh                another one
+test  zsh                   zsh                 a login shell that always reads a start-up file
 test  virsh                 libvirt-clients     domains of its built-in test driver are imported
 test  systemd-analyze       systemd             checks the unit that vmctl install writes
 test  pgrep                 procps              finds processes left behind

@@ -115,7 +115,11 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
   const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
     isAlive,
-    connectOptions: {user: sshUser(vm, options.user, options.ssh), auth: await sshKeys(engine, vm, options)},
+    connectOptions: {
+      user: sshUser(vm, options.user, options.ssh),
+      auth: await sshKeys(engine, vm, options),
+      onSlowShell: (message) => void engine.emit({type: 'vm.notice', vm: vm.name, message}),
+    },
     console: {
       sizeBytes: consoleBytes,
       tail: (lines) => consoleTail(files.consoleLog, lines),

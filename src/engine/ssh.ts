@@ -1,7 +1,7 @@
 import {isTerminal, runInteractive} from '../host/interactive.ts'
 import {resolvePath} from '../host/paths.ts'
+import {anyShellWords} from '../model/any-shell.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
-import {quoteAll} from '../model/quote.ts'
 import type {SshConfig, Vm} from '../model/vm.ts'
 import {requireVm} from '../store/store.ts'
 import {type Login, sshCommand, waitForGuest} from './access.ts'
@@ -45,7 +45,7 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   await checkGuest(engine, vm, login)
   const {host, user, options: sshOptions} = await sshCommand(engine, vm, login)
   const [first, ...more] = options.command
-  const remote = first === undefined ? [] : more.length === 0 && !options.asWords ? [first] : [quoteAll(options.command)]
+  const remote = first === undefined ? [] : more.length === 0 && !options.asWords ? [first] : [anyShellWords(options.command)]
   const terminal = options.asWords && isTerminal() ? ['-t'] : []
   return runInteractive(
     'ssh',

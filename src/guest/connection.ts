@@ -1,11 +1,14 @@
+import {randomBytes} from 'node:crypto'
 import type {Duplex} from 'node:stream'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import type {Client} from 'ssh2'
 
+import {anyShell} from '../model/any-shell.ts'
 import {VmctlError} from '../model/errors.ts'
 import {type ExecExit, type ExecOptions, followChannel, lost} from './channel.ts'
 import {sessionSlots} from './session-slots.ts'
+import {slowShell} from './shell-start.ts'
 
 /** A guest that can be worked with. Structurally the `Guest` of `provision/`. */
 export interface GuestConnection {
@@ -13,8 +16,10 @@ export interface GuestConnection {
   /** The key that the guest showed, as an OpenSSH line. */
   readonly hostKey: string
   /**
-   * Runs a command by the login shell and resolves when it has ended and its whole output was delivered, whatever its status.
+   * Runs a POSIX shell command line by /bin/sh, whatever the login shell is, and resolves when it has ended and its whole output was
+   * delivered, whatever its status. What start-up files of the login shell say is no part of the output.
    * Up to the server's limit many run at once; more than that wait for their turn.
+   * @throws VmctlError `vmctl::ssh::failed` with what it said, when the login shell does not come to the command
    * @throws VmctlError `vmctl::ssh::connection_lost` when the connection ends before the result is known
    */
   exec(command: string, options?: ExecOptions): Promise<ExecExit>
@@ -33,6 +38,10 @@ interface ConnectionSettings {
   readonly user: string
   readonly hostKey: string
   readonly exitGraceMs?: number
+  /** Gets a sentence about a login shell whose start-up files take their time; once. */
+  readonly onSlowShell?: ((message: string) => void) | undefined
+  /** Milliseconds after which that is told (20 s), and after which such a command is given up (5 minutes). */
+  readonly shellMs?: {readonly slow: number; readonly limit: number}
 }
 
 /** A server that refused a session is asked again this often, when nothing else of ours is in its way. */
@@ -40,7 +49,8 @@ const retries = {count: 20, pauseMs: 50} as const
 
 /** Gives a client that has logged in the shape that the rest of vmctl works with. */
 export const guestConnection = (client: Client, settings: ConnectionSettings): GuestConnection => {
-  const {stream, user, hostKey, exitGraceMs = 1000} = settings
+  const {stream, user, hostKey, exitGraceMs = 1000, shellMs = {slow: 20_000, limit: 300_000}} = settings
+  let isSlowTold = false
   const slots = sessionSlots()
   const whenLost = new Set<(error: Error) => void>()
   let end: Error | undefined
@@ -63,7 +73,13 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
 
   const open = (command: string, options: ExecOptions): Promise<ExecExit> =>
     new Promise((resolve, reject) => {
+      const mark = `vmctl-${randomBytes(12).toString('hex')}`
+      const onSlow = (): void => {
+        if (!isSlowTold) settings.onSlowShell?.(slowShell(user, shellMs.slow))
+        isSlowTold = true
+      }
       const life = {
+        beginning: {mark, user, slowMs: shellMs.slow, limitMs: shellMs.limit, onSlow},
         graceMs: exitGraceMs,
         onLost: (action: (error: Error) => void) => {
           whenLost.add(action)
@@ -71,7 +87,7 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
         },
       }
       try {
-        client.exec(command, (error, channel) => {
+        client.exec(anyShell(command, mark), (error, channel) => {
           if (error)
             reject(
               end ??

@@ -32,6 +32,8 @@ export interface ConnectOptions {
   readonly keepalive?: {readonly intervalMs: number; readonly count: number}
   /** Silence in milliseconds after which a command that has ended is not waited for any longer. Default: 1000. */
   readonly exitGraceMs?: number
+  readonly onSlowShell?: ((message: string) => void) | undefined
+  readonly shellMs?: {readonly slow: number; readonly limit: number}
   readonly onStage?: (stage: ConnectionStage, detail: string) => void
   readonly signal?: AbortSignal | undefined
 }

@@ -4,6 +4,7 @@ import {dirname} from 'node:path'
 import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, temporaryPath} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
+import {clean} from '../model/any-shell.ts'
 import {VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'
 import {stripControls} from '../model/strip.ts'
@@ -135,7 +136,7 @@ const perform = async (
 ): Promise<{readonly exit: ExecExit; readonly stderr: string}> => {
   let stderr = ''
   const command = quoteAll(words)
-  const exit = await guest.exec(privileged ? elevate(command) : command, {
+  const exit = await guest.exec(clean(privileged ? elevate(command) : command), {
     ...streams,
     signal,
     onStderr: (chunk) => {

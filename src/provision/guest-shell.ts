@@ -1,6 +1,7 @@
 import type {Readable} from 'node:stream'
 
 import {lastLines} from '../host/process.ts'
+import {clean} from '../model/any-shell.ts'
 import {elevate} from '../model/elevate.ts'
 import {VmctlError} from '../model/errors.ts'
 import {quote} from '../model/quote.ts'
@@ -24,7 +25,7 @@ export const runInGuest = async (guest: Guest, program: string, options: GuestPr
   let said = ''
   // `eval`: a shell that reads its program from a pipe reads it byte by byte.
   const command = options.stdin ? `sh -c ${quote(program)}` : `sh -c 'eval "$(cat)"'`
-  const {code, signal} = await guest.exec(options.privileged ? elevate(command) : command, {
+  const {code, signal} = await guest.exec(clean(options.privileged ? elevate(command) : command), {
     stdin: options.stdin ?? program,
     ...(options.onStdout && {onStdout: options.onStdout}),
     onStderr: (chunk) => {

@@ -25,7 +25,9 @@ export const innerProgram = (spec: JobSpec): string => {
   const exports = Object.entries(spec.env).map(([name, value]) => `export ${name}=${quote(value)}`)
   const args = spec.args.map((argument) => ` ${quote(argument)}`).join('')
   // A script is a program of its own; an inline text is for the login shell, when that is of the Bourne family.
-  const shell = '"$(case "$VMCTL_SHELL" in */bash|*/zsh|*/ksh|*/mksh) echo "$VMCTL_SHELL" ;; *) echo /bin/sh ;; esac)" '
+  // zsh would read ~/.zshenv once more (-f: not), and what that says is no output of the step.
+  const shell =
+    '$(case "$VMCTL_SHELL" in */zsh) echo "$VMCTL_SHELL -f" ;; */bash|*/ksh|*/ksh93|*/mksh) echo "$VMCTL_SHELL" ;; *) echo /bin/sh ;; esac) '
   const program = spec.interpreter === undefined ? (spec.executable ? '' : shell) : `${quoteAll(spec.interpreter.trim().split(/\s+/))} `
   // The step's own variables come last, so that none of them (PWD, HOME, PATH, …) is taken for one of ours.
   const start = [`set -- ${program}"$PWD/script"${args}`, 'cd "$HOME" 2>/dev/null || cd /', 'unset VMCTL_SHELL']

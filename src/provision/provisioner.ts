@@ -37,7 +37,7 @@ export interface Guest {
   /** Differs with every boot of the guest; absent when the guest does not tell. */
   readonly bootId?: string | undefined
   /**
-   * Runs a command by the login shell's `exec`: pass what every shell understands, best `sh -c '…'` made with `quote`.
+   * Runs a POSIX shell command line by /bin/sh, whatever the login shell is.
    * Resolves when the program has ended and all of its output was delivered.
    */
   exec(command: string, options?: GuestExecOptions): Promise<GuestExit>

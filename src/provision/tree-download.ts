@@ -7,6 +7,7 @@ import {createGunzip} from 'node:zlib'
 import {remove, rename} from '../host/durable.ts'
 import {ioError, temporaryPath} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
+import {clean} from '../model/any-shell.ts'
 import {elevate} from '../model/elevate.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {quote} from '../model/quote.ts'
@@ -56,7 +57,7 @@ const receive = async (
   extracting.catch((error: unknown) => compressed.destroy(error instanceof Error ? error : new Error(String(error))))
   let said = ''
   const program = sendProgram(source)
-  const command = privileged ? elevate(program) : `sh -c ${quote(program)}`
+  const command = clean(privileged ? elevate(program) : program)
   const exit = await guest
     .exec(command, {
       signal,
