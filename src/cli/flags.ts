@@ -44,6 +44,10 @@ export const parallel = Flags.integer({
 
 export const noDependencies = Flags.boolean({summary: 'Leave alone what the named VMs depend on.'})
 
+export const removeOrphans = Flags.boolean({
+  summary: 'Also destroy VMs that the VMFile has made and no longer defines, with their disks. This cannot be undone.',
+})
+
 export const timings = Flags.boolean({summary: 'Draw at the end where the time went.'})
 
 export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})

@@ -20,6 +20,7 @@ export default class Down extends VmfileCommand {
     file: flags.file,
     name: flags.names,
     parallel: flags.parallel,
+    'remove-orphans': flags.removeOrphans,
     destroy: Flags.boolean({summary: 'Remove the VMs with their disks, keys and logs. This cannot be undone.'}),
     volumes: Flags.boolean({summary: 'Remove the volumes of these VMs too, with everything on them. This cannot be undone.'}),
   }
@@ -33,6 +34,7 @@ export default class Down extends VmfileCommand {
       destroy: given.destroy,
       volumes: given.volumes,
       parallel: given.parallel,
+      removeOrphans: given['remove-orphans'],
     })
     for (const {name, state, actions} of result.vms) if (actions.length > 0) this.log(`VM '${name}' is ${state}.`)
     return result

@@ -25,6 +25,7 @@ export default class Plan extends VmfileCommand {
     })(),
     destroy: Flags.boolean({summary: 'Plan for `vmctl down --destroy`.'}),
     'no-provision': flags.noProvision,
+    'remove-orphans': flags.removeOrphans,
     ...flags.steps,
   }
 
@@ -47,6 +48,7 @@ export default class Plan extends VmfileCommand {
       provision: !given['no-provision'],
       destroy: given.destroy,
       request,
+      removeOrphans: given['remove-orphans'],
     })
     const {describeVerdict, isDue} = await import('../engine/verdicts.ts')
     const rows = vms.flatMap(({vm, steps, notices, provision}) => [

@@ -19,6 +19,7 @@ export default class Up extends VmfileCommand {
     'no-deps': flags.noDependencies,
     'no-provision': flags.noProvision,
     parallel: flags.parallel,
+    'remove-orphans': flags.removeOrphans,
     timings: flags.timings,
     wait: Flags.boolean({summary: 'Wait until every VM with a health check is healthy, not only those that others wait for.'}),
   }
@@ -32,6 +33,7 @@ export default class Up extends VmfileCommand {
       provision: !given['no-provision'],
       noDependencies: given['no-deps'],
       parallel: given.parallel,
+      removeOrphans: given['remove-orphans'],
       healthy: given.wait,
     })
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)

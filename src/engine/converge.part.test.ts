@@ -205,7 +205,8 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
   test('a VM that the VMFile no longer has is told of and left alone, whatever is done to the whole file', async () => {
     const [one, two] = [vm('web-1'), vm('web-2')]
     await up([one, two])
-    const notice = 'web-2 ! is no longer in the VMFile and is left as it is; `vmctl destroy web-2` removes it'
+    const notice =
+      'web-2 ! is no longer in the VMFile and is left as it is, with its disk; `vmctl destroy web-2` or --remove-orphans removes it'
     expect(await planned([one])).toContain(notice)
     for (const verb of ['up', 'reload', 'down'] as const) {
       told = []
@@ -217,6 +218,41 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     await up([one], {names: ['web-1']})
     await up([one, two])
     expect(told.filter((line) => line.includes('!'))).toEqual([])
+  })
+
+  test('a service that gets replicas, or loses them: what has come in its place is told with the orphan', async () => {
+    const alone = vm('shop.web', {project: 'shop', service: 'web'})
+    const replicas = [0, 1].map((replica) => vm(`shop.web-${replica}`, {project: 'shop', service: 'web', replica}))
+    await up([alone])
+    told = []
+    await up(replicas)
+    expect(told).toContain(
+      'shop.web ! is no longer in the VMFile, which has shop.web-0 and shop.web-1 instead, and is left as it is, with its disk; `vmctl destroy shop.web` or --remove-orphans removes it',
+    )
+    await up([alone])
+    const plan = (await planAll(engine, options([alone], {removeOrphans: true}))).map(({vm: name, steps}) => [
+      name,
+      ...steps.map(({action}) => action),
+    ])
+    expect(plan).toEqual([['shop.web'], ['shop.web-0', 'destroy'], ['shop.web-1', 'destroy']])
+  })
+
+  test.each(['up', 'down'] as const)('%s --remove-orphans destroys them and nothing else', async (verb) => {
+    const [one, two] = [vm('web-1'), vm('web-2')]
+    await up([one, two])
+    const results = await up([one], {verb, removeOrphans: true})
+    const state = verb === 'up' ? 'running' : 'stopped'
+    expect(results.map(({name, state: is}) => `${name} ${is}`)).toEqual(['web-2 destroyed', `web-1 ${state}`])
+    expect(results[0]?.actions).toMatchObject([{action: 'destroy', cause: '--remove-orphans, is no longer in the VMFile'}])
+    expect((await list(engine)).map(({name, state: is}) => `${name} ${is}`)).toEqual([`web-1 ${state}`])
+    await expect(up([one], {verb, removeOrphans: true, names: ['web-1']})).rejects.toMatchObject({code: 'vmctl::usage::invalid'})
+  })
+
+  test('nothing is removed for a file that is wrong', async () => {
+    const [one, two] = [vm('web-1', {dependsOn: [{vm: 'web-1', condition: 'started'}]}), vm('web-2')]
+    await up([two])
+    await expect(up([one], {removeOrphans: true})).rejects.toMatchObject({code: 'vmctl::vmfile::validation'})
+    expect((await list(engine)).map(({name}) => name)).toEqual(['web-2'])
   })
 
   test('every stop gives the guest its grace period, unless it is told another one', async () => {

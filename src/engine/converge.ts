@@ -10,13 +10,13 @@ import {lockVm, readVm} from '../store/store.ts'
 import {applyPlan} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {EngineEvent} from './events.ts'
-import {findStrays, strayNotice} from './find.ts'
 import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
 import {joinNetworks, mendNetworks, tidyNetworks} from './networks.ts'
 import {alone, inOrder, isReached, type Place} from './order.ts'
 import {type PlanOptions, planVm, type VmPlan} from './plan.ts'
 import {schedule, type Task} from './schedule.ts'
 import {choose, type Selection, selectByName} from './select.ts'
+import {findStrays, planForStray, removeStrays, type Stray, strayNotice} from './strays.ts'
 import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
 import {claimVolumes} from './volumes.ts'
 
@@ -25,6 +25,8 @@ export interface ConvergeOptions extends PlanOptions, Selection {
   readonly parallel?: number | undefined
   /** `down` only: removes the volumes of the VMs too, with everything on them. */
   readonly volumes?: boolean | undefined
+  /** `up` and `down` of the whole file: destroys the VMs that the file has made and no longer defines. */
+  readonly removeOrphans?: boolean | undefined
 }
 
 /** What became of one VM; the `--json` shape of `up`, `down`, `reload` and `provision`. */
@@ -61,12 +63,17 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
     return situation ? [planVm(situation.target, situation.observed, {...options, place: places.get(name)})] : []
   })
   const strays = await straysOf(engine, options)
-  return [...plans, ...strays.map((vm) => ({vm, after: [], steps: [], notices: [strayNotice(vm)], provision: []}))]
+  return [...plans, ...strays.map((stray) => planForStray(stray, {remove: options.removeOrphans ?? false}))]
 }
 
 /** Strays concern who works on the whole file. */
-const straysOf = async (engine: Engine, {vmfile, names = []}: ConvergeOptions): Promise<readonly string[]> =>
-  names.length > 0 ? [] : findStrays(engine, vmfile)
+const straysOf = async (engine: Engine, {vmfile, names = [], removeOrphans}: ConvergeOptions): Promise<readonly Stray[]> => {
+  if (names.length === 0) return findStrays(engine, vmfile)
+  if (!removeOrphans) return []
+  throw new VmctlError('vmctl::usage::invalid', 'Orphans are those of the whole VMFile, and VMs are named.', {
+    help: 'Leave out --remove-orphans, or the names. `vmctl destroy NAME` removes a single VM.',
+  })
+}
 
 /** The same for one VM, as if there were no others. */
 export const planOne = async (engine: Engine, name: string, options: Omit<ConvergeOptions, 'names'>): Promise<VmPlan> => {
@@ -85,11 +92,15 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  * of one stops only those that wait for it; each is told by an event and stands in the results.
  */
 export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
+  const strays = await straysOf(engine, options)
+  // What is wrong with the file is told before anything is removed for it.
+  inOrder(choose(options))
+  const removed = options.removeOrphans ? await removeStrays(engine, strays) : []
   const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
-  for (const vm of await straysOf(engine, options)) await engine.emit({type: 'vm.notice', vm, message: strayNotice(vm)})
+  if (!options.removeOrphans) for (const stray of strays) await engine.emit({type: 'vm.notice', vm: stray.vm, message: strayNotice(stray)})
   const results = await convergeAll(engine, options)
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
-  return results
+  return [...removed.map(({plan, durationMs}) => resultOfStray(plan, durationMs)), ...results]
 }
 
 const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
@@ -224,6 +235,15 @@ const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progres
     notices: plan?.notices ?? [],
   }
 }
+
+const resultOfStray = ({vm, steps}: VmPlan, durationMs: number): VmResult => ({
+  name: vm,
+  state: 'destroyed',
+  login: false,
+  actions: steps.map((step) => ({...step, durationMs})),
+  timings: [{what: 'destroy', startMs: 0, durationMs}],
+  notices: [],
+})
 
 const describeError = (error: unknown): NonNullable<VmResult['error']> =>
   isVmctlError(error) ? {code: error.code, message: error.message, help: error.help} : {code: 'unexplained', message: messageOf(error)}

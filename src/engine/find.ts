@@ -140,16 +140,6 @@ const notCreated = (names: readonly string[], vmfile: string): VmctlError =>
     },
   )
 
-/** VMs that this VMFile has made and no longer defines: renamed, taken out, or a replica too many. No verb for the file touches them. */
-export const findStrays = async (engine: Engine, vmfile: Vmfile): Promise<readonly string[]> => {
-  const defined = new Set(vmfile.vms.map(({name}) => name))
-  const made = (await listVms(engine.store)).filter((vm) => vm.vmfile === vmfile.path)
-  return made.map(({name}) => name).filter((name) => !defined.has(name))
-}
-
-/** What is said of a stray. */
-export const strayNotice = (name: string): string => `is no longer in the VMFile and is left as it is; \`vmctl destroy ${name}\` removes it`
-
 /** As a VM's record names its VMFile: absolute, in a directory without symbolic links. */
 const vmfilePath = async ({env}: Engine, {file, directory}: FindOptions): Promise<string> => {
   const path = resolvePath(file || env.VMCTL_FILE || defaultName, directory)

@@ -11,11 +11,11 @@ import {readJournal} from '../provision/journal.ts'
 import {listVmNames, readVm} from '../store/store.ts'
 import {waitForGuest} from './access.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
-import {findStrays} from './find.ts'
 import {readHealth, writeHealth} from './health-record.ts'
 import {turns} from './health.ts'
 import {troublesOf} from './networks.ts'
 import {selectVms} from './select.ts'
+import {findStrays} from './strays.ts'
 import type {Vmfile} from './load.ts'
 
 /** One VM in `vmctl ps`; the `--json` shape of an element. */
@@ -95,7 +95,7 @@ export const openPs = (engine: Engine, scope: PsScope, {connectMs = 15_000}: {co
     async look() {
       const {vmfile, names} = scope
       const wanted = vmfile ? selectVms(vmfile, names).map((spec) => spec.name) : await listVmNames(engine.store)
-      const strays = vmfile && !names?.length ? await findStrays(engine, vmfile) : []
+      const strays = vmfile && !names?.length ? (await findStrays(engine, vmfile)).map(({vm}) => vm) : []
       const rows = await Promise.all([...wanted, ...strays].map((name) => rowOf(engine, name, test)))
       return rows.map((row, index) => (index < wanted.length ? row : {...row, isStray: true}))
     },
