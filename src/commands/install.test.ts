@@ -1,4 +1,4 @@
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 
@@ -39,7 +39,7 @@ test('install writes the unit and tells systemd; uninstall takes it back, twice 
   expect(existsSync(unit)).toBe(false)
   expect(await runCommand('uninstall')).toMatchObject({exitCode: 0, stdout: `${unit} does not exist; nothing is done.\n`})
   expect(readFileSync(log, 'utf8')).toBe(
-    '--user daemon-reload\n--user enable vmctl-shop.service\n--user disable vmctl-shop.service\n--user daemon-reload\n',
+    '--user show --property=Version\n--user daemon-reload\n--user enable vmctl-shop.service\n--user disable vmctl-shop.service\n--user daemon-reload\n',
   )
 })
 
@@ -51,11 +51,43 @@ test('a dry run prints the unit and does nothing', async () => {
   expect(readFileSync(log, 'utf8')).toBe('')
 })
 
-test('systemd that does not answer is an error, and what is written stays', async () => {
+test('systemd that does not answer is an error, and nothing is written', async () => {
   process.env.SYSTEMCTL_FAILS = 'no bus'
   const {exitCode, stderr} = await runCommand('install')
   expect(exitCode).toBe(4)
   expect(stderr).toContain('vmctl::systemd::failed')
   expect(stderr).toContain('no bus')
-  expect(existsSync(unit)).toBe(true)
+  expect(stderr).toContain('--dry-run')
+  expect(existsSync(unit)).toBe(false)
+})
+
+test('a VMFile whose project has the same name neither replaces nor removes the unit', async () => {
+  expect(await runCommand('install')).toMatchObject({exitCode: 0})
+  const before = readFileSync(unit, 'utf8')
+  const other = workspace.write('Other.kdl', 'project "shop"\nvm "web" { image "base.qcow2"; }\n')
+  for (const verb of ['install', 'uninstall']) {
+    const ran = await runCommand(verb, '--file', other)
+    expect(ran, verb).toMatchObject({exitCode: 5, stdout: ''})
+    expect(ran.stderr, verb).toContain('error[vmctl::systemd::owned_elsewhere]')
+    expect(ran.stderr, verb).toContain(process.env.VMCTL_FILE)
+    expect(readFileSync(unit, 'utf8'), verb).toBe(before)
+  }
+  expect(await runCommand('install')).toMatchObject({exitCode: 0})
+  rmSync(process.env.VMCTL_FILE ?? '')
+  expect(await runCommand('install', '--file', other)).toMatchObject({exitCode: 0})
+  expect(readFileSync(unit, 'utf8')).toContain('Other.kdl')
+})
+
+test('a unit that vmctl has not written stays as it is', async () => {
+  mkdirSync(dirname(unit), {recursive: true})
+  writeFileSync(unit, '[Service]\nExecStart=/bin/true\n')
+  for (const verb of ['install', 'uninstall']) expect(await runCommand(verb), verb).toMatchObject({exitCode: 5})
+  expect(readFileSync(unit, 'utf8')).toBe('[Service]\nExecStart=/bin/true\n')
+})
+
+test('--user names whose VMs they are in a unit of the system', async () => {
+  expect((await runCommand('install', '--system', '--user', 'root', '--dry-run')).stdout).toContain('\nUser=root\n')
+  expect(await runCommand('install', '--system', '--user', 'no-such-user', '--dry-run')).toMatchObject({exitCode: 2})
+  expect(await runCommand('install', '--system', '--user', 'a b', '--dry-run')).toMatchObject({exitCode: 2})
+  expect(await runCommand('install', '--user', 'root', '--dry-run')).toMatchObject({exitCode: 2})
 })

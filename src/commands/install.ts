@@ -18,6 +18,7 @@ export default class Install extends VmfileCommand {
   static override flags = {
     file: flags.file,
     system: Flags.boolean({summary: 'A unit of the system, which runs as the owner of the VMFile.'}),
+    user: flags.user({dependsOn: ['system'], summary: 'Whose VMs they are in a unit of the system, instead of the owner of the VMFile.'}),
     enable: Flags.boolean({summary: 'Start it at every boot.'}),
     'dry-run': Flags.boolean({summary: 'Print the unit and do nothing.'}),
   }
@@ -28,7 +29,7 @@ export default class Install extends VmfileCommand {
     const vmfile = await this.readVmfile(engine, given.file, {toleratesMissing: true})
     const {install, planInstallation} = await import('../engine/install.ts')
     const command = [process.execPath, fileURLToPath(new URL('../../bin/run.js', import.meta.url))]
-    const options = {vmfile, system: given.system, command}
+    const options = {vmfile, system: given.system, user: given.user, command}
     const installation = given['dry-run']
       ? await planInstallation(engine, options)
       : await install(engine, {...options, enable: given.enable})

@@ -97,6 +97,10 @@ export const failures = {
     exit: host,
     help: 'Check that systemd runs here (`systemctl status`, for your own units `systemctl --user status`), then run the command again.',
   },
+  'vmctl::systemd::owned_elsewhere': {
+    exit: state,
+    help: 'Give one of the two projects another name, or uninstall the other unit first.',
+  },
 
   'vmctl::import::failed': {exit: usage, help: 'Check that the file, or the libvirt domain, is what you meant.'},
   'vmctl::import::exists': {exit: usage, help: 'Choose another file with --output, or replace it with --force.'},

@@ -6,7 +6,7 @@ import {join} from 'node:path'
 import {describe, expect, test} from 'vitest'
 
 import {missingProgram, testUnless} from '../../test/support/programs.ts'
-import {unitName, type UnitSettings, unitText} from './unit.ts'
+import {unitName, type UnitSettings, unitText, vmfileOfUnit} from './unit.ts'
 
 const settings: UnitSettings = {
   vmfile: '/srv/shop/VMFile.kdl',
@@ -42,6 +42,19 @@ KillMode=process
 [Install]
 WantedBy=default.target
 `)
+})
+
+test.each([
+  '/srv/shop/VMFile.kdl',
+  '/srv/a b/VMFile.kdl',
+  '/srv/100%/$HOME/VMFile.kdl',
+  String.raw`/srv/dir %h $HOME "q" \x 'é' $$/VM File.kdl`,
+])('the VMFile of a unit is known again: %s', (vmfile) => {
+  expect(vmfileOfUnit(unitText({...settings, vmfile}))).toBe(vmfile)
+})
+
+test('a unit of anybody else has none', () => {
+  expect(vmfileOfUnit('[Service]\nExecStart=/usr/bin/other up --file /srv/shop/VMFile.kdl\n')).toBeUndefined()
 })
 
 test('nothing ever destroys', () => {

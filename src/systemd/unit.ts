@@ -58,6 +58,13 @@ export const unitText = (settings: UnitSettings): string => {
   ].join('\n')
 }
 
+/** The VMFile of a unit that `unitText` has written, by its `ExecStart`; undefined for a unit of anybody else. */
+export const vmfileOfUnit = (text: string): string | undefined => {
+  const match = /^ExecStart=.* up --autostart --file (?:"(?<quoted>(?:\\.|[^"\\])*)"|(?<plain>\S+))$/m.exec(text)
+  const word = match?.groups?.plain ?? match?.groups?.quoted?.replaceAll(/\\(.)/g, '$1')
+  return word?.replaceAll('$$', '$').replaceAll('%%', '%')
+}
+
 /** systemd.unit(5), "Specifiers". */
 const specifiers = (text: string): string => text.replaceAll('%', '%%')
 
