@@ -63,14 +63,14 @@ test('systemd that does not answer is an error, and nothing is written', async (
 
 test('a VMFile whose project has the same name neither replaces nor removes the unit', async () => {
   expect(await runCommand('install')).toMatchObject({exitCode: 0})
-  const before = readFileSync(unit, 'utf8')
+  const written = readFileSync(unit, 'utf8')
   const other = workspace.write('Other.kdl', 'project "shop"\nvm "web" { image "base.qcow2"; }\n')
   for (const verb of ['install', 'uninstall']) {
     const ran = await runCommand(verb, '--file', other)
     expect(ran, verb).toMatchObject({exitCode: 5, stdout: ''})
     expect(ran.stderr, verb).toContain('error[vmctl::systemd::owned_elsewhere]')
     expect(ran.stderr, verb).toContain(process.env.VMCTL_FILE)
-    expect(readFileSync(unit, 'utf8'), verb).toBe(before)
+    expect(readFileSync(unit, 'utf8'), verb).toBe(written)
   }
   expect(await runCommand('install')).toMatchObject({exitCode: 0})
   rmSync(process.env.VMCTL_FILE ?? '')

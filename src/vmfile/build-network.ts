@@ -144,6 +144,23 @@ export const buildConnections = (written: readonly ReadNetwork[], declared: Decl
   }
 }
 
+/**
+ * What guests of VMs have to share in order to reach each other: networks, and bridges of the host. Undefined for a VM that is
+ * meant to have none.
+ */
+export const meetingPlaces = ({network, attachments}: Connections): ReadonlySet<string> | undefined => {
+  if (network.type === 'none') return undefined
+  const own = network.type === 'tap' ? [`bridge ${network.bridge}`] : network.type === 'vnic' ? [`vnic ${network.name}`] : []
+  const declared = attachments.map(
+    ({
+      spec: {
+        network: {driver, bridgeName, id},
+      },
+    }) => (driver === 'external' && bridgeName !== undefined ? `bridge ${bridgeName}` : `network ${id}`),
+  )
+  return new Set([...own, ...declared])
+}
+
 const reportUndeclared = (name: Located<string>, declared: DeclaredNetworks, report: Report): void => {
   const message = declared.size === 0 ? `unknown network type: ${plain(name.value)}` : `there is no network named ${plain(name.value)}`
   const advice = `declare it at the top level: network ${quoted(name.value)}`

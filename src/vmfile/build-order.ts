@@ -45,6 +45,8 @@ export interface Ordered {
   readonly instances: readonly string[]
   readonly hasHealthcheck: boolean
   readonly hasLogin: boolean
+  /** Where other VMs can reach it; undefined when it wants no network. */
+  readonly meets: ReadonlySet<string> | undefined
   readonly nodes: readonly ReadDependency[]
 }
 
@@ -62,6 +64,7 @@ export const buildDependencies = (services: readonly Ordered[], {report}: Contex
   }
   for (const service of services) targets.set(service.name, {service, instances: service.instances})
   const edges: Edge[] = []
+  const apart: Apart[] = []
   const found = services.map((service) => {
     const seen = new Map<string, Span>()
     const dependencies = service.nodes.flatMap(({fields: {vm: names, condition}, ...place}) => {
@@ -83,12 +86,14 @@ export const buildDependencies = (services: readonly Ordered[], {report}: Contex
         edges.push({from: service.name, to: target.service.name, place: name})
         const wanted = condition?.value ?? (target.service.hasHealthcheck ? 'healthy' : 'started')
         refuseUnreachable(wanted, target.service, condition ?? name, report)
+        if (isApart(service, target.service)) apart.push({from: service, to: target.service, place: name})
         return target.instances.map((vm) => ({vm, condition: wanted}))
       })
     })
     return [service.name, dependencies] as const
   })
   refuseCycles(edges, report)
+  if (!report.hasErrors()) warnApart(apart, report)
   return new Map(found)
 }
 
@@ -104,6 +109,34 @@ const refuseUnreachable = (condition: Dependency['condition'], target: Ordered, 
       place,
       `vmctl cannot log in to VM "${target.name}", so it is never known to be ${condition}`,
       'wait for condition="started", or give it a network and ssh',
+    )
+  }
+}
+
+interface Apart {
+  readonly from: Ordered
+  readonly to: Ordered
+  readonly place: Span
+}
+
+const isApart = (from: Ordered, to: Ordered): boolean =>
+  from !== to && from.meets !== undefined && to.meets !== undefined && from.meets.isDisjointFrom(to.meets)
+
+/**
+ * Whoever waits for another VM nearly always wants to talk to it, and a name that nothing resolves is found late. In a file
+ * without networks one remedy helps all, so it is said once.
+ */
+const warnApart = (apart: readonly Apart[], report: Report): void => {
+  const isBare = ({from, to}: Apart): boolean => from.meets?.size === 0 && to.meets?.size === 0
+  const first = apart.find(isBare)
+  for (const one of apart) {
+    if (isBare(one) && one !== first) continue
+    report.warning(
+      one.place,
+      `${one.from.name} waits for ${one.to.name}, but shares no network with it`,
+      isBare(one)
+        ? 'declare network "default" at the top level: VMs that name no network join it'
+        : 'name one network in both of them, if they are to reach each other',
     )
   }
 }

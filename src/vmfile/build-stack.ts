@@ -1,7 +1,7 @@
 import {canLogIn} from '../model/login.ts'
 import type {NetworkSpec, VolumeSpec} from '../model/stack.ts'
 import type {VmSpec} from '../model/vm.ts'
-import {buildNetworks, checkMembers} from './build-network.ts'
+import {buildNetworks, checkMembers, meetingPlaces} from './build-network.ts'
 import {buildDependencies, type Ordered} from './build-order.ts'
 import {refuseClashes} from './build-port.ts'
 import {buildVolumes, refuseTwoWriters, warnUnused} from './build-storage.ts'
@@ -79,11 +79,12 @@ const hostReasonOf = ({instances, connections}: Service, project: string | undef
   return project === undefined ? undefined : 'the VMs of a project find each other by name'
 }
 
-const orderOf = ({name, instances, common}: Service, vm: ReadVm | undefined): Ordered => ({
+const orderOf = ({name, instances, common, connections}: Service, vm: ReadVm | undefined): Ordered => ({
   name,
   instances,
   hasHealthcheck: vm?.fields.healthcheck !== undefined,
   hasLogin: !common || canLogIn(common),
+  meets: meetingPlaces(connections),
   nodes: vm?.fields['depends-on'] ?? [],
 })
 

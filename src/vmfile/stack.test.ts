@@ -201,11 +201,45 @@ describe('depends-on', () => {
   })
 
   it('finds its way through a long chain, and a cycle at its end', async () => {
-    const chain = Array.from({length: 3000}, (_, index) => vm(`depends-on "v${index + 1}"`, `v${index}`)).join('')
+    const chain = `network "default" subnet="10.0.0.0/8"\n${Array.from({length: 3000}, (_, index) => vm(`depends-on "v${index + 1}"`, `v${index}`)).join('')}`
     expect(await problems(`${chain}${vm('', 'v3000')}`)).toEqual([])
     expect(await problems(`${chain}${vm('depends-on "v2999"', 'v3000')}`)).toEqual([
-      '11999:14+7 error: these VMs wait for each other: v2999 → v3000 → v2999 | remove one of the dependencies; the others are v3000 → v2999 in line 12003',
+      '12000:14+7 error: these VMs wait for each other: v2999 → v3000 → v2999 | remove one of the dependencies; the others are v3000 → v2999 in line 12004',
     ])
+  })
+})
+
+describe('VMs that wait for each other and share no network', () => {
+  const warnings = async (top: string, a: string, b: string): Promise<readonly string[]> =>
+    (await problems(`${top}\n${vm(`depends-on "b"; ${a}`)}${vm(b, 'b')}`)).map((line) => line.replace(/^.*? warning: /, ''))
+  const told = 'a waits for b, but shares no network with it'
+  const bare = `${told} | declare network "default" at the top level: VMs that name no network join it`
+  const other = `${told} | name one network in both of them, if they are to reach each other`
+
+  it.each([
+    ['none is declared', '', '', '', [bare]],
+    ['the default network', 'network "default"', '', '', []],
+    ['one of them has left the default network', 'network "default"', '', 'network "user"', [other]],
+    ['two networks', 'network "x"\nnetwork "y"', 'network "x"', 'network "y"', [other]],
+    ['one in common', 'network "x"\nnetwork "y"', 'network "x"; network "y"', 'network "y"', []],
+    ['one bridge', '', 'network "tap" { bridge "br0"; }', 'network "tap" { bridge "br0"; }', []],
+    ['two bridges', '', 'network "tap" { bridge "br0"; }', 'network "tap" { bridge "br1"; }', [other]],
+    [
+      'a bridge, once declared and once not',
+      'network "lan" driver="external" { bridge-name "br0"; }',
+      'network "lan"',
+      'network "tap" { bridge "br0"; }',
+      [],
+    ],
+    ['a VM that is meant to have none', '', '', 'network "none"', []],
+  ])('%s', async (_title, ...[top, a, b, expected]) => {
+    expect(await warnings(top, a, b)).toEqual(expected)
+  })
+
+  it('is said once where one remedy helps all, with its place, and not among errors', async () => {
+    const three = `${vm('depends-on "b"')}${vm('depends-on "c"', 'b')}${vm('', 'c')}`
+    expect(await problems(three)).toEqual([`3:14+3 warning: ${bare}`])
+    expect(await problems(`${three}${vm('vcpus 0', 'd')}`)).toHaveLength(1)
   })
 })
 
@@ -296,7 +330,8 @@ describe('a VM that vmctl cannot log in to', () => {
     ['no cloud-init', '', false],
     ['a network of the file', 'network "n"', true],
   ])('cannot be waited for: %s', async (_title, body, can) => {
-    const found = await problems(`network "n"\n${vm('depends-on "b" condition="ssh"')}${vm(body, 'b')}`)
+    const all = await problems(`network "n"\n${vm('depends-on "b" condition="ssh"')}${vm(body, 'b')}`)
+    const found = all.filter((line) => !line.includes('shares no network'))
     expect(found.length === 0).toBe(can)
     if (!can) expect(found[0]).toContain('vmctl cannot log in to VM "b"')
   })
