@@ -120,21 +120,27 @@ install_packages() {
   fi
 }
 
-# `npm ci` wants every platform's build of the native tools in the lock file; registries that hold only some of them give none
-# to write down. `npm install --no-save` installs the same locked versions and leaves the lock file alone.
+# npm leaves out the parts for this platform of tools that do not run on the Node that runs npm. So where that is older than
+# ours, npm is run by ours, which it fetches first.
 npm_packages() {
-  # The copy of the lock file tells what node_modules was made from.
-  if ! cmp -s package-lock.json node_modules/.lock-of-setup || ! node_modules/.bin/node --version >/dev/null 2>&1; then
+  if ! node scripts/node-modules.js 2>/dev/null; then
     say "installing npm packages, with Node 24 among them"
-    npm install --no-save --no-audit --no-fund --loglevel=error >&2 </dev/null
+    set -- npm ci --no-audit --no-fund --loglevel=error
+    if ! is_node_24; then
+      wanted=$(sed -n 's/^ *"node": "\([0-9.]*\)",*$/\1/p' package.json)
+      set -- npm exec --yes --loglevel=error --package="node@$wanted" -- "$@"
+    fi
+    "$@" >&2 </dev/null
   fi
-  cp package-lock.json node_modules/.lock-of-setup
   # So that `npx vmctl` in this repository is this vmctl.
   ln -sf ../../bin/run.js node_modules/.bin/vmctl
-  case $(node --version) in
-    v2[4-9].* | v[3-9][0-9].*) ;;
-    *) say "Node 24 did not arrive: $(command -v node) is $(node --version). Remove node_modules and try again."; exit 1 ;;
-  esac
+  # The shell may remember where it found another one.
+  hash -r
+  is_node_24 || { say "Node 24 did not arrive: $(command -v node) is $(node --version). Remove node_modules and try again."; exit 1; }
+}
+
+is_node_24() {
+  case $(node --version) in v2[4-9].* | v[3-9][0-9].*) ;; *) return 1 ;; esac
 }
 
 # Programs that only the tests use, in a directory that test.sh puts on PATH. Installing cloud-init on a real machine would
