@@ -13,6 +13,10 @@ list="
 run   qemu-system-x86_64    qemu-system-x86     runs the VMs
 run   qemu-img              qemu-utils          makes their disks
 run   ssh                   openssh-client      vmctl ssh hands over to it
+test  qemu-io               qemu-utils          writes to disks behind the back of vmctl
+test  ssh-keygen            openssh-client      makes keys of all kinds
+test  ssh-agent             openssh-client      holds keys
+test  ssh-add               openssh-client      gives keys to it
 test  /usr/share/OVMF       ovmf                UEFI firmware for VMs
 test  xz                    xz-utils            .xz images
 test  bzip2                 bzip2               .bz2 images
@@ -30,7 +34,15 @@ test  mksh                  mksh                another shell that reads what is
 test  fish                  fish                a login shell that is none of POSIX
 test  tcsh                  tcsh                another one
 test  zsh                   zsh                 a login shell that always reads a start-up file
+test  busybox               busybox             a guest whose programs are all busybox
 test  virsh                 libvirt-clients     domains of its built-in test driver are imported
+test  debugfs               e2fsprogs           looks into file systems that guests make
+test  as                    binutils            the program that tries an accelerator is what its source says
+test  ld                    binutils            the same
+test  objcopy               binutils            the same
+test  cc                    gcc                 a library that makes file operations fail
+test  /usr/include/dlfcn.h  libc6-dev           the same
+test  scp                   openssh-client      compared with vmctl cp
 test  systemd-analyze       systemd             checks the unit that vmctl install writes
 test  pgrep                 procps              finds processes left behind
 test  setpriv               util-linux          runs a test as an ordinary user
@@ -148,8 +160,8 @@ is_node_24() {
 tools() {
   tools=${VMCTL_FIXTURES:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl-fixtures}/tools
   mkdir -p "$tools/bin"
-  # Another Python may be first on PATH; Debian's modules belong to this one.
-  printf '#!/bin/sh\nexec /usr/bin/python3 "$@"\n' >"$tools/bin/python3"
+  # Another Python may be first on PATH; Debian's modules belong to this one, and it is to find those of cloud-init.
+  printf '#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/python3 "$@"\n' "$tools/cloud-init" >"$tools/bin/python3"
   chmod +x "$tools/bin/python3"
   if command -v cloud-init >/dev/null || [ -x "$tools/bin/cloud-init" ]; then return 0; fi
   say "unpacking cloud-init's schema check into $tools"
@@ -164,7 +176,7 @@ tools() {
   rm -rf "$tools/cloud-init"
   mv "$work$py" "$tools/cloud-init"
   rm -rf "$work"
-  printf '#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/python3 -m cloudinit.cmd.main "$@"\n' "$tools/cloud-init" >"$tools/bin/cloud-init"
+  printf '#!/bin/sh\nexec %s -m cloudinit.cmd.main "$@"\n' "$tools/bin/python3" >"$tools/bin/cloud-init"
   chmod +x "$tools/bin/cloud-init"
 }
 

@@ -172,7 +172,7 @@ for part in message.walk():
 print(json.dumps({'parts': parts, 'config': handler.cloud_buf}))
 `
 
-const python = '/usr/bin/python3'
+const python = 'python3'
 const noLibrary =
   process.env.CI !== 'true' && spawnSync(python, ['-c', 'import cloudinit']).status !== 0
     ? 'cloud-init is not installed for python3'

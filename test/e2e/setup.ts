@@ -1,5 +1,4 @@
 import {execFileSync, spawnSync} from 'node:child_process'
-import {existsSync} from 'node:fs'
 import {dirname, join, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 
@@ -13,41 +12,19 @@ const say = (text: string): void => {
   process.stderr.write(`e2e: ${text}\n`)
 }
 
-/** Programs that the end-to-end tests use, with the Debian packages that bring them. */
-const programs = {
-  'qemu-system-x86_64': 'qemu-system-x86',
-  'qemu-img': 'qemu-utils',
-  ssh: 'openssh-client',
-  sshd: 'openssh-server',
-  ip: 'iproute2',
-  dnsmasq: 'dnsmasq-base',
-  nft: 'nftables',
-  script: 'bsdutils',
-  setpriv: 'util-linux',
-}
-
-const isThere = (program: string): boolean => absent(program).length === 0
-
-const installMissing = (): void => {
-  const packages = [...new Set(Object.entries(programs).flatMap(([program, name]) => (isThere(program) ? [] : [name])))]
-  if (!existsSync('/usr/share/OVMF')) packages.push('ovmf')
-  if (packages.length === 0 || process.getuid?.() !== 0 || !isThere('apt-get')) return
-  say(`installing ${packages.join(', ')}`)
-  const options = {stdio: ['ignore', 2, 2] as ['ignore', number, number], env: {...process.env, DEBIAN_FRONTEND: 'noninteractive'}}
-  spawnSync('apt-get', ['update', '-q'], options)
-  spawnSync('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], options)
-}
-
 /** Builds the program and the guests once, before the first test. */
 export const setup = (project: TestProject): void => {
-  installMissing()
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {
     cwd: root,
     stdio: ['ignore', 2, 2],
   })
-  const missing = ['qemu-system-x86_64', 'qemu-img', 'ssh'].filter((program) => !isThere(program))
+  const missing = absent('qemu-system-x86_64', 'qemu-img', 'ssh')
   const cannotRun =
-    process.platform === 'linux' ? (missing.length > 0 ? `${missing.join(', ')} not installed` : '') : 'QEMU tests need Linux'
+    process.platform === 'linux'
+      ? missing.length > 0
+        ? `${missing.join(', ')} not installed; sh scripts/setup.sh run test installs what the tests need`
+        : ''
+      : 'QEMU tests need Linux'
   if (cannotRun !== '' && process.env.CI === 'true') throw new Error(`CI must run every test, but ${cannotRun}`)
   project.provide('cannotRun', cannotRun)
   // VMCTL_E2E_GUESTS=micro spares whoever works on one file the build of the other guests.

@@ -1,0 +1,33 @@
+import {globSync, readFileSync} from 'node:fs'
+import {basename, join, resolve} from 'node:path'
+
+import {expect, test} from 'vitest'
+
+const root = resolve(import.meta.dirname, '..')
+
+/** In every Debian: packages that are essential, or that a minimal installation has; git has fetched the repository. */
+const everywhere = [
+  ...['apt-get', 'blkid', 'cat', 'chmod', 'cp', 'dpkg-deb', 'find', 'git', 'mkdir', 'mkfifo', 'mkfs.ext4', 'mount', 'sh', 'sleep'],
+  ...['script', 'stty', 'tar', 'touch', 'true', 'umount', 'unshare', 'useradd', 'userdel'],
+]
+
+/** Made by scripts/setup.sh itself, from a package that is not to be installed. */
+const unpacked = ['cloud-init', 'python3']
+
+test('every program that a test starts or asks for is one that scripts/setup.sh installs', () => {
+  const list = readFileSync(join(root, 'scripts/setup.sh'), 'utf8').matchAll(/^(?:run|test) +(\S+) +\S+ +\S/gm)
+  const installed = Array.from(list, ([, thing = '']) => basename(thing))
+  const sources = globSync(['test/**/*.ts', 'src/**/*.test.ts', 'bench/**/*.ts'], {cwd: root})
+  const calls = sources.flatMap((file) =>
+    Array.from(
+      readFileSync(join(root, file), 'utf8').matchAll(
+        /\b(?:(?:spawn|spawnSync|execFile|execFileSync|missingProgram)\(\s*'([^'\s]+)'|(?:needs|absent)\(((?:\s*'[^'\s]+',?)+))/g,
+      ),
+      ([, first, all]) => (first ?? all ?? '').split(/[\s',]+/).filter(Boolean),
+    ).flat(),
+  )
+  const programs = new Set(calls.map((program) => basename(program)))
+  expect(programs).toContain('busybox')
+  expect(programs).toContain('nft')
+  expect([...programs].filter((program) => ![...installed, ...everywhere, ...unpacked].includes(program))).toEqual([])
+})
