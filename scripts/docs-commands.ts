@@ -10,7 +10,7 @@ type Loadable = Command.Loadable
 const groups: Readonly<Record<string, readonly string[]>> = {
   'VMs of a VMFile': ['up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
   'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy'],
-  'Look inside': ['list', 'ps', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
+  'Look inside': ['list', 'ps', 'projects', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:rm'],
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],

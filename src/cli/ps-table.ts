@@ -17,8 +17,8 @@ export const describeRows = (rows: readonly PsRow[]): readonly (readonly string[
     row.ports.map(describePort).join(', ') || '-',
   ])
 
-const describeState = ({state, isStray}: PsRow): string =>
-  state === 'destroyed' ? 'not created' : `${state}${isStray ? ' (not in the VMFile)' : ''}`
+const describeState = ({state, readiness, isStray}: PsRow): string =>
+  state === 'destroyed' ? 'not created' : `${readiness ?? state}${isStray ? ' (not in the VMFile)' : ''}`
 
 /** Between the first failure and the verdict the status alone would be only half of the truth. */
 const describeHealth = ({health, failures = 0, retries}: PsRow): string => {
@@ -26,5 +26,5 @@ const describeHealth = ({health, failures = 0, retries}: PsRow): string => {
   return health !== 'unhealthy' && failures > 0 ? `${health} (${failures} of ${retries} failed)` : health
 }
 
-const describePort = ({bind, host, guest, protocol}: PortForward): string =>
+export const describePort = ({bind, host, guest, protocol}: PortForward): string =>
   `${bind.includes(':') ? `[${bind}]` : bind}:${host ?? '?'}->${guest}/${protocol}`

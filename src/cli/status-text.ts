@@ -1,10 +1,22 @@
 import type {VmStatus} from '../engine/inspect.ts'
+import type {VmInterface} from '../engine/interfaces.ts'
 import {formatSize} from '../model/quantity.ts'
 
-const describeNetwork = ({network, bridge}: VmStatus): string => {
-  if (network === 'tap') return `tap (bridge: ${bridge})`
-  return network === 'user' ? 'user (SLIRP)' : network
+/** The interface by which vmctl reaches the guest is called so where there are others. */
+const describeInterface = (one: VmInterface, {interfaces}: VmStatus): string => {
+  const {network, kind, link, mac, ip} = one
+  const name = network === undefined ? nameOf(one) : `${network} (${kind}${link === undefined ? '' : `, bridge ${link}`})`
+  const facts = [ip, network === undefined ? undefined : mac, network === undefined && interfaces.length > 1 ? 'for vmctl' : undefined]
+  return [name, ...facts.filter((fact) => fact !== undefined)].join(', ')
 }
+
+const nameOf = ({kind, link}: VmInterface): string => {
+  if (kind === 'tap') return `tap (bridge: ${link})`
+  if (kind === 'vnic') return `vnic (${link})`
+  return kind === 'user' ? 'user (SLIRP)' : kind
+}
+
+const readOnlyMark = (isReadOnly: boolean): string => (isReadOnly ? ' (read-only)' : '')
 
 const describeHealth = ({health, healthcheck: seen}: VmStatus): string | undefined => {
   if (!seen) return health
@@ -22,7 +34,11 @@ export const describeStatus = (vm: VmStatus): string => {
     ['vCPUs', vm.vcpus],
     ['Memory', `${vm.memoryMiB} MB`],
     ['Disk', formatSize(vm.diskBytes)],
-    ['Network', describeNetwork(vm)],
+    ...vm.interfaces.map((one) => ['Network', describeInterface(one, vm)] as const),
+    ...vm.volumes.map(
+      ({volume, target, device, readOnly}) => ['Volume', `${volume} → ${target ?? device}${readOnlyMark(readOnly)}`] as const,
+    ),
+    ...vm.shares.map(({source, target, readOnly}) => ['Share', `${source} → ${target}${readOnlyMark(readOnly)}`] as const),
     ['WorkDir', vm.workDirectory],
     ['Overlay', vm.overlay],
     ['Seed', vm.seed],

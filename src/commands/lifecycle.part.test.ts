@@ -127,7 +127,9 @@ test('list: nothing, some, a damaged one', async () => {
   expect((await runCommand('list', '--json')).json).toEqual({vms: []})
   await create('web', '--start')
   await create('db', '--vcpus', '4')
-  expect((await runCommand('list')).stdout).toMatch(/^NAME .*\ndb +noop +4 +1024 +user +- +-\nweb +noop +1 +1024 +user +- +-\n$/)
+  expect((await runCommand('list')).stdout).toMatch(
+    /^NAME .*\ndb +prepared +noop +4 +1024 +user +- +-\nweb +running +noop +1 +1024 +user +- +-\n$/,
+  )
   expect((await runCommand('list', '--json')).json.vms).toEqual([
     {name: 'db', backend: 'noop', state: 'prepared', vcpus: 4, memoryMiB: 1024, network: 'user'},
     {name: 'web', backend: 'noop', state: 'running', vcpus: 1, memoryMiB: 1024, network: 'user'},

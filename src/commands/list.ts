@@ -13,9 +13,9 @@ export default class List extends VmctlCommand {
     const {list} = await import('../engine/inspect.ts')
     const vms = await list(engine)
     const rows = vms.map((vm) =>
-      [vm.name, vm.backend, vm.vcpus, vm.memoryMiB, vm.network, vm.pid, vm.sshPort].map((cell) => String(cell ?? '-')),
+      [vm.name, vm.state, vm.backend, vm.vcpus, vm.memoryMiB, vm.network, vm.pid, vm.sshPort].map((cell) => String(cell ?? '-')),
     )
-    this.log(rows.length === 0 ? 'No VMs found.' : table(['NAME', 'BACKEND', 'VCPUS', 'MEM', 'NETWORK', 'PID', 'SSH'], rows))
+    this.log(rows.length === 0 ? 'No VMs found.' : table(['NAME', 'STATE', 'BACKEND', 'VCPUS', 'MEM', 'NETWORK', 'PID', 'SSH'], rows))
     for (const {name, error} of vms) if (error !== undefined) this.tell(`Warning: ${name}: ${error}`)
     return {vms}
   }

@@ -5,19 +5,20 @@ import {openLiveText} from '../cli/live-text.ts'
 import {describeRows, psHeader} from '../cli/ps-table.ts'
 import {table} from '../cli/table.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {PsRow} from '../engine/ps.ts'
+import type {Engine} from '../engine/engine.ts'
+import type {PsRow, PsScope} from '../engine/ps.ts'
 
 const patienceMs = 300_000
 
 export default class Ps extends VmfileCommand {
-  static override summary = 'Show the VMs of the VMFile here: state, health, addresses, size, ports.'
+  static override summary = 'Show the VMs of the VMFile here, or all of yours: state, health, addresses, size, ports.'
   static override description =
-    'Asks the guests that have a `healthcheck` for their health, all at once. Takes no lock, so it answers while another vmctl works. `--wait` is over when every VM that runs and has a health check is healthy.'
+    'Asks the guests that have a `healthcheck` for their health, all at once. Takes no lock, so it answers while another vmctl works. A VM that runs is `starting` until its guest greets by SSH, has finished cloud-init and was once seen to have; then it is `ready`. `--wait` is over when every VM that runs is ready, and healthy where it has a health check. Where there is no VMFile it shows all of your VMs.'
   static override args = flags.vmArguments
   static override flags = {
     file: flags.file,
     all: Flags.boolean({char: 'a', summary: 'All VMs of this user, not only those of the VMFile.', exclusive: ['file']}),
-    wait: Flags.boolean({summary: 'Wait until the VMs are healthy.'}),
+    wait: Flags.boolean({summary: 'Wait until the VMs are ready and healthy.'}),
     timeout: flags.duration({dependsOn: ['wait'], summary: 'How long to wait; 5 minutes when absent.'}),
     watch: Flags.boolean({char: 'w', summary: 'Look again and again until Ctrl+C.', exclusive: ['wait', 'json']}),
     interval: flags.duration({dependsOn: ['watch'], summary: 'Time between two looks; 2 seconds when absent.'}),
@@ -31,9 +32,9 @@ export default class Ps extends VmfileCommand {
   async run(): Promise<{readonly vms: readonly PsRow[]}> {
     const {args, flags: given} = await this.parse(Ps)
     const engine = await this.openEngine(given)
-    const vmfile = given.all ? undefined : await this.readVmfile(engine, given.file, {toleratesMissing: true})
+    const scope = await this.#scope(engine, flags.namesOf(args, {}), given)
     const {openPs, waitForHealth, watch} = await import('../engine/ps.ts')
-    using ps = openPs(engine, {vmfile, names: flags.namesOf(args, {})})
+    using ps = openPs(engine, scope, {asksNew: given.wait})
     if (given.watch) {
       using live = openLiveText(process.stdout)
       await watch(engine, ps, {everyMs: given.interval ?? 2000, onRows: (rows) => live.show([psHeader, ...describeRows(rows)])})
@@ -45,5 +46,10 @@ export default class Ps extends VmfileCommand {
       for (const problem of error === undefined ? troubles : [error]) this.tell(`Warning: ${name}: ${problem}`)
     }
     return {vms}
+  }
+  /** The VMs of the VMFile; without one, those that are named, or all. */
+  async #scope(engine: Engine, asked: readonly string[], {all, file}: {all: boolean; file?: string | undefined}): Promise<PsScope> {
+    const vmfile = all ? undefined : await this.vmfileIfAny(engine, file, true)
+    return {vmfile, names: vmfile || asked.length === 0 ? asked : await this.createdVms(engine, asked)}
   }
 }

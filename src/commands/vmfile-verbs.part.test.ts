@@ -66,16 +66,35 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
       stderr: '',
       stdout: [
         'NAME  STATUS       HEALTH  IP  CPU  MEMORY   DISK     PORTS',
-        'web   running      -       -   1    1.00 GB  16.0 MB  -',
+        'web   ready        -       -   1    1.00 GB  16.0 MB  -',
         'db    not created  -       -   -    -        -        -',
         '',
       ].join('\n'),
     })
     expect((await run(undefined, 'ps', 'web', '--json')).json.vms).toMatchObject([{name: 'web', state: 'running', ports: [], ips: []}])
+    expect((await run(undefined, 'ps', 'web', '--json')).json.vms).toMatchObject([{state: 'running', readiness: 'ready'}])
     expect(await run(undefined, 'ps', '--wait', '--timeout', '1')).toMatchObject({exitCode: 0})
     expect(await run(undefined, 'ps', 'nobody')).toMatchObject({exitCode: 3})
     expect(await run(undefined, 'ps', '--timeout', '1')).toMatchObject({exitCode: 2})
     expect((await runCommand('ps', '--all')).stdout).toMatch(/^web /m)
+    expect((await runCommand('list')).stdout).toMatch(/^NAME +STATE .*\nweb +running +noop /)
+    expect((await runCommand('projects')).stdout).toBe(
+      `PROJECT  VMS  RUNNING  PORTS  VMFILE\n-        1    1        -      ${project.path}\n`,
+    )
+    expect((await runCommand('projects', '--json')).json).toEqual({
+      projects: [{vmfile: project.path, vms: [{name: 'web', state: 'running'}], ports: []}],
+    })
+  })
+
+  test('ps --wait waits for a guest that nobody has seen ready, and ps does not ask it', async () => {
+    // Nobody can log in to the second one, so nobody waits for it.
+    await run(`${vm('web')}vm "mute" { image "base.qcow2"; network "none"; }\n`, 'up', '--no-provision')
+    const status = async (...words: readonly string[]): Promise<unknown> =>
+      (await run(undefined, 'ps', ...words, '--json')).json.vms.map(
+        ({state, readiness = 'mute'}: {state: string; readiness?: string}) => `${state} ${readiness}`,
+      )
+    expect(await status()).toEqual(['running starting', 'running mute'])
+    expect(await status('--wait')).toEqual(['running ready', 'running mute'])
   })
 
   test('a step that fails: which, why, its last lines; the next up goes on there', async () => {

@@ -5,12 +5,14 @@ import type {Lock} from '../host/lock.ts'
 import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import type {Health, HealthStatus} from '../model/health.ts'
 import {vmFiles} from '../model/layout.ts'
-import type {ForwardedPort} from '../model/stack.ts'
+import type {ForwardedPort, Share} from '../model/stack.ts'
 import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '../model/vm.ts'
 import {type JournalEntry, peekJournal} from '../provision/journal.ts'
 import {listVmNames, readVm, requireVm} from '../store/store.ts'
+import {volumeSerial} from '../volume/volume.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {readHealth} from './health-record.ts'
+import {interfacesOf, type VmInterface} from './interfaces.ts'
 
 /** One VM in `vmctl list`; the `--json` shape of an element. */
 export interface VmSummary {
@@ -36,6 +38,10 @@ export interface VmStatus extends VmSummary {
   readonly state: VmState
   readonly network: NetworkConfig['type']
   readonly bridge?: string
+  /** All of them, those on declared networks first. */
+  readonly interfaces: readonly VmInterface[]
+  readonly volumes: readonly MountedVolume[]
+  readonly shares: readonly MountedShare[]
   readonly diskBytes: number
   readonly workDirectory: string
   readonly overlay: string
@@ -55,6 +61,20 @@ export interface VmStatus extends VmSummary {
   /** The last result of the health check; absent before the first one after a start. */
   readonly healthcheck?: {readonly checkedAt: string; readonly failures: number; readonly exitCode?: number; readonly output: string}
 }
+
+/** A volume of a VM, as of its last start. */
+export interface MountedVolume {
+  /** `shop.pgdata`. */
+  readonly volume: string
+  /** In the guest; absent for a volume without a file system. */
+  readonly target?: string
+  readonly readOnly: boolean
+  /** How the guest finds the disk. */
+  readonly device: string
+}
+
+/** A folder or file of the host in the guest, as of its last start. */
+export type MountedShare = Pick<Share, 'source' | 'target' | 'readOnly'>
 
 /** What is known of one provision step. */
 export interface StepStatus extends Pick<
@@ -119,7 +139,11 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     exists(files.seed),
   ])
   const {network} = vm.spec
-  const [health, troubles] = await Promise.all([knownHealth(vm, observation.state), troublesOf(engine, vm, observation)])
+  const [health, troubles, interfaces] = await Promise.all([
+    knownHealth(vm, observation.state),
+    troublesOf(engine, vm, observation),
+    interfacesOf(engine, vm, observation),
+  ])
   return {
     name,
     id: vm.id,
@@ -131,6 +155,14 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     diskBytes: Math.max(vm.spec.diskBytes ?? 0, vm.base.virtualSizeBytes),
     network: network.type,
     ...(network.type === 'tap' && {bridge: network.bridge}),
+    interfaces,
+    volumes: (vm.spec.volumes ?? []).map(({volume: {id}, target, readOnly}) => ({
+      volume: id,
+      ...(target !== undefined && {target}),
+      readOnly,
+      device: `/dev/disk/by-id/virtio-${volumeSerial(id)}`,
+    })),
+    shares: (vm.spec.shares ?? []).map(({source, target, readOnly}) => ({source, target, readOnly})),
     workDirectory: vm.directory,
     overlay: files.overlay,
     ...(hasSeed && {seed: files.seed}),

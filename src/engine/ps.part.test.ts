@@ -88,6 +88,7 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
         project: 'shop',
         service: 'web',
         state: 'running',
+        readiness: 'ready',
         ips: [],
         vcpus: 1,
         memoryMiB: 1024,
@@ -96,7 +97,17 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
       },
       {name: 'broken', state: 'unknown', ips: [], ports: [], error: expect.stringContaining('The record of the VM broken cannot be read')},
       {name: 'later', state: 'destroyed', ips: [], ports: []},
-      {name: 'other', state: 'running', ips: [], ports: [], vcpus: 1, memoryMiB: 1024, diskBytes: 2 ** 24, isStray: true},
+      {
+        name: 'other',
+        state: 'running',
+        readiness: 'ready',
+        ips: [],
+        ports: [],
+        vcpus: 1,
+        memoryMiB: 1024,
+        diskBytes: 2 ** 24,
+        isStray: true,
+      },
     ])
     expect((await look()).map(({name}) => name)).toEqual(['broken', 'other', 'web'])
     expect((await look(vmfileOf(web, vm('later')), ['later'])).map(({name}) => name)).toEqual(['later'])

@@ -50,6 +50,15 @@ export interface Hypervisor {
   /** Where a program of this computer reaches the guest's SSH port; undefined when the VM has no network. */
   sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<{readonly host: string; readonly port: number} | undefined>
 
+  /**
+   * The IPv4 address that a guest has on a bridge of the host by what the host knows: leases, the neighbour table. Changes nothing and
+   * asks no guest; undefined when nothing is known. Without it such addresses are not shown.
+   */
+  findAddress?(
+    on: {readonly bridge: string; readonly macAddress: string},
+    options: {readonly signal: AbortSignal},
+  ): Promise<string | undefined>
+
   // A backend that leaves these out does not support them; the engine says so to the user.
   /**
    * The seed.iso in the VM's directory was replaced: a running guest is to see the new one, now and after a reboot of its

@@ -70,6 +70,14 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
 
     sshAddress: (vm, {signal}) => addressOf(vm, leaseFiles, signal),
 
+    async findAddress(on, {signal}) {
+      const {discoverAddress} = await import('./discovery.ts')
+      return discoverAddress({...on, leaseFiles}, signal).catch(() => {
+        signal.throwIfAborted()
+        return undefined
+      })
+    },
+
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
     console: (vm, {signal}): Promise<Duplex> => connectUnix(vmFiles(vm.directory).consoleSocket, signal),

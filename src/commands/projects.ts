@@ -1,0 +1,25 @@
+import {VmctlCommand} from '../cli/base-command.ts'
+import {describePort} from '../cli/ps-table.ts'
+import {table} from '../cli/table.ts'
+import type {ProjectSummary} from '../engine/projects.ts'
+
+export default class Projects extends VmctlCommand {
+  static override summary = 'List the VMFiles that have VMs, with their projects.'
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
+
+  async run(): Promise<{readonly projects: readonly ProjectSummary[]}> {
+    const {flags} = await this.parse(Projects)
+    const engine = await this.openEngine(flags)
+    const {listProjects} = await import('../engine/projects.ts')
+    const projects = await listProjects(engine)
+    const rows = projects.map(({project = '-', vmfile, vms, ports}) => [
+      project,
+      String(vms.length),
+      String(vms.filter(({state}) => state === 'running').length),
+      ports.map(describePort).join(', ') || '-',
+      vmfile,
+    ])
+    this.log(rows.length === 0 ? 'No projects.' : table(['PROJECT', 'VMS', 'RUNNING', 'PORTS', 'VMFILE'], rows))
+    return {projects}
+  }
+}
