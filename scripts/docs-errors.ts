@@ -11,6 +11,7 @@ const meanings = {
   guest: 'The guest or a provision step failed.',
   timeout: 'It took too long.',
   interrupted: 'Ctrl+C, SIGTERM or SIGHUP ended the command.',
+  unread: 'Nobody read any longer what `exec`, `log` or `ps` printed, as after SIGPIPE.',
 } as const satisfies Record<keyof typeof exitCodes, string>
 
 const anchor = (code: string): string => code.replaceAll(':', '')
@@ -54,11 +55,10 @@ ${Object.entries(exitCodes)
   .map(([name, code]) => `| ${code} | ${meanings[name as keyof typeof exitCodes]} |`)
   .join('\n')}
 
-Three things differ:
+Two things differ:
 
 - \`vmctl ssh NAME -- COMMAND\` passes on the status of the command in the guest. A failure of vmctl itself keeps the meaning above, so the two can look alike: \`--json\` tells them apart.
 - \`vmctl doctor\` prints its findings and ends with 4 when something is missing that everybody needs.
-- A command that does not exist ends with 127, as in a shell.
 
 When a command works on several VMs and some fail, every failure is printed, the error is \`vmctl::vms::failed\`, and the status is the one that the failures share, else that of the most severe: 130, 1, 4, 6, 7, 5, 3, 2, in this order. A VM that was left alone because another one failed does not count. So one VM and ten that fail for the same reason end with the same status.
 

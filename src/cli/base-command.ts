@@ -6,10 +6,12 @@ import type {Input, ParserOutput} from '@oclif/core/interfaces'
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension} from '../engine/extensions.ts'
-import {exitCodeOf, exitCodes, explained, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
-import {formatError} from './diagnostics.ts'
-import {listenToDebug, logLevel} from './logging.ts'
+import {exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {everything, listenToDebug, logLevel} from './logging.ts'
+import {OutputEnded, whileOutputLasts} from './outputs.ts'
 import {openProgress, type Progress} from './progress.ts'
+import {report} from './report.ts'
+import {usageError} from './usage-error.ts'
 
 /** The event of oclif by which a plugin hands over what it brings: its hook returns an Extension. */
 export const extensionHook = 'vmctl:extend'
@@ -32,9 +34,14 @@ export abstract class VmctlCommand extends Command {
       env: 'VMCTL_STATE_DIR',
       helpGroup: 'GLOBAL',
     }),
+    debug: Flags.boolean({summary: 'Print what vmctl does to standard error; VMCTL_LOG chooses parts of it.', helpGroup: 'GLOBAL'}),
   }
 
+  /** Whether the work of the command is its output: it ends when nobody reads that any longer. */
+  protected readonly onlyPrints: boolean = false
+
   #progress: Progress | undefined
+  #output: ReturnType<typeof whileOutputLasts> | undefined
   readonly #controller = new AbortController()
 
   /** Aborted by Ctrl+C and by SIGTERM. */
@@ -42,27 +49,31 @@ export abstract class VmctlCommand extends Command {
     return this.#controller.signal
   }
 
-  override async init(): Promise<void> {
-    await super.init()
-    listenToDebug(logLevel())
-  }
-
   /**
    * Reads the words of the command line and nothing else. By default oclif takes an absent argument from standard input, which
    * here belongs to the program in the guest, and loses what it has read.
    */
-  protected override parse<F extends Values, B extends Values, A extends Values>(
+  protected override async parse<F extends Values, B extends Values, A extends Values>(
     options?: Input<F, B, A>,
     argv?: string[],
   ): Promise<ParserOutput<F, B, A>> {
     for (const arg of Object.values(options?.args ?? {})) arg.ignoreStdin = true
-    return super.parse(options, argv)
+    try {
+      const parsed = await super.parse(options, argv)
+      listenToDebug(parsed.flags.debug === true ? everything : logLevel())
+      return parsed
+    } catch (error) {
+      const flags = Object.keys({...options?.flags, ...options?.baseFlags, json: true, help: true})
+      throw usageError(error, {words: (this.id ?? '').replaceAll(':', ' '), args: Object.keys(options?.args ?? {}), flags})
+    }
   }
 
   /** Opens the engine with the plugins' extensions, and joins it to the terminal. */
   protected async openEngine(flags: EngineFlags): Promise<Engine> {
     const {openEngine} = await import('../engine/engine.ts')
     this.#watchSignals()
+    const output = this.onlyPrints ? whileOutputLasts() : undefined
+    this.#output = output
     const progress = openProgress({silent: this.jsonEnabled()})
     this.#progress = progress
     const lockTimeoutMs = flags['no-wait'] ? 0 : flags['lock-timeout']
@@ -71,7 +82,7 @@ export abstract class VmctlCommand extends Command {
       ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),
       extensions: await this.#extensions(),
       onEvent: (event: EngineEvent) => progress.show(event),
-      signal: this.signal,
+      signal: output ? AbortSignal.any([this.signal, output.signal]) : this.signal,
     })
   }
 
@@ -104,29 +115,18 @@ export abstract class VmctlCommand extends Command {
     return successes.map(({result}) => result).filter(isExtension)
   }
 
-  protected override async catch(error: Error): Promise<unknown> {
+  protected override async catch(error: Error): Promise<never> {
     this.#progress?.close()
-    const failure = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : explained(error)
-    const exit = exitCodeOf(failure)
-    if (this.jsonEnabled() || !isVmctlError(failure))
-      return super.catch(isVmctlError(failure) ? Object.assign(failure, {oclif: {exit}}) : error)
-    process.stderr.write(formatError(failure, {colour: process.stderr.hasColors?.() === true && !process.env.NO_COLOR}))
-    throw new Errors.ExitError(exit)
+    if (error instanceof Errors.ExitError) throw error
+    if (error instanceof OutputEnded) throw new Errors.ExitError(exitCodes.unread)
+    const failure = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : error
+    throw new Errors.ExitError(report(failure, {json: this.jsonEnabled()}))
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
     this.#progress?.close()
+    this.#output?.[Symbol.dispose]()
     await super.finally(error)
-  }
-
-  /** The shape of a failure under `--json`. */
-  protected override toErrorJson(error: unknown): {readonly error: Readonly<Record<string, unknown>>} {
-    if (!isVmctlError(error)) {
-      const isUsage = error instanceof Errors.CLIError && error.oclif.exit === exitCodes.usage
-      return {error: {code: isUsage ? 'vmctl::usage::invalid' : 'unexplained', message: messageOf(error)}}
-    }
-    const {code, message, help, problems, details} = error
-    return {error: {code, message, help, ...(problems.length > 0 && {problems}), ...details}}
   }
 }
 

@@ -1,5 +1,4 @@
 import * as Args from '@oclif/core/args'
-import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
 
 import type {Request} from '../engine/plan.ts'
@@ -55,7 +54,7 @@ export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})
 const checked = (what: string, isValid: (text: string) => boolean, rule: string) =>
   Flags.custom({
     parse: async (input) => {
-      if (!isValid(input)) throw new Errors.CLIError(`${JSON.stringify(input)} cannot be the ${what}: ${rule}.`, {exit: 2})
+      if (!isValid(input)) throw new Error(`${JSON.stringify(input)} cannot be the ${what}: ${rule}.`)
       return input
     },
   })
@@ -74,8 +73,7 @@ export const duration = Flags.custom<number>({
   helpValue: 'SECONDS|2m30s',
   parse: async (input) => {
     const milliseconds = parseDuration(input)
-    if (milliseconds === undefined)
-      throw new Errors.CLIError(`${input} is not a duration; write seconds, or for example 90s, 2m30s or 500ms.`, {exit: 2})
+    if (milliseconds === undefined) throw new Error(`${input} is not a duration; write seconds, or for example 90s, 2m30s or 500ms.`)
     return milliseconds
   },
 })
@@ -116,7 +114,7 @@ export const stepRequest = (given: {
 
 const readSize = async (input: string, unitBytes: number): Promise<number> => {
   const bytes = parseSize(input, unitBytes)
-  if (bytes === undefined) throw new Errors.CLIError(`${input} is not a size; write a number, or for example 512M or 20G.`, {exit: 2})
+  if (bytes === undefined) throw new Error(`${input} is not a size; write a number, or for example 512M or 20G.`)
   return bytes
 }
 

@@ -1,6 +1,5 @@
-import {once} from 'node:events'
-
 import {mayHaveControls, stripControls} from '../model/strip.ts'
+import {write} from './outputs.ts'
 import type {Spinner} from './spinner.ts'
 
 interface OutputChunk {
@@ -95,7 +94,7 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
     }
   }
   const awaitDrain = (stream: OutputChunk['stream']): void => {
-    drained[stream] ??= once(process[stream], 'drain').then(() => {
+    drained[stream] ??= write(process[stream], '').then(() => {
       drained[stream] = undefined
     })
   }

@@ -13,6 +13,9 @@ export interface LogFilter {
   readonly modules: ReadonlyMap<string, LogLevel>
 }
 
+/** What `--debug` asks for. */
+export const everything: LogFilter = {level: 'debug', modules: new Map()}
+
 const isLevel = (word: string): word is LogLevel => (levels as readonly string[]).includes(word)
 
 /** Reads VMCTL_LOG, or RUST_LOG as in the vmctl book: `debug`, `qmp=trace,ssh=debug`. What it does not understand is left out. */

@@ -1,6 +1,7 @@
 import {StringDecoder} from 'node:string_decoder'
 
 import {stripControls} from '../model/strip.ts'
+import {write} from './outputs.ts'
 
 export interface PrefixedOutput {
   /** Resolves when the terminal is ready for more. */
@@ -27,10 +28,7 @@ export const prefixedOutput = (names: readonly string[]): PrefixedOutput => {
       const text = line.rest + line.decoder.write(chunk)
       const end = text.lastIndexOf('\n') + 1
       line.rest = text.slice(end)
-      if (end === 0 || process[stream].write(shown(name, text.slice(0, end)))) return
-      await new Promise<void>((resolve) => {
-        process[stream].once('drain', resolve)
-      })
+      if (end > 0) await write(process[stream], shown(name, text.slice(0, end)))
     },
     close() {
       for (const {name, stream, rest} of pending.values()) if (rest !== '') process[stream].write(shown(name, rest))

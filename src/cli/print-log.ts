@@ -2,6 +2,7 @@ import {StringDecoder} from 'node:string_decoder'
 
 import type {LogFile} from '../engine/logs.ts'
 import {stripControls} from '../model/strip.ts'
+import {write} from './outputs.ts'
 
 type Read = (path: string, follow: boolean) => AsyncIterable<Buffer>
 
@@ -39,9 +40,4 @@ async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer
 }
 
 /** A guest must not move the cursor of the terminal; a file or a pipe gets the bytes as they are. */
-const print = (chunk: Buffer): Promise<void> =>
-  new Promise((resolve) => {
-    process.stdout.write(process.stdout.isTTY ? stripControls(chunk.toString()) : chunk, () => {
-      resolve()
-    })
-  })
+const print = (chunk: Buffer): Promise<void> => write(process.stdout, process.stdout.isTTY ? stripControls(chunk.toString()) : chunk)

@@ -117,7 +117,11 @@ describe('output of guests', () => {
 
   test('waits for a terminal that is slow', async () => {
     const original = process.stdout.write
-    process.stdout.write = () => false
+    const waiting: (() => void)[] = []
+    process.stdout.write = (_chunk: unknown, done?: unknown) => {
+      if (typeof done === 'function') waiting.push(() => void done())
+      return false
+    }
     onTestFinished(() => {
       process.stdout.write = original
     })
@@ -129,7 +133,7 @@ describe('output of guests', () => {
     })
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(isDone).toBe(false)
-    process.stdout.emit('drain')
+    for (const done of waiting) done()
     await writing
   })
 })

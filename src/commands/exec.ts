@@ -29,6 +29,8 @@ export default class Exec extends VmfileCommand {
     file: flags.file,
   }
 
+  protected override readonly onlyPrints = true
+
   async run(): Promise<{readonly vms: readonly ExecResult[]}> {
     const {own, rest} = splitProgram(this.argv, {...Exec.baseFlags, ...Exec.flags})
     const {flags: given} = await this.parse(Exec, own)

@@ -25,6 +25,8 @@ export default class Log extends VmfileCommand {
     '<%= config.bin %> <%= command.id %> web db --console -n 50',
   ]
 
+  protected override readonly onlyPrints = true
+
   async run(): Promise<{
     readonly logs: readonly {readonly vm: string; readonly log: LogName; readonly path: string; readonly text?: string}[]
   }> {
@@ -34,7 +36,7 @@ export default class Log extends VmfileCommand {
     const names = await this.createdVms(engine, args.names, given.file)
     const all = (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
     const wanted = all.filter(({log}) => (given.console || given.provision ? given[log] : true))
-    const read = (path: string, follow: boolean) => readLog(path, {tail: given.tail, follow, signal: this.signal})
+    const read = (path: string, follow: boolean) => readLog(path, {tail: given.tail, follow, signal: engine.signal})
     if (this.jsonEnabled()) {
       const text = async (path: string): Promise<string> => Buffer.concat(await Array.fromAsync(read(path, false))).toString()
       return {

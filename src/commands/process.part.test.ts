@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
 import {type Project, startProject} from '../../test/support/project.ts'
-import {makeWorkspace, runCommand, spawnCommand} from '../../test/support/run-command.ts'
+import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
@@ -120,13 +120,4 @@ describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (sk
       stderr: expect.stringContaining('VM web is stopped; SSH needs a running one.'),
     })
   })
-})
-
-test('a command that does not exist is an error that names it, without colours', async () => {
-  using workspace = makeWorkspace()
-  const ran = await spawnCommand(['lsit'], {cwd: workspace.directory})
-  expect(ran.exitCode).not.toBe(0)
-  expect(ran.stdout).toBe('')
-  expect(ran.stderr).toContain('lsit')
-  expect(ran.stderr).not.toContain('\u001b')
 })

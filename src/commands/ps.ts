@@ -29,6 +29,8 @@ export default class Ps extends VmfileCommand {
     '<%= config.bin %> <%= command.id %> --all --watch',
   ]
 
+  protected override readonly onlyPrints = true
+
   async run(): Promise<{readonly vms: readonly PsRow[]}> {
     const {args, flags: given} = await this.parse(Ps)
     const engine = await this.openEngine(given)

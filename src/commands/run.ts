@@ -1,11 +1,11 @@
 import * as Args from '@oclif/core/args'
-import * as Errors from '@oclif/core/errors'
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {gigabytes, megabytes, newUser, vmName} from '../cli/flags.ts'
 import {splitProgram} from '../cli/program-words.ts'
 import type {RunResult} from '../engine/run-once.ts'
+import {VmctlError} from '../model/errors.ts'
 
 export default class Run extends VmctlCommand {
   static override summary = 'Make a VM from an image and run a program in it, or a shell.'
@@ -32,7 +32,7 @@ export default class Run extends VmctlCommand {
     const {flags} = await this.parse(Run, own)
     const [image, ...words] = rest
     if (image === undefined || image === '--')
-      throw new Errors.CLIError('Name an image: vmctl run IMAGE [PROGRAM [ARGUMENT...]]', {exit: 2})
+      throw new VmctlError('vmctl::usage::invalid', 'No image is named.', {help: 'Write `vmctl run IMAGE [PROGRAM [ARGUMENT...]]`.'})
     const engine = await this.openEngine(flags)
     const {runOnce} = await import('../engine/run-once.ts')
     const {name, user, vcpus, uefi, rm: remove} = flags

@@ -18,6 +18,7 @@ export const exitCodes = {
   guest: 6,
   timeout: 7,
   interrupted: 130,
+  unread: 141,
 } as const
 
 const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} = exitCodes
@@ -30,6 +31,8 @@ export const failures = {
   },
   'vmctl::vmfile::parse_failed': {exit: usage, help: 'Correct the syntax shown above; the language is KDL, see https://kdl.dev.'},
   'vmctl::vmfile::validation': {exit: usage, help: 'Correct the lines shown above, then check with `vmctl validate`.'},
+  'vmctl::usage::unknown_command': {exit: usage, help: 'Run `vmctl --help` to see all commands.'},
+  'vmctl::usage::unknown_flag': {exit: usage, help: 'Run the command with `--help` to see its flags.'},
   'vmctl::usage::invalid': {exit: usage, help: 'Run the command with `--help` to see what it accepts.'},
 
   'vmctl::vm::not_found': {exit: notFound, help: 'Run `vmctl list` to see the VMs that exist.'},

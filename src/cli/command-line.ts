@@ -1,0 +1,102 @@
+import {VmctlError} from '../model/errors.ts'
+import {type FlagShapes, isProgramCommand, splitProgram} from './program-words.ts'
+import {unknownCommand, unknownFlag} from './usage-error.ts'
+
+/** What vmctl knows of its commands; the shape of oclif's `Config`. */
+export interface Commands {
+  readonly commandIDs: readonly string[]
+  readonly topics: readonly {readonly name: string}[]
+  findCommand(id: string): Command | undefined
+}
+
+interface Command {
+  readonly id: string
+  readonly flags: FlagShapes
+}
+
+export type CommandLine =
+  | {readonly kind: 'version'}
+  /** Of a command, a topic, or of vmctl when there is no id. */
+  | {readonly kind: 'help'; readonly id?: string}
+  | {readonly kind: 'command'; readonly id: string; readonly argv: readonly string[]}
+
+/** Flags of all commands that may stand before the command, and whether a value follows. */
+const leading: ReadonlyMap<string, boolean> = new Map([
+  ['--json', false],
+  ['--debug', false],
+  ['--state-dir', true],
+  ['--file', true],
+  ['-f', true],
+])
+
+const helpFlags = ['--help', '-h']
+
+/**
+ * Finds the command in the words of a command line. Flags of all commands may stand before it.
+ * @throws VmctlError `vmctl::usage::…` for a command that does not exist
+ */
+export const readCommandLine = (words: readonly string[], commands: Commands): CommandLine => {
+  if (words[0] === '--version' || words[0] === '-V') return {kind: 'version'}
+  const {front, rest, asksHelp} = takeLeading(words)
+  const {id, argv} = takeCommand(rest, commands)
+  const command = id === undefined ? undefined : commands.findCommand(id)
+  if (id === undefined || !command) return helpOrNothing(id, asksHelp ? undefined : argv[0], commands)
+  if (id === 'help' && argv.length > 0) return readCommandLine([...argv, '--help'], commands)
+  return asksHelp || ownWords(argv, command).some(isHelp) ? {kind: 'help', id} : {kind: 'command', id, argv: [...front, ...argv]}
+}
+
+/** Words that lead to no command: a topic, or none, and perhaps a word that is unknown there. */
+const helpOrNothing = (topic: string | undefined, word: string | undefined, {commandIDs}: Commands): CommandLine => {
+  if (word === undefined || isHelp(word)) return topic === undefined ? {kind: 'help'} : {kind: 'help', id: topic}
+  const words = spaced(topic ?? '')
+  throw word.startsWith('-') ? unknownFlag(word, {words, args: [], flags: []}) : unknownCommand(word, words, commandIDs.map(spaced))
+}
+
+/** What stands before the words that are not for vmctl. */
+const ownWords = (argv: readonly string[], {id, flags}: Command): readonly string[] => {
+  if (isProgramCommand(id)) return splitProgram(argv, flags).own
+  return argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
+}
+
+const isHelp = (word: string): boolean => helpFlags.includes(word)
+
+const spaced = (id: string): string => id.replaceAll(':', ' ')
+
+const takeLeading = (
+  words: readonly string[],
+): {readonly front: string[]; readonly rest: readonly string[]; readonly asksHelp: boolean} => {
+  const front: string[] = []
+  let asksHelp = false
+  let at = 0
+  for (; words[at]?.startsWith('-'); at++) {
+    const word = words[at] ?? ''
+    const [name = ''] = word.split('=')
+    if (isHelp(word)) asksHelp = true
+    else if (!leading.has(name))
+      throw unknownFlag(word, {words: '', args: [], flags: [...leading.keys(), '--help', '--version'].map((flag) => flag.slice(2))})
+    else if (!leading.get(name) || word !== name) front.push(word)
+    else {
+      const value = words[++at]
+      if (value === undefined) throw new VmctlError('vmctl::usage::invalid', `${name} needs a value.`)
+      front.push(word, value)
+    }
+  }
+  return {front, rest: words.slice(at), asksHelp}
+}
+
+/** The longest beginning that names a command, else the longest that names a topic. */
+const takeCommand = (
+  words: readonly string[],
+  {findCommand, topics}: Commands,
+): {readonly id?: string; readonly argv: readonly string[]} => {
+  const end = words.findIndex((word) => word.startsWith('-'))
+  const most = end === -1 ? words.length : end
+  const isTopic = (id: string): boolean => topics.some(({name}) => name === id)
+  for (const isKnown of [(id: string) => findCommand(id) !== undefined, isTopic]) {
+    for (let count = Math.min(most, 3); count > 0; count--) {
+      const id = words.slice(0, count).join(':')
+      if (isKnown(id)) return {id, argv: words.slice(count)}
+    }
+  }
+  return {argv: words}
+}

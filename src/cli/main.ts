@@ -1,0 +1,61 @@
+import {Config} from '@oclif/core/config'
+import * as Errors from '@oclif/core/errors'
+import {loadHelpClass} from '@oclif/core/help'
+import type {LoadOptions} from '@oclif/core/interfaces'
+
+import {readCommandLine} from './command-line.ts'
+import type {Outputs} from './outputs.ts'
+import {report} from './report.ts'
+import {usageError} from './usage-error.ts'
+
+/** Runs one command line. What goes wrong is reported, and is the exit status of the process. */
+export const main = async (words: readonly string[], load: LoadOptions, outputs: Outputs): Promise<void> => {
+  const isJson = words.slice(0, words.includes('--') ? words.indexOf('--') : words.length).includes('--json')
+  const fail = (error: unknown): void => {
+    process.exitCode = error instanceof Errors.ExitError ? error.oclif.exit : report(error, {json: isJson})
+  }
+  process.on('uncaughtException', (error) => {
+    if (outputs.owns(error)) return
+    fail(error)
+    process.exit()
+  })
+  try {
+    await run(words, await Config.load(load))
+    await outputs.finish()
+  } catch (error) {
+    fail(error)
+    await outputs.finish()
+    // What a command that has failed left open must not keep the process.
+    process.exit()
+  }
+}
+
+const run = async (words: readonly string[], config: Config): Promise<void> => {
+  const line = readCommandLine(words, {
+    commandIDs: config.commandIDs,
+    topics: config.topics,
+    findCommand: (id) => config.findCommand(id),
+  })
+  if (line.kind === 'version') {
+    process.stdout.write(`${config.userAgent}\n`)
+    return
+  }
+  const {id} = line
+  const argv = line.kind === 'command' ? [...line.argv] : []
+  await config.runHook('init', {id: id ?? '', argv})
+  if (line.kind === 'command') await config.runCommand(line.id, argv).catch((error: unknown) => rethrow(error, line.id))
+  else await showHelp(config, id === undefined ? [] : [id])
+  await config.runHook('finally', {id: id ?? '', argv, Command: undefined, error: undefined})
+}
+
+/** Commands of oclif's own plugins do not put their parser's errors into our words themselves. */
+const rethrow = (error: unknown, id: string): never => {
+  throw error instanceof Errors.CLIError && 'parse' in error
+    ? usageError(error, {words: id.replaceAll(':', ' '), args: [], flags: []})
+    : error
+}
+
+const showHelp = async (config: Config, subject: string[]): Promise<void> => {
+  const Help = await loadHelpClass(config)
+  await new Help(config, config.pjson.oclif.helpOptions).showHelp(subject)
+}
