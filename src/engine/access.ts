@@ -1,22 +1,23 @@
 import {stat} from 'node:fs/promises'
 import {homedir} from 'node:os'
 
-import {type Candidate, sshCandidates} from '../guest/candidates.ts'
+import {type Candidate, describeCandidate, sshCandidates} from '../guest/candidates.ts'
 import {fingerprint, knownHostsKey, knownHostsLine} from '../guest/keys.ts'
 import {type ReadyGuest, waitUntilReady} from '../guest/ready.ts'
 import type {GuestConnection} from '../guest/ssh.ts'
 import {upload} from '../guest/transfer.ts'
 import {readEnd, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
-import {aboutVm, VmctlError} from '../model/errors.ts'
+import {aboutVm} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {stripControls} from '../model/strip.ts'
 import type {SshConfig, Vm} from '../model/vm.ts'
 import {peekJournal} from '../provision/journal.ts'
 import type {Guest} from '../provision/provisioner.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
-import {requireWayIn} from './login.ts'
+import {requireKeys, requireWayIn} from './login.ts'
 import {mendNetworks} from './networks.ts'
+import {watchRefusals} from './refusals.ts'
 
 /** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
 export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
@@ -112,13 +113,24 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
       (info) => info.size,
       () => 0,
     )
+  const auth = requireKeys(vm, await sshKeys(engine, vm, options))
+  const tell = (message: string): void => void engine.emit({type: 'vm.notice', vm: vm.name, message})
+  const inVain = new AbortController()
+  const onRefusal = watchRefusals({
+    isSeeded: vm.spec.cloudInit !== undefined,
+    askedMs: ssh?.connectTimeoutMs,
+    tell,
+    giveUp: (error) => inVain.abort(error),
+  })
   const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
     isAlive,
     connectOptions: {
       user: sshUser(vm, options.user, options.ssh),
-      auth: await sshKeys(engine, vm, options),
-      onSlowShell: (message) => void engine.emit({type: 'vm.notice', vm: vm.name, message}),
+      auth,
+      refused: new Set(),
+      onRefusal,
+      onSlowShell: tell,
     },
     console: {
       sizeBytes: consoleBytes,
@@ -138,22 +150,25 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     },
     firstBoot: !ready,
     timeoutMs: patienceOf(options.timeoutMs, ssh, accelerator),
-    signal: engine.signal,
-    onRung: (rung, detail) => {
-      void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail})
-      const {key} = options
-      if (rung === 'authentication' && key !== undefined && !detail.startsWith(key)) {
-        void engine.emit({type: 'vm.notice', vm: vm.name, message: `the guest did not accept ${key}, but ${detail}`})
-      }
-    },
+    signal: AbortSignal.any([engine.signal, inVain.signal]),
+    onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
   })
   try {
     const guest = await climbing
     endWithGuest(guest.connection, {isAlive, consoleBytes})
+    const other = otherKeyNotice(options.key, auth, guest.connection.key)
+    if (other !== undefined) tell(other)
     return guest
   } catch (error) {
     throw aboutVm(error, vm.name)
   }
+}
+
+/** What is said when the key that was named is not the one that has let us in. One that needs a passphrase was not shown to the guest. */
+const otherKeyNotice = (named: string | undefined, auth: readonly Candidate[], accepted: Candidate | undefined): string | undefined => {
+  if (named === undefined || !accepted || accepted.path === named) return undefined
+  const isPassedOver = auth.some((one) => one.kind === 'key' && one.encrypted && one.path === named)
+  return isPassedOver ? undefined : `the guest did not accept ${named}, but ${describeCandidate(accepted)}`
 }
 
 const tailBytes = 64 * 1024
@@ -221,42 +236,3 @@ export const openSession = (connect: () => Promise<ClosableGuest>): Session => {
     },
   }
 }
-
-/** What the `ssh` program needs in order to reach a VM as strictly as vmctl does. */
-export interface SshCommand {
-  readonly host: string
-  readonly port: number
-  readonly user: string
-  /** Arguments up to and without the host. */
-  readonly options: readonly string[]
-}
-
-/** Options for the `ssh` program: pinned host key, only the keys that vmctl chose. */
-export const sshCommand = async (engine: Engine, vm: Vm, login: Login = {}): Promise<SshCommand> => {
-  const hypervisor = await hypervisorOf(engine, vm)
-  const address = await hypervisor.sshAddress(vm, {signal: engine.signal})
-  if (!address) {
-    requireWayIn(vm.spec, login)
-    throw new VmctlError('vmctl::ssh::failed', `The backend ${vm.backend} gives ${vm.name} no address for SSH.`)
-  }
-  const keys = await sshKeys(engine, vm, {...login, canPrompt: true})
-  const identities = keys.flatMap((key) => (key.kind === 'key' ? [key.path] : (key.path ?? [])))
-  const isChecked = (login.ssh ?? vm.spec.ssh)?.hostKeyCheck !== 'off'
-  const option = (name: string, value: string): string[] => ['-o', `${name}=${value}`]
-  return {
-    ...address,
-    user: sshUser(vm, login.user, login.ssh),
-    options: [
-      ...option('HostKeyAlias', hostKeyAlias(vm)),
-      ...option('StrictHostKeyChecking', isChecked ? 'yes' : 'no'),
-      ...option('UserKnownHostsFile', isChecked ? quoteForSshConfig(vmFiles(vm.directory).knownHosts) : '/dev/null'),
-      ...option('GlobalKnownHostsFile', '/dev/null'),
-      ...(identities.length > 0 ? option('IdentitiesOnly', 'yes') : []),
-      ...identities.flatMap((path) => option('IdentityFile', quoteForSshConfig(path))),
-      ...['-p', String(address.port)],
-    ],
-  }
-}
-
-/** ssh_config(5): a value with blanks stands in double quotes, in which `\\` escapes, and `%` begins a token. */
-const quoteForSshConfig = (path: string): string => `"${path.replaceAll('%', '%%').replaceAll(/["\\]/g, String.raw`\$&`)}"`

@@ -65,6 +65,8 @@ const cases: readonly [string, Partial<VmSpec>, Partial<VmSpec>, string][] = [
   ['autostart again', {autostart: false}, {}, 'now: autostart #true'],
   ['a Dockerfile, whose steps the journal knows', {}, {dockerfile: {path: '/d', context: '/', buildArgs: {}}}, 'now: dockerfile'],
   ['the port of SSH', {ssh: {user: 'a'}}, {ssh: {user: 'a', port: 2222}}, 'restart: ssh port none → 2222'],
+  ['the kind of keys', {}, {ssh: {keyType: 'ecdsa'}}, 'reload: ssh key-type ed25519 → ecdsa'],
+  ['the kind of keys, said as it is', {ssh: {}}, {ssh: {keyType: 'ed25519'}}, 'now: ssh'],
   ['a service that becomes one of a project', {}, {project: 'p', service: 'web'}, 'now: project none → p; now: service none → web'],
   ['steps', {}, {provision: [{type: 'shell', settings: {inline: 'true'}}]}, ''],
   ['a port more', {}, {ports: [port()]}, 'now: port +8080:80'],

@@ -101,9 +101,14 @@ const describeCloudInit = (applied: VmSpec['cloudInit'], wanted: VmSpec['cloudIn
   return `cloud-init ${changed.map((field) => cloudInitWords[field] ?? field).join(', ')}`
 }
 
-/** The port of SSH is one that the running QEMU listens on. */
-const compareSsh: Compare<'ssh'> = (applied, wanted) =>
-  applied?.port === wanted?.port ? {effect: 'now', text: 'ssh'} : {effect: 'restart', text: arrow('ssh port')(applied?.port, wanted?.port)}
+/** Keys are made with the VM. The port of SSH is one that the running QEMU listens on. */
+const compareSsh: Compare<'ssh'> = (applied, wanted) => {
+  const [was, is] = [applied?.keyType ?? 'ed25519', wanted?.keyType ?? 'ed25519']
+  if (was !== is) return {effect: 'reload', text: arrow('ssh key-type')(was, is)}
+  return applied?.port === wanted?.port
+    ? {effect: 'now', text: 'ssh'}
+    : {effect: 'restart', text: arrow('ssh port')(applied?.port, wanted?.port)}
+}
 
 /** Every field of a spec, in the order in which changes are told. Provision steps are not among them: the journal knows what was done. */
 const fields: {readonly [K in Exclude<keyof VmSpec, 'name' | 'provision'>]: Compare<K>} = {

@@ -123,6 +123,7 @@ const edits: readonly (readonly [title: string, from: string, to: string, expect
     [restart('lone', 'network user → none')],
   ],
   ['the user of SSH', 'user "me"', 'user "you"', ['lone update: ssh']],
+  ['the kind of keys', 'user "me"', 'user "me"; key-type "rsa"', [reload('lone', 'ssh key-type ed25519 → rsa')]],
   ['the port of SSH', 'user "me"', 'user "me"; port 2200', [restart('lone', 'ssh port none → 2200')]],
   [
     'a device',

@@ -39,6 +39,14 @@ export const requireWayIn = (spec: VmSpec, {user, key, ssh}: Asked): void => {
   })
 }
 
+/** @throws VmctlError `vmctl::ssh::no_login` when there is nothing to log in with */
+export const requireKeys = <Key>({name}: Pick<VmSpec, 'name'>, keys: readonly Key[]): readonly Key[] => {
+  if (keys.length > 0) return keys
+  throw new VmctlError('vmctl::ssh::no_login', `vmctl cannot log in to ${name}: there is no private key to try.`, {
+    help: 'Name one: `vmctl ssh NAME --key PATH`, or `ssh { private-key "PATH" }` in the VMFile; or load it into ssh-agent. `ssh-keygen` makes one.',
+  })
+}
+
 /** @throws VmctlError `vmctl::provision::no_ssh` for a VM whose steps could not be run */
 export const requireLogin = (spec: VmSpec): void => {
   if (spec.network.type === 'none') {

@@ -84,6 +84,21 @@ test('user-data of the user stays byte for byte; when it has changed meanwhile t
   expect(text(seed)).not.toContain(secret)
 })
 
+test.each(['ecdsa', 'rsa'] as const)('keys of kind %s, the host key and that of the user, beside keys of the user', async (keyType) => {
+  const directory = join(temporaryDirectory(), 'vm')
+  mkdirSync(directory)
+  const mine = 'ssh-ed25519 AAAAmine me'
+  const vm = makeVm({directory, spec: makeSpec({cloudInit: {hostname: 'web', sshKeys: [mine]}, ssh: {keyType}})})
+  await writeCredentials(vm, {setup: emptySetup})
+  const seed = text(join(directory, 'seed.iso'))
+  const publicKey = readFileSync(join(directory, 'id_ed25519_generated.pub'), 'utf8').trim()
+  const name = keyType === 'rsa' ? 'ssh-rsa' : 'ecdsa-sha2-nistp256'
+  expect(publicKey.split(' ')[0]).toBe(name)
+  expect(readFileSync(join(directory, 'known_hosts'), 'utf8').split(' ')[1]).toBe(name)
+  for (const word of [`${keyType}_private`, `${keyType}_public`, publicKey, mine]) expect(seed).toContain(word)
+  expect(seed).not.toContain('ed25519_private')
+})
+
 test('a VM without a seed has nothing to spend', async () => {
   const directory = temporaryDirectory()
   expect(await spendSeed(makeVm({directory}), {setup: emptySetup}, () => Promise.reject(new Error('not asked')))).toBeUndefined()

@@ -20,7 +20,7 @@ export const writeCredentials = async (vm: Vm, given: SeedGifts): Promise<void> 
   const {cloudInit} = vm.spec
   if (!cloudInit) return
   const files = vmFiles(vm.directory)
-  const hostKey = generateKeyPair(`${vm.name} host key`)
+  const hostKey = generateKeyPair(`${vm.name} host key`, vm.spec.ssh?.keyType)
   await writeFileAtomic(files.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
   const madeKey = isRaw(cloudInit) ? undefined : await makeUserKey(vm)
   await writeSeed(files.seed, await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}), new Date(vm.createdAt))
@@ -79,7 +79,7 @@ const exists = (path: string): Promise<boolean> =>
 
 const makeUserKey = async (vm: Vm): Promise<string> => {
   const files = vmFiles(vm.directory)
-  const pair = generateKeyPair(`vmctl ${vm.name}`)
+  const pair = generateKeyPair(`vmctl ${vm.name}`, vm.spec.ssh?.keyType)
   await remove(files.publicKey)
   await writeFileAtomic(files.privateKey, pair.privateKey)
   await writeFileAtomic(files.publicKey, `${pair.publicKey}\n`)

@@ -1,6 +1,6 @@
 import {isVmctlError} from '../model/errors.ts'
 import {requireVm} from '../store/store.ts'
-import {sshCommand} from './access.ts'
+import {sshCommand} from './ssh-command.ts'
 import type {Engine} from './engine.ts'
 
 /** How the `ssh` program reaches a VM; the `--json` shape of an element of `vmctl ssh-config`. */

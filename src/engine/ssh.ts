@@ -1,12 +1,14 @@
 import {isTerminal, runInteractive} from '../host/interactive.ts'
 import {resolvePath} from '../host/paths.ts'
+import type {Candidate} from '../guest/candidates.ts'
 import {anyShellWords} from '../model/any-shell.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import type {SshConfig, Vm} from '../model/vm.ts'
 import {requireVm} from '../store/store.ts'
-import {type Login, sshCommand, waitForGuest} from './access.ts'
+import {type Login, waitForGuest} from './access.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {Vmfile} from './load.ts'
+import {sshCommand} from './ssh-command.ts'
 
 export interface SshOptions {
   readonly user?: string | undefined
@@ -42,8 +44,8 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
     ssh: currentSsh(vm, options.vmfile),
     canPrompt: true,
   }
-  await checkGuest(engine, vm, login)
-  const {host, user, options: sshOptions} = await sshCommand(engine, vm, login)
+  const accepted = await checkGuest(engine, vm, login)
+  const {host, user, options: sshOptions} = await sshCommand(engine, vm, {...login, accepted})
   const [first, ...more] = options.command
   const remote = first === undefined ? [] : more.length === 0 && !options.asWords ? [first] : [anyShellWords(options.command)]
   const terminal = options.asWords && isTerminal() ? ['-t'] : []
@@ -54,14 +56,20 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   )
 }
 
-/** Waits until the guest would let us in; a key whose passphrase only the `ssh` program can ask for is left to it. */
-const checkGuest = async (engine: Engine, vm: Vm, login: Login): Promise<void> => {
+/**
+ * Waits until the guest would let us in; a key whose passphrase only the `ssh` program can ask for is left to it.
+ * @returns the key that the guest has accepted, unless one before it is left to the `ssh` program
+ */
+const checkGuest = async (engine: Engine, vm: Vm, login: Login): Promise<Candidate | undefined> => {
   try {
     const {connection} = await waitForGuest(engine, vm, {...login, timeoutMs: patienceMs, cloudInit: false})
     connection.close()
+    const {key} = connection
+    return login.key === undefined || key?.path === login.key ? key : undefined
   } catch (error) {
     const needsPassphrase = isVmctlError(error) && Array.isArray(error.details.encrypted) && error.details.encrypted.length > 0
     if (!needsPassphrase) throw error
+    return undefined
   }
 }
 

@@ -1,26 +1,31 @@
 import type {AnyAuthMethod, AuthHandlerMiddleware, BaseAgent, ParsedKey} from 'ssh2'
 
-import {type Candidate, describeCandidate} from './candidates.ts'
+import type {Candidate, Refused} from './candidates.ts'
 import {requirePublicKey} from './keys.ts'
 
 export interface Authentication {
   readonly handler: AuthHandlerMiddleware
-  /** What was offered so far, for the message when nothing worked. */
-  readonly tried: readonly string[]
+  /** What was offered so far, over earlier connections too, for the message when nothing worked. */
+  readonly tried: () => readonly Candidate[]
+  /** What was offered last, which is what has let us in when something has. */
+  readonly latest: () => Candidate | undefined
   /** What could not be offered, and why. */
   readonly notes: string[]
   /** Paths of keys that need a passphrase, which the `ssh` program could ask for. */
   readonly encrypted: readonly string[]
   readonly isExhausted: () => boolean
+  /** Keeps what was refused when the server has hung up before it has looked at all; `isAll` when that was its answer to the last one. */
+  readonly remember: (isAll: boolean) => void
 }
 
 /** Offers the candidates one after the other. The useless method `none`, with which ssh2 starts, is left out. */
 export const authentication = (
-  {user, auth}: {readonly user: string; readonly auth: readonly Candidate[]},
+  {user, auth, refused = new Set()}: {readonly user: string; readonly auth: readonly Candidate[]; readonly refused?: Refused | undefined},
   ssh2: typeof import('ssh2'),
 ): Authentication => {
-  const queue = [...auth]
-  const tried: string[] = []
+  const earlier = auth.filter((candidate) => refused.has(candidate))
+  const queue = auth.filter((candidate) => !refused.has(candidate))
+  const tried: Candidate[] = []
   const notes: string[] = []
   const encrypted: string[] = []
   const offered = new Set<string>()
@@ -48,18 +53,27 @@ export const authentication = (
     for (let candidate = queue.shift(); candidate; candidate = queue.shift()) {
       const found = method(candidate)
       if (found) {
-        tried.push(describeCandidate(candidate))
+        tried.push(candidate)
         return found
       }
     }
     exhausted = true
+    // The next round begins with the first again.
+    refused.clear()
     return false
   }
   return {
-    tried,
+    tried: () => [...earlier, ...tried],
+    latest: () => tried.at(-1),
     notes,
     encrypted,
     isExhausted: () => exhausted,
+    remember(isAll) {
+      for (const candidate of isAll ? tried : tried.slice(0, -1)) refused.add(candidate)
+      if (auth.some((candidate) => !refused.has(candidate))) return
+      exhausted = true
+      refused.clear()
+    },
     // ssh2 takes false for "no more"; its types know it only as an answer of the callback.
     handler: (_left, _partial, callback) => {
       callback(next() as AnyAuthMethod)

@@ -1,7 +1,9 @@
 import {join} from 'node:path'
 
+import type {ParsedKey} from 'ssh2'
+
 import {isVmctlError, VmctlError} from '../model/errors.ts'
-import {fingerprint} from './keys.ts'
+import {fingerprint, publicKeyLine} from './keys.ts'
 import {type PrivateKey, readPrivateKey} from './private-key.ts'
 
 /** One way to prove who we are, in the order in which they are tried. */
@@ -15,6 +17,12 @@ export type Candidate =
       /** The encrypted file for which the agent stands in. */
       readonly path?: string
     }
+
+/**
+ * What a guest has refused, for the next connection to it: a server looks at a few keys and hangs up (MaxAuthTries of
+ * sshd_config(5)).
+ */
+export type Refused = Set<Candidate>
 
 export interface CandidateSources {
   /** `--key`: absolute path. */
@@ -52,14 +60,34 @@ export const sshCandidates = async (sources: CandidateSources): Promise<readonly
       if (key && (!key.encrypted || sources.canPrompt)) found.push({kind: 'key', ...key})
     }
   }
-  if (sources.agentSocket) found.push({kind: 'agent', socket: sources.agentSocket})
+  if (sources.agentSocket) found.push(...(await agentCandidates(sources.agentSocket, found)))
   return found.filter((one, index) => found.findIndex((other) => identity(other) === identity(one)) === index)
 }
 
+/** Each key of the agent by itself, but those whose files are offered already. One that does not answer says why when it is asked to log in. */
+const agentCandidates = async (socket: string, found: readonly Candidate[]): Promise<readonly Candidate[]> => {
+  const {default: ssh2} = await import('ssh2')
+  const keys = await new Promise<readonly ParsedKey[] | undefined>((resolve) => {
+    ssh2.createAgent(socket).getIdentities((error, identities) => resolve(error ? undefined : (identities as ParsedKey[] | undefined)))
+  })
+  if (!keys) return [{kind: 'agent', socket}]
+  const usable = new Set(found.flatMap((one) => (one.kind === 'key' && !one.encrypted ? [identity(one)] : [])))
+  return keys
+    .map((key) => ({kind: 'agent' as const, socket, only: publicKeyLine(key.getPublicSSH(), key.comment)}))
+    .filter(({only}) => !usable.has(`key ${only.split(' ')[1]}`))
+}
+
+/** The public half of a candidate as an OpenSSH line, when it is known. */
+export const publicHalf = (candidate: Candidate): string | undefined => (candidate.kind === 'key' ? candidate.publicKey : candidate.only)
+
 /** How an error message names what was tried. */
 export const describeCandidate = (candidate: Candidate): string => {
-  if (candidate.kind === 'key') return candidate.publicKey ? `${candidate.path} (${fingerprint(candidate.publicKey)})` : candidate.path
-  return candidate.path === undefined ? 'the keys of ssh-agent' : `${candidate.path} (by ssh-agent)`
+  const line = publicHalf(candidate)
+  if (candidate.kind === 'key') return line === undefined ? candidate.path : `${candidate.path} (${fingerprint(line)})`
+  if (candidate.path !== undefined) return `${candidate.path} (by ssh-agent)`
+  return line === undefined
+    ? 'the keys of ssh-agent'
+    : `${line.split(' ').slice(2).join(' ') || 'a key'} of ssh-agent (${fingerprint(line)})`
 }
 
 const candidateOf = (key: PrivateKey, {agentSocket, canPrompt}: CandidateSources): Candidate => {

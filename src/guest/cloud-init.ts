@@ -2,7 +2,7 @@ import {dump} from 'js-yaml'
 
 import type {GuestOs} from '../model/vm.ts'
 import {blockSettings, type CloudInitBlock, setupCommand} from './cloud-init-block.ts'
-import type {KeyPair} from './keys.ts'
+import {type KeyPair, kindOfKey, requirePublicKey} from './keys.ts'
 
 /**
  * The NoCloud documents (cloud-init documentation, "NoCloud" and "Module reference").
@@ -88,7 +88,7 @@ export const metaData = ({instanceId, hostname}: {readonly instanceId: string; r
  * Keys that are given are the only ones: cc_ssh then makes no others, which saves 5–9 s of RSA under TCG.
  * The fingerprints of a key that we made ourselves are no news, and the serial console is slow.
  */
-const hostKeySettings = (hostKey: KeyPair): Readonly<Record<string, unknown>> => ({
-  ssh_keys: {ed25519_private: hostKey.privateKey, ed25519_public: hostKey.publicKey},
-  no_ssh_fingerprints: true,
-})
+const hostKeySettings = ({privateKey, publicKey}: KeyPair): Readonly<Record<string, unknown>> => {
+  const kind = kindOfKey(requirePublicKey(publicKey).type).toLowerCase()
+  return {ssh_keys: {[`${kind}_private`]: privateKey, [`${kind}_public`]: publicKey}, no_ssh_fingerprints: true}
+}

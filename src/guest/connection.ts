@@ -6,6 +6,7 @@ import type {Client} from 'ssh2'
 
 import {anyShell} from '../model/any-shell.ts'
 import {VmctlError} from '../model/errors.ts'
+import type {Candidate} from './candidates.ts'
 import {type ExecExit, type ExecOptions, followChannel, lost} from './channel.ts'
 import {sessionSlots} from './session-slots.ts'
 import {slowShell} from './shell-start.ts'
@@ -15,6 +16,8 @@ export interface GuestConnection {
   readonly user: string
   /** The key that the guest showed, as an OpenSSH line. */
   readonly hostKey: string
+  /** What has let us in. */
+  readonly key?: Candidate | undefined
   /**
    * Runs a POSIX shell command line by /bin/sh, whatever the login shell is, and resolves when it has ended and its whole output was
    * delivered, whatever its status. What start-up files of the login shell say is no part of the output.
@@ -37,6 +40,7 @@ interface ConnectionSettings {
   readonly stream: Duplex
   readonly user: string
   readonly hostKey: string
+  readonly key?: Candidate | undefined
   readonly exitGraceMs?: number
   /** Gets a sentence about a login shell whose start-up files take their time; once. */
   readonly onSlowShell?: ((message: string) => void) | undefined
@@ -49,7 +53,7 @@ const retries = {count: 20, pauseMs: 50} as const
 
 /** Gives a client that has logged in the shape that the rest of vmctl works with. */
 export const guestConnection = (client: Client, settings: ConnectionSettings): GuestConnection => {
-  const {stream, user, hostKey, exitGraceMs = 1000, shellMs = {slow: 20_000, limit: 300_000}} = settings
+  const {stream, user, hostKey, key, exitGraceMs = 1000, shellMs = {slow: 20_000, limit: 300_000}} = settings
   let isSlowTold = false
   const slots = sessionSlots()
   const whenLost = new Set<(error: Error) => void>()
@@ -152,6 +156,7 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
   return {
     user,
     hostKey,
+    key,
     exec,
     forward,
     closed,

@@ -45,12 +45,25 @@ test('2,000 generated keys are read by ssh2 and sign what the public half verifi
 })
 
 testUnless(noKeygen)('ssh-keygen derives the same public key and the same fingerprint', async () => {
-  for (const comment of ['', 'a', 'vmctl web', 'ä b=c']) {
-    const pair = generateKeyPair(comment)
+  const kinds = [...['', 'a', 'vmctl web', 'ä b=c'].map((comment) => [comment, undefined] as const), ['e', 'ecdsa'], ['r', 'rsa']] as const
+  for (const [comment, type] of kinds) {
+    const pair = generateKeyPair(comment, type)
     const path = await file('generated', pair.privateKey)
     expect(keygen('-y', '-f', path).trim()).toBe(pair.publicKey)
     expect(keygen('-l', '-f', await file('generated.pub', `${pair.publicKey}\n`)).split(' ')[1]).toBe(fingerprint(pair.publicKey))
   }
+})
+
+test('100 ECDSA keys and an RSA key are read by ssh2 and sign what the public half verifies', () => {
+  const pairs = [...Array.from({length: 100}, () => generateKeyPair('e', 'ecdsa')), generateKeyPair('r', 'rsa')]
+  for (const pair of pairs) {
+    const key = ssh2.utils.parseKey(pair.privateKey)
+    if (key instanceof Error) throw key
+    expect(key.getPublicSSH().equals(parsePublicKeyLine(pair.publicKey)?.blob ?? Buffer.alloc(0))).toBe(true)
+    const message = Buffer.from('message')
+    expect(key.verify(message, key.sign(message, 'sha256'), 'sha256')).toBe(true)
+  }
+  expect(pairs.map(({publicKey}) => publicKey.split(' ')[0])).toEqual([...Array<string>(100).fill('ecdsa-sha2-nistp256'), 'ssh-rsa'])
 })
 
 test('a public key line is read, and nothing else', () => {

@@ -20,7 +20,10 @@ export interface HostKeyTrust {
 
 export interface ReadinessOptions extends Omit<WatchOptions, 'timeoutMs' | 'ceilingMs'> {
   readonly dial: Dial
-  readonly connectOptions: Pick<ConnectOptions, 'user' | 'auth' | 'keepalive' | 'exitGraceMs' | 'handshakeTimeoutMs' | 'onSlowShell'>
+  readonly connectOptions: Pick<
+    ConnectOptions,
+    'user' | 'auth' | 'keepalive' | 'exitGraceMs' | 'handshakeTimeoutMs' | 'onSlowShell' | 'refused' | 'onRefusal'
+  >
   readonly hostKey: HostKeyTrust
   /** The guest got a seed: wait for cloud-init and report what it says. */
   readonly expectCloudInit: boolean

@@ -10,6 +10,13 @@ export const sshString = (content: string | Uint8Array): Buffer => {
   return Buffer.concat([uint32(bytes.length), bytes])
 }
 
+/** The contents of an mpint: a positive number, most significant byte first, without zeros in front but for one that keeps the sign. */
+export const mpint = (number: Buffer): Buffer => {
+  const from = number.findIndex((byte) => byte !== 0)
+  const bytes = from === -1 ? Buffer.alloc(0) : number.subarray(from)
+  return (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.of(0), bytes]) : bytes
+}
+
 export interface SshReader {
   /** The next string, or undefined when the bytes do not hold one. */
   string(): Buffer | undefined

@@ -3,13 +3,14 @@ import type {Duplex} from 'node:stream'
 
 import type {Client, ConnectConfig} from 'ssh2'
 
+import {isVmctlError, type VmctlError} from '../model/errors.ts'
 import {reuseReadMemory} from '../host/sockets.ts'
 import {authentication} from './authentication.ts'
-import type {Candidate} from './candidates.ts'
+import {type Candidate, describeCandidate, type Refused} from './candidates.ts'
 import {type GuestConnection, guestConnection} from './connection.ts'
 import {awaitGreeting} from './greeting.ts'
 import {keyTypeOf, publicKeyLine} from './keys.ts'
-import {explainFailure, type Stage} from './ssh-failures.ts'
+import {explainFailure, isTooMany, type Stage} from './ssh-failures.ts'
 
 export type {GuestConnection} from './connection.ts'
 
@@ -21,6 +22,8 @@ export interface ConnectOptions {
   readonly stream: Duplex
   readonly user: string
   readonly auth: readonly Candidate[]
+  /** What earlier connections to this guest have shown it in vain; the same set for all of them, which they keep up to date. */
+  readonly refused?: Refused | undefined
   /** Gets the server's key in wire form; anything but true refuses it, a text says why. Nothing is sent to a server that is refused. */
   readonly verifyHostKey: (key: Buffer, type: string) => boolean | string
   /** The type of the key that is expected (`ssh-ed25519`), for servers that have several. */
@@ -34,6 +37,8 @@ export interface ConnectOptions {
   readonly exitGraceMs?: number
   readonly onSlowShell?: ((message: string) => void) | undefined
   readonly shellMs?: {readonly slow: number; readonly limit: number}
+  /** Gets the error of a connection that did not come about, before it is thrown. */
+  readonly onRefusal?: ((error: VmctlError) => void) | undefined
   readonly onStage?: (stage: ConnectionStage, detail: string) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -52,6 +57,7 @@ export const connect = async (options: ConnectOptions): Promise<GuestConnection>
     return await handshake(new ssh2.Client(), options, ssh2)
   } catch (error) {
     stream.destroy()
+    if (isVmctlError(error)) options.onRefusal?.(error)
     throw error
   }
 }
@@ -74,17 +80,20 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
       client.on('error', () => undefined)
       reject(error)
     }
-    const explain = (error: Error | undefined): unknown =>
-      explainFailure({
+    const explain = (error: Error | undefined): unknown => {
+      if (!auth.isExhausted()) auth.remember(isTooMany(error))
+      return explainFailure({
         error,
         ...state,
+        hostKeyType: options.hostKeyType,
         user,
-        tried: auth.tried,
+        tried: auth.tried(),
         notes: auth.notes,
         encrypted: auth.encrypted,
         banners,
         exhausted: auth.isExhausted(),
       })
+    }
     const onAbort = (): void => stop(signal?.reason)
     const onClose = (): void => stop(explain(undefined))
     const onError = (error: Error & {level?: string}): void => {
@@ -97,8 +106,9 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
       signal?.removeEventListener('abort', onAbort)
       client.off('close', onClose).off('error', onError)
       if (keepsNothing(state.cipher)) reuseReadMemory(options.stream)
-      options.onStage?.('authentication', auth.tried.at(-1) ?? '')
-      resolve(guestConnection(client, {...options, hostKey: publicKeyLine(state.hostKey ?? Buffer.alloc(0))}))
+      const key = auth.latest()
+      options.onStage?.('authentication', key ? describeCandidate(key) : '')
+      resolve(guestConnection(client, {...options, key, hostKey: publicKeyLine(state.hostKey ?? Buffer.alloc(0))}))
     }
     // Nagle's algorithm and delayed acknowledgements cost 40 ms per small message (ssh2 leaves it on).
     client.on('connect', () => client.setNoDelay(true))

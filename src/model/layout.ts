@@ -18,6 +18,8 @@ export const vmFiles = (directory: string) =>
     knownHosts: join(directory, 'known_hosts'),
     privateKey: join(directory, 'id_ed25519_generated'),
     publicKey: join(directory, 'id_ed25519_generated.pub'),
+    /** The public half of the key of ssh-agent that the guest accepted, by which the `ssh` program finds it. */
+    agentKey: join(directory, 'id_agent.pub'),
     /** A directory for each file that is shared by itself. */
     shares: join(directory, 'shares'),
     consoleLog: join(directory, 'console.log'),

@@ -98,6 +98,11 @@ export interface HashedFile {
   readonly sha256: string
 }
 
+/** Kinds of SSH keys that vmctl makes: Ed25519; ECDSA on the curve P-256 and RSA with 3072 bits for guests in FIPS mode. */
+export const sshKeyTypes = ['ed25519', 'ecdsa', 'rsa'] as const
+
+export type SshKeyType = (typeof sshKeyTypes)[number]
+
 export interface SshConfig {
   readonly user?: string
   /** Absolute path. */
@@ -107,6 +112,8 @@ export interface SshConfig {
   /** `pin` when absent: the host key is known before the first connection, or kept from then on. */
   readonly hostKeyCheck?: 'pin' | 'accept-new' | 'off'
   readonly connectTimeoutMs?: number
+  /** Of the host key and the key pair that vmctl makes; `ed25519` when absent. */
+  readonly keyType?: SshKeyType
 }
 
 export interface FirmwareConfig {

@@ -183,7 +183,7 @@ const readPassedFile = async (file: Located<string>, noun: string, context: Cont
 
 /** Checks that the private key is one. An unreadable one is a warning only: an agent may hold it. */
 export const buildSsh = async ({fields}: Ssh, context: Context): Promise<SshConfig> => {
-  const {user, 'private-key': key, port, 'host-key-check': check, 'connect-timeout': timeout} = fields
+  const {user, 'private-key': key, port, 'host-key-check': check, 'connect-timeout': timeout, 'key-type': keyType} = fields
   if (key) await checkPrivateKey(key, context)
   return {
     ...optional('user', user?.value),
@@ -191,6 +191,7 @@ export const buildSsh = async ({fields}: Ssh, context: Context): Promise<SshConf
     ...optional('port', port?.value),
     ...optional('hostKeyCheck', check?.value),
     ...optional('connectTimeoutMs', timeout?.value),
+    ...optional('keyType', keyType?.value),
   }
 }
 

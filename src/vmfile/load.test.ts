@@ -29,7 +29,7 @@ describe('loadVmfile', () => {
         diskBytes: 40 * 2 ** 30,
         network: {type: 'tap', bridge: 'virbr1'},
         cloudInit: {hostname: 'every.thing', user: 'deploy', sshKeys: [publicKey('a'), publicKey('b', 'ssh-rsa'), publicKey()]},
-        ssh: {user: 'deploy', privateKeyPath: workspace.path('home/.ssh/id_ed25519')},
+        ssh: {user: 'deploy', privateKeyPath: workspace.path('home/.ssh/id_ed25519'), keyType: 'ecdsa'},
         firmware: {type: 'uefi', secureBoot: true, code: workspace.path('firmware/code.fd'), vars: workspace.path('firmware/vars.fd')},
         qemu: {
           machine: 'q35',

@@ -1,5 +1,5 @@
 import {isHostname} from '../model/names.ts'
-import {runModes} from '../model/vm.ts'
+import {runModes, sshKeyTypes} from '../model/vm.ts'
 import {anyText, boolean, duration, durationOf, fileMode, integer, path, text, word} from './kinds.ts'
 import {guestPath, ownerName, userName, variableName} from './schema-words.ts'
 import {block, choice, defaulted, field, list, pairs, required, rows} from './shapes.ts'
@@ -139,6 +139,10 @@ export const ssh = block(
     'host-key-check': field(
       word('host key check', 'pin', 'accept-new', 'off'),
       'What makes the host key of the guest trusted: that it is known from the start, that it stays the same, or nothing.',
+    ),
+    'key-type': field(
+      word('key type', ...sshKeyTypes),
+      'Kind of the host key and of the key pair that vmctl makes; "ed25519" when absent. Guests in FIPS mode take "ecdsa" and "rsa" only.',
     ),
     'connect-timeout': field(duration, 'How long the guest may take to let vmctl in without making progress.'),
   },
