@@ -64,6 +64,8 @@ describe.skipIf(missing)(`a way into a guest${missing === undefined ? '' : ` (sk
     const {workspace} = project
     const userData = workspace.write('user-data', '#cloud-config\n')
     const words = ['--name', 'raw', '--image', workspace.image, '--cloud-init', userData, '--ssh-key']
+    const unread = ['--name', 'raw', '--image', workspace.image, '--cloud-init', workspace.write('no-header', 'users: []\n')]
+    expect((await runCommand('create', ...unread)).stderr).toContain('does not begin with a line that cloud-init knows')
     const refused = await runCommand('create', ...words, '/no/such.pub')
     expect(refused.exitCode).toBe(2)
     expect(refused.stderr).toContain('/no/such.pub')

@@ -1,3 +1,4 @@
+import {examineSeedFile} from '../guest/user-data.ts'
 import {readDockerfile} from '../provision/dockerfile/index.ts'
 import {loadVmfile, type Vmfile} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
@@ -11,5 +12,5 @@ export const readVmfile = (engine: Engine, path: string, {toleratesMissing = fal
     [...engine.provisioners].filter(([type]) => !builtIn.has(type)).map(([type, part]) => [type, part.parse.bind(part)] as const),
   )
   const imageSchemes = engine.images.sources.flatMap((source) => source.schemes)
-  return loadVmfile(path, {provisionTypes, imageSchemes, toleratesMissing, env: engine.env, readDockerfile})
+  return loadVmfile(path, {provisionTypes, imageSchemes, toleratesMissing, env: engine.env, readDockerfile, examineSeedFile})
 }

@@ -1,6 +1,7 @@
 import {networkConfig} from '../guest/network-config.ts'
 import type {Lock} from '../host/lock.ts'
 import {messageOf, VmctlError} from '../model/errors.ts'
+import {usesNetplan} from '../model/image-aliases.ts'
 import type {NetworkSpec} from '../model/stack.ts'
 import type {Nic, Observation, Vm, VmSpec} from '../model/vm.ts'
 import type {Candidate} from '../network/members.ts'
@@ -94,7 +95,7 @@ export const seedNetworkConfig = async (engine: Engine, vm: Vm): Promise<string 
   const nics = vm.attachments?.nics ?? []
   if (nics.length === 0) return undefined
   const {macAddress} = await (await hypervisorOf(engine, vm)).observe(vm)
-  return networkConfig({management: macAddress, nics})
+  return networkConfig({management: macAddress, nics, byNetplan: usesNetplan(vm.spec.image)})
 }
 
 /** Makes sure that what carries the networks of a VM is there, before it starts and whenever it is reached. Cheap when it is. */

@@ -1,6 +1,7 @@
-import {stat} from 'node:fs/promises'
+import {readFile, stat} from 'node:fs/promises'
 
 import {parsePublicKeyLine} from '../guest/keys.ts'
+import {examineSeedFile} from '../guest/user-data.ts'
 import {readIfExists} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {resolvePath} from '../host/paths.ts'
@@ -68,6 +69,7 @@ const loginOf = async ({name, userData, sshKey, directory}: SpecOptions): Promis
   const privateKeyPath = keyPath === undefined ? undefined : await privateHalf(keyPath)
   if (userData !== undefined) {
     const path = resolvePath(userData, directory)
+    await checkUserData(path)
     const userDataFile = {path, sha256: await hashFile(path)}
     return {cloudInit: {hostname, sshKeys: [], userData: userDataFile}, ...(privateKeyPath !== undefined && {ssh: {privateKeyPath}})}
   }
@@ -82,6 +84,13 @@ const privateHalf = async (publicPath: string): Promise<string | undefined> => {
     () => path,
     () => undefined,
   )
+}
+
+/** What cloud-init would pass over in silence. A file that cannot be read is told by whoever hashes it. */
+const checkUserData = async (path: string): Promise<void> => {
+  const bytes = await readFile(path).catch(() => undefined)
+  const problem = bytes && examineSeedFile('user-data', bytes).find(({severity}) => severity === 'error')
+  if (problem) throw new VmctlError('vmctl::usage::invalid', `${path}: ${problem.message}.`, {help: `${problem.hint}.`})
 }
 
 const readPublicKeys = async (path: string): Promise<string[]> => {

@@ -134,7 +134,14 @@ test('user-data is what the book promises', () => {
   expect(text.startsWith('#cloud-config\n')).toBe(true)
   expect(readYaml(text)).toEqual({
     users: [
-      {name: 'vm', shell: '/bin/bash', sudo: 'ALL=(ALL) NOPASSWD:ALL', lock_passwd: true, ssh_authorized_keys: settings.authorizedKeys},
+      {
+        name: 'vm',
+        shell: '/bin/bash',
+        groups: ['adm', 'sudo'],
+        sudo: 'ALL=(ALL) NOPASSWD:ALL',
+        lock_passwd: true,
+        ssh_authorized_keys: settings.authorizedKeys,
+      },
     ],
     disable_root: true,
     ssh_pwauth: false,

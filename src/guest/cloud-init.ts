@@ -32,7 +32,6 @@ export interface UserDataSettings {
 
 /**
  * User-data as the book promises it: one user with sudo and the keys, bash, no login for root, no passwords.
- * No group `sudo`: not every distribution has one, and cloud-init writes the sudo rule itself.
  */
 export const userData = ({user, uid, authorizedKeys, hostKey, setupScript, os = 'systemd', block = {}}: UserDataSettings): string => {
   const isRoot = user === 'root'
@@ -60,6 +59,8 @@ export const userData = ({user, uid, authorizedKeys, hostKey, setupScript, os = 
 /** Alpine has neither bash nor sudo by itself; the rule of doas is a file of the block. */
 const rightsOf = (os: GuestOs): Readonly<Record<string, unknown>> => ({
   shell: os === 'openrc' ? '/bin/sh' : '/bin/bash',
+  // cloud-init makes a group that a distribution does not have; the rule below does not rest on it.
+  ...(os === 'systemd' && {groups: ['adm', 'sudo']}),
   sudo: 'ALL=(ALL) NOPASSWD:ALL',
 })
 

@@ -41,9 +41,16 @@ testUnless(missingProgram('cloud-init'))(
     const directory = temporaryDirectory()
     const path = join(directory, 'network-config')
     writeFileSync(path, networkConfig({management: '52:54:00:12:34:56', nics: [mesh, bridge]}))
-    for (const [renderer, distribution, address, dhcp] of renderers) {
-      const out = join(directory, renderer)
-      const args = ['devel', 'net-convert', '-p', path, '-k', 'yaml', '-d', out, '-D', distribution, '-O', renderer]
+    const unnamed = join(directory, 'unnamed')
+    writeFileSync(unnamed, networkConfig({management: '52:54:00:12:34:56', nics: [mesh, bridge], byNetplan: true}))
+    const all = [
+      ...renderers.map((one) => [path, ...one] as const),
+      [unnamed, ...renderers[0]] as const,
+      [unnamed, ...renderers[1]] as const,
+    ]
+    for (const [from, renderer, distribution, address, dhcp] of all) {
+      const out = join(directory, `${renderer}-${from === path}`)
+      const args = ['devel', 'net-convert', '-p', from, '-k', 'yaml', '-d', out, '-D', distribution, '-O', renderer]
       const {status, stderr} = spawnSync('cloud-init', args, {encoding: 'utf8'})
       expect(status, `${renderer}: ${stderr}`).toBe(0)
       const files = readdirSync(out, {recursive: true, encoding: 'utf8'}).map((entry) => join(out, entry))
@@ -52,6 +59,7 @@ testUnless(missingProgram('cloud-init'))(
         .map((entry) => readFileSync(entry, 'utf8'))
         .join('\n')
       expect(text, renderer).toMatch(address)
+      if (from === unnamed) expect(text).not.toMatch(/eth\d|set-name/)
       expect(text.match(dhcp), renderer).toHaveLength(2)
       for (const mac of ['52:54:00:12:34:56', mesh.mac, bridge.mac]) expect(text.toLowerCase(), renderer).toContain(mac)
     }

@@ -39,6 +39,15 @@ test('a bridge with DHCP is asked, and its way out is taken first; one without g
   expect(parse(networkConfig({nics})).ethernets.eth0).not.toHaveProperty('addresses')
 })
 
+test('a guest with netplan goes by the addresses and renames nothing', () => {
+  const {ethernets} = parse(networkConfig({management: '52:54:00:12:34:56', nics: [nic({ip: '10.10.0.2'})], byNetplan: true}))
+  expect(ethernets).toMatchObject({
+    vmctl0: {match: {macaddress: '52:54:00:12:34:56'}, dhcp4: true},
+    vmctl1: {match: {macaddress: '56:4d:0a:0a:00:02'}, addresses: ['10.10.0.2/24']},
+  })
+  expect(JSON.stringify(ethernets)).not.toContain('set-name')
+})
+
 test('a MAC address that YAML 1.1 would take for a number stays text', () => {
   expect(networkConfig({management: '52:54:00:12:34:56', nics: []})).toContain("'52:54:00:12:34:56'")
 })

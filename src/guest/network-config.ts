@@ -6,15 +6,20 @@ export interface GuestInterfaces {
   /** MAC address of the interface by which vmctl reaches the guest; it has one unless the VM has no network of its own. */
   readonly management?: string | undefined
   readonly nics: readonly Nic[]
+  /** Whether the guest configures them by netplan, which needs no names of interfaces. */
+  readonly byNetplan?: boolean
 }
 
 /**
  * The network configuration of a guest that has more than its management interface: version 2 of cloud-init's ("Networking config
- * version 2"), which is netplan's. Interfaces are found by their MAC addresses. They get the names that a kernel gives by itself,
- * because cloud-init's renderers for ifupdown and for NetworkManager go by the name; only the first must be there for the boot to
- * go on. A guest with a way out over a bridge takes it before that over its management interface.
+ * version 2"), which is netplan's. Interfaces are found by their MAC addresses; only the first must be there for the boot to go on.
+ * A guest with a way out over a bridge takes it before that over its management interface.
+ *
+ * They get the names that a kernel gives by itself, because cloud-init's renderers for ifupdown and for NetworkManager go by the
+ * name. netplan goes by the address and gets none: renaming in the first boot may leave an interface unconfigured there
+ * (Ubuntu 26.04, Launchpad 2136392).
  */
-export const networkConfig = ({management, nics}: GuestInterfaces): string => {
+export const networkConfig = ({management, nics, byNetplan = false}: GuestInterfaces): string => {
   const own = management === undefined ? [] : [{match: {macaddress: management}, dhcp4: true, 'dhcp4-overrides': {'route-metric': 200}}]
   const others = nics.map((nic) => ({
     match: {macaddress: nic.mac},
@@ -23,7 +28,9 @@ export const networkConfig = ({management, nics}: GuestInterfaces): string => {
     optional: true,
   }))
   const ethernets = Object.fromEntries(
-    [...own, ...others].map((settings, index) => [`eth${index}`, {...settings, 'set-name': `eth${index}`}]),
+    [...own, ...others].map((settings, index) =>
+      byNetplan ? [`vmctl${index}`, settings] : [`eth${index}`, {...settings, 'set-name': `eth${index}`}],
+    ),
   )
   return dump({version: 2, ethernets}, {lineWidth: -1, noRefs: true})
 }

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
 
-import {findAlias, imageAliases} from './image-aliases.ts'
+import {findAlias, imageAliases, usesNetplan} from './image-aliases.ts'
 
 test.each(['x64', 'arm64'])('every alias has an address, a list of checksums and a user for %s', (processor) => {
   for (const name of imageAliases()) {
@@ -22,4 +22,15 @@ test('what nobody publishes is no alias', () => {
   expect(findAlias('debian', 'mips')).toBeUndefined()
   expect(findAlias('plan9', 'x64')).toBeUndefined()
   expect(findAlias('toString', 'x64')).toBeUndefined()
+})
+
+test.each([
+  [{user: 'ubuntu', source: 'https://example.com/disk.img'}, true],
+  [{source: 'https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img'}, true],
+  [{source: '/images/ubuntu-26.04.qcow2'}, true],
+  [{source: '/images/my_ubuntu.img'}, true],
+  [{user: 'debian', source: 'https://cloud.debian.org/images/debian-12.qcow2'}, false],
+  [{source: '/home/kubuntus/debian.qcow2'}, false],
+])('%j configures its networks by netplan: %s', (image, expected) => {
+  expect(usesNetplan(image)).toBe(expected)
 })

@@ -123,3 +123,7 @@ export const findAlias = (name: string, processor: string = process.arch): Image
 
 /** The names, for messages. */
 export const imageAliases = (): readonly string[] => Object.keys(sources)
+
+/** Whether an image is one of Ubuntu, whose guests configure their networks by netplan: a well-known one, or by the name of its file. */
+export const usesNetplan = ({user, source}: {readonly user?: string; readonly source: string}): boolean =>
+  user === 'ubuntu' || /(?:^|[/_.-])ubuntu|cloud-images\.ubuntu\.com/i.test(source)

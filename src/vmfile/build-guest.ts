@@ -165,7 +165,11 @@ const readKeys = async (key: Located<string>, context: Context): Promise<readonl
 }
 
 /** A file that cloud-init gets; the whole seed is read by the guest at each boot, so it stays small. */
-const readPassedFile = async (file: Located<string>, noun: string, context: Context): Promise<HashedFile | undefined> => {
+const readPassedFile = async (
+  file: Located<string>,
+  noun: 'user-data' | 'vendor-data' | 'network-config' | 'source',
+  context: Context,
+): Promise<HashedFile | undefined> => {
   const {report} = context
   const path = await resolveExisting(file, `${noun} file`, context)
   if ((await lookAt(path)).kind !== 'file') return undefined
@@ -177,6 +181,9 @@ const readPassedFile = async (file: Located<string>, noun: string, context: Cont
   if (!content.isWhole) {
     report.error(file, `the ${noun} file is larger than 16 MB`, 'fetch large files in the guest, or copy them with provision "file"')
     return undefined
+  }
+  if (noun !== 'source' && !context.toleratesMissing) {
+    for (const {severity, message, hint} of context.examineSeedFile?.(noun, content.bytes) ?? []) report[severity](file, message, hint)
   }
   return {path, sha256: createHash('sha256').update(content.bytes).digest('hex')}
 }

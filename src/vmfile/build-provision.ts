@@ -3,6 +3,7 @@ import {isMirrorable} from '../model/safe-path.ts'
 import {type ProvisionStep, runModes} from '../model/vm.ts'
 import {buildDockerfile} from './build-dockerfile.ts'
 import {readSecrets} from './build-secrets.ts'
+import {checkScript} from './check-script.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
 import type {vmfile} from './schema.ts'
 import type {Read} from './shapes.ts'
@@ -94,6 +95,7 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
     report.error(step, 'shell provision requires inline or script', 'add inline "COMMAND" or script "PATH"')
   }
   const path = script && (await resolveExisting(script, 'script', context))
+  if (script && path !== undefined) await checkScript(script, {path, interpreter: interpreter?.value}, context)
   return {
     ...optional('inline', inline?.value),
     ...optional('script', path),

@@ -11,6 +11,12 @@ export type ParseSettings = (settings: Readonly<Record<string, unknown>>) => unk
 /** Reads a Dockerfile and says what its FROM names; throws an Error that says what is wrong with it. */
 export type ReadDockerfile = (spec: DockerfileSpec) => Promise<{readonly base: string; readonly warnings: readonly string[]}>
 
+/** Looks at the content of a file for cloud-init and says what is wrong with it. */
+export type ExamineSeedFile = (
+  kind: 'user-data' | 'vendor-data' | 'network-config',
+  bytes: Uint8Array,
+) => readonly {readonly severity: 'error' | 'warning'; readonly message: string; readonly hint: string}[]
+
 /** What the checks of one file have in common. */
 export interface Context {
   readonly report: Report
@@ -22,6 +28,7 @@ export interface Context {
   /** Of vmctl itself. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly readDockerfile?: ReadDockerfile | undefined
+  readonly examineSeedFile?: ExamineSeedFile | undefined
   /** Whether files and variables that the VMFile names may be missing. */
   readonly toleratesMissing: boolean
 }

@@ -1,6 +1,6 @@
 import type {Problem} from '../model/errors.ts'
 import {buildStack, type Stack} from './build-stack.ts'
-import type {Context, ParseSettings, ReadDockerfile} from './context.ts'
+import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './context.ts'
 import {readDocument} from './read.ts'
 import {problemsError, startReport} from './report.ts'
 import {provisionVariants} from './schema-guest.ts'
@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** What reads Dockerfiles; none can be used when absent. */
   readonly readDockerfile?: ReadDockerfile
+  /** What looks into files for cloud-init; they are taken as they are when absent. */
+  readonly examineSeedFile?: ExamineSeedFile
   /** Whether files and variables that the VMFile names may be missing: a VM must be stoppable although its script was deleted. */
   readonly toleratesMissing?: boolean
 }
@@ -45,6 +47,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     directory,
     file = path,
     readDockerfile,
+    examineSeedFile,
     imageSchemes = [],
     provisionTypes = new Map(),
     toleratesMissing = false,
@@ -54,7 +57,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
   if (text.length > sizeLimit) refuseSize(report)
   const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
   if (!nodes) throw problemsError(report, file)
-  const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, toleratesMissing}
+  const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, examineSeedFile, toleratesMissing}
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
   const stack = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)
