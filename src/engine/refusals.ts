@@ -18,13 +18,11 @@ const patienceMs = {
   otherKind: 10_000,
   /** Nobody makes a user in a guest without a seed of vmctl, but its image may, in its first boot. */
   unseeded: 30_000,
-  /** Until it is told that a guest with a seed does not know the user yet. */
-  told: 20_000,
 } as const
 
 /**
- * Judges the refusals of a guest that is waited for: says early that it lets nobody in so far, and ends a wait that is in vain.
- * A guest in its first boot may refuse for a while what it lets in later.
+ * Judges the refusals of a guest that is waited for, and ends a wait that is in vain. A guest in its first boot may refuse for a while
+ * what it lets in later; one that vmctl has given no user is unlikely to, which is told at once.
  */
 export const watchRefusals = ({
   isSeeded,
@@ -34,22 +32,18 @@ export const watchRefusals = ({
   now = () => performance.now(),
 }: RefusalOptions): ((error: VmctlError) => void) => {
   const since = new Map<string, number>()
-  let isTold = false
   const limitMs = ({details}: VmctlError, isLogin: boolean): number => {
     if (details.lacksType === true) return patienceMs.otherKind
     return isLogin && !isSeeded ? Math.max(patienceMs.unseeded, askedMs) : Infinity
   }
-  const source = isSeeded ? 'cloud-init may still make the user and the key.' : 'vmctl gave it none, as it has no cloud-init block.'
   return (error) => {
     const {code, details, message} = error
     const isLogin = code === 'vmctl::ssh::authentication_failed'
     if (isLogin ? details.temporary === true : code !== 'vmctl::ssh::host_key_mismatch') return
-    const first = since.get(code) ?? now()
-    since.set(code, first)
-    const elapsedMs = now() - first
-    if (elapsedMs >= limitMs(error, isLogin)) giveUp(error)
-    if (isTold || !isLogin || (isSeeded && elapsedMs < patienceMs.told)) return
-    isTold = true
-    tell(`so far: ${message} ${source}`)
+    const first = since.get(code)
+    since.set(code, first ?? now())
+    if (first === undefined) {
+      if (isLogin && !isSeeded) tell(`so far: ${message} vmctl gave it no user and no key, as it has no cloud-init block.`)
+    } else if (now() - first >= limitMs(error, isLogin)) giveUp(error)
   }
 }

@@ -129,9 +129,10 @@ const logIn = async (options: ReadinessOptions, watch: Watch): Promise<GuestConn
 
 /** Can the same attempt succeed a little later? */
 const mayPass = ({code, details}: VmctlError, {firstBoot}: ReadinessOptions): boolean => {
+  if (details.permanent === true) return false
   if (code === 'vmctl::ssh::host_key_mismatch') return firstBoot
   if (code === 'vmctl::ssh::authentication_failed') return firstBoot || details.temporary === true
-  return code === 'vmctl::ssh::unreachable' || (code === 'vmctl::ssh::failed' && details.permanent !== true)
+  return code === 'vmctl::ssh::unreachable' || code === 'vmctl::ssh::failed'
 }
 
 const hostKeyCheck = ({hostKey, firstBoot}: ReadinessOptions): Pick<ConnectOptions, 'verifyHostKey' | 'hostKeyType'> => {

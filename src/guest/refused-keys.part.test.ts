@@ -5,6 +5,7 @@ import {join} from 'node:path'
 
 import {describe, expect, test} from 'vitest'
 
+import {temporaryDirectory} from '../../test/support/builders.ts'
 import {missingProgram, testUnless} from '../../test/support/programs.ts'
 import {sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import type {VmctlError} from '../model/errors.ts'
@@ -52,6 +53,17 @@ describe.skipIf(missing)(`keys that a guest refuses${missing === undefined ? '' 
     expect(refusals[0]).toContain('Too many authentication failures')
     expect(refusals[0]).toContain('`vmctl ssh NAME --key PATH`')
     expect(refusals[0]).toContain('IdentitiesOnly yes')
+  })
+
+  test('an account that has expired is not waited for, not even in a first boot', async () => {
+    const banner = join(temporaryDirectory(), 'banner')
+    await writeFile(banner, 'Your account has expired; please contact your system administrator.\n')
+    await using sshd = await startSshd({config: [`Banner ${banner}`]})
+    await expect(waitUntilReady(readiness(sshd, strangers(1), {firstBoot: true}))).rejects.toMatchObject({
+      code: 'vmctl::ssh::authentication_failed',
+      message: expect.stringContaining('The guest says: Your account has expired'),
+      help: expect.stringContaining('chage'),
+    })
   })
 
   test.each([4, 6])('when all of %i are refused, once each, that is the answer', async (count) => {

@@ -65,17 +65,28 @@ const refusedHostKey = (
 
 const refusedUser = (fail: Fail, failed: FailedHandshake): VmctlError => {
   const lacksType = takesNoEd25519(failed)
+  const isExpired = failed.banners.some((text) => /\b(?:account|password)\b.{0,20}\bexpired\b/i.test(text))
   return fail('vmctl::ssh::authentication_failed', refusedLogin(failed), {
-    help: lacksType ? otherKeys : !failed.exhausted && isTooMany(failed.error) ? fewerKeys : undefined,
+    help: adviceFor(failed, {lacksType, isExpired}),
     details: {
       user: failed.user,
       tried: failed.tried.map(describeCandidate),
       encrypted: failed.encrypted,
       lacksType,
       // A guest that hangs up without looking at all keys may change its mind: pam_nologin does so while it boots.
-      temporary: !failed.exhausted,
+      temporary: !failed.exhausted && !isExpired,
+      permanent: isExpired,
     },
   })
+}
+
+const adviceFor = (
+  {exhausted, error}: FailedHandshake,
+  {lacksType, isExpired}: {readonly lacksType: boolean; readonly isExpired: boolean},
+): string | undefined => {
+  if (isExpired) return 'The account is at fault, not the key: renew it in the guest (`chage`), or log in as another user.'
+  if (lacksType) return otherKeys
+  return !exhausted && isTooMany(error) ? fewerKeys : undefined
 }
 
 const words: Readonly<Record<Stage, string>> = {'key-exchange': 'key exchange', authentication: 'log-in'}
