@@ -3,7 +3,7 @@ import {statfs} from 'node:fs/promises'
 import {lastLines, run} from '../host/process.ts'
 import {howToInstall, type PackageName} from '../host/packages.ts'
 import {findFirmware} from '../hypervisor/qemu/firmware.ts'
-import {defaultBinary, judgeAccelerator} from '../hypervisor/qemu/accelerator.ts'
+import {defaultBinary, describeVerdict, isSlower, judgeAccelerator, type Verdict} from '../hypervisor/qemu/accelerator.ts'
 import {messageOf} from '../model/errors.ts'
 import {formatSize} from '../model/quantity.ts'
 import type {Engine} from './engine.ts'
@@ -57,25 +57,28 @@ const examineAccelerators = async (engine: Engine): Promise<Check[]> => {
   const options = {stateDirectory: engine.store.directory, signal: engine.signal, fresh: true}
   const kvm = await judgeAccelerator(defaultBinary, 'kvm', options)
   const tcg = await judgeAccelerator(defaultBinary, 'tcg', options)
+  const [aboutKvm, aboutTcg] = await Promise.all([describeVerdict('kvm', kvm), describeVerdict('tcg', tcg)])
   return [
-    kvm.works
-      ? {name: 'kvm', status: 'ok', detail: 'a guest was run with it'}
-      : {
-          name: 'kvm',
-          status: 'warn',
-          detail: `no guest can be run with it: ${kvm.reason}`,
-          help: 'Enable VT-x or AMD-V in the firmware, load the kernel module (`sudo modprobe kvm_intel` or `kvm_amd`), and join the group kvm (`sudo usermod -aG kvm $USER`). Until then guests run under TCG, many times slower.',
-        },
+    await examineKvm(kvm, aboutKvm),
     tcg.works
-      ? {name: 'tcg', status: 'ok', detail: 'a guest was run with it'}
-      : {
-          name: 'tcg',
-          status: kvm.works ? 'warn' : 'fail',
-          detail: `no guest can be run with it: ${tcg.reason}`,
-          help: await howToInstall('qemu'),
-        },
+      ? {name: 'tcg', status: 'ok', detail: aboutTcg}
+      : {name: 'tcg', status: kvm.works ? 'warn' : 'fail', detail: aboutTcg, help: await howToInstall('qemu')},
   ]
 }
+
+const examineKvm = async (verdict: Verdict, detail: string): Promise<Check> => {
+  if (!verdict.works) return {name: 'kvm', status: 'warn', detail, help: kvmHelp}
+  if (!isSlower(verdict)) return {name: 'kvm', status: 'ok', detail}
+  return {
+    name: 'kvm',
+    status: 'warn',
+    detail: `${detail}; TCG is used`,
+    help: 'In a VM, let its host pass hardware virtualization on (nested virtualization); on a physical machine, enable VT-x or AMD-V in the firmware.',
+  }
+}
+
+const kvmHelp =
+  'Enable VT-x or AMD-V in the firmware, load the kernel module (`sudo modprobe kvm_intel` or `kvm_amd`), and join the group kvm (`sudo usermod -aG kvm $USER`). Until then guests run under TCG, many times slower.'
 
 const examineFirmware = async (): Promise<Check> => {
   try {

@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
   readonly input?: string
+  /** Gets standard output as it comes. */
+  readonly onStdout?: (chunk: string) => void
   /** What to say when the program is not installed. */
   readonly notInstalled?: {readonly code: 'vmctl::qemu::not_installed' | 'vmctl::host::not_installed'; readonly help?: string}
 }
@@ -65,6 +67,7 @@ const collect = (program: string, args: readonly string[], options: RunOptions):
         size += chunk.length
         if (size > outputLimit) end(new VmctlError('vmctl::host::program_failed', `${program} printed more than 8 MiB.`))
         else output[name] += chunk
+        if (name === 'stdout') options.onStdout?.(chunk)
       })
     }
     // A program that ends without reading its input closes the pipe; its exit status tells the story.

@@ -1,4 +1,5 @@
 import {execFileSync, spawnSync} from 'node:child_process'
+import {readFileSync} from 'node:fs'
 
 import {expect} from 'vitest'
 
@@ -18,7 +19,7 @@ step('an accelerator that cannot run a guest is an error when it is asked for, a
   // No x86 Linux has hvf; whether there is KVM depends on the host.
   const outcome = await lab.run(['up'], {env: {VMCTL_ACCEL: 'hvf'}})
   expectFailure(outcome, 4, 'vmctl::qemu::accelerator_unavailable')
-  expect(outcome.stderr).toContain('hvf does not work here')
+  expect(outcome.stderr).toContain('HVF does not work here')
   expect(await lab.json('list')).toEqual({vms: []})
 })
 
@@ -31,28 +32,54 @@ step('VMCTL_ACCEL and the qemu block decide, the variable first', async () => {
   await lab.ok('down', '--destroy')
 })
 
-step('by default KVM is used where it works, and TCG with one notice where it does not', async () => {
+step('by default KVM is used where it works and is fast, and TCG with one notice where not', async () => {
   lab.vmfile(vmfile(''))
   const outcome = await lab.ok('up')
   const {accelerator} = await lab.status('cold')
-  const usable = kvmWorks()
-  expect(accelerator).toBe(usable ? 'kvm' : 'tcg')
-  expect(notices(outcome.stderr)).toHaveLength(usable ? 0 : 1)
+  const kvm = kvmHere()
+  expect(accelerator).toBe(kvm === 'fast' ? 'kvm' : 'tcg')
+  expect(notices(outcome.stderr)).toHaveLength(kvm === 'fast' ? 0 : 1)
   const forced = await lab.run(
     ['up', '--file', lab.write('other/VMFile.kdl', `vm "other" { image "${lab.project}/empty.qcow2"; memory 64; }\n`)],
     {env: {VMCTL_ACCEL: 'kvm'}},
   )
-  if (usable) expectSuccess(forced)
-  else expectFailure(forced, 4, 'vmctl::qemu::accelerator_unavailable')
+  if (kvm === 'absent') expectFailure(forced, 4, 'vmctl::qemu::accelerator_unavailable')
+  else expectSuccess(forced)
+  expect(forced.stderr.includes('times slower than TCG')).toBe(kvm === 'slow')
 })
 
 step('doctor says the same', async () => {
   const {stdout, stderr} = await lab.vmctl('doctor')
-  expect(`${stdout}${stderr}`).toMatch(kvmWorks() ? /^ok +kvm/m : /^warn +kvm +no guest can be run with it/m)
+  const sentence = {
+    fast: /^ok +kvm +KVM works here, \d+(?:\.\d)? times as fast as TCG/m,
+    slow: /^warn +kvm +KVM works here, but is (?:more than )?\d+(?:\.\d)? times slower than TCG/m,
+    absent: /^warn +kvm +KVM does not work here \(/m,
+  }
+  expect(`${stdout}${stderr}`).toMatch(sentence[kvmHere()])
 })
 
-/** An opinion of its own: the guest of two instructions halts QEMU through the debug port, or it does not. */
-const kvmWorks = (): boolean => {
+step('an accelerator that crawls loses: the VM runs under the other one, told in one line, and the next start asks nobody', async () => {
+  const binary = lab.write(
+    'qemu-crawling',
+    `#!/bin/sh\ncase "$*" in *"-accel hvf"*) echo race >>${lab.root}/races; while :; do :; done ;; esac\nexec qemu-system-x86_64 "$@"\n`,
+    0o755,
+  )
+  lab.vmfile(vmfile(`qemu { binary "${binary}"; accel "hvf" "tcg"; };`))
+  await lab.ok('destroy', 'cold')
+  const first = await lab.ok('up')
+  expect(notices(first.stderr)).toEqual([expect.stringMatching(/HVF works here, but is more than [\d.]+ times slower than TCG/)])
+  expect((await lab.status('cold')).accelerator).toBe('tcg')
+  await lab.ok('down', '--destroy')
+  await lab.ok('up')
+  expect(readFileSync(`${lab.root}/races`, 'utf8')).toBe('race\n')
+  await lab.ok('down', '--destroy')
+})
+
+/**
+ * An opinion of its own: a guest of two instructions ends QEMU through the debug port, or does not; and a KVM without the
+ * processor's help is slow.
+ */
+const kvmHere = (): 'fast' | 'slow' | 'absent' => {
   // mov al, 0x10; out 0xf4, al; hlt: at the reset vector of a 64 KiB BIOS.
   const bios = Buffer.alloc(65_536, 0xf4)
   Buffer.from([0xb0, 0x10, 0xe6, 0xf4, 0xf4]).copy(bios, 65_520)
@@ -74,5 +101,6 @@ const kvmWorks = (): boolean => {
     ],
     {timeout: 5000},
   )
-  return result.status === 0x21
+  if (result.status !== 0x21) return 'absent'
+  return /\b(?:vmx|svm)\b/.test(readFileSync('/proc/cpuinfo', 'utf8')) ? 'fast' : 'slow'
 }

@@ -1,173 +1,170 @@
-import {mkdtemp, open, readdir, stat, writeFile} from 'node:fs/promises'
+import {stat} from 'node:fs/promises'
 import {cpus} from 'node:os'
 import {join} from 'node:path'
 
-import {remove} from '../../host/durable.ts'
-import {isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {makePrivateDirectory, readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {hasHardwareVirtualization, kvmModules, kvmRefusal} from '../../host/kvm.ts'
 import {acquireLock} from '../../host/lock.ts'
 import {findProgram} from '../../host/paths.ts'
 import {hostBootId} from '../../host/proc.ts'
-import {lastLines, runUnderLimits} from '../../host/process.ts'
-import {messageOf, VmctlError} from '../../model/errors.ts'
-import {sandbox} from './arguments.ts'
+import {VmctlError} from '../../model/errors.ts'
+import {type Heat, runProbe, sweepProbes} from './probe.ts'
 
 export const defaultBinary = 'qemu-system-x86_64'
 
-/**
- * A boot sector that enters 64-bit long mode with paging on, executes CPUID and RDTSC, and ends QEMU through the
- * isa-debug-exit device. Assembled from `fixtures/accelerator-probe.S`; a test assembles it again.
- */
-export const probeCode =
-  'fa31c08ed88ec08ed0bc007c66bf001000006631c066b9000c0000fc66f3ab66c70600100320000066c7060020033000' +
-  '0066c7060030830000000f20e06683c8200f22e066b8001000000f22d866b9800000c00f32660d000100000f30660f0116' +
-  'a87c0f20c0660d010000800f22c066ea777c0000080066b810008ed88ed031c00fa20f31b031e6f4f4ebfd0f1f400000' +
-  '00000000000000ffff0000009aaf00ffff00000092af001700907c'
-
-/** A guest that spins where it should end stops by this limit when vmctl is killed and nobody is left to stop it. */
-const probeCpuSeconds = 10
-
-const probePrefix = '.probe-'
-
-/** isa-debug-exit ends QEMU with (value << 1) | 1; the probe writes 0x31. */
-const probeSuccess = (0x31 << 1) | 1
-
 export interface Verdict {
   readonly works: boolean
-  /** What QEMU said when it does not. */
+  /** Why it does not, as QEMU or the guest said it. */
   readonly reason?: string
+  /** How many times as long as TCG it takes for the same work; absent where TCG does not work. */
+  readonly slowness?: number
+  /** It was cut off before it had finished: `slowness` is the least that it can be. */
+  readonly cutOff?: boolean
 }
 
-const probeImage = (): Buffer => {
-  const sector = Buffer.alloc(512)
-  Buffer.from(probeCode, 'hex').copy(sector)
-  sector.writeUInt16LE(0xaa55, 510)
-  return sector
+interface JudgeOptions {
+  readonly stateDirectory: string
+  readonly signal?: AbortSignal | undefined
+  /** Judge anew, whatever is on record. */
+  readonly fresh?: boolean
 }
 
-/**
- * Proves an accelerator by running a guest with it. `/dev/kvm` may open and still be unable to run anything, so nothing
- * less than a run counts.
- */
-export const probeAccelerator = async (
-  binary: string,
-  accelerator: string,
-  options: {directory: string; signal?: AbortSignal; timeoutMs?: number},
-): Promise<Verdict> => {
-  const directory = await mkdtemp(join(options.directory, probePrefix))
-  try {
-    const image = join(directory, 'probe.img')
-    await writeFile(image, probeImage(), {mode: 0o600})
-    const timeoutMs = options.timeoutMs ?? 5000
-    const result = await runUnderLimits(
-      [`--cpu=${probeCpuSeconds}`],
-      [
-        binary,
-        ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine', 'pc', '-m', '64'],
-        // The sandbox that every VM gets: a QEMU without it is found out here.
-        ...['-sandbox', sandbox],
-        ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
-        ...['-drive', `file=${image.replaceAll(',', ',,')},format=raw,if=ide,readonly=off`],
-        ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
-      ],
-      {signal: options.signal, timeoutMs, notInstalled: {code: 'vmctl::qemu::not_installed'}},
-    )
-    if (result.exitCode === probeSuccess) return {works: true}
-    return {works: false, reason: lastLines(result.stderr, 1) || `QEMU ended with ${result.signal ?? result.exitCode}`}
-  } catch (error) {
-    options.signal?.throwIfAborted()
-    if (error instanceof VmctlError && error.code === 'vmctl::qemu::not_installed') throw error
-    return {works: false, reason: messageOf(error)}
-  } finally {
-    await remove(directory)
-  }
-}
-
-/** What a verdict depends on: this boot of this computer, its CPU, and the very QEMU binary. */
+/** What a verdict depends on: this boot of the host, its CPU, the modules of KVM, and the very QEMU binary. */
 const verdictKey = async (binary: string, accelerator: string): Promise<string> => {
   const path = await findProgram(binary)
   if (path === undefined) throw new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`)
-  const info = await stat(path)
-  return JSON.stringify([accelerator, hostBootId(), cpus()[0]?.model ?? '', info.ino, info.size, info.mtimeMs, process.getuid?.() ?? 0])
+  const {ino, size, mtimeMs} = await stat(path)
+  const modules = accelerator === 'kvm' ? [await kvmModules()] : []
+  return JSON.stringify([accelerator, hostBootId(), cpus()[0]?.model ?? '', ino, size, mtimeMs, process.getuid?.() ?? 0, ...modules])
 }
 
 /** The verdict on an accelerator, from the cache file when nothing that it depends on has changed. */
-export const judgeAccelerator = async (
-  binary: string,
-  accelerator: string,
-  options: {stateDirectory: string; signal?: AbortSignal; fresh?: boolean},
-): Promise<Verdict> => {
+export const judgeAccelerator = async (binary: string, accelerator: string, options: JudgeOptions): Promise<Verdict> => {
   const key = await verdictKey(binary, accelerator)
   if (accelerator === 'tcg' && !options.fresh) return {works: true}
-  if (accelerator === 'kvm') {
-    const device = await open('/dev/kvm', 'r+').catch((error: unknown) => messageOf(error))
-    if (typeof device === 'string') return {works: false, reason: device}
-    await device.close()
-  }
-  const cachePath = join(options.stateDirectory, 'accelerators.json')
-  const known = async (): Promise<Verdict | undefined> => (options.fresh ? undefined : (await readCache(cachePath))[key])
+  const refusal = accelerator === 'kvm' ? await kvmRefusal() : undefined
+  if (refusal !== undefined) return {works: false, reason: refusal}
+  const known = async (): Promise<Verdict | undefined> => (options.fresh ? undefined : (await readCache(options))[key])
   const early = await known()
   if (early) return early
   await using _lock = await lockProbes(options)
   const late = await known()
   if (late) return late
   await sweepProbes(options.stateDirectory)
-  const verdict = await probeAccelerator(binary, accelerator, {
-    directory: options.stateDirectory,
-    ...(options.signal && {signal: options.signal}),
-  })
-  await writeFileAtomic(cachePath, `${JSON.stringify({...keepThisBoot(await readCache(cachePath)), [key]: verdict}, undefined, 2)}\n`)
+  const verdict = await race(binary, accelerator, options)
+  await record(options, key, verdict)
   return verdict
 }
 
+/** TCG needs nothing of the host, so it sets the pace: it gets all the time that a busy machine may need. */
+const pacemakerLimits = {cpuSeconds: 10, wallMs: 30_000}
+
+/**
+ * Runs the probe under TCG and under the accelerator, which may use a little more processor time than what would make it the slower
+ * one. The limit of the wall clock is for one that hangs: a busy host stretches every run.
+ */
+const race = async (binary: string, accelerator: string, {stateDirectory, signal}: JudgeOptions): Promise<Verdict> => {
+  const options = {directory: stateDirectory, signal}
+  const pace = await runProbe(binary, 'tcg', {...options, limits: pacemakerLimits})
+  if (accelerator === 'tcg') return verdictOf(pace)
+  if (pace.outcome !== 'right') return verdictOf(await runProbe(binary, accelerator, {...options, limits: pacemakerLimits}))
+  const limits = {cpuSeconds: Math.max(1, Math.ceil((3 * pace.totalMs) / 1000)), wallMs: Math.round(Math.max(3000, 20 * pace.totalMs))}
+  return verdictOf(await runProbe(binary, accelerator, {...options, limits}), pace)
+}
+
+const verdictOf = (heat: Heat, pace?: Heat): Verdict => {
+  if (heat.outcome === 'wrong') return {works: false, ...(heat.reason !== undefined && {reason: heat.reason})}
+  const slowness = pace && slownessOf(heat, pace)
+  if (heat.outcome === 'right') return {works: true, ...(slowness !== undefined && {slowness})}
+  if (slowness === undefined) return {works: false, reason: `no result after ${Math.round(heat.totalMs)} ms`}
+  return {works: true, slowness, cutOff: true}
+}
+
+/** By the work of a kernel; by the way to its first instruction for a guest that did not get further. */
+const slownessOf = (heat: Heat, pace: Heat): number => {
+  const ratio =
+    heat.roundMs === undefined || pace.roundMs === undefined
+      ? (heat.firmwareMs ?? heat.totalMs) / (pace.firmwareMs ?? pace.totalMs)
+      : heat.roundMs / pace.roundMs
+  return Number(ratio.toPrecision(2))
+}
+
+/** Whether guests would run faster without it. */
+export const isSlower = ({works, slowness = 0, cutOff = false}: Verdict): boolean => works && (cutOff || slowness > 1)
+
+/** A verdict as a sentence without its end: `KVM works here, but is 20 times slower than TCG`. */
+export const describeVerdict = async (accelerator: string, verdict: Verdict): Promise<string> => {
+  const name = accelerator.toUpperCase()
+  if (!verdict.works) return `${name} does not work here (${verdict.reason})`
+  if (verdict.slowness === undefined) return `${name} works here`
+  if (!isSlower(verdict)) return `${name} works here, ${timesOf(1 / verdict.slowness)} as fast as TCG`
+  const cause =
+    accelerator === 'kvm' && !(await hasHardwareVirtualization())
+      ? ': nested virtualization without hardware support (the processor shows neither vmx nor svm)'
+      : ''
+  return `${name} works here, but is ${verdict.cutOff ? 'more than ' : ''}${timesOf(verdict.slowness)} slower than TCG${cause}`
+}
+
+const timesOf = (ratio: number): string => `${ratio < 10 ? ratio.toFixed(1) : Math.round(ratio)} times`
+
+/** Corrects a verdict that a guest has disproved. */
+export const overrule = async (binary: string, accelerator: string, reason: string, options: JudgeOptions): Promise<void> => {
+  await using _lock = await lockProbes(options)
+  await record(options, await verdictKey(binary, accelerator), {works: false, reason})
+}
+
 /** One vmctl probes at a time; the others take over what it finds. */
-const lockProbes = async ({stateDirectory, signal}: {stateDirectory: string; signal?: AbortSignal}) => {
+const lockProbes = async ({stateDirectory, signal}: JudgeOptions) => {
   const locks = join(stateDirectory, 'locks')
   await makePrivateDirectory(locks)
   return acquireLock(join(locks, 'accelerators'), {purpose: 'probe accelerators', timeoutMs: 120_000, signal})
 }
 
-/** Removes what killed probes have left. The caller holds the lock. */
-const sweepProbes = async (stateDirectory: string): Promise<void> => {
-  for (const name of await readdir(stateDirectory)) {
-    if (name.startsWith(probePrefix) || isTemporaryName(name)) await remove(join(stateDirectory, name))
-  }
-}
+const cachePath = ({stateDirectory}: JudgeOptions): string => join(stateDirectory, 'accelerators.json')
 
-const readCache = async (path: string): Promise<Record<string, Verdict>> => {
+const readCache = async (options: JudgeOptions): Promise<Record<string, Verdict>> => {
   try {
-    const value: unknown = JSON.parse((await readIfExists(path)) ?? '{}')
+    const value: unknown = JSON.parse((await readIfExists(cachePath(options))) ?? '{}')
     return typeof value === 'object' && value !== null ? {...value} : {}
   } catch {
     return {}
   }
 }
 
-const keepThisBoot = (cache: Record<string, Verdict>): Record<string, Verdict> =>
-  Object.fromEntries(Object.entries(cache).filter(([key]) => key.includes(hostBootId())))
+/** Verdicts of other boots go. */
+const record = async (options: JudgeOptions, key: string, verdict: Verdict): Promise<void> => {
+  const others = Object.entries(await readCache(options)).filter(([other]) => other.includes(hostBootId()))
+  await writeFileAtomic(cachePath(options), `${JSON.stringify({...Object.fromEntries(others), [key]: verdict}, undefined, 2)}\n`)
+}
 
 export interface Choice {
   readonly accelerator: string
-  /** Why a preferred one was passed over. */
+  /** Why a preferred one was passed over, or what is wrong with this one. */
   readonly notice?: string
 }
 
+const byDefault = ['kvm', 'tcg'] as const
+
+/** The accelerators among which there is a choice; nobody insists on one then. */
+export const choices = (wanted: readonly string[] | undefined): readonly string[] => wanted ?? byDefault
+
 /**
- * Chooses the first accelerator that works. `wanted` is in order of preference; by default KVM, else TCG with a notice.
+ * Chooses the first accelerator that works and is not slower than TCG, if TCG is among the wanted ones, which are in order of
+ * preference; by default KVM, else TCG with a notice.
  * @throws VmctlError `vmctl::qemu::accelerator_unavailable` when none of the wanted ones works
  */
-export const chooseAccelerator = async (
-  binary: string,
-  wanted: readonly string[] | undefined,
-  options: {stateDirectory: string; signal?: AbortSignal},
-): Promise<Choice> => {
+export const chooseAccelerator = async (binary: string, wanted: readonly string[] | undefined, options: JudgeOptions): Promise<Choice> => {
   const reasons: string[] = []
-  for (const accelerator of wanted ?? ['kvm', 'tcg']) {
+  for (const [index, accelerator] of choices(wanted).entries()) {
     const verdict = await judgeAccelerator(binary, accelerator, options)
-    if (verdict.works) {
-      const notice = `No hardware acceleration: ${reasons.join('; ')}. The guest runs under TCG, which is many times slower.`
+    const told = await describeVerdict(accelerator, verdict)
+    const mayBeSlow = !choices(wanted).includes('tcg', index + 1)
+    if (verdict.works && isSlower(verdict) && mayBeSlow) return {accelerator, notice: `${told}. It is used because it was asked for.`}
+    if (verdict.works && !isSlower(verdict)) {
+      const notice = `No hardware acceleration: ${reasons.join('; ')}. The guest runs under TCG, which emulates its processor.`
       return reasons.length > 0 && accelerator === 'tcg' ? {accelerator, notice} : {accelerator}
     }
-    reasons.push(`${accelerator} does not work here (${verdict.reason})`)
+    reasons.push(told)
   }
   throw new VmctlError('vmctl::qemu::accelerator_unavailable', `No wanted accelerator can run a guest: ${reasons.join('; ')}.`)
 }
