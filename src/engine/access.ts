@@ -4,9 +4,10 @@ import {homedir} from 'node:os'
 import {type Candidate, describeCandidate, sshCandidates} from '../guest/candidates.ts'
 import {fingerprint, knownHostsKey, knownHostsLine} from '../guest/keys.ts'
 import {type ReadyGuest, waitUntilReady} from '../guest/ready.ts'
+import type {Death} from '../guest/watch.ts'
 import type {GuestConnection} from '../guest/ssh.ts'
 import {upload} from '../guest/transfer.ts'
-import {readEnd, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {readEnd, readIfExists, readPiece, writeFileAtomic} from '../host/files.ts'
 import {lastLines} from '../host/process.ts'
 import {aboutVm} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
@@ -52,6 +53,8 @@ export interface WaitOptions extends Login {
   readonly timeoutMs?: number
   /** Whether cloud-init's result is waited for. */
   readonly cloudInit?: boolean
+  /** For who may start the VM anew: as in `WatchOptions`. */
+  readonly onStall?: (evidence: string) => Promise<boolean>
 }
 
 /** What the user says is taken as it is; what vmctl thinks is longer where guests are slow. */
@@ -104,9 +107,10 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     ready,
     hasUserData: vm.spec.cloudInit?.userData !== undefined,
   })
-  const isAlive = async (): Promise<string | undefined> => {
-    const {state, crash} = await hypervisor.observe(vm)
-    return state === 'running' ? undefined : (crash ?? `the VM is ${state}`)
+  const isAlive = async (): Promise<Death | undefined> => {
+    const {state, crash, pause} = await hypervisor.observe(vm)
+    if (state === 'running') return undefined
+    return pause === undefined ? (crash ?? `the VM is ${state}`) : new VmctlError('vmctl::vm::paused', `The VM is paused: ${pause}.`)
   }
   const consoleBytes = (): Promise<number> =>
     stat(files.consoleLog).then(
@@ -124,6 +128,10 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
   })
   const climbing = waitUntilReady({
     dial: (signal) => hypervisor.dial(vm, 22, {signal}),
+    isAccepted: async () => {
+      const {connections} = (await hypervisor.vitals?.(vm)) ?? {}
+      return connections === undefined ? undefined : connections > 0
+    },
     isAlive,
     connectOptions: {
       user: sshUser(vm, options.user, options.ssh),
@@ -132,8 +140,12 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
       onRefusal,
       onSlowShell: tell,
     },
+    vitals: async () => hypervisor.vitals?.(vm),
+    onStall: options.onStall,
+    onHint: (message) => void engine.emit({type: 'vm.notice', vm: vm.name, message}),
     console: {
       sizeBytes: consoleBytes,
+      read: (from) => readPiece(files.consoleLog, from),
       tail: (lines) => consoleTail(files.consoleLog, lines),
     },
     expectCloudInit: options.cloudInit ?? vm.spec.cloudInit !== undefined,
@@ -193,7 +205,7 @@ const endWithGuest = (connection: GuestConnection, {isAlive, consoleBytes}: Live
 
 interface Liveness {
   /** Why nothing can be expected of the guest; undefined while it lives. */
-  readonly isAlive: () => Promise<string | undefined>
+  readonly isAlive: () => Promise<Death | undefined>
   readonly consoleBytes: () => Promise<number>
 }
 

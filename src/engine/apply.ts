@@ -217,7 +217,10 @@ export const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => 
 
 /** A connection to a guest that is ready and set up. Open only when this succeeds: one that nobody closes keeps vmctl alive. */
 const usableGuest = async (engine: Engine, vm: Vm): Promise<ReturnType<typeof asGuest>> => {
-  const {connection, bootId, warnings} = await waitForGuest(engine, vm)
+  const hypervisor = await hypervisorOf(engine, vm)
+  const {connection, bootId, warnings} = await waitForGuest(engine, vm, {
+    onStall: async (reason) => (await hypervisor.startOtherwise?.(vm, {...operation(engine), reason})) ?? false,
+  })
   try {
     for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
     await becomeReady(engine, vm, connection)

@@ -9,62 +9,86 @@ export type Dial = (signal: AbortSignal) => Promise<Duplex>
 
 export interface GreetedOptions {
   readonly dial: Dial
+  /** Whether the network of the guest has accepted the connection; undefined when that cannot be known. */
+  readonly isAccepted?: (() => Promise<boolean | undefined>) | undefined
   readonly onConnected: () => void
   /** Gets every attempt that failed. */
   readonly onFailure: (error: VmctlError) => void
   readonly signal: AbortSignal
 }
 
-// The first packet to a guest without a network is lost and sent again after seconds, so a fresh connection is made
-// every second; but a slow guest may need longer to greet, so the older ones stay open for a while.
-const timing = {pauseMs: {first: 50, longest: 500, growth: 1.5}, silenceMs: 1000, greetingMs: 5000} as const
+/**
+ * A user-mode network accepts a connection before the guest has an address; the packet that opens it is lost then, and sent again
+ * only after seconds: such a connection is replaced after `unheardMs`. One that the guest has accepted is waited on, for each costs it a
+ * process: sshd of a busy guest may need long to greet. Where nobody can tell the two apart the patience grows.
+ */
+const timing = {
+  pauseMs: {first: 50, longest: 500, growth: 1.5},
+  unheardMs: 1000,
+  acceptedMs: 60_000,
+  unknownMs: [5500, 10_000, 20_000, 30_000],
+} as const
 
 /**
- * Dials until somebody greets, and returns that connection. Only `signal` ends it, or somebody who speaks another protocol.
- * The pause after a refusal grows from 50 to 500 ms.
+ * Dials until somebody greets, one connection at a time, and returns that connection. Only `signal` ends it, or somebody who speaks
+ * another protocol. The pause after a refusal grows from 50 to 500 ms.
  */
-export const greetedStream = async ({dial, onConnected, onFailure, signal}: GreetedOptions): Promise<Duplex> => {
-  const others = new AbortController()
-  const either = AbortSignal.any([signal, others.signal])
-  const first = Promise.withResolvers<Duplex>()
-  first.promise.catch(() => undefined)
-  let won = false
-
-  const attempt = async (): Promise<undefined> => {
+export const greetedStream = async ({dial, isAccepted, onConnected, onFailure, signal}: GreetedOptions): Promise<Duplex> => {
+  let pauseMs: number = timing.pauseMs.first
+  for (let silences = 0; ;) {
+    signal.throwIfAborted()
     let stream: Duplex | undefined
     try {
-      stream = await dial(either)
-      if (!either.aborted) onConnected()
-      await awaitGreeting(stream, {timeoutMs: timing.greetingMs, signal: either})
-      if (won) throw new Error('another connection was first')
-      won = true
-      first.resolve(stream)
+      stream = await dial(signal)
+      onConnected()
+      await greeted(stream, {isAccepted, signal, unknownMs: timing.unknownMs[silences] ?? timing.unknownMs.at(-1) ?? 0})
+      return stream
     } catch (error) {
       stream?.destroy()
-      if (isVmctlError(error) && error.details.permanent === true) first.reject(error)
-      if (!either.aborted)
-        onFailure(
-          isVmctlError(error)
-            ? error
-            : new VmctlError('vmctl::ssh::unreachable', `No connection to the SSH port: ${messageOf(error)}.`, {cause: error}),
-        )
-    }
-    return undefined
-  }
-
-  try {
-    for (let pauseMs: number = timing.pauseMs.first; ; pauseMs = Math.min(timing.pauseMs.longest, pauseMs * timing.pauseMs.growth)) {
       signal.throwIfAborted()
-      const silent = sleep(timing.silenceMs, undefined, {signal: either})
-      const stream =
-        (await Promise.race([first.promise, attempt(), silent])) ??
-        (await Promise.race([first.promise, sleep(pauseMs, undefined, {signal: either})]))
-      if (stream) return stream
+      if (isVmctlError(error) && error.details.permanent === true) throw error
+      const failure = isVmctlError(error)
+        ? error
+        : new VmctlError('vmctl::ssh::unreachable', `No connection to the SSH port: ${messageOf(error)}.`, {cause: error})
+      onFailure(failure)
+      if (failure.details.silent === true) silences++
+      else {
+        await sleep(pauseMs, undefined, {signal}).catch(() => signal.throwIfAborted())
+        pauseMs = Math.min(timing.pauseMs.longest, pauseMs * timing.pauseMs.growth)
+      }
     }
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error
+  }
+}
+
+/** Waits for the greeting as long as it makes sense on this connection. */
+const greeted = async (
+  stream: Duplex,
+  {isAccepted, signal, unknownMs}: {isAccepted: GreetedOptions['isAccepted']; signal: AbortSignal; unknownMs: number},
+): Promise<void> => {
+  const patience = new AbortController()
+  const greeting = awaitGreeting(stream, {timeoutMs: timing.acceptedMs, signal: AbortSignal.any([signal, patience.signal])})
+  greeting.catch(() => undefined)
+  const started = performance.now()
+  const silent = (): void =>
+    patience.abort(
+      new VmctlError('vmctl::ssh::unreachable', `SSH did not greet within ${Math.round(performance.now() - started)} ms.`, {
+        details: {silent: true},
+      }),
+    )
+  const impatience = async (): Promise<void> => {
+    for (;;) {
+      await sleep(timing.unheardMs, undefined, {signal: patience.signal})
+      const accepted = await isAccepted?.()
+      if (accepted === false || (accepted === undefined && performance.now() - started >= unknownMs)) {
+        silent()
+        return
+      }
+    }
+  }
+  impatience().catch(() => undefined)
+  try {
+    await greeting
   } finally {
-    others.abort()
+    patience.abort()
   }
 }

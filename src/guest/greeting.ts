@@ -20,6 +20,7 @@ export const awaitGreeting = (
 ): Promise<string> =>
   new Promise((resolve, reject) => {
     let seen = Buffer.alloc(0)
+    let isForeign = false
     const finish = (action: () => void): void => {
       clearTimeout(timer)
       stream.off('readable', onReadable).off('error', onError).off('end', onEnd).off('close', onEnd)
@@ -44,24 +45,35 @@ export const awaitGreeting = (
         })
       } else if (greeting || seen.length > limitBytes) {
         finish(() => reject(noSsh(text)))
+      } else if (!isForeign && isOther(text)) {
+        isForeign = true
+        clearTimeout(timer)
+        timer = setTimeout(onTimeout, Math.min(timeoutMs, foreignMs))
       }
     }
     const onError = (error: Error): void => unreachable(`The connection broke before SSH greeted: ${error.message}`, error)
     const onEnd = (): void => unreachable('The connection was closed before SSH greeted.')
     const onAbort = (): void => finish(() => reject(signal?.reason))
     const onTimeout = (): void => {
-      const lastLine = seen.toString('latin1').split('\n').at(-1) ?? ''
-      const isSlow = seen.length === 0 || (lastLine !== '' && ('SSH-'.startsWith(lastLine) || lastLine.startsWith('SSH-')))
-      if (!isSlow) finish(() => reject(noSsh(seen.toString('latin1'))))
+      if (isOther(seen.toString('latin1'))) finish(() => reject(noSsh(seen.toString('latin1'))))
       else unreachable(`SSH did not greet within ${timeoutMs} ms.`)
     }
-    const timer = setTimeout(onTimeout, timeoutMs)
+    let timer = setTimeout(onTimeout, timeoutMs)
     stream.on('readable', onReadable).on('error', onError).on('end', onEnd).on('close', onEnd)
     signal?.addEventListener('abort', onAbort)
     if (signal?.aborted) onAbort()
     else if (stream.destroyed || stream.readableEnded) onEnd()
     else onReadable()
   })
+
+/** So long somebody who has said something else may take to greet after it, in milliseconds. */
+const foreignMs = 5000
+
+/** Whether what was said is neither nothing nor the beginning of a greeting. */
+const isOther = (said: string): boolean => {
+  const lastLine = said.split('\n').at(-1) ?? ''
+  return said !== '' && !(lastLine !== '' && ('SSH-'.startsWith(lastLine) || lastLine.startsWith('SSH-')))
+}
 
 /** Whoever has said something else and then nothing more is not a guest that is still starting. */
 const noSsh = (said: string): VmctlError =>

@@ -1,17 +1,22 @@
 import {mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import type {Duplex} from 'node:stream'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
 import {endProcess, type FakeServer, fakeServer, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {type Candidate, sshCandidates} from './candidates.ts'
+import {VmctlError} from '../model/errors.ts'
 import {parseProbe} from './cloud-init-result.ts'
 import {generateKeyPair} from './keys.ts'
 import {type ReadinessOptions, type ReadyGuest, waitUntilReady} from './ready.ts'
 
 const missing = sshdMissing()
+
+/** A console of which nobody reads more than its size. */
+const unread: ReadinessOptions['console']['read'] = async (from) => ({text: '', end: from})
 
 describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
   let sshd: TestSshd
@@ -58,7 +63,7 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
         dial: through(sshd),
         isAlive: async () => undefined,
         connectOptions: {user: sshd.user, auth},
-        console: {sizeBytes: async () => 0, tail: async () => ''},
+        console: {sizeBytes: async () => 0, read: unread, tail: async () => ''},
         expectCloudInit: false,
         firstBoot: true,
         hostKey: {pinned: sshd.hostKey.publicKey},
@@ -86,20 +91,40 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     expect(await climb({paths: {bootId: join(directory, 'none'), cloudInit: directory}})).toMatchObject({bootId: undefined})
   })
 
-  test.concurrent('refusals and silence are waited out, in little time', async () => {
+  test.concurrent('a refusal is waited out, a connection that the guest did not accept is replaced, and only one is open at a time', async () => {
     const {climb, rungs} = await scene()
-    const started = performance.now()
     let refusals = 3
+    const streams: Duplex[] = []
+    const open: number[] = []
     const dial = through(silent, silent, sshd)
     await climb({
       dial: async (signal) => {
         if (refusals-- > 0) throw new Error('connect ECONNREFUSED')
-        return dial(signal)
+        const stream = await dial(signal)
+        streams.push(stream)
+        open.push(streams.filter(({destroyed}) => !destroyed).length)
+        return stream
       },
+      isAccepted: async () => false,
     })
-    // Two silent connections are left alone after a second each.
-    expect(performance.now() - started).toBeLessThan(8000)
+    expect(open).toEqual([1, 1, 1])
     expect(rungs.at(-1)).toBe('ready')
+  })
+
+  test.concurrent('a guest that has accepted a connection and is slow to greet is waited on', async () => {
+    const {climb} = await scene()
+    await using slow = await fakeServer((socket) => {
+      setTimeout(() => void sshd.dial().then((guest) => socket.pipe(guest).pipe(socket)), 6500)
+    })
+    let dials = 0
+    await climb({
+      dial: async () => {
+        dials++
+        return slow.dial()
+      },
+      isAccepted: async () => true,
+    })
+    expect(dials).toBe(1)
   })
 
   test.concurrent('a port where something else speaks is given up, also in a first boot; a slow greeting is not', async () => {
@@ -178,7 +203,7 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
       expectCloudInit: true,
       cloudInitTimeoutMs: 700,
       timeoutMs: 5000,
-      console: {sizeBytes: async () => 0, tail: async () => 'apt is stuck'},
+      console: {sizeBytes: async () => 0, read: unread, tail: async () => 'apt is stuck'},
     })
     await expect(hanging).rejects.toMatchObject({
       code: 'vmctl::cloudinit::timed_out',
@@ -202,12 +227,12 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     const stuck = climb({
       dial: through(silent),
       timeoutMs: 800,
-      console: {sizeBytes: async () => 7, tail: async (lines) => `${lines} lines\r\n\u001b[1mKernel panic\u001b[0m\n`},
+      console: {sizeBytes: async () => 7, read: unread, tail: async (lines) => `${lines} lines\r\n\u001b[1mKernel panic\u001b[0m\n`},
     })
     await expect(stuck).rejects.toMatchObject({
       code: 'vmctl::ssh::unreachable',
       message:
-        'The guest did not become ready within 0.8 s without progress; it came as far as "tcp".\n\nThe last lines of the console:\n10 lines\nKernel panic',
+        'The guest did not become ready within 0.8 s without progress; SSH does not answer.\n\nThe last lines of the console:\n10 lines\nKernel panic',
       details: {rung: 'tcp', timedOut: true},
     })
   })
@@ -220,10 +245,72 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
       dial: through(silent),
       timeoutMs: 600,
       ceilingMs: 1500,
-      console: {sizeBytes: async () => bytes++, tail: async () => ''},
+      console: {sizeBytes: async () => bytes++, read: unread, tail: async () => ''},
     })
-    await expect(busy).rejects.toThrow('within 1.5 s; it came as far as "tcp".')
+    await expect(busy).rejects.toThrow('within 1.5 s; SSH does not answer.')
     expect(performance.now() - started).toBeGreaterThan(1400)
+  })
+
+  test.concurrent('a guest that goes round and round, or finds nothing to boot, is not waited for', async () => {
+    const {climb} = await scene()
+    const said = (text: string): Partial<ReadinessOptions> => {
+      let isRead = false
+      return {
+        dial: through(silent),
+        vitals: async () => ({consoleFrom: 0}),
+        console: {
+          sizeBytes: async () => text.length,
+          read: async (from) => {
+            // The first look is at what was there before: restarts in it do not count.
+            if (isRead || from > 0) return {text, end: text.length}
+            isRead = true
+            return {text: 'SeaBIOS (version 1)\n', end: 1}
+          },
+          tail: async () => text.slice(-20),
+        },
+      }
+    }
+    const loop = 'GRUB loading.\nerror: no suitable video mode.\nSeaBIOS (version 1)\n'.repeat(6)
+    await expect(climb(said(loop))).rejects.toMatchObject({
+      code: 'vmctl::vm::does_not_boot',
+      message: expect.stringContaining('has restarted 6 times without reaching SSH; it comes as far as its firmware'),
+      details: {restarts: 6, stage: 'firmware'},
+    })
+    await expect(climb(said('Booting from Hard Disk...\nNo bootable device.\n'))).rejects.toMatchObject({
+      code: 'vmctl::vm::does_not_boot',
+      message: expect.stringMatching(
+        /^The guest finds nothing that it can boot: "No bootable device\."\.\n\nThe last lines of the console:/,
+      ),
+    })
+  })
+
+  test.concurrent('the error of a guest that hangs names the last stage of its boot; an empty console is called empty', async () => {
+    const {climb} = await scene()
+    const text = 'GRUB loading.\n[    0.000000] Linux version 6.1.0\n'
+    const quiet = {dial: through(silent), timeoutMs: 800, vitals: async () => ({consoleFrom: 0, diskReads: 0})}
+    await expect(
+      climb({
+        ...quiet,
+        console: {sizeBytes: async () => text.length, read: async () => ({text, end: text.length}), tail: async () => text},
+      }),
+    ).rejects.toMatchObject({
+      message: expect.stringContaining('the last that was seen of it: its kernel has started, but SSH does not answer'),
+      details: {stage: 'kernel'},
+    })
+    await expect(climb({...quiet, console: {sizeBytes: async () => 0, read: unread, tail: async () => ''}})).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /nothing was seen of it \(no byte on the console and no disk read in 1 s\)\.[^]*The console is empty: the guest wrote nothing to its serial port\.$/,
+      ),
+    })
+  })
+
+  test.concurrent('why a VM is paused is said in the words of whoever knows', async () => {
+    const {climb} = await scene()
+    const pause = new VmctlError('vmctl::vm::paused', 'The VM is paused: the host has no room left.')
+    await expect(climb({dial: through(silent), isAlive: async () => pause})).rejects.toMatchObject({
+      code: 'vmctl::vm::paused',
+      message: expect.stringContaining('the host has no room left'),
+    })
   })
 
   test.concurrent('a VM that ends is noticed at once', async () => {
@@ -232,7 +319,7 @@ describe.skipIf(missing)(`the way to a ready guest${missing === undefined ? '' :
     const dead = climb({
       dial: through(silent),
       isAlive: async () => (looks++ > 0 ? 'QEMU ended with status 1' : undefined),
-      console: {sizeBytes: async () => 0, tail: async () => 'last words'},
+      console: {sizeBytes: async () => 0, read: unread, tail: async () => 'last words'},
     })
     await expect(dead).rejects.toMatchObject({
       code: 'vmctl::ssh::unreachable',

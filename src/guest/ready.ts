@@ -2,7 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {isVmctlError, type VmctlError} from '../model/errors.ts'
 import {type GuestPaths, guestPaths} from './cloud-init-result.ts'
-import {type Dial, greetedStream} from './dial.ts'
+import {type Dial, type GreetedOptions, greetedStream} from './dial.ts'
 import {fingerprint, requirePublicKey} from './keys.ts'
 import {type ProbeOutcome, probeGuest} from './probe.ts'
 import {connect, type ConnectOptions, type GuestConnection} from './ssh.ts'
@@ -20,6 +20,8 @@ export interface HostKeyTrust {
 
 export interface ReadinessOptions extends Omit<WatchOptions, 'timeoutMs' | 'ceilingMs'> {
   readonly dial: Dial
+  /** Whether the guest has accepted the connection that was dialled last; undefined when that cannot be known. */
+  readonly isAccepted?: GreetedOptions['isAccepted']
   readonly connectOptions: Pick<
     ConnectOptions,
     'user' | 'auth' | 'keepalive' | 'exitGraceMs' | 'handshakeTimeoutMs' | 'onSlowShell' | 'refused' | 'onRefusal'
@@ -104,6 +106,7 @@ const logIn = async (options: ReadinessOptions, watch: Watch): Promise<GuestConn
     try {
       const stream = await greetedStream({
         dial: options.dial,
+        isAccepted: options.isAccepted,
         onConnected: () => watch.reached('tcp'),
         onFailure: (error) => watch.note(error),
         signal,

@@ -1,6 +1,9 @@
 import {type FailureCode, VmctlError} from '../model/errors.ts'
 import {formatDuration} from '../model/quantity.ts'
 import {stripControls} from '../model/strip.ts'
+import type {Vitals} from '../model/vitals.ts'
+import type {BootStage} from './boot-signs.ts'
+import {type Life, stallMs, watchLife} from './life.ts'
 
 /** The steps to a guest that can be worked with, in their order. */
 export const rungs = ['process', 'tcp', 'banner', 'host-key', 'authentication', 'boot-id', 'cloud-init', 'ready'] as const
@@ -9,14 +12,28 @@ export type Rung = (typeof rungs)[number]
 
 export interface GuestConsole {
   sizeBytes(): Promise<number>
+  /** What was written from an offset in bytes on, and how far that goes; at most a piece of it. */
+  read(from: number): Promise<{readonly text: string; readonly end: number}>
   /** The last lines, as the guest wrote them. */
   tail(lines: number): Promise<string>
 }
 
+/** Why nothing more can be expected of a VM: a sentence, or the error that says it better. */
+export type Death = string | VmctlError
+
 export interface WatchOptions {
   /** Why the VM's process is gone; undefined while it lives. */
-  readonly isAlive: () => Promise<string | undefined>
+  readonly isAlive: () => Promise<Death | undefined>
   readonly console: GuestConsole
+  /** What the backend sees of the guest from outside. */
+  readonly vitals?: (() => Promise<Vitals | undefined>) | undefined
+  /**
+   * The guest works without showing anything, and has written nothing to a disk. Resolves to whether it was started anew in
+   * another way, which begins the wait anew.
+   */
+  readonly onStall?: ((evidence: string) => Promise<boolean>) | undefined
+  /** Gets what the user should know while the wait goes on, a sentence each. */
+  readonly onHint?: ((message: string) => void) | undefined
   /** Milliseconds without progress (a higher rung, or a console that grows) after which it is over. */
   readonly timeoutMs: number
   /** Milliseconds after which it is over in any case. */
@@ -33,6 +50,7 @@ export interface Watch extends Disposable {
   reached(rung: Rung, detail?: string): void
   /** Remembers the latest problem, which explains a time-out. */
   note(error: VmctlError): void
+  hint(message: string): void
   /** From here on only this deadline counts. */
   allow(limit: {readonly ms: number; readonly code: FailureCode; readonly message: string}): void
   /** The error with the last lines of the console, for one that is about time or death. */
@@ -41,17 +59,32 @@ export interface Watch extends Disposable {
 
 const tickMs = 500
 
+/** How often what the guest does is looked at, in ticks. */
+const lookEvery = 4
+
+/** A guest that has begun to boot this often without reaching SSH goes round and round. */
+const manyRestarts = 5
+
+/** A guest that has shown nothing at all for this long never will, in milliseconds. */
+const hopelessMs = 60_000
+
+/** Firmware that finds nothing to boot may still try the next device, in milliseconds. */
+const despairMs = 5000
+
 /** Watches over the climb: is the VM alive, does anything move, is there time left? */
 export const startWatch = (options: WatchOptions): Watch => {
   const {isAlive, console, timeoutMs, ceilingMs, onRung} = options
   const over = new AbortController()
-  const started = performance.now()
+  let started = performance.now()
   let movedAt = started
   let rung: Rung | undefined
   let latest: VmctlError | undefined
-  let consoleBytes = -1
+  let consoleEnd: number | undefined
   let limit: {readonly at: number; readonly error: () => VmctlError} | undefined
   let timer: NodeJS.Timeout
+  let ticks = 0
+  let hasStalled = false
+  const life = watchLife()
 
   const reached = (next: Rung, detail = ''): void => {
     if (rung !== undefined && rungs.indexOf(next) <= rungs.indexOf(rung)) return
@@ -59,30 +92,70 @@ export const startWatch = (options: WatchOptions): Watch => {
     movedAt = performance.now()
     onRung?.(next, detail)
   }
+  /** Whether SSH has answered: what the console shows of the boot is of no interest then. */
+  const hasAnswered = (): boolean => rung !== undefined && rungs.indexOf(rung) >= rungs.indexOf('banner')
+  const details = (): Readonly<Record<string, unknown>> => ({rung: rung ?? null, stage: life.boot.stage ?? null})
   const timedOut = (after: string): VmctlError =>
     new VmctlError(
       latest?.code ?? 'vmctl::ssh::unreachable',
-      `The guest did not become ready ${after}; it came as far as ${JSON.stringify(rung ?? 'nothing')}.${latest ? ` ${latest.message}` : ''}`,
-      {
-        cause: latest,
-        details: {...latest?.details, rung: rung ?? null, timedOut: true},
-      },
+      `The guest did not become ready ${after}; ${hasAnswered() ? `it came as far as ${JSON.stringify(rung)}` : progressOf(life)}.${latest ? ` ${latest.message}` : ''}`,
+      {cause: latest, details: {...latest?.details, ...details(), timedOut: true}},
     )
+  const doesNotBoot = (message: string): VmctlError =>
+    new VmctlError('vmctl::vm::does_not_boot', message, {details: {...details(), restarts: life.boot.restarts}})
+  const look = async (): Promise<void> => {
+    const vitals = ticks++ % lookEvery === 0 && !hasAnswered() ? await options.vitals?.() : undefined
+    const size = await console.sizeBytes()
+    const isFirst = consoleEnd === undefined
+    const from = consoleEnd ?? Math.max(vitals?.consoleFrom ?? size, size - longestHistory)
+    const {text, end} = size === from ? {text: '', end: from} : await console.read(Math.min(from, size))
+    if (size > from && !isFirst) movedAt = performance.now()
+    consoleEnd = end
+    life.observe(text, vitals)
+    // Restarts before anybody waited are no news of this wait.
+    if (isFirst) life.forgetRestarts()
+  }
+  const failedBoot = (): VmctlError | undefined => {
+    const {restarts, nothingToBoot, stage} = life.boot
+    if (restarts >= manyRestarts)
+      return doesNotBoot(`The guest has restarted ${restarts} times without reaching SSH; it comes as far as its ${stage}.`)
+    if (nothingToBoot !== undefined && life.silentMs() >= despairMs)
+      return doesNotBoot(`The guest finds nothing that it can boot: ${JSON.stringify(nothingToBoot)}.`)
+    if (life.isStalled() && life.hasSpoken === false && life.silentMs() >= hopelessMs)
+      return doesNotBoot(`The guest did not begin to boot: ${life.describeSilence()}.`)
+    return undefined
+  }
+  const beginAnew = (): void => {
+    started = performance.now()
+    movedAt = started
+    consoleEnd = undefined
+    life.beginAnew()
+  }
+  /** A guest that shows nothing is told once, and started in another way where there is one. */
+  const handleStall = async (): Promise<void> => {
+    if (hasStalled || life.silentMs() < stallMs || life.boot.stage === 'system') return
+    hasStalled = true
+    const evidence = life.describeSilence()
+    if (life.isStalled() && (await options.onStall?.(evidence))) beginAnew()
+    else options.onHint?.(`the guest shows no sign of life: ${evidence}`)
+  }
   const check = async (): Promise<VmctlError | undefined> => {
     const death = await isAlive()
+    if (death instanceof VmctlError) return death
     if (death !== undefined) {
       return new VmctlError('vmctl::ssh::unreachable', `The VM ended while vmctl waited for it: ${death}.`, {
-        details: {rung: rung ?? null, died: true},
+        details: {...details(), died: true},
       })
     }
     reached('process')
-    const bytes = await console.sizeBytes()
+    await look()
     const now = performance.now()
-    if (bytes > consoleBytes) {
-      if (consoleBytes >= 0) movedAt = now
-      consoleBytes = bytes
-    }
     if (limit) return now >= limit.at ? limit.error() : undefined
+    if (!hasAnswered()) {
+      const failure = failedBoot()
+      if (failure) return failure
+      await handleStall()
+    }
     if (now - movedAt >= timeoutMs) return timedOut(`within ${formatDuration(timeoutMs)} without progress`)
     return now - started >= ceilingMs ? timedOut(`within ${formatDuration(ceilingMs)}`) : undefined
   }
@@ -112,23 +185,41 @@ export const startWatch = (options: WatchOptions): Watch => {
     note(error) {
       latest = error
     },
+    hint: (message) => options.onHint?.(message),
     allow({ms, code, message}) {
       const at = performance.now() + ms
       limit = {
         at,
-        error: () => new VmctlError(code, `${message} within ${formatDuration(ms)}.`, {details: {rung: rung ?? null, timedOut: true}}),
+        error: () => new VmctlError(code, `${message} within ${formatDuration(ms)}.`, {details: {...details(), timedOut: true}}),
       }
     },
     async explain(error) {
       if (error !== over.signal.reason || !(error instanceof VmctlError)) return error
       const tail = stripControls(await console.tail(10).catch(() => '')).trim()
-      if (tail === '') return error
-      const {code, help, details, cause} = error
-      return new VmctlError(code, `${error.message}\n\nThe last lines of the console:\n${tail}`, {help, details, cause})
+      const shown =
+        tail === '' ? 'The console is empty: the guest wrote nothing to its serial port.' : `The last lines of the console:\n${tail}`
+      return new VmctlError(error.code, `${error.message}\n\n${shown}`, {help: error.help, details: error.details, cause: error.cause})
     },
     [Symbol.dispose]() {
       clearTimeout(timer)
       over.abort()
     },
   }
+}
+
+/** Of a console with more than that since the start the end counts, in bytes. */
+const longestHistory = 64 * 1024
+
+const stageWords: Readonly<Record<BootStage, string>> = {
+  firmware: 'its firmware has started',
+  'boot loader': 'its boot loader has started',
+  kernel: 'its kernel has started',
+  system: 'its system has started',
+}
+
+/** The last that was seen of a guest whose SSH did not answer. */
+const progressOf = (life: Life): string => {
+  const {stage} = life.boot
+  if (stage !== undefined) return `the last that was seen of it: ${stageWords[stage]}, but SSH does not answer`
+  return life.hasSpoken === false ? `nothing was seen of it (${life.describeSilence()})` : 'SSH does not answer'
 }

@@ -108,3 +108,17 @@ export const readEnd = async (path: string, bytes: number): Promise<string> => {
     await handle.close()
   }
 }
+
+const pieceBytes = 64 * 1024
+
+/** Up to 64 KiB of a file from an offset on, and the offset after them; nothing when the file is missing or shorter. */
+export const readPiece = async (path: string, from: number): Promise<{readonly text: string; readonly end: number}> => {
+  const handle = await open(path, 'r').catch(() => undefined)
+  if (!handle) return {text: '', end: from}
+  try {
+    const {bytesRead, buffer} = await handle.read(Buffer.alloc(pieceBytes), 0, pieceBytes, from)
+    return {text: buffer.toString('utf8', 0, bytesRead), end: from + bytesRead}
+  } finally {
+    await handle.close()
+  }
+}

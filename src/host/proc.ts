@@ -29,6 +29,17 @@ export const identifyProcess = async (pid: number): Promise<ProcessIdentity | un
   }
 }
 
+/** User and system time in `stat` are in ticks of 1/100 s on every Linux (proc(5), USER_HZ). */
+const ticksPerSecond = 100
+
+/** The processor time that a process has used, in seconds; undefined when it is gone. */
+export const cpuSecondsOf = async (pid: number): Promise<number | undefined> => {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  if (stat === undefined) return undefined
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
+
 /** Whether exactly this process is alive. */
 export const isAlive = async (identity: ProcessIdentity): Promise<boolean> => {
   const now = await identifyProcess(identity.pid)

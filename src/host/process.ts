@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
   readonly input?: string
+  /** Gets the number of the process. */
+  readonly onSpawn?: (pid: number) => void
   /** Gets standard output as it comes. */
   readonly onStdout?: (chunk: string) => void
   /** What to say when the program is not installed. */
@@ -48,6 +50,7 @@ const collect = (program: string, args: readonly string[], options: RunOptions):
       signal: options.signal,
       killSignal: 'SIGKILL',
     })
+    if (child.pid !== undefined) options.onSpawn?.(child.pid)
     const output = {stdout: '', stderr: ''}
     let size = 0
     let problem: VmctlError | undefined

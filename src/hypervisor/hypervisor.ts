@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
 
+import type {Vitals} from '../model/vitals.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
 
 /** Tells the user something that is neither a result nor a failure: `no KVM here, using TCG`. */
@@ -71,6 +72,14 @@ export interface Hypervisor {
    * repeated. Without it such changes wait for the next start.
    */
   adapt?(vm: Vm, options: OperationOptions): Promise<void>
+  /** What the guest has done since its start. Like `observe`; undefined when nothing runs. */
+  vitals?(vm: Vm): Promise<Vitals | undefined>
+  /**
+   * A guest works without showing anything, for which `reason` has the evidence, and has written nothing to its disks. Where the backend
+   * has chosen by itself how to run it, and has another way, the VM is started anew in that way, now and from now on.
+   * @returns whether it was
+   */
+  startOtherwise?(vm: Vm, options: OperationOptions & {readonly reason: string}): Promise<boolean>
   suspend?(vm: Vm, options: OperationOptions): Promise<void>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
   /** A byte stream to and from the serial console. One user at a time. */

@@ -45,6 +45,11 @@ export const failures = {
     exit: state,
     help: 'Rename the VM in one of the two VMFiles, or destroy the existing one from its own VMFile.',
   },
+  'vmctl::vm::does_not_boot': {
+    exit: guest,
+    help: 'Read what the guest said: `vmctl log NAME --console`. Is the image whole, made for this firmware (`firmware`) and for x86-64?',
+  },
+  'vmctl::vm::paused': {exit: host, help: 'Mend what the message says, then let the guest go on: `vmctl resume NAME`.'},
   'vmctl::vm::locked': {exit: state, help: 'Wait until the other command has finished, then try again.'},
   'vmctl::vm::record_damaged': {
     exit: state,

@@ -265,6 +265,8 @@ export interface Observation {
   readonly state: VmState
   /** What has crashed, when the guest has: its state is `failed` then, although it has a process. */
   readonly crash?: string
+  /** Why the guest does not run on although nobody has suspended it, and what it needs: its state is `suspended` then. */
+  readonly pause?: string
   readonly pid?: number
   /** Where SSH answers on this computer, known before the guest has booted. */
   readonly sshPort?: number

@@ -3,6 +3,7 @@ import {readFileSync} from 'node:fs'
 
 import {expect} from 'vitest'
 
+import {microVm} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'
 import {scenario} from '../support/vm-scenario.ts'
@@ -74,6 +75,43 @@ step('an accelerator that crawls loses: the VM runs under the other one, told in
   expect(readFileSync(`${lab.root}/races`, 'utf8')).toBe('race\n')
   await lab.ok('down', '--destroy')
 })
+
+step(
+  'a guest that does not begin to boot under an accelerator is started once more under the next, and the verdict is corrected',
+  async () => {
+    // Wins the race, and shows nothing of any other guest: a processor that jumps to where it is.
+    const spin = Buffer.alloc(65_536, 0xf4)
+    Buffer.from([0xeb, 0xfe]).copy(spin, 65_520)
+    const bios = lab.write('spin.bin', spin)
+    const binary = lab.write(
+      'qemu-hopeless',
+      [
+        '#!/bin/sh',
+        'case "$*" in',
+        `*"-accel hvf"*isa-debug-exit*) echo race >>${lab.root}/hopeless; printf B................; exit 99 ;;`,
+        '*"-accel hvf"*) for word; do shift; [ "$word" = hvf ] && word=tcg; set -- "$@" "$word"; done',
+        `  exec qemu-system-x86_64 "$@" -bios ${bios} ;;`,
+        'esac',
+        'exec qemu-system-x86_64 "$@"',
+        '',
+      ].join('\n'),
+      0o755,
+    )
+    lab.vmfile(microVm('cold', `qemu { binary "${binary}"; accel "hvf" "tcg"; };`))
+    const outcome = await lab.ok('up')
+    expect(notices(outcome.stderr)).toEqual([
+      expect.stringMatching(
+        /HVF does not work here \(a guest did not begin to boot under it: no byte on the console and no disk read in \d+ s; its process uses all of one CPU\)/,
+      ),
+    ])
+    expect((await lab.status('cold')).accelerator).toBe('tcg')
+    expect(await lab.guest('cold', 'hostname')).toBe('cold')
+    await lab.ok('down', '--destroy')
+    expect(notices((await lab.ok('up')).stderr)).toHaveLength(1)
+    expect(readFileSync(`${lab.root}/hopeless`, 'utf8')).toBe('race\n')
+    await lab.ok('down', '--destroy')
+  },
+)
 
 /**
  * An opinion of its own: a guest of two instructions ends QEMU through the debug port, or does not; and a KVM without the

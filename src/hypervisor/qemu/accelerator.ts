@@ -57,18 +57,18 @@ export const judgeAccelerator = async (binary: string, accelerator: string, opti
 }
 
 /** TCG needs nothing of the host, so it sets the pace: it gets all the time that a busy machine may need. */
-const pacemakerLimits = {cpuSeconds: 10, wallMs: 30_000}
+const pacemakerLimits = {cpuSeconds: 10, idleMs: 10_000}
 
 /**
  * Runs the probe under TCG and under the accelerator, which may use a little more processor time than what would make it the slower
- * one. The limit of the wall clock is for one that hangs: a busy host stretches every run.
+ * one; a busy host does not use that up.
  */
 const race = async (binary: string, accelerator: string, {stateDirectory, signal}: JudgeOptions): Promise<Verdict> => {
   const options = {directory: stateDirectory, signal}
   const pace = await runProbe(binary, 'tcg', {...options, limits: pacemakerLimits})
   if (accelerator === 'tcg') return verdictOf(pace)
   if (pace.outcome !== 'right') return verdictOf(await runProbe(binary, accelerator, {...options, limits: pacemakerLimits}))
-  const limits = {cpuSeconds: Math.max(1, Math.ceil((3 * pace.totalMs) / 1000)), wallMs: Math.round(Math.max(3000, 20 * pace.totalMs))}
+  const limits = {cpuSeconds: Math.max(1, Math.ceil((3 * pace.totalMs) / 1000)), idleMs: 1500}
   return verdictOf(await runProbe(binary, accelerator, {...options, limits}), pace)
 }
 
@@ -108,7 +108,11 @@ export const describeVerdict = async (accelerator: string, verdict: Verdict): Pr
 const timesOf = (ratio: number): string => `${ratio < 10 ? ratio.toFixed(1) : Math.round(ratio)} times`
 
 /** Corrects a verdict that a guest has disproved. */
-export const overrule = async (binary: string, accelerator: string, reason: string, options: JudgeOptions): Promise<void> => {
+export const overrule = async (
+  binary: string,
+  accelerator: string,
+  {reason, ...options}: JudgeOptions & {readonly reason: string},
+): Promise<void> => {
   await using _lock = await lockProbes(options)
   await record(options, await verdictKey(binary, accelerator), {works: false, reason})
 }
@@ -143,22 +147,20 @@ export interface Choice {
   readonly notice?: string
 }
 
-const byDefault = ['kvm', 'tcg'] as const
-
-/** The accelerators among which there is a choice; nobody insists on one then. */
-export const choices = (wanted: readonly string[] | undefined): readonly string[] => wanted ?? byDefault
+/** What is tried when nobody asks for anything else. */
+export const defaultAccelerators: readonly string[] = ['kvm', 'tcg']
 
 /**
  * Chooses the first accelerator that works and is not slower than TCG, if TCG is among the wanted ones, which are in order of
- * preference; by default KVM, else TCG with a notice.
+ * preference.
  * @throws VmctlError `vmctl::qemu::accelerator_unavailable` when none of the wanted ones works
  */
-export const chooseAccelerator = async (binary: string, wanted: readonly string[] | undefined, options: JudgeOptions): Promise<Choice> => {
+export const chooseAccelerator = async (binary: string, wanted: readonly string[], options: JudgeOptions): Promise<Choice> => {
   const reasons: string[] = []
-  for (const [index, accelerator] of choices(wanted).entries()) {
+  for (const [index, accelerator] of wanted.entries()) {
     const verdict = await judgeAccelerator(binary, accelerator, options)
     const told = await describeVerdict(accelerator, verdict)
-    const mayBeSlow = !choices(wanted).includes('tcg', index + 1)
+    const mayBeSlow = !wanted.includes('tcg', index + 1)
     if (verdict.works && isSlower(verdict) && mayBeSlow) return {accelerator, notice: `${told}. It is used because it was asked for.`}
     if (verdict.works && !isSlower(verdict)) {
       const notice = `No hardware acceleration: ${reasons.join('; ')}. The guest runs under TCG, which emulates its processor.`

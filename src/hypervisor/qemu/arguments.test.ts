@@ -28,7 +28,7 @@ const head = (accelerator: string, cpu: string): string[] => [
   '-uuid 123e4567-e89b-42d3-a456-426614174000',
   '-nodefaults',
   '-no-user-config',
-  '-machine q35',
+  '-machine q35,graphics=off',
   `-accel ${accelerator}`,
   `-cpu ${cpu}`,
   '-smp 1',
@@ -150,7 +150,7 @@ test('settings of QEMU, and its own arguments last', () => {
   })
   const all = qemuArguments(vm, facts())
   const after = (option: string): string | undefined => all[all.indexOf(option) + 1]
-  expect([after('-machine'), after('-cpu'), after('-smp'), after('-m')]).toEqual(['pc,usb=off', 'qemu64,+aes', '4', '2048M'])
+  expect([after('-machine'), after('-cpu'), after('-smp'), after('-m')]).toEqual(['pc,usb=off,graphics=off', 'qemu64,+aes', '4', '2048M'])
   expect(all.slice(-3)).toEqual(['-vnc', '127.0.0.1:5', '-s'])
   expect([machineType('pc,usb=off'), machineType(undefined)]).toEqual(['pc', 'q35'])
 })
@@ -168,7 +168,7 @@ test('UEFI shows the code read-only, and the variables of this VM; secure boot n
   expect(plain.join('\n')).not.toContain('/fw/VARS.fd')
   expect(plain.join('\n')).not.toContain('smm=on')
   const secure = lines(makeVm(), facts({firmware: {...firmware, secureBoot: true}}))
-  expect(secure).toContain('-machine q35,smm=on')
+  expect(secure).toContain('-machine q35,graphics=off,smm=on')
   expect(secure).toContain('-global driver=cfi.pflash01,property=secure,value=on')
 })
 
@@ -229,10 +229,10 @@ test('the sandbox denies everything that it can', () => {
 test('PCI devices, and the interrupts that they want', () => {
   const spec = makeSpec({devices: [{address: '0000:01:00.0'}], qemu: {args: ['-S']}})
   const kvm = qemuArguments(makeVm({spec}), facts({accelerator: 'kvm'}))
-  expect(kvm[kvm.indexOf('-machine') + 1]).toBe('q35,kernel-irqchip=on')
+  expect(kvm[kvm.indexOf('-machine') + 1]).toBe('q35,graphics=off,kernel-irqchip=on')
   expect(kvm.slice(-3)).toEqual(['-device', '{"driver":"vfio-pci","host":"0000:01:00.0"}', '-S'])
   const tcg = qemuArguments(makeVm({spec}), facts({accelerator: 'tcg'}))
-  expect(tcg[tcg.indexOf('-machine') + 1]).toBe('q35')
+  expect(tcg[tcg.indexOf('-machine') + 1]).toBe('q35,graphics=off')
 })
 
 test('the display is the one that is asked for, or none', () => {

@@ -89,10 +89,18 @@ export const seedNode = (path: string): {readonly 'node-name': string} & Readonl
 const machineOption = ({qemu, devices = []}: VmSpec, {firmware, accelerator}: LaunchFacts): string =>
   [
     qemu?.machine ?? 'q35',
+    // Firmware and boot loader speak on the serial port then, unless somebody has given the VM a screen.
+    ...(hasScreen(qemu) ? [] : ['graphics=off']),
     ...(firmware?.secureBoot ? ['smm=on'] : []),
     // Drivers of graphics cards want interrupts that the kernel delivers.
     ...(devices.length > 0 && accelerator === 'kvm' ? ['kernel-irqchip=on'] : []),
   ].join(',')
+
+/** Whether the VMFile gives the VM a graphics card, or decides itself whether there is to be one. */
+const hasScreen = ({machine = '', args = [], display}: NonNullable<VmSpec['qemu']> = {}): boolean =>
+  display !== undefined ||
+  /(?:^|,)graphics=/.test(machine) ||
+  args.some((arg) => /^-vga$|-vga\b|VGA|gpu|qxl|cirrus|ramfb|graphics=/.test(arg))
 
 const monitor = (id: string, path: string): string[] => [
   ...['-chardev', `socket,id=${id},path=${path},server=on,wait=off`],

@@ -54,7 +54,17 @@ export const overlap = (
 const monitor = async (qmp: QmpClient, line: string): Promise<string> =>
   String(await qmp.execute('human-monitor-command', {'command-line': line})).trim()
 
-export const runningForwards = async (qmp: QmpClient): Promise<ForwardedPort[]> => parseForwards(`${await monitor(qmp, 'info usernet')}\n`)
+/** What QEMU's user network prints about itself: a line for each connection and each forward. */
+export const userNetwork = async (qmp: QmpClient): Promise<string> => `${await monitor(qmp, 'info usernet')}\n`
+
+export const runningForwards = async (qmp: QmpClient): Promise<ForwardedPort[]> => parseForwards(await userNetwork(qmp))
+
+/**
+ * How many connections from the host the guest has accepted. QEMU accepts them by itself; until the guest has answered, the state is
+ * that of a connection which is being opened (libslirp, `tcp_state`).
+ */
+export const acceptedConnections = (text: string): number =>
+  [...text.matchAll(/^\s*TCP\[(\w+)\]/gm)].filter(([, state]) => state !== 'HOST_FORWARD' && state !== 'SYN_SENT').length
 
 /**
  * Makes the forwards of a running QEMU those that are wanted. Others of the guest are not disturbed. Idempotent.

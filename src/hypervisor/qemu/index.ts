@@ -68,6 +68,8 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
       return connectTcp(address.host, vm.spec.network.type === 'user' ? address.port : port, signal)
     },
 
+    vitals: async (vm) => (await import('./vitals.ts')).vitalsOf(vm),
+    startOtherwise: async (vm, given) => (await lifecycle()).startOtherwise(vm, given),
     sshAddress: (vm, {signal}) => addressOf(vm, leaseFiles, signal),
 
     async findAddress(on, {signal}) {
@@ -109,17 +111,19 @@ const states: Readonly<Record<string, VmState>> = {
   suspended: 'suspended',
   prelaunch: 'suspended',
   'internal-error': 'failed',
-  'io-error': 'failed',
+  // The default reaction of QEMU to a write for which the host has no room (qemu(1), "werror=enospc").
+  'io-error': 'suspended',
   'guest-panicked': 'failed',
   watchdog: 'failed',
 }
 
-const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'state' | 'pid' | 'crash'>> => {
+const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'state' | 'pid' | 'crash' | 'pause'>> => {
   try {
     using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 500})
     const status = await qmp.execute('query-status', undefined, 500)
     const name = typeof status === 'object' && status !== null && 'status' in status ? String(status.status) : ''
     const state = states[name] ?? 'running'
+    if (name === 'io-error') return {state, pid: running.pid, pause: noRoom(vm)}
     const panic = state === 'running' ? await findPanic(vmFiles(vm.directory).consoleLog) : undefined
     return panic === undefined
       ? {state, pid: running.pid}
@@ -129,3 +133,6 @@ const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observ
     return (await isAlive(running)) ? {state: 'running', pid: running.pid} : {state: stateAtRest(vm)}
   }
 }
+
+const noRoom = (vm: Vm): string =>
+  `the host has no room left for the disk of ${vm.name} in ${vm.directory}; free some, then run \`vmctl resume ${vm.name}\``

@@ -24,8 +24,8 @@ export const launch = async (
   binary: string,
   facts: LaunchFacts,
   signal: AbortSignal,
-): Promise<Pick<QemuRuntime, 'process' | 'vncAddress'> | {readonly taken: string; readonly error: VmctlError}> => {
-  await createConsoleLog(vm)
+): Promise<Pick<QemuRuntime, 'process' | 'vncAddress' | 'consoleFrom'> | {readonly taken: string; readonly error: VmctlError}> => {
+  const consoleFrom = await createConsoleLog(vm)
   signal.throwIfAborted()
   const child = await spawnQemu(vm, binary, qemuArguments(vm, facts))
   const identity = await identifyProcess(child.pid)
@@ -33,7 +33,7 @@ export const launch = async (
   try {
     using qmp = await Promise.race([greet(vm, AbortSignal.any([signal, over.signal])), failed(child, binary)])
     const vncAddress = await vncAddressOf(qmp)
-    return {...(identity && {process: identity}), ...(vncAddress !== undefined && {vncAddress})}
+    return {consoleFrom, ...(identity && {process: identity}), ...(vncAddress !== undefined && {vncAddress})}
   } catch (error) {
     if (identity) await endProcess(identity)
     const refused = isVmctlError(error) ? await refusedForward(error.message) : undefined
@@ -55,11 +55,15 @@ const lockedDisk = (vm: Vm, error: unknown): VmctlError | undefined => {
   })
 }
 
-/** Made here and not by QEMU, so that its mode is right whatever the umask. An empty line parts one start from the next. */
-const createConsoleLog = async (vm: Vm): Promise<void> => {
+/**
+ * Made here and not by QEMU, so that its mode is right whatever the umask. An empty line parts one start from the next.
+ * @returns where this start begins, in bytes
+ */
+const createConsoleLog = async (vm: Vm): Promise<number> => {
   await using log = await open(vmFiles(vm.directory).consoleLog, 'a', 0o600)
   await log.chmod(0o600)
   if ((await log.stat()).size > 0) await log.write('\n')
+  return (await log.stat()).size
 }
 
 /** Connects as soon as QEMU listens. Of a QEMU that ends before, `failed` knows more than the refused connection tells. */

@@ -9,7 +9,7 @@ import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/stack.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
 import type {Hypervisor} from '../hypervisor.ts'
-import {chooseAccelerator, defaultBinary} from './accelerator.ts'
+import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType} from './arguments.ts'
 import {findFirmware} from './firmware.ts'
 import {changeForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
@@ -27,12 +27,13 @@ import {powerDown} from './stop.ts'
 import {createTap, removeTap, tapsOf} from './tap.ts'
 import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 
-type Lifecycle = Required<Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'stop' | 'destroy' | 'adapt' | 'showSeed'>>
+type Lifecycle = Required<Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed'>>
 
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
 export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Lifecycle => {
+  const wanted = (spec: VmSpec): readonly string[] => accelerators ?? spec.qemu?.accel ?? defaultAccelerators
   const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
-    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, accelerators ?? spec.qemu?.accel, {stateDirectory, signal})
+    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, wanted(spec), {stateDirectory, signal})
 
   /** Removes what a process that is certainly gone has left. */
   const tidy = async (vm: Vm): Promise<void> => {
@@ -43,12 +44,12 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
     for (const tap of runtime?.taps ?? []) await removeTap(tap)
     await endServing(vm)
     if (runtime?.process) {
-      const {process: _process, vncAddress: _vnc, accelerator: _accelerator, ...rest} = runtime
+      const {process: _process, vncAddress: _vnc, accelerator: _accelerator, consoleFrom: _from, ...rest} = runtime
       await writeRuntime(vm.directory, rest)
     }
   }
 
-  return {
+  const lifecycle: Lifecycle = {
     async check(spec) {
       if (spec.network.type === 'vnic') {
         throw new VmctlError(
@@ -116,6 +117,21 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       }
     },
 
+    async startOtherwise(vm, {reason, ...options}) {
+      const [running, runtime] = await Promise.all([findProcess(vm), readRuntime(vm.directory)])
+      const accelerator = runtime?.accelerator
+      if (!running || accelerator === undefined || wanted(vm.spec).at(-1) === accelerator) return false
+      const binary = vm.spec.qemu?.binary ?? defaultBinary
+      await overrule(binary, accelerator, {
+        reason: `a guest did not begin to boot under it: ${reason}`,
+        stateDirectory,
+        signal: options.signal,
+      })
+      await endProcess(running)
+      await lifecycle.start(vm, options)
+      return true
+    },
+
     async stop(vm, {timeoutMs, signal}) {
       const running = await findAnyProcess(vm)
       // A kernel that hangs sees no power button.
@@ -148,6 +164,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, vmFiles(vm.directory).seed))
     },
   }
+  return lifecycle
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -3,6 +3,7 @@ import {join} from 'node:path'
 
 import {remove} from '../../host/durable.ts'
 import {isTemporaryName} from '../../host/files.ts'
+import {cpuSecondsOf} from '../../host/proc.ts'
 import {lastLines, type RunResult, runUnderLimits} from '../../host/process.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {sandbox} from './arguments.ts'
@@ -30,12 +31,15 @@ const probeFailure = (0x32 << 1) | 1
 
 const probePrefix = '.probe-'
 
+/** A QEMU that has used less than this share of one processor is idle, even on a host that is busy with other things. */
+const idleShare = 0.1
+
 /** How long a guest has to take at the most. */
 export interface ProbeLimits {
   /** Processor time of QEMU, which a busy host does not use up. It holds also when vmctl is killed and nobody is left to end QEMU. */
   readonly cpuSeconds: number
-  /** For a guest that waits for ever. */
-  readonly wallMs: number
+  /** After this time a QEMU that is idle hangs, in milliseconds; one that works has ten times as much. */
+  readonly idleMs: number
 }
 
 /** One run of the probe under an accelerator. */
@@ -77,6 +81,13 @@ export const runProbe = async (
       }
     }
   }
+  let pid: number | undefined
+  const hang = new AbortController()
+  const idle = setTimeout(() => {
+    void (pid === undefined ? undefined : cpuSecondsOf(pid))?.then((seconds = 0) => {
+      if (seconds < (limits.idleMs / 1000) * idleShare) hang.abort()
+    })
+  }, limits.idleMs)
   const times = (): Omit<Heat, 'outcome'> => ({
     totalMs: since(),
     ...(begun !== undefined && {firmwareMs: Math.max(1, begun - started)}),
@@ -90,8 +101,9 @@ export const runProbe = async (
       [`--cpu=${limits.cpuSeconds}:${limits.cpuSeconds + 1}`],
       [binary, ...probeArguments(accelerator, image)],
       {
-        signal,
-        timeoutMs: limits.wallMs,
+        signal: signal ? AbortSignal.any([signal, hang.signal]) : hang.signal,
+        timeoutMs: 10 * limits.idleMs,
+        onSpawn: (number) => (pid = number),
         onStdout,
         notInstalled: {code: 'vmctl::qemu::not_installed'},
       },
@@ -102,8 +114,10 @@ export const runProbe = async (
   } catch (error) {
     signal?.throwIfAborted()
     if (error instanceof VmctlError && error.code === 'vmctl::qemu::not_installed') throw error
-    return {outcome: 'wrong', reason: messageOf(error), ...times()}
+    const reason = hang.signal.aborted ? `the guest hung: no result and an idle QEMU after ${limits.idleMs} ms` : messageOf(error)
+    return {outcome: 'wrong', reason, ...times()}
   } finally {
+    clearTimeout(idle)
     await remove(directory)
   }
 }

@@ -22,6 +22,8 @@ export interface QemuRuntime {
   readonly process?: ProcessIdentity
   readonly accelerator?: string
   readonly vncAddress?: string
+  /** Where in the log of the console the present run begins, in bytes. */
+  readonly consoleFrom?: number
 }
 
 /** The stored facts of a VM; undefined before `prepare`, or when the file is damaged (it is made anew then). */
