@@ -1,6 +1,7 @@
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
-import type {Problem} from '../model/errors.ts'
+import {formatProblem} from '../cli/diagnostics.ts'
+import {type Problem, VmctlError} from '../model/errors.ts'
 
 export default class Validate extends VmfileCommand {
   static override summary = 'Check a VMFile and everything it refers to, without doing anything.'
@@ -9,9 +10,19 @@ export default class Validate extends VmfileCommand {
 
   async run(): Promise<{readonly path: string; readonly vms: readonly string[]; readonly warnings: readonly Problem[]}> {
     const {flags: given} = await this.parse(Validate)
-    const vmfile = await this.readVmfile(await this.openEngine(given), given.file)
+    const engine = await this.openEngine(given)
+    const vmfile = await this.readVmfile(engine, given.file)
+    const {problemsOnBackend} = await import('../engine/runnable.ts')
+    const found = await problemsOnBackend(engine, vmfile)
+    const problems = [...vmfile.warnings, ...found]
+    const errors = found.filter(({severity}) => severity === 'error').length
+    if (errors > 0) {
+      const count = errors === 1 ? '1 problem' : `${errors} problems`
+      throw new VmctlError('vmctl::vmfile::validation', `${count} in ${vmfile.path}`, {problems})
+    }
+    for (const problem of found) this.tell(formatProblem(problem, {colour: false}))
     const vms = vmfile.vms.map(({name}) => name)
     this.log(`${vmfile.path} is valid; it defines ${vms.join(', ')}.`)
-    return {path: vmfile.path, vms, warnings: vmfile.warnings}
+    return {path: vmfile.path, vms, warnings: problems}
   }
 }

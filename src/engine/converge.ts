@@ -14,6 +14,7 @@ import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
 import {joinNetworks, mendNetworks, tidyNetworks} from './networks.ts'
 import {alone, inOrder, isReached, type Place} from './order.ts'
 import {type PlanOptions, planVm, type VmPlan} from './plan.ts'
+import {requireRunnable} from './runnable.ts'
 import {schedule, type Task} from './schedule.ts'
 import {choose, type Selection, selectByName} from './select.ts'
 import {findStrays, planForStray, removeStrays, type Stray, strayNotice} from './strays.ts'
@@ -56,6 +57,7 @@ export const defaultParallel = (): number => 2 * availableParallelism()
 export const planAll = async (engine: Engine, options: ConvergeOptions): Promise<VmPlan[]> => {
   const specs = choose(options)
   const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
+  if (makes(options)) await requireRunnable(engine, specs)
   const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(engine, spec, options)] as const)))
   const places = await arrange(engine, specs, {options, situations})
   const plans = ordered.flatMap(({name}) => {
@@ -65,6 +67,9 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const strays = await straysOf(engine, options)
   return [...plans, ...strays.map((stray) => planForStray(stray, {remove: options.removeOrphans ?? false}))]
 }
+
+/** Whether VMs are made or started. */
+const makes = ({verb}: ConvergeOptions): boolean => verb === 'up' || verb === 'reload'
 
 /** Strays concern who works on the whole file. */
 const straysOf = async (engine: Engine, {vmfile, names = [], removeOrphans}: ConvergeOptions): Promise<readonly Stray[]> => {
@@ -93,8 +98,9 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  */
 export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
   const strays = await straysOf(engine, options)
-  // What is wrong with the file is told before anything is removed for it.
+  // What is wrong with the file is told before anything is made or removed for it.
   inOrder(choose(options))
+  if (makes(options)) await requireRunnable(engine, choose(options))
   const removed = options.removeOrphans ? await removeStrays(engine, strays) : []
   const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
   if (!options.removeOrphans) for (const stray of strays) await engine.emit({type: 'vm.notice', vm: stray.vm, message: strayNotice(stray)})

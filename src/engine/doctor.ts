@@ -24,6 +24,7 @@ export const examine = async (engine: Engine): Promise<Check[]> => {
   const accelerators = qemu.status === 'ok' ? await examineAccelerators(engine) : []
   return [
     {name: 'node', status: 'ok', detail: process.version},
+    ...examineProcessor(process.arch),
     qemu,
     await program(engine, {name: 'qemu-img', command: ['qemu-img', '--version'], need: 'fail'}),
     ...accelerators,
@@ -51,6 +52,18 @@ const program = async (
     return {name, status: need, detail: `${messageOf(error)}${use ? ` Needed for ${use}.` : ''}`, help: await howToInstall(name)}
   }
 }
+
+/** Guests are x86-64 whatever the host is. */
+const examineProcessor = (processor: string): Check[] =>
+  processor === 'x64'
+    ? []
+    : [
+        {
+          name: 'processor',
+          status: 'warn',
+          detail: `this host is ${processor}: guests are x86-64, so TCG emulates them, many times slower; ${processor} images cannot be run yet`,
+        },
+      ]
 
 /** KVM is wanted but not needed; TCG must work in any case. */
 const examineAccelerators = async (engine: Engine): Promise<Check[]> => {

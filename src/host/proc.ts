@@ -40,6 +40,13 @@ export const cpuSecondsOf = async (pid: number): Promise<number | undefined> => 
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
 }
 
+/** Whether a thread of a process runs, waits for a processor, or waits in the kernel for a device: a host that is busy makes nobody idle. */
+export const isBusy = async (pid: number): Promise<boolean> => {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const stats = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8').catch(() => '')))
+  return stats.some((stat) => /\) [RD] [^)]*$/.test(stat))
+}
+
 /** Whether exactly this process is alive. */
 export const isAlive = async (identity: ProcessIdentity): Promise<boolean> => {
   const now = await identifyProcess(identity.pid)

@@ -2,15 +2,19 @@ import {exitCodes, type FailureCode, failures} from './failures.ts'
 
 export {exitCodes, type FailureCode, failures} from './failures.ts'
 
-/** One problem of a VMFile, with its place. Lines and columns count from 1; a column counts characters (code points). */
-export interface Problem {
-  readonly code: 'vmctl::vmfile::parse_failed' | 'vmctl::vmfile::validation'
-  readonly severity: 'error' | 'warning'
+/** A place in a VMFile. Lines and columns count from 1; a column counts characters (code points). */
+export interface Place {
   readonly file: string
   readonly line: number
   readonly column: number
   /** Characters to underline, at least 1. */
   readonly length: number
+}
+
+/** One problem of a VMFile, with its place. */
+export interface Problem extends Place {
+  readonly code: 'vmctl::vmfile::parse_failed' | 'vmctl::vmfile::validation'
+  readonly severity: 'error' | 'warning'
   readonly message: string
   readonly hint?: string
 }

@@ -117,8 +117,11 @@ const named: ReadonlyMap<string, Source> = new Map(
     }),
 )
 
-/** The image of that name for guests like this computer; undefined when the name is none, or nobody publishes it for them. */
-export const findAlias = (name: string, processor: string = process.arch): ImageAlias | undefined =>
+/**
+ * The image of that name for guests with a processor (`x64`, `arm64`: what the backend runs, whatever the host is); undefined when the
+ * name is none, or nobody publishes it for them.
+ */
+export const findAlias = (name: string, processor = 'x64'): ImageAlias | undefined =>
   processor === 'x64' || processor === 'arm64' ? named.get(name)?.(machines[processor]) : undefined
 
 /** The names, for messages. */

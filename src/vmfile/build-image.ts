@@ -31,6 +31,7 @@ export const buildImage = async (
     report.error(vm, 'no image specified', 'add image "path/to/image.qcow2" or image-url "https://…"')
     return undefined
   }
+  warnOfForeign(chosen, report)
   const own = ownSettings(chosen.fields, context)
   if (image) {
     const found = image.argument && (await resolveImage(image.argument, context))
@@ -40,6 +41,16 @@ export const buildImage = async (
     return {...rest, ...(own.sha256 === undefined && own.sha512 === undefined && optional('checksumUrl', checksumUrl)), ...own}
   }
   return imageUrl && buildImageUrl(imageUrl, own, context)
+}
+
+/** Publishers put the processor into the name; vmctl runs x86-64 guests on every host. */
+const foreign = /(?:^|[-_.])(arm64|aarch64|armhf|armv7|riscv64|ppc64le|ppc64el|s390x|i386|i686)(?=[-_.]|$)/i
+
+const warnOfForeign = ({argument}: NonNullable<VmFields['image' | 'image-url']>, report: Context['report']): void => {
+  const name = argument?.value.split('/').at(-1) ?? ''
+  const processor = foreign.exec(name)?.[1]
+  if (!argument || processor === undefined || /amd64|x86_64/i.test(name)) return
+  report.warning(argument, `this image seems to be for ${processor}, which vmctl cannot run yet`, 'use the one for amd64 (x86_64)')
 }
 
 const buildImageUrl = (

@@ -9,6 +9,7 @@ import {buildService, expandService, type ReadVm, type Service, type Surrounding
 import type {Context} from './context.ts'
 import {inherit} from './inherit.ts'
 import {checkNames, instancesOf, scopeOf} from './names.ts'
+import type {Span} from './report.ts'
 import {vmDefaults, type vmfile} from './schema.ts'
 import type {ReadFields} from './shapes.ts'
 
@@ -30,7 +31,11 @@ export interface ProjectSpec {
 }
 
 /** @param path absolute path of the VMFile */
-export const buildStack = async (file: ReadFile, path: string, context: Context): Promise<Stack> => {
+export const buildStack = async (
+  file: ReadFile,
+  path: string,
+  context: Context,
+): Promise<Stack & {/** Where each VM is named. */ readonly spans: ReadonlyMap<string, Span>}> => {
   const {report} = context
   if (file.vm.length === 0 && !report.hasErrors()) {
     report.error({start: 0, end: 1}, 'no vm definitions found', 'add vm "name" { image "…" }')
@@ -67,6 +72,12 @@ export const buildStack = async (file: ReadFile, path: string, context: Context)
     networks: [...around.networks.values()].map(({spec}) => spec),
     volumes: [...around.volumes.values()].map(({spec}) => spec),
     vms: services.flatMap((service) => expandService(service, project, dependencies.get(service.name) ?? [])),
+    spans: new Map(
+      services.flatMap((service, index) => {
+        const span = vms[index]?.argument
+        return span ? service.instances.map((name) => [name, span] as const) : []
+      }),
+    ),
   }
 }
 

@@ -1,4 +1,4 @@
-import type {Problem} from '../model/errors.ts'
+import type {Place, Problem} from '../model/errors.ts'
 import {buildStack, type Stack} from './build-stack.ts'
 import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './context.ts'
 import {readDocument} from './read.ts'
@@ -15,6 +15,8 @@ export interface Vmfile extends Stack {
   /** Where the relative paths of the file start. */
   readonly directory: string
   readonly warnings: readonly Problem[]
+  /** Where each VM is defined, by its name; absent in a VMFile that was not read from a text. */
+  readonly places?: ReadonlyMap<string, Place>
 }
 
 export interface LoadOptions {
@@ -59,7 +61,8 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
   if (!nodes) throw problemsError(report, file)
   const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, examineSeedFile, toleratesMissing}
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
-  const stack = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
+  const {spans, ...stack} = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)
-  return {path, directory, ...stack, warnings: report.problems()}
+  const places = new Map([...spans].map(([name, span]) => [name, report.placeOf(span)]))
+  return {path, directory, ...stack, warnings: report.problems(), places}
 }

@@ -1,4 +1,4 @@
-import {type Problem, VmctlError} from '../model/errors.ts'
+import {type Place, type Problem, VmctlError} from '../model/errors.ts'
 
 /** A part of the text, in UTF-16 offsets; `end` is exclusive. */
 export interface Span {
@@ -15,6 +15,8 @@ export interface Report {
   readonly hasErrors: () => boolean
   /** Counts from 1; for messages that name another place. */
   lineOf(offset: number): number
+  /** Where a part of the text is, for what is found out about it later. */
+  placeOf(span: Span): Place
   readonly count: () => number
   /** What was reported, in the order of the text; of a flood only the first 1000. */
   problems(): readonly Problem[]
@@ -45,6 +47,11 @@ export const startReport = (text: string, file: string): Report => {
     syntax: add('vmctl::vmfile::parse_failed', 'error'),
     hasErrors: () => findings.some(({severity}) => severity === 'error'),
     lineOf: (offset) => lineIndex((starts ??= lineStarts(text)), offset) + 1,
+    placeOf: (span) => {
+      const finding: Finding = {...span, code: 'vmctl::vmfile::validation', severity: 'error', message: '', hint: undefined}
+      const [found] = place([finding], text, file)
+      return {file, line: found?.line ?? 1, column: found?.column ?? 1, length: found?.length ?? 1}
+    },
     count: () => findings.length,
     problems: () => place(findings, text, file),
   }

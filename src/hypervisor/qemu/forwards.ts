@@ -1,6 +1,7 @@
 import {isIPv6} from 'node:net'
 
 import {portHolder} from '../../host/port-holder.ts'
+import {lastLines, run} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {ForwardedPort, PortForward} from '../../model/stack.ts'
 import type {QmpClient} from './qmp.ts'
@@ -80,6 +81,25 @@ export const changeForwards = async (qmp: QmpClient, wanted: readonly ForwardedP
     const refusal = await monitor(qmp, `hostfwd_add net0 ${forwardRule(port)}`)
     if (refusal !== '')
       throw (await refusedForward(refusal)) ?? new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU refused: ${refusal}`)
+  }
+}
+
+/**
+ * Asks QEMU itself whether it can forward from addresses of IPv6: that depends on how it was built. A machine without a processor says so
+ * before it would run.
+ * @throws VmctlError `vmctl::network::port_refused`
+ */
+export const checkForwards = async (binary: string, ports: readonly PortForward[]): Promise<void> => {
+  for (const {protocol, bind} of ports) {
+    if (!isIPv6(bind)) continue
+    const rule = forwardRule({protocol, bind, host: 0, guest: 1})
+    const args = ['-nodefaults', '-machine', 'none', '-display', 'none', '-monitor', 'stdio', '-netdev', `user,id=net0,hostfwd=${rule}`]
+    const {exitCode, stderr} = await run(binary, args, {
+      input: 'quit\n',
+      timeoutMs: 10_000,
+      notInstalled: {code: 'vmctl::qemu::not_installed'},
+    })
+    if (exitCode !== 0) throw (await refusedForward(stderr)) ?? new VmctlError('vmctl::network::port_refused', lastLines(stderr, 1))
   }
 }
 

@@ -12,7 +12,7 @@ import type {Hypervisor} from '../hypervisor.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType} from './arguments.ts'
 import {findFirmware} from './firmware.ts'
-import {changeForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
+import {changeForwards, checkForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
 import type {QemuOptions} from './index.ts'
 import {launch} from './launch.ts'
 import {nicSockets} from './network.ts'
@@ -64,6 +64,9 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
       await checkDevices(spec)
       if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
+      const binary = spec.qemu?.binary ?? defaultBinary
+      requireArchitecture(binary)
+      await checkForwards(binary, spec.ports ?? [])
       await makePrivateDirectory(stateDirectory)
       await acceleratorFor(spec, AbortSignal.timeout(30_000))
     },
@@ -165,6 +168,15 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
     },
   }
   return lifecycle
+}
+
+/** The command line is that of an x86 PC; another architecture has other machines and devices. */
+const requireArchitecture = (binary: string): void => {
+  const architecture = /(?:^|\/)qemu-system-(\w+)$/.exec(binary)?.[1]
+  if (architecture === undefined || architecture === 'x86_64') return
+  throw new VmctlError('vmctl::backend::not_available', `vmctl cannot run guests of the architecture ${architecture} yet: ${binary}.`, {
+    help: 'Use an image for x86-64 (amd64), and leave `qemu { binary }` out or name a qemu-system-x86_64.',
+  })
 }
 
 const exists = (path: string): Promise<boolean> =>

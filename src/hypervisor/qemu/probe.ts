@@ -1,9 +1,10 @@
 import {mkdtemp, readdir, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 
 import {remove} from '../../host/durable.ts'
 import {isTemporaryName} from '../../host/files.ts'
-import {cpuSecondsOf} from '../../host/proc.ts'
+import {isBusy} from '../../host/proc.ts'
 import {lastLines, type RunResult, runUnderLimits} from '../../host/process.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {sandbox} from './arguments.ts'
@@ -31,8 +32,17 @@ const probeFailure = (0x32 << 1) | 1
 
 const probePrefix = '.probe-'
 
-/** A QEMU that has used less than this share of one processor is idle, even on a host that is busy with other things. */
-const idleShare = 0.1
+/** How often, and how many milliseconds apart, a QEMU has to be seen doing nothing. */
+const idleLooks = 5
+const lookMs = 50
+
+const isIdle = async (pid: number | undefined): Promise<boolean> => {
+  for (let look = 0; look < idleLooks; look++) {
+    if (pid === undefined || (await isBusy(pid))) return false
+    await sleep(lookMs)
+  }
+  return true
+}
 
 /** How long a guest has to take at the most. */
 export interface ProbeLimits {
@@ -83,10 +93,8 @@ export const runProbe = async (
   }
   let pid: number | undefined
   const hang = new AbortController()
-  const idle = setTimeout(() => {
-    void (pid === undefined ? undefined : cpuSecondsOf(pid))?.then((seconds = 0) => {
-      if (seconds < (limits.idleMs / 1000) * idleShare) hang.abort()
-    })
+  const watch = setTimeout(() => {
+    void isIdle(pid).then((idle) => idle && hang.abort())
   }, limits.idleMs)
   const times = (): Omit<Heat, 'outcome'> => ({
     totalMs: since(),
@@ -117,7 +125,7 @@ export const runProbe = async (
     const reason = hang.signal.aborted ? `the guest hung: no result and an idle QEMU after ${limits.idleMs} ms` : messageOf(error)
     return {outcome: 'wrong', reason, ...times()}
   } finally {
-    clearTimeout(idle)
+    clearTimeout(watch)
     await remove(directory)
   }
 }
