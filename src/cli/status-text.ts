@@ -53,6 +53,7 @@ export const describeStatus = (vm: VmStatus): string => {
     ['Created', vm.createdAt],
     ['Health', describeHealth(vm)],
     ['Crash', vm.crash],
+    ['Paused', vm.pause],
     ['Failure', vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`],
     ...(vm.troubles ?? []).map((trouble) => ['Trouble', trouble] as const),
     ...vm.provision.map(({step, title, state}) => [`Step ${step}`, `${state} (${title})`] as const),

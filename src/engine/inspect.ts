@@ -54,6 +54,8 @@ export interface VmStatus extends VmSummary {
   readonly createdAt: string
   /** What has crashed, when the guest has. */
   readonly crash?: string
+  /** Why the guest is paused although nobody has suspended it. */
+  readonly pause?: string
   readonly failure?: Vm['failure']
   /** What a VM that runs has lost meanwhile, and how it comes back. */
   readonly troubles?: readonly string[]
