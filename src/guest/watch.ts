@@ -12,8 +12,8 @@ export type Rung = (typeof rungs)[number]
 
 export interface GuestConsole {
   sizeBytes(): Promise<number>
-  /** What was written from an offset in bytes on, and how far that goes; at most a piece of it. */
-  read(from: number): Promise<{readonly text: string; readonly end: number}>
+  /** What was written from an offset in bytes on, and how far that goes; at most a piece of it. Without it no stage of the boot is known. */
+  read?(from: number): Promise<{readonly text: string; readonly end: number}>
   /** The last lines, as the guest wrote them. */
   tail(lines: number): Promise<string>
 }
@@ -108,7 +108,7 @@ export const startWatch = (options: WatchOptions): Watch => {
     const size = await console.sizeBytes()
     const isFirst = consoleEnd === undefined
     const from = consoleEnd ?? Math.max(vitals?.consoleFrom ?? size, size - longestHistory)
-    const {text, end} = size === from ? {text: '', end: from} : await console.read(Math.min(from, size))
+    const {text, end} = (size === from ? undefined : await console.read?.(Math.min(from, size))) ?? {text: '', end: size}
     if (size > from && !isFirst) movedAt = performance.now()
     consoleEnd = end
     life.observe(text, vitals)
