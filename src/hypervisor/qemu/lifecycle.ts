@@ -32,7 +32,7 @@ type Lifecycle = Required<Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'star
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
 export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Lifecycle => {
   const wanted = (spec: VmSpec): readonly string[] => accelerators ?? spec.qemu?.accel ?? defaultAccelerators
-  const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
+  const acceleratorFor = (spec: VmSpec, signal?: AbortSignal) =>
     chooseAccelerator(spec.qemu?.binary ?? defaultBinary, wanted(spec), {stateDirectory, signal})
 
   /** Removes what a process that is certainly gone has left. */
@@ -68,7 +68,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       requireArchitecture(binary)
       await checkForwards(binary, spec.ports ?? [])
       await makePrivateDirectory(stateDirectory)
-      await acceleratorFor(spec, AbortSignal.timeout(30_000))
+      await acceleratorFor(spec)
     },
 
     async prepare(vm, {signal}) {
