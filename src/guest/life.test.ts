@@ -5,7 +5,7 @@ import {stallMs, watchLife} from './life.ts'
 beforeEach(() => void vi.useFakeTimers({toFake: ['performance']}))
 afterEach(() => void vi.useRealTimers())
 
-const busy = (seconds: number) => ({consoleFrom: 0, cpuSeconds: seconds, diskReads: 0, diskWrites: 0, connections: 0})
+const busy = (seconds: number) => ({consoleFrom: 0, busy: true, cpuSeconds: seconds, diskReads: 0, diskWrites: 0, connections: 0})
 
 test('a guest that works without a sign is stalled after a while, and the evidence is in words', () => {
   const life = watchLife()
@@ -18,6 +18,15 @@ test('a guest that works without a sign is stalled after a while, and the eviden
   expect(life.isStalled()).toBe(true)
   expect(life.hasSpoken).toBe(false)
   expect(life.describeSilence()).toBe('no byte on the console and no disk read in 20 s; its process uses all of one CPU')
+})
+
+test('on a busy host the guest gets less of a processor, which makes it no less stalled', () => {
+  const life = watchLife()
+  life.observe('', busy(1))
+  vi.advanceTimersByTime(stallMs)
+  life.observe('', busy(7))
+  expect(life.isStalled()).toBe(true)
+  expect(life.describeSilence()).toMatch(/; its process is busy all the time$/)
 })
 
 test('every kind of sign begins the time anew', () => {
@@ -36,7 +45,7 @@ test('every kind of sign begins the time anew', () => {
 })
 
 test('a guest that is idle, has written to a disk, or of which nothing is known is not stalled', () => {
-  for (const vitals of [busy(1.5), {...busy(21), diskWrites: 3}, undefined]) {
+  for (const vitals of [busy(1.5), {...busy(21), busy: false}, {...busy(21), diskWrites: 3}, undefined]) {
     const life = watchLife()
     life.observe('', vitals && {...vitals, cpuSeconds: 1})
     vi.advanceTimersByTime(stallMs)
@@ -46,6 +55,6 @@ test('a guest that is idle, has written to a disk, or of which nothing is known 
   const idle = watchLife()
   idle.observe('SeaBIOS', busy(1))
   vi.advanceTimersByTime(30_000)
-  idle.observe('', busy(1.1))
-  expect(idle.describeSilence()).toBe('no more byte on the console and no more disk read in 30 s; its process is idle')
+  idle.observe('', {...busy(1.1), busy: false})
+  expect(idle.describeSilence()).toBe('no more byte on the console and no more disk read in 30 s; its process waits')
 })

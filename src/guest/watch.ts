@@ -83,7 +83,8 @@ export const startWatch = (options: WatchOptions): Watch => {
   let limit: {readonly at: number; readonly error: () => VmctlError} | undefined
   let timer: NodeJS.Timeout
   let ticks = 0
-  let hasStalled = false
+  let isTried = false
+  let isTold = false
   const life = watchLife()
 
   const reached = (next: Rung, detail = ''): void => {
@@ -133,11 +134,15 @@ export const startWatch = (options: WatchOptions): Watch => {
   }
   /** A guest that shows nothing is told once, and started in another way where there is one. */
   const handleStall = async (): Promise<void> => {
-    if (hasStalled || life.silentMs() < stallMs || life.boot.stage === 'system') return
-    hasStalled = true
+    if (life.silentMs() < stallMs || life.boot.stage === 'system') return
     const evidence = life.describeSilence()
-    if (life.isStalled() && (await options.onStall?.(evidence))) beginAnew()
-    else options.onHint?.(`the guest shows no sign of life: ${evidence}`)
+    if (!isTried && life.isStalled()) {
+      isTried = true
+      if (await options.onStall?.(evidence)) beginAnew()
+    } else if (!isTold) {
+      isTold = true
+      options.onHint?.(`the guest shows no sign of life: ${evidence}`)
+    }
   }
   const check = async (): Promise<VmctlError | undefined> => {
     const death = await isAlive()

@@ -2,6 +2,8 @@
 export interface Vitals {
   /** Processor time that the VM has used, in seconds. */
   readonly cpuSeconds?: number
+  /** Whether the VM computes just now, or would if the host had a processor for it. */
+  readonly busy?: boolean
   /** Requests to its disks, the seed among them. */
   readonly diskReads?: number
   readonly diskWrites?: number

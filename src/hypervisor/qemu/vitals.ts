@@ -1,4 +1,4 @@
-import {cpuSecondsOf} from '../../host/proc.ts'
+import {cpuSecondsOf, isBusy} from '../../host/proc.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vitals} from '../../model/vitals.ts'
 import type {Vm} from '../../model/vm.ts'
@@ -13,8 +13,9 @@ const patienceMs = 1000
 export const vitalsOf = async (vm: Vm): Promise<Vitals | undefined> => {
   const [running, runtime] = await Promise.all([findProcess(vm), readRuntime(vm.directory)])
   if (!running) return undefined
-  const [cpuSeconds, seen] = await Promise.all([cpuSecondsOf(running.pid), askMonitor(vm).catch(() => ({}))])
+  const [cpuSeconds, busy, seen] = await Promise.all([cpuSecondsOf(running.pid), isBusy(running.pid), askMonitor(vm).catch(() => ({}))])
   return {
+    busy,
     ...(cpuSeconds !== undefined && {cpuSeconds}),
     ...(runtime?.consoleFrom !== undefined && {consoleFrom: runtime.consoleFrom}),
     ...seen,
