@@ -79,7 +79,7 @@ export const startWatch = (options: WatchOptions): Watch => {
   let movedAt = started
   let rung: Rung | undefined
   let latest: VmctlError | undefined
-  let consoleEnd: number | undefined
+  let follower = followConsole(console)
   let limit: {readonly at: number; readonly error: () => VmctlError} | undefined
   let timer: NodeJS.Timeout
   let ticks = 0
@@ -106,12 +106,8 @@ export const startWatch = (options: WatchOptions): Watch => {
     new VmctlError('vmctl::vm::does_not_boot', message, {details: {...details(), restarts: life.boot.restarts}})
   const look = async (): Promise<void> => {
     const vitals = ticks++ % lookEvery === 0 && !hasAnswered() ? await options.vitals?.() : undefined
-    const size = await console.sizeBytes()
-    const isFirst = consoleEnd === undefined
-    const from = consoleEnd ?? Math.max(vitals?.consoleFrom ?? size, size - longestHistory)
-    const {text, end} = (size === from ? undefined : await console.read?.(Math.min(from, size))) ?? {text: '', end: size}
-    if (size > from && !isFirst) movedAt = performance.now()
-    consoleEnd = end
+    const {text, isFirst, hasGrown} = await follower.next(vitals?.consoleFrom)
+    if (hasGrown) movedAt = performance.now()
     life.observe(text, vitals)
     // Restarts before anybody waited are no news of this wait.
     if (isFirst) life.forgetRestarts()
@@ -129,7 +125,7 @@ export const startWatch = (options: WatchOptions): Watch => {
   const beginAnew = (): void => {
     started = performance.now()
     movedAt = started
-    consoleEnd = undefined
+    follower = followConsole(console)
     life.beginAnew()
   }
   /** A guest that shows nothing is told once, and started in another way where there is one. */
@@ -208,6 +204,21 @@ export const startWatch = (options: WatchOptions): Watch => {
     [Symbol.dispose]() {
       clearTimeout(timer)
       over.abort()
+    },
+  }
+}
+
+/** Reads what a console has more, each time; first what it has since the VM's start, when that is known. */
+const followConsole = (console: GuestConsole) => {
+  let end: number | undefined
+  return {
+    async next(startsAt: number | undefined): Promise<{readonly text: string; readonly isFirst: boolean; readonly hasGrown: boolean}> {
+      const isFirst = end === undefined
+      const size = await console.sizeBytes()
+      const from = end ?? Math.max(startsAt ?? size, size - longestHistory)
+      const piece = size === from ? undefined : await console.read?.(Math.min(from, size))
+      end = piece?.end ?? size
+      return {text: piece?.text ?? '', isFirst, hasGrown: size > from && !isFirst}
     },
   }
 }
