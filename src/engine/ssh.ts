@@ -47,14 +47,23 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   const accepted = await checkGuest(engine, vm, login)
   const {host, user, options: sshOptions} = await sshCommand(engine, vm, {...login, accepted})
   const [first, ...more] = options.command
-  const remote = first === undefined ? [] : more.length === 0 && !options.asWords ? [first] : [anyShellWords(options.command)]
-  const terminal = options.asWords && isTerminal() ? ['-t'] : []
+  const hasTerminal = options.asWords === true && isTerminal()
+  const words = hasTerminal && first !== undefined ? [...tellingOfSignals, ...options.command] : options.command
+  const remote = first === undefined ? [] : more.length === 0 && !options.asWords ? [first] : [anyShellWords(words)]
+  // With a terminal, ssh would say at the end that the connection was closed.
+  const terminal = hasTerminal ? ['-t', '-o', 'LogLevel=ERROR'] : []
   return runInteractive(
     'ssh',
     ['-F', '/dev/null', ...terminal, ...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])],
     'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
   )
 }
+
+/**
+ * ssh(1) ends with 255 when a signal has ended the program, whichever it was. A shell around the program makes a status of Ctrl+C
+ * and Ctrl+\\ (128 and the number of the signal); the program itself gets them as ever.
+ */
+const tellingOfSignals = ['sh', '-c', 'trap : INT QUIT; "$@"', 'sh'] as const
 
 /**
  * Waits until the guest would let us in; a key whose passphrase only the `ssh` program can ask for is left to it.
