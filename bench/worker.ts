@@ -57,7 +57,7 @@ const provisioned = async (step: string): Promise<number> => {
   await mkdir(state, {recursive: true, mode: 0o700})
   const disk = join(dirname(state), 'empty.raw')
   await writeFile(disk, Buffer.alloc(2 ** 20))
-  const progress = openProgress({silent: false})
+  const progress = openProgress({json: false})
   const env = {...process.env, VMCTL_NOOP_SSH: `127.0.0.1:${port}`}
   const engine = await library.openEngine({stateDirectory: state, backend: 'noop', env, onEvent: (event) => progress.show(event)})
   const path = join(dirname(state), `${task}.kdl`)

@@ -44,7 +44,7 @@ export const jsonPage = (): string => {
   return `${header('src/commands')}
 # JSON
 
-With \`--json\` a command prints one JSON value on standard output and nothing else there. These are the shapes, as TypeScript types; a field with \`?\` may be absent. A failure prints \`{"error": {"code": …, "message": …, "help": …}}\`; see [errors](errors.md).
+With \`--json\` a command prints one JSON value on standard output and nothing else there; progress and the output of steps are plain lines on standard error. These are the shapes, as TypeScript types; a field with \`?\` may be absent. A failure prints \`{"error": {"code": …, "message": …, "help": …}}\`; see [errors](errors.md).
 
 | command | shape |
 |---|---|

@@ -74,7 +74,7 @@ export abstract class VmctlCommand extends Command {
     this.#watchSignals()
     const output = this.onlyPrints ? whileOutputLasts() : undefined
     this.#output = output
-    const progress = openProgress({silent: this.jsonEnabled()})
+    const progress = openProgress({json: this.jsonEnabled()})
     this.#progress = progress
     const lockTimeoutMs = flags['no-wait'] ? 0 : flags['lock-timeout']
     return openEngine({
@@ -94,7 +94,16 @@ export abstract class VmctlCommand extends Command {
 
   /** A warning that never disturbs `--json`. */
   protected tell(message: string): void {
-    if (!this.jsonEnabled()) process.stderr.write(`${message}\n`)
+    if (!this.jsonEnabled()) this.above(() => process.stderr.write(`${message}\n`))
+  }
+
+  /** What the command prints itself; the live line is away meanwhile. */
+  override log(message?: string, ...args: unknown[]): void {
+    this.above(() => super.log(message, ...args))
+  }
+
+  protected above<T>(write: () => T): T {
+    return this.#progress ? this.#progress.above(write) : write()
   }
 
   #watchSignals(): void {

@@ -5,7 +5,8 @@ type MeterEvent = Extract<EngineEvent, {type: `image.${string}`}>
 
 interface Surface {
   readonly isLive: boolean
-  status(vm: string, text: string | undefined): void
+  status(vm: string, text: string): void
+  end(vm: string): void
   say(vm: string | undefined, text: string): void
 }
 
@@ -18,7 +19,7 @@ interface Transfer {
 }
 
 /** Shows downloads and decompression: a live percentage with rate and time left on a terminal, a line every 5 % elsewhere. */
-export const imageMeter = ({isLive, status, say}: Surface): ((event: MeterEvent) => void) => {
+export const imageMeter = ({isLive, status, end, say}: Surface): ((event: MeterEvent) => void) => {
   const transfers = new Map<string, Transfer>()
   const measure = (event: MeterEvent & {source: string}, bytes: number, total: number | undefined): string => {
     const key = `${event.type} ${event.source}`
@@ -49,6 +50,6 @@ export const imageMeter = ({isLive, status, say}: Surface): ((event: MeterEvent)
     else if (event.type === 'image.decompressing') report(event, 'decompressing', {bytes: event.readBytes, total: event.totalBytes})
     else if (event.type === 'image.retrying') say(event.vm, `image: ${event.reason}`)
     else if (event.type === 'image.waiting') say(event.vm, `image: waiting for another vmctl: ${event.holder}`)
-    else status(event.vm ?? '', undefined)
+    else end(event.vm ?? '')
   }
 }

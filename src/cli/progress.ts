@@ -10,6 +10,8 @@ import {isVmctlError, messageOf} from '../model/errors.ts'
 /** Shows what the engine tells, on standard error; a guest's own output goes where the guest sent it. */
 export interface Progress {
   show(event: EngineEvent): void | Promise<void>
+  /** Writes something of the command itself, while the live line is away. */
+  above<T>(write: () => T): T
   close(): void
 }
 
@@ -52,14 +54,19 @@ const waitingFor: Partial<Record<Rung, string>> = {
   'boot-id': 'waiting for cloud-init',
 }
 
-export const openProgress = ({silent}: {silent: boolean}): Progress => {
-  if (silent) return {show: () => undefined, close: () => undefined}
-  const spinner = openSpinner(process.stderr)
+/** Under `--json` standard output is for the result: everything is a plain line on standard error then. */
+export const openProgress = ({json}: {readonly json: boolean}): Progress => {
+  const spinner = openSpinner(process.stderr, {isPlain: json})
   const colour = process.stderr.hasColors?.() === true && !process.env.NO_COLOR
   const say = (vm: string | undefined, text: string): void => {
     spinner.print(vm === undefined ? text : `${vm}: ${text}`)
   }
-  const meter = imageMeter({status: spinner.status, say, isLive: spinner.isLive})
+  const meter = imageMeter({
+    status: (vm, text) => spinner.status(vm, 'image', text),
+    end: (vm) => spinner.end(vm, 'image'),
+    say,
+    isLive: spinner.isLive,
+  })
   const output = guestOutput(spinner)
 
   return {
@@ -72,31 +79,39 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
           for (const notice of event.plan.notices) say(vm, notice)
           return undefined
         case 'action.begin':
-          spinner.status(name, doing[event.action])
+          spinner.status(name, 'action', doing[event.action])
           return undefined
         case 'action.end':
-          spinner.status(name, undefined)
+          spinner.end(name, 'action')
           say(vm, `${done[event.action]} in ${formatDuration(event.durationMs ?? 0)}`)
           return undefined
         case 'guest.rung': {
           const text = waitingFor[event.rung]
-          if (text !== undefined) spinner.status(name, text)
+          if (text !== undefined) spinner.status(name, 'guest', text)
           return undefined
         }
+        case 'guest.waited':
+          spinner.end(name, 'guest')
+          return undefined
         case 'health.checked': {
           const {last} = event.health
-          if (!last.isGood) spinner.status(name, `not healthy yet: ${last.output.split('\n').at(-1) || `exit code ${last.exitCode}`}`)
+          if (last.isGood) spinner.end(name, 'health')
+          else spinner.status(name, 'health', `not healthy yet: ${last.output.split('\n').at(-1) || `exit code ${last.exitCode}`}`)
           return undefined
         }
         case 'copy.progress': {
           const of = event.totalBytes === undefined ? '' : ` of ${formatSize(event.totalBytes)}`
-          spinner.status(name, `copying ${formatSize(event.bytes)}${of}`)
+          spinner.status(name, 'copy', `copying ${formatSize(event.bytes)}${of}`)
           return undefined
         }
+        case 'copy.done':
+          spinner.end(name, 'copy')
+          return undefined
         case 'vm.notice':
           say(vm, event.message)
           return undefined
         case 'vm.failed':
+          spinner.end(name)
           say(vm, 'failed')
           spinner.print((isVmctlError(event.error) ? formatError(event.error, {colour}) : messageOf(event.error)).trimEnd())
           return undefined
@@ -106,7 +121,7 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
         case 'provision.step':
           output.begin(name)
           say(vm, `step ${event.step}/${event.total} ${event.resumed ? 'goes on' : 'runs'}: ${event.title}`)
-          spinner.status(name, `step ${event.step}/${event.total}: ${event.title}`)
+          spinner.status(name, 'step', `step ${event.step}/${event.total}: ${event.title}`)
           return undefined
         case 'provision.intact':
           say(vm, `step ${event.step}/${event.total} is still there: ${event.title}`)
@@ -116,9 +131,10 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
           else say(vm, `step ${event.step}: its earlier run was ended in the guest (${event.title})`)
           return undefined
         case 'provision.output':
-          return output.write(name, event)
+          return output.write(name, json ? {...event, stream: 'stderr'} : event)
         case 'provision.done':
           output.end(name)
+          spinner.end(name, 'step')
           say(vm, `step ${event.step} done in ${formatDuration(event.durationMs)}`)
           return undefined
         case 'image.waiting':
@@ -130,6 +146,7 @@ export const openProgress = ({silent}: {silent: boolean}): Progress => {
           return undefined
       }
     },
+    above: spinner.above,
     close() {
       output.close()
       spinner.close()

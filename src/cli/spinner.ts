@@ -1,11 +1,17 @@
 import type {Ora} from 'ora'
 import type {WriteStream} from 'node:tty'
 
+import {type Owner, statuses} from './statuses.ts'
+
 /** One live line at the bottom of a terminal that sums up what all VMs do; elsewhere only the printed lines remain. */
 export interface Spinner {
   readonly isLive: boolean
-  /** Says what a VM does now; undefined removes it from the line. */
-  status(vm: string, text: string | undefined): void
+  /** Says what is being done to a VM, until what it belongs to has ended. */
+  status(vm: string, owner: Owner, text: string): void
+  /** Something has ended, with all that began within it; without an owner, everything of the VM. */
+  end(vm: string, owner?: Owner): void
+  /** Takes the live line away while something is written to the terminal. */
+  above<T>(write: () => T): T
   /** Prints a line above the live one. */
   print(line: string): void
   close(): void
@@ -15,23 +21,29 @@ export interface Spinner {
 const canBeLive = (stream: WriteStream): boolean =>
   stream.isTTY && stream.columns > 0 && process.env.TERM !== 'dumb' && !process.env.CI && !process.env.NO_COLOR
 
-export const openSpinner = (stream: WriteStream): Spinner => {
-  const isLive = canBeLive(stream)
-  const texts = new Map<string, {text: string; since: number}>()
+export const openSpinner = (stream: WriteStream, {isPlain}: {readonly isPlain: boolean}): Spinner => {
+  const isLive = !isPlain && canBeLive(stream)
+  const all = statuses()
   let spinner: Ora | undefined
   let isClosed = false
-  const line = (): string =>
-    [...texts]
-      .map(([vm, {text, since}]) => `${vm === '' ? '' : `${vm}: `}${text} ${Math.floor((performance.now() - since) / 1000)}s`)
-      .join(' · ')
-      .slice(0, Math.max(10, stream.columns - 4))
+  /** ora writes to the terminal also when there is nothing to stop. */
+  const stop = (): void => {
+    if (spinner?.isSpinning) spinner.stop()
+  }
   const draw = (): void => {
     if (!spinner || isClosed) return
-    if (texts.size === 0) spinner.stop()
+    const line = all.line(performance.now())
+    if (line === '') stop()
     else {
-      spinner.text = line()
+      spinner.text = line.slice(0, Math.max(10, stream.columns - 4))
       if (!spinner.isSpinning) spinner.start()
     }
+  }
+  const above = <T>(write: () => T): T => {
+    if (spinner?.isSpinning) spinner.clear()
+    const result = write()
+    draw()
+    return result
   }
   const clock = isLive ? setInterval(draw, 500) : undefined
   clock?.unref()
@@ -44,20 +56,22 @@ export const openSpinner = (stream: WriteStream): Spinner => {
   }
   return {
     isLive,
-    status: (vm, text) => {
-      if (text === undefined) texts.delete(vm)
-      else texts.set(vm, {text, since: performance.now()})
+    above,
+    status: (vm, owner, text) => {
+      all.set(vm, owner, text)
+      draw()
+    },
+    end: (vm, owner) => {
+      all.end(vm, owner)
       draw()
     },
     print: (text) => {
-      spinner?.clear()
-      stream.write(`${text}\n`)
-      draw()
+      above(() => stream.write(`${text}\n`))
     },
     close: () => {
       isClosed = true
       clearInterval(clock)
-      spinner?.stop()
+      stop()
     },
   }
 }

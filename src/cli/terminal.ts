@@ -46,6 +46,8 @@ export const joinConsole = async (console: Duplex, signal: AbortSignal): Promise
     if (!drain) detach()
   }
   stdin.once('end', endOfInput)
+  // A terminal that has gone can be neither read nor set.
+  stdin.on('error', endOfInput)
   console.on('data', show)
   console.once('close', close)
   console.once('error', close)
@@ -59,6 +61,7 @@ export const joinConsole = async (console: Duplex, signal: AbortSignal): Promise
     console.off('data', show)
     if (isTerminal) stdin.setRawMode(false)
     stdin.pause()
+    setImmediate(() => stdin.off('error', endOfInput))
     // A pipe that was paused while it delivered reads on for one more block, which would keep this process alive. A file has no unref.
     if ('unref' in stdin) stdin.unref()
     console.destroy()

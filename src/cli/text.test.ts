@@ -64,7 +64,14 @@ const capture = (name: 'stdout' | 'stderr'): {text: string} => {
   return caught
 }
 
-const quietSpinner = {isLive: false, status: () => undefined, print: () => undefined, close: () => undefined}
+const quietSpinner = {
+  isLive: false,
+  status: () => undefined,
+  end: () => undefined,
+  above: <T>(write: () => T) => write(),
+  print: () => undefined,
+  close: () => undefined,
+}
 
 describe('output of guests', () => {
   const bytes = (text: string): Buffer => Buffer.from(text)
@@ -140,7 +147,12 @@ describe('output of guests', () => {
 
 test('a download is told every 5 % where there is no live line, with its end', () => {
   const said: string[] = []
-  const show = imageMeter({isLive: false, status: () => undefined, say: (vm, text) => said.push(`${vm}: ${text.replaceAll(/,.*/g, '')}`)})
+  const show = imageMeter({
+    isLive: false,
+    status: () => undefined,
+    end: () => undefined,
+    say: (vm, text) => said.push(`${vm}: ${text.replaceAll(/,.*/g, '')}`),
+  })
   for (let received = 0; received <= 1000; received++)
     show({type: 'image.progress', source: 'u', receivedBytes: received * 1024, totalBytes: 1_024_000, vm: 'web'})
   expect(said[0]).toBe('web: image: 0 % of 1000.0 KB')

@@ -142,7 +142,7 @@ describe.skipIf(missing)(`vmctl cp${missing === undefined ? '' : ` (skipped: ${m
     ['no such VM', ['wbe:/a', '.'], 3, 'wbe'],
     ['nothing here', ['/no/such/file', 'web:/tmp/x'], 4, '/no/such/file'],
     ['nothing there', ['web:/no/such/file', '.'], 3, 'web has no /no/such/file'],
-    ['one path', ['web:/a'], 2, 'destination'],
+    ['one path', ['web:/a'], 2, 'DESTINATION'],
   ])('refused: %s', async (_what, words, exitCode, message) => {
     const ran = await runCommand('cp', ...words)
     expect(ran.exitCode).toBe(exitCode)

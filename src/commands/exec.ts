@@ -54,7 +54,9 @@ export default class Exec extends VmfileCommand {
     }
     if (only === undefined || program.length === 0) throw tooFew(only === undefined)
     const output = prefixedOutput(names)
-    const onOutput = this.jsonEnabled() ? () => undefined : output.write
+    // The result is all that `--json` prints on standard output.
+    const onOutput: typeof output.write = (name, stream, chunk) =>
+      this.above(() => output.write(name, this.jsonEnabled() ? 'stderr' : stream, chunk))
     // What a person types goes to one program, not to several.
     const stdin = isatty(0) ? undefined : process.stdin
     const vms = await execAll(engine, {names, command, user: given.user, stdin, onOutput})

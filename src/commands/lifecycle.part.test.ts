@@ -234,7 +234,7 @@ test('a VM that another vmctl works on: who it is, and no wait when asked for', 
   expect(ran.stderr).toContain('error[vmctl::vm::locked]: Another vmctl is at work here: vmctl up web')
   expect(await runCommand('start', 'web', '--lock-timeout', '50ms', '--json')).toMatchObject({
     exitCode: 5,
-    stderr: '',
+    stderr: expect.stringContaining('waiting for another vmctl'),
     json: {error: {code: 'vmctl::vm::locked'}},
   })
   // Whoever only looks needs no lock.

@@ -3,6 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {drawTimings} from '../cli/timings-chart.ts'
+import {quote} from '../model/quote.ts'
 import type {VmResult} from '../engine/converge.ts'
 
 export default class Up extends VmfileCommand {
@@ -38,9 +39,17 @@ export default class Up extends VmfileCommand {
     })
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     if (given.timings) this.log(drawTimings(result.vms))
-    const made = result.vms.filter(({actions}) => actions.some(({action}) => action === 'create'))
-    for (const {name, login} of made)
-      this.log(`Next: vmctl ${login ? 'ssh' : 'console'} ${name} · vmctl log ${name} · vmctl down --destroy --name ${name}`)
+    const next = nextOf(result.vms, given.file)
+    if (next !== undefined) this.log(next)
     return result
   }
+}
+
+/** What one does with VMs that are new, shown for one of them. */
+const nextOf = (vms: readonly VmResult[], file: string | undefined): string | undefined => {
+  const made = vms.filter(({actions}) => actions.some(({action}) => action === 'create'))
+  const shown = made.find(({login}) => login) ?? made[0]
+  if (!shown) return undefined
+  const {name, login} = shown
+  return `Next: vmctl ${login ? 'ssh' : 'console'} ${name} · vmctl log ${name} · vmctl down${file === undefined ? '' : ` --file ${/^[\w@%+=:,./-]+$/.test(file) ? file : quote(file)}`}`
 }

@@ -26,7 +26,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     const text = vm('web', inline('echo hello; echo problem >&2'))
     const first = await run(text, 'up')
     expect(first.exitCode).toBe(0)
-    expect(first.stdout).toBe("hello\nVM 'web' is running.\nNext: vmctl ssh web · vmctl log web · vmctl down --destroy --name web\n")
+    expect(first.stdout).toBe(`hello\nVM 'web' is running.\nNext: vmctl ssh web · vmctl log web · vmctl down --file ${project.path}\n`)
     expect(first.stderr.replaceAll(/SHA256:\S+/g, 'KEY').replaceAll(/\d+\.\d s/g, 'TIME')).toBe(
       [
         'web: will create (does not exist)',
@@ -114,7 +114,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     ])
     expect(await run(undefined, 'up', '--json')).toMatchObject({
       exitCode: 6,
-      stderr: '',
+      stderr: expect.stringContaining('web: step '),
       json: {error: {code: 'vmctl::provision::failed', vm: 'web', step: 2, exitCode: 42}},
     })
     expect((await run(text('true'), 'plan', '--json')).json).toMatchObject({
@@ -187,7 +187,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
 
   test('JSON of up, down and reload', async () => {
     const up = await run(vm('web', inline('echo noise; echo noise >&2')), 'up', '--json')
-    expect(up).toMatchObject({exitCode: 0, stderr: ''})
+    expect(up).toMatchObject({exitCode: 0, stderr: expect.stringContaining('web: started in')})
     expect(up.json).toEqual({
       vms: [
         {
@@ -239,7 +239,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
       ['a running', 'b running', 'c running'],
     )
     const {json, exitCode, stderr} = await run(undefined, 'up', '--json')
-    expect({exitCode, stderr}).toEqual({exitCode: 6, stderr: ''})
+    expect({exitCode, stderr}).toEqual({exitCode: 6, stderr: expect.stringContaining('b: failed\n')})
     expect(json.error).toMatchObject({code: 'vmctl::vms::failed', message: '1 of 3 VMs failed: b.'})
     expect(
       json.error.vms.map(({name, state, error}: {name: string; state: string; error?: {code: string}}) => [name, state, error?.code]),
@@ -390,6 +390,10 @@ test('a flag, an argument or a value that does not exist ends with status 2', as
     expect(ran.stderr).not.toBe('')
     const json = await runCommand(...words, '--json')
     expect(`${words.join(' ')}: ${json.exitCode}`).toBe(`${words.join(' ')}: 2`)
-    expect(json.json.error).toEqual({code: 'vmctl::usage::invalid', message: expect.stringMatching(/\S/)})
+    expect(json.json.error).toEqual({
+      code: expect.stringMatching(/^vmctl::usage::/),
+      message: expect.stringMatching(/\S/),
+      help: expect.stringMatching(/\S/),
+    })
   }
 })

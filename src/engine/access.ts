@@ -173,6 +173,8 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     return guest
   } catch (error) {
     throw aboutVm(error, vm.name)
+  } finally {
+    await engine.emit({type: 'guest.waited', vm: vm.name})
   }
 }
 

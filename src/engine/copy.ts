@@ -75,6 +75,7 @@ export const copy = async (engine: Engine, {from, to, ...options}: CopyRequest):
     throw aboutVm(error, name)
   } finally {
     connection.close()
+    await engine.emit({type: 'copy.done', vm: name})
   }
 }
 

@@ -34,8 +34,11 @@ type VmEvent =
   | {readonly type: 'health.checked'; readonly health: Health}
   | {readonly type: 'plan.ready'; readonly plan: VmPlan}
   | {readonly type: 'copy.progress'; readonly bytes: number; readonly totalBytes?: number}
+  | {readonly type: 'copy.done'}
   | {readonly type: 'lock.waiting'; readonly holder: string}
   | {readonly type: 'guest.rung'; readonly rung: Rung; readonly detail: string}
+  /** The wait that the rungs belong to is over, however it ended. */
+  | {readonly type: 'guest.waited'}
 
 /** Everything that the engine tells while it works; `vm` says about which VM, and is absent for images on their own. */
 export type EngineEvent = VmEvent & {readonly vm?: string}

@@ -1,4 +1,5 @@
 import {type Candidate, publicHalf} from '../guest/candidates.ts'
+import {keepalive} from '../guest/ssh.ts'
 import {writeFileAtomic} from '../host/files.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
@@ -45,6 +46,9 @@ export const sshCommand = async (engine: Engine, vm: Vm, {accepted, ...login}: S
       ...option('StrictHostKeyChecking', isChecked ? 'yes' : 'no'),
       ...option('UserKnownHostsFile', isChecked ? quoteForSshConfig(vmFiles(vm.directory).knownHosts) : '/dev/null'),
       ...option('GlobalKnownHostsFile', '/dev/null'),
+      ...option('ConnectTimeout', '30'),
+      ...option('ServerAliveInterval', String(keepalive.intervalMs / 1000)),
+      ...option('ServerAliveCountMax', String(keepalive.count)),
       ...(identities.length > 0 ? option('IdentitiesOnly', 'yes') : []),
       ...identities.flatMap((path) => option('IdentityFile', quoteForSshConfig(path))),
       ...['-p', String(address.port)],

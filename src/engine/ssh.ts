@@ -46,15 +46,33 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   }
   const accepted = await checkGuest(engine, vm, login)
   const {host, user, options: sshOptions} = await sshCommand(engine, vm, {...login, accepted})
-  const [first, ...more] = options.command
-  const remote = first === undefined ? [] : more.length === 0 && !options.asWords ? [first] : [anyShellWords(options.command)]
-  const terminal = options.asWords && isTerminal() ? ['-t'] : []
-  return runInteractive(
+  const hasTerminal = options.asWords === true && isTerminal()
+  // With a terminal, ssh would say at the end that the connection was closed.
+  const terminal = hasTerminal ? ['-t', '-o', 'LogLevel=ERROR'] : []
+  const status = await runInteractive(
     'ssh',
-    ['-F', '/dev/null', ...terminal, ...sshOptions, '-l', user, host, ...(remote.length > 0 ? ['--', ...remote] : [])],
+    ['-F', '/dev/null', ...terminal, ...sshOptions, '-l', user, host, ...remoteWords(options, hasTerminal)],
     'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
   )
+  if (hasTerminal && status === 255) {
+    await engine.emit({type: 'vm.notice', vm: name, message: 'the connection was lost, or the program ended with status 255'})
+  }
+  return status
 }
+
+/** The end of the command line of ssh; nothing for a shell. */
+const remoteWords = ({command, asWords}: SshOptions, hasTerminal: boolean): readonly string[] => {
+  const [first, ...more] = command
+  if (first === undefined) return []
+  if (more.length === 0 && !asWords) return ['--', first]
+  return ['--', anyShellWords(hasTerminal ? [...tellingOfSignals, ...command] : command)]
+}
+
+/**
+ * ssh(1) ends with 255 when a signal has ended the program, whichever it was. A shell around the program makes a status of Ctrl+C
+ * and Ctrl+\ (128 and the number of the signal); the program itself gets them as ever.
+ */
+const tellingOfSignals = ['sh', '-c', 'trap : INT QUIT; "$@"', 'sh'] as const
 
 /**
  * Waits until the guest would let us in; a key whose passphrase only the `ssh` program can ask for is left to it.

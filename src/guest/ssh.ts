@@ -14,6 +14,9 @@ import {explainFailure, isTooMany, type Stage} from './ssh-failures.ts'
 
 export type {GuestConnection} from './connection.ts'
 
+/** When a guest that says nothing any longer is given up: after `count` questions in a row without an answer. */
+export const keepalive = {intervalMs: 10_000, count: 3} as const
+
 /** How far a connection has come; each is reached once. */
 export type ConnectionStage = 'banner' | 'host-key' | 'authentication'
 
@@ -135,8 +138,8 @@ const handshake = (client: Client, options: ConnectOptions, ssh2: typeof import(
       hostVerifier: verify,
       ...hostKeyOrder(options.hostKeyType),
       readyTimeout: options.handshakeTimeoutMs ?? 30_000,
-      keepaliveInterval: options.keepalive?.intervalMs ?? 10_000,
-      keepaliveCountMax: options.keepalive?.count ?? 3,
+      keepaliveInterval: options.keepalive?.intervalMs ?? keepalive.intervalMs,
+      keepaliveCountMax: options.keepalive?.count ?? keepalive.count,
     })
   })
 

@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process'
+import {constants} from 'node:os'
 import {isatty} from 'node:tty'
 
 import {systemCode, VmctlError} from '../model/errors.ts'
@@ -6,17 +7,26 @@ import {debug} from '../model/debug.ts'
 import {programEnvironment} from './environment.ts'
 
 /**
- * Hands the terminal over to a program until it ends. Ctrl+C is the program's business then.
- * @returns its exit status, 128 + 1 when a signal ended it (as ssh(1) would say 255, which is passed on as it is)
+ * Hands the terminal over to a program until it ends. Ctrl+C is the program's business then; SIGTERM and SIGHUP, which may be sent
+ * to this process alone, are passed on.
+ * @returns its exit status; 128 and the number of the signal when one has ended it, or when it was interrupted and could say no more
+ *   than that it failed (255, as ssh(1) has it)
  */
 export const runInteractive = (program: string, args: readonly string[], help: string): Promise<number> =>
   new Promise((resolve, reject) => {
     debug('process', () => [program, ...args].join(' '))
-    const ignore = (): void => undefined
-    process.on('SIGINT', ignore)
     const child = spawn(program, args, {stdio: 'inherit', env: programEnvironment()})
+    let received: NodeJS.Signals | undefined
+    const interrupt = (): void => {
+      received ??= 'SIGINT'
+    }
+    const passOn = (signal: NodeJS.Signals): void => {
+      received ??= signal
+      child.kill(signal)
+    }
+    process.on('SIGINT', interrupt).on('SIGTERM', passOn).on('SIGHUP', passOn)
     const settle = (finish: () => void): void => {
-      process.off('SIGINT', ignore)
+      process.off('SIGINT', interrupt).off('SIGTERM', passOn).off('SIGHUP', passOn)
       finish()
     }
     child.once('error', (error) => {
@@ -28,9 +38,10 @@ export const runInteractive = (program: string, args: readonly string[], help: s
         )
       })
     })
-    child.once('exit', (code) => {
+    child.once('exit', (code, signal) => {
       settle(() => {
-        resolve(code ?? 129)
+        const ended = signal ?? (code === 255 ? received : undefined)
+        resolve(ended === undefined ? (code ?? 255) : 128 + constants.signals[ended])
       })
     })
   })

@@ -59,7 +59,7 @@ const detectSafely = async (path: string, {declaredFormat, source}: AuditOptions
   if (sniffed.kind === 'refused') throw refused(source, sniffed.reason)
   if (sniffed.kind === 'unknown') {
     throw new VmctlError('vmctl::image::format_detection_failed', `${source} is not a disk image; it looks like ${sniffed.looksLike}.`, {
-      help: 'Check the path or URL. If it really is a raw disk without a partition table or file system, say `format="raw"`.',
+      help: 'Check the path or URL. If it really is a raw disk without a partition table or file system, say so in a VMFile: `image "PATH" format="raw"`.',
     })
   }
   if (declaredFormat !== undefined && declaredFormat !== sniffed.format) {

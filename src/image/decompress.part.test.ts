@@ -174,6 +174,10 @@ describe('zstd frames', () => {
     expect(seen).toHaveLength(1)
   })
 
+  it.skipIf(hasMongo)('a decoder that was asked for and is not installed is an error', async () => {
+    await expect(collect(chunked(through(first, 'zstd')), 'mongodb')).rejects.toMatchObject({code: 'vmctl::host::not_installed'})
+  })
+
   it.skipIf(!hasMongo)('decode the same with @mongodb-js/zstd', async () => {
     const frames = Buffer.concat([through(first, 'zstd'), through(second, 'zstd')])
     expect(

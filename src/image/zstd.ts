@@ -8,7 +8,7 @@ import {walkZstdFrames, type ZstdFrame} from './zstd-frames.ts'
 export type Sink = (chunk: Buffer) => Promise<void>
 
 export interface ZstdOptions {
-  /** `mongodb`: frames of 64 MiB at most go through @mongodb-js/zstd, when it is installed. */
+  /** `mongodb`: frames of 64 MiB at most go through @mongodb-js/zstd, which has to be installed. */
   readonly decoder?: 'node' | 'mongodb' | undefined
   /** Called at each frame that tells its length, before it is decoded; throws to refuse it. */
   readonly onContentSize?: (contentBytes: number) => void
@@ -106,10 +106,14 @@ const isDecoderError = (error: unknown): boolean =>
 type WholeFrameDecoder = (frame: ZstdFrame, sink: Sink) => FrameDecoder
 
 /** The optional package: it holds whole frames in memory and accepts cut ones, so only small frames behind the walker reach it. */
-const loadWholeFrameDecoder = async (): Promise<WholeFrameDecoder | undefined> => {
+const loadWholeFrameDecoder = async (): Promise<WholeFrameDecoder> => {
   const name: string = '@mongodb-js/zstd'
-  const library: {decompress(data: Buffer): Promise<Buffer>} | undefined = await import(name).catch(() => undefined)
-  if (!library) return undefined
+  const library: {decompress(data: Buffer): Promise<Buffer>} = await import(name).catch((cause: unknown) => {
+    throw new VmctlError('vmctl::host::not_installed', `The zstd decoder mongodb was asked for, but ${name} cannot be loaded.`, {
+      cause,
+      help: `Install it (\`npm install ${name}\`), or leave the choice to vmctl: unset VMCTL_ZSTD.`,
+    })
+  })
   return (frame, sink) => {
     const parts: Buffer[] = []
     return {

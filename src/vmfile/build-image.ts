@@ -58,7 +58,7 @@ const buildImageUrl = (
   own: Partial<ImageReference>,
   context: Context,
 ): ImageReference | undefined => {
-  const url = argument && checkUrl(argument, ['http', 'https', ...context.imageSchemes], context)
+  const url = argument && checkUrl(argument, [...new Set(['http', 'https', ...context.imageSchemes])], context)
   const checksumUrl = fields['checksum-url'] && checkUrl(fields['checksum-url'], ['http', 'https'], context)
   if (url === undefined) return undefined
   return {kind: 'url', source: url, ...own, ...optional('checksumUrl', checksumUrl), ...(fields.insecure?.value && {insecure: true})}

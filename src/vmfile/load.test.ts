@@ -247,6 +247,10 @@ describe('what plugins bring', () => {
     expect((await workspace.problems(text)).map(inOneLine)).toEqual([
       '1:20+27 error: URLs of the scheme oci: are not supported | it starts with http://, https://',
     ])
+    const known = await workspace.problems(text, {imageSchemes: ['https', 'http', 's3']})
+    expect(known.map(inOneLine)).toEqual([
+      '1:20+27 error: URLs of the scheme oci: are not supported | it starts with http://, https://, s3://',
+    ])
   })
 })
 
