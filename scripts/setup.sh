@@ -140,7 +140,8 @@ npm_packages() {
     set -- npm ci --no-audit --no-fund --loglevel=error
     if ! is_node_24; then
       wanted=$(sed -n 's/^ *"node": "\([0-9.]*\)",*$/\1/p' package.json)
-      set -- npm exec --yes --loglevel=error --package="node@$wanted" -- "$@"
+      # Of deprecated calls, an older npm has many.
+      set -- env NODE_OPTIONS="${NODE_OPTIONS-} --no-deprecation" npm exec --yes --loglevel=error --package="node@$wanted" -- "$@"
     fi
     "$@" >&2 </dev/null
   fi

@@ -53,6 +53,7 @@ printf '%3d\\n' "$code" 1<>rc.tmp && mv rc.tmp rc`
  * Follows a job: prints what is new of `out` and `err` from the given offsets until `rc` is there. Whole blocks go
  * straight from dd to the connection; only the ends of a stretch pass through pipes that cut them to size.
  * What is looked at in every round is read by the shell itself: a process costs a slow guest more than the round's pause.
+ * When nobody takes the output any more, because the connection is gone, it ends.
  */
 const followProgram = `emit() {
   [ -s "$1" ] || return 1
@@ -60,10 +61,10 @@ const followProgram = `emit() {
   skip=$(($2/65536)) rest=$(($2%65536))
   if [ $rest -eq 0 ] && [ $((s-$2)) -ge 65536 ]; then
     n=$(((s-$2)/65536)) s=$(($2+(s-$2)/65536*65536)) much=1
-    dd if="$1" bs=65536 skip=$skip count=$n 2>/dev/null
+    dd if="$1" bs=65536 skip=$skip count=$n 2>/dev/null || exit 1
   else
     [ $((s-$2)) -le $((65536-rest)) ] || s=$(($2+65536-rest))
-    dd if="$1" bs=65536 skip=$skip count=1 2>/dev/null | tail -c +$((rest+1)) | head -c $((s-$2))
+    dd if="$1" bs=65536 skip=$skip count=1 2>/dev/null | tail -c +$((rest+1)) | head -c $((s-$2)) || exit 1
   fi
 }
 now=; { read -r now </proc/sys/kernel/random/boot_id; } 2>/dev/null
@@ -170,7 +171,10 @@ all=$(tree)
 # Stopped before it is told to end: a shell whose command is ended first would go on with the next one.
 for pass in 1 2; do kill -STOP $all 2>/dev/null; all=$(tree); done
 kill -TERM $all 2>/dev/null; kill -CONT $all 2>/dev/null
-n=0; while [ $n -lt 50 ]; do live=; for i in $all; do kill -0 $i 2>/dev/null && live=1; done; [ "$live" ] || break; n=$((n+1)); sleep 0.1 2>/dev/null || { n=$((n+9)); sleep 1; }; done
+# Five seconds by the clock, where there is one that costs no process: on a slow guest each look takes long.
+clock() { { read -r up _ </proc/uptime; } 2>/dev/null && up=\${up%%.*} || up=0; }
+clock; since=$up
+n=0; while [ $n -lt 50 ] && [ $((up - since)) -le 5 ]; do live=; for i in $all; do kill -0 $i 2>/dev/null && live=1; done; [ "$live" ] || break; n=$((n+1)); sleep 0.1 2>/dev/null || { n=$((n+9)); sleep 1; }; clock; done
 # Stopped first, and again what was begun meanwhile: a loop whose command is killed would begin the next one before it is killed itself.
 for pass in 1 2; do kill -STOP $(tree) 2>/dev/null; done
 kill -KILL $(tree) 2>/dev/null

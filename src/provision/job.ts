@@ -187,13 +187,16 @@ const readResult = async (guest: Guest, {directory}: Job, signal: AbortSignal): 
   return {exitCode}
 }
 
+/** Time for the five seconds below, in a guest that may be slow to start a shell and to look at its processes. */
+const killingMs = 30_000
+
 /**
  * Ends everything that a job started: SIGTERM, five seconds, SIGKILL; as root when the job runs as root.
  * That is: the children of its shell and theirs, and whoever is in a session of one of them, even when its parent is gone.
  */
 export const killJob = async (guest: Guest, directory: string, privileged: boolean): Promise<void> => {
   const command = `sh -c ${quote(killProgram(directory))}`
-  const run = (asRoot: boolean) => guest.exec(asRoot ? elevate(command) : command, {signal: AbortSignal.timeout(15_000)})
+  const run = (asRoot: boolean) => guest.exec(asRoot ? elevate(command) : command, {signal: AbortSignal.timeout(killingMs)})
   const first = await run(privileged)
   // It may have been started by another user than the one who logs in now.
   const {code, signal} = first.code === verdicts.noAccess ? await run(true) : first

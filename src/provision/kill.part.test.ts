@@ -1,13 +1,15 @@
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
-import {join, resolve} from 'node:path'
+import {basename, join, resolve} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {sshdMissing, startSshd} from '../../test/support/sshd.ts'
+import {eventually} from '../../test/support/vm-guests.ts'
+import {argumentsOf, directoryOf, processes} from '../../test/support/vm-processes.ts'
 import {readJournal} from './journal.ts'
 
 const missing = sshdMissing()
@@ -57,6 +59,10 @@ test.skipIf(missing)(
       expect((await ended)[1]).toBe('SIGKILL')
       kills++
     }
+    // Followers of those who were killed, which would go on until the step ends.
+    const isFollower = (pid: number): boolean =>
+      directoryOf(pid).includes(`/vmctl-${basename(directory)}-`) && argumentsOf(pid).some((argument) => argument.includes('emit()'))
+    await eventually(() => expect(processes().filter(isFollower)).toEqual([]))
     writeFileSync(join(directory, 'stop'), '')
     const last = follow()
     last.stdout.resume()

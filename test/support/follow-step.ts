@@ -1,6 +1,7 @@
 /** A process of its own that runs one script as a provision step, or goes on with it: `node follow-step.ts DIRECTORY PORT KEY USER SCRIPT`. */
 import {writeSync} from 'node:fs'
 import {connect as dial} from 'node:net'
+import {basename} from 'node:path'
 
 import {asGuest, openSession} from '../../src/engine/access.ts'
 import {sshCandidates} from '../../src/guest/candidates.ts'
@@ -24,7 +25,7 @@ using session = openSession(async () =>
 )
 const provisioners = new Map([['shell', shellProvisioner as Provisioner]])
 const steps = await prepareSteps([{type: 'shell', settings: {script}}], provisioners)
-await runSteps({name: 'web', directory} as Vm, steps, {
+await runSteps({id: basename(directory), name: 'web', directory} as Vm, steps, {
   provisioners,
   guest: session.guest,
   onEvent: ({type}) => void (type === 'provision.output' && writeSync(1, '.')),
