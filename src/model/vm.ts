@@ -249,6 +249,8 @@ export interface Vm {
   readonly spec: VmSpec
   /** Absolute path of the VMFile that owns the VM; absent when it was made by `vmctl create`. */
   readonly vmfile?: string
+  /** By what that file is recognised when it was moved. */
+  readonly vmfileTraits?: VmfileTraits
   readonly base: BaseImage
   /** What the engine has attached to the VM, as of its last start. */
   readonly attachments?: Attachments
@@ -258,6 +260,14 @@ export interface Vm {
   readonly phase: 'prepared' | 'started'
   /** The last operation that failed, until one succeeds. */
   readonly failure?: {readonly operation: string; readonly message: string; readonly at: string}
+}
+
+/** What a VMFile is, besides its path. */
+export interface VmfileTraits {
+  /** Device and inode of its directory, `DEVICE:INODE`. */
+  readonly directory: string
+  /** Of its content when it was last applied. */
+  readonly sha256: string
 }
 
 /** What a backend sees of a VM now, without touching the guest. */
