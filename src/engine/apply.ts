@@ -124,7 +124,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
       backend: hypervisor.name,
       directory,
       spec,
-      ...(vmfile !== undefined && {vmfile, vmfileTraits: await traitsOf(vmfile)}),
+      ...(vmfile !== undefined && {vmfile, ...(await traitsOf(vmfile))}),
       base,
       attachments: await attach(engine, {id, name: spec.name, spec, directory}),
       createdAt: new Date().toISOString(),

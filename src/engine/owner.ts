@@ -1,6 +1,7 @@
 import type {BigIntStats} from 'node:fs'
 import {stat} from 'node:fs/promises'
 import {basename, dirname} from 'node:path'
+import {isDeepStrictEqual} from 'node:util'
 
 import {hashFile} from '../host/hash.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
@@ -23,7 +24,8 @@ const ownership = async (vm: Vm, path: string): Promise<Ownership> => {
   const [made, here] = await Promise.all([lookAt(vm.vmfile), lookAt(path)])
   if (typeof here === 'string' || made === 'unknown') return 'other'
   if (made !== 'missing') return isSame(made, here) ? 'own' : 'other'
-  return hasTraits(vm, path, await traitsOf(path)) ? 'moved' : 'abandoned'
+  const {vmfileTraits} = await traitsOf(path)
+  return vmfileTraits && hasTraits(vm, path, vmfileTraits) ? 'moved' : 'abandoned'
 }
 
 const hasTraits = ({vmfile = '', vmfileTraits: known}: Vm, path: string, traits: VmfileTraits): boolean =>
@@ -32,10 +34,11 @@ const hasTraits = ({vmfile = '', vmfileTraits: known}: Vm, path: string, traits:
 /** Whether a VM is to be thought of as one of the VMFile at a path. */
 export const belongsTo = async (vm: Vm, path: string): Promise<boolean> => ['own', 'moved'].includes(await ownership(vm, path))
 
-/** By what a VMFile is recognised when it was moved. */
-export const traitsOf = async (path: string): Promise<VmfileTraits> => {
-  const {dev, ino} = await stat(dirname(path), {bigint: true})
-  return {directory: `${dev}:${ino}`, sha256: await hashFile(path)}
+/** By what a VMFile is recognised when it was moved, for the record; nothing for one that was only ever a text. */
+export const traitsOf = async (path: string): Promise<Pick<Vm, 'vmfileTraits'>> => {
+  const directory = await lookAt(dirname(path))
+  if (typeof directory === 'string' || typeof (await lookAt(path)) === 'string') return {}
+  return {vmfileTraits: {directory: `${directory.dev}:${directory.ino}`, sha256: await hashFile(path)}}
 }
 
 const isSame = (one: BigIntStats, other: BigIntStats): boolean => one.dev === other.dev && one.ino === other.ino
@@ -72,13 +75,12 @@ export const claim = async (
   if (owner === 'own') {
     const moved = relocate(vm, vmfile.path)
     if (vm.vmfile !== vmfile.path) return {vm: moved, isNew: false}
-    const vmfileTraits = await traitsOf(vmfile.path)
-    const isNew = vmfileTraits.directory !== vm.vmfileTraits?.directory || vmfileTraits.sha256 !== vm.vmfileTraits.sha256
-    return {vm: {...vm, vmfileTraits}, isNew}
+    const traits = await traitsOf(vmfile.path)
+    return {vm: {...vm, ...traits}, isNew: traits.vmfileTraits !== undefined && !isDeepStrictEqual(traits.vmfileTraits, vm.vmfileTraits)}
   }
   if (owner !== 'moved') await requireAdoption(engine, vm, {vmfile, adopt, isAbandoned: owner === 'abandoned'})
   return {
-    vm: {...relocate(vm, vmfile.path), vmfile: vmfile.path, vmfileTraits: await traitsOf(vmfile.path)},
+    vm: {...relocate(vm, vmfile.path), vmfile: vmfile.path, ...(await traitsOf(vmfile.path))},
     isNew: true,
     notice: `was made by ${makerOf(vm)}${vm.vmfile === undefined ? '' : `, which is gone`}; it belongs to ${vmfile.path} now`,
   }
