@@ -10,7 +10,7 @@ import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import {readVmfile, type Vmfile} from './load.ts'
 import {matching} from './names.ts'
-import {belongsTo} from './owner.ts'
+import {ofVmfile} from './owner.ts'
 
 export interface FindOptions {
   /** `--file` as the user wrote it; `$VMCTL_FILE` or ./VMFile.kdl when absent. */
@@ -140,12 +140,6 @@ const notCreated = (names: readonly string[], vmfile: string): VmctlError =>
       details: {vms: names, vmfile},
     },
   )
-
-/** Those VMs that are a VMFile's. */
-export const ofVmfile = async (vms: readonly Vm[], path: string): Promise<readonly Vm[]> => {
-  const belong = await Promise.all(vms.map((vm) => belongsTo(vm, path)))
-  return vms.filter((_, index) => belong[index])
-}
 
 /** As a VM's record names its VMFile: absolute, in a directory without symbolic links. */
 const vmfilePath = async ({env}: Engine, {file, directory}: FindOptions): Promise<string> => {

@@ -5,7 +5,8 @@ import {isDeepStrictEqual} from 'node:util'
 
 import {hashFile} from '../host/hash.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
-import type {Vm, VmfileTraits} from '../model/vm.ts'
+import type {Vm} from '../model/vm.ts'
+import type {VmfileTraits} from '../model/vmfile-traits.ts'
 import type {Engine} from './engine.ts'
 import {readVmfile, type Vmfile} from './load.ts'
 
@@ -33,6 +34,12 @@ const hasTraits = ({vmfile = '', vmfileTraits: known}: Vm, path: string, traits:
 
 /** Whether a VM is to be thought of as one of the VMFile at a path. */
 export const belongsTo = async (vm: Vm, path: string): Promise<boolean> => ['own', 'moved'].includes(await ownership(vm, path))
+
+/** Those VMs that are to be thought of as some of the VMFile at a path. */
+export const ofVmfile = async (vms: readonly Vm[], path: string): Promise<readonly Vm[]> => {
+  const belong = await Promise.all(vms.map((vm) => belongsTo(vm, path)))
+  return vms.filter((_, index) => belong[index])
+}
 
 /** By what a VMFile is recognised when it was moved, for the record; nothing for one that was only ever a text. */
 export const traitsOf = async (path: string): Promise<Pick<Vm, 'vmfileTraits'>> => {

@@ -16,6 +16,7 @@ import type {
   VolumeMount,
   WriteFile,
 } from './stack.ts'
+import type {VmfileTraits} from './vmfile-traits.ts'
 
 /** States of the vmctl book, lower case. `destroyed` is what a VM that no longer exists would report. */
 export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'stopped' | 'failed' | 'destroyed'
@@ -260,14 +261,6 @@ export interface Vm {
   readonly phase: 'prepared' | 'started'
   /** The last operation that failed, until one succeeds. */
   readonly failure?: {readonly operation: string; readonly message: string; readonly at: string}
-}
-
-/** What a VMFile is, besides its path. */
-export interface VmfileTraits {
-  /** Device and inode of its directory, `DEVICE:INODE`. */
-  readonly directory: string
-  /** Of its content when it was last applied. */
-  readonly sha256: string
 }
 
 /** What a backend sees of a VM now, without touching the guest. */
