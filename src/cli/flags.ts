@@ -29,6 +29,10 @@ export const existingVms = {
   }),
 }
 
+export const adopt = Flags.boolean({
+  summary: 'Take over VMs of these names that another VMFile, which is gone or defines them no more, or `vmctl create` has made.',
+})
+
 /** The names that were given in either way. */
 export const namesOf = (
   args: {readonly names?: readonly string[] | undefined},

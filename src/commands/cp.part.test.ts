@@ -1,10 +1,11 @@
+import {execFileSync} from 'node:child_process'
 import {
   chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   rmSync,
   statSync,
@@ -50,6 +51,21 @@ describe.skipIf(missing)(`vmctl cp${missing === undefined ? '' : ` (skipped: ${m
     symlinkSync('/no/such', join(root, 'link'))
     return root
   }
+
+  test('pipes are left out of a directory, and are no file', async () => {
+    const source = makeTree()
+    const there = join(temporaryDirectory(), 'there')
+    execFileSync('mkfifo', [join(source, 'pipe')])
+    expect(await runCommand('cp', source, `web:${there}`)).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringContaining(`web: left out of ${source}: pipe is a pipe\n`),
+    })
+    expect(await runCommand('cp', join(source, 'pipe'), `web:${there}`)).toMatchObject({
+      stderr: expect.stringContaining('it is not a file'),
+    })
+    rmSync(join(source, 'pipe'))
+    expect(describeTree(there)).toEqual(describeTree(source))
+  })
 
   test('a directory in, again, and out', async () => {
     const source = makeTree()

@@ -17,6 +17,7 @@ export default class Down extends VmfileCommand {
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
+    adopt: flags.adopt,
     file: flags.file,
     name: flags.names,
     parallel: flags.parallel,
@@ -30,6 +31,7 @@ export default class Down extends VmfileCommand {
     const result = await this.converge(given, {
       verb: 'down',
       names: flags.namesOf(args, given),
+      adopt: given.adopt,
       provision: false,
       destroy: given.destroy,
       volumes: given.volumes,

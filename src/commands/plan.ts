@@ -15,6 +15,7 @@ export default class Plan extends VmfileCommand {
   ]
   static override args = flags.vmArguments
   static override flags = {
+    adopt: flags.adopt,
     file: flags.file,
     name: flags.names,
     'no-deps': flags.noDependencies,
@@ -43,6 +44,7 @@ export default class Plan extends VmfileCommand {
     const vms = await planAll(engine, {
       vmfile,
       names: flags.namesOf(args, given),
+      adopt: given.adopt,
       noDependencies: given['no-deps'],
       verb: given.destroy ? 'down' : given.for,
       provision: !given['no-provision'],

@@ -14,6 +14,7 @@ export default class Provision extends VmfileCommand {
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
+    adopt: flags.adopt,
     file: flags.file,
     name: flags.names,
     ...flags.steps,
@@ -24,6 +25,7 @@ export default class Provision extends VmfileCommand {
     const result = await this.converge(given, {
       verb: 'provision',
       names: flags.namesOf(args, given),
+      adopt: given.adopt,
       provision: true,
       request: flags.stepRequest(given),
     })

@@ -10,6 +10,7 @@ export default class Reload extends VmfileCommand {
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
+    adopt: flags.adopt,
     file: flags.file,
     name: flags.names,
     'no-provision': flags.noProvision,
@@ -21,6 +22,7 @@ export default class Reload extends VmfileCommand {
     const result = await this.converge(given, {
       verb: 'reload',
       names: flags.namesOf(args, given),
+      adopt: given.adopt,
       provision: !given['no-provision'],
       parallel: given.parallel,
     })

@@ -14,6 +14,7 @@ export default class Up extends VmfileCommand {
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
+    adopt: flags.adopt,
     autostart: Flags.boolean({summary: 'Only the VMs that start with the computer: those without `autostart #false`.'}),
     file: flags.file,
     name: flags.names,
@@ -30,6 +31,7 @@ export default class Up extends VmfileCommand {
     const result = await this.converge(given, {
       verb: 'up',
       names: flags.namesOf(args, given),
+      adopt: given.adopt,
       autostart: given.autostart,
       provision: !given['no-provision'],
       noDependencies: given['no-deps'],

@@ -264,7 +264,7 @@ describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` 
     })
   })
 
-  test('a VM of another VMFile, or of `vmctl create`, is never adopted', async () => {
+  test('a VM of another VMFile, or of `vmctl create`, is not adopted unless asked for', async () => {
     await run(vm('web'), 'up', '--no-provision')
     const other = project.workspace.write('Other.kdl', vm('web'))
     for (const verb of ['up', 'down', 'reload', 'provision', 'plan']) {

@@ -19,6 +19,7 @@ import {configureGuest} from './configure.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import {awaitHealthy} from './health.ts'
 import type {PlanStep, VmPlan} from './plan.ts'
+import {traitsOf} from './owner.ts'
 import {raiseNetworks, seedNetworkConfig} from './networks.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
 import type {SeedGifts} from './seed-documents.ts'
@@ -123,7 +124,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<
       backend: hypervisor.name,
       directory,
       spec,
-      ...(vmfile !== undefined && {vmfile}),
+      ...(vmfile !== undefined && {vmfile, ...(await traitsOf(vmfile))}),
       base,
       attachments: await attach(engine, {id, name: spec.name, spec, directory}),
       createdAt: new Date().toISOString(),

@@ -6,7 +6,7 @@ import {dependencyConditions, type DependencyCondition} from '../model/stack.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
 import {writeJournal} from '../provision/journal.ts'
 import {openSteps} from '../provision/decide.ts'
-import {lockVm, readVm} from '../store/store.ts'
+import {lockVm, readVm, writeVm} from '../store/store.ts'
 import {applyPlan} from './apply.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {EngineEvent} from './events.ts'
@@ -213,6 +213,7 @@ const convergeVm = async (
   const plan = planVm(target, observed, {...options, place})
   progress.plan = plan
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
+  if (observed.vm && observed.isNewRecord && options.verb !== 'down') await writeVm(observed.vm)
   // Before the start: a kill in between must not leave steps as done that this start makes due.
   if (observed.vm && startsAgain(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
   await applyPlan(engine, target, plan)

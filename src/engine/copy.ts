@@ -9,7 +9,7 @@ import {quote} from '../model/quote.ts'
 import {elevate} from '../model/elevate.ts'
 import type {Vm} from '../model/vm.ts'
 import {downloadTree} from '../provision/tree-download.ts'
-import {uploadTree} from '../provision/tree-upload.ts'
+import {tellLeftOut, uploadTree} from '../provision/tree-upload.ts'
 import {requireVm} from '../store/store.ts'
 import {asGuest, waitForGuest} from './access.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
@@ -108,7 +108,8 @@ const copyIn = async (work: Work, from: string, to: string): Promise<CopyResult>
     await upload(guest, source, target, common)
     return {...result, kind: 'file'}
   }
-  const {sent, unchanged} = await uploadTree(guest, {source, destination: target}, common)
+  const {sent, unchanged, leftOut} = await uploadTree(guest, {source, destination: target}, common)
+  if (leftOut.length > 0) await engine.emit({type: 'vm.notice', vm: vm.name, message: tellLeftOut(source, leftOut)})
   return {...result, kind: 'directory', sent, unchanged}
 }
 

@@ -10,6 +10,7 @@ import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import {readVmfile, type Vmfile} from './load.ts'
 import {matching} from './names.ts'
+import {ofVmfile} from './owner.ts'
 
 export interface FindOptions {
   /** `--file` as the user wrote it; `$VMCTL_FILE` or ./VMFile.kdl when absent. */
@@ -110,7 +111,7 @@ const resolveVms = async (engine: Engine, asked: string, options: FindOptions): 
       all.map(({spec}) => spec),
       asked,
     ).map(({name}) => name)
-  const here = called(vms.filter(({vmfile}) => vmfile === path))
+  const here = called(await ofVmfile(vms, path))
   if (here.length > 0) return here
   const defined = await definedHere(engine, path, asked)
   if (defined.length > 0) throw notCreated(defined, path)

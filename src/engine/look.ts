@@ -1,7 +1,6 @@
 import {setupHashes} from '../guest/setup/script.ts'
 import {findImage} from '../image/cache.ts'
-import {VmctlError} from '../model/errors.ts'
-import type {Vm, VmSpec} from '../model/vm.ts'
+import type {VmSpec} from '../model/vm.ts'
 import {emptyJournal, peekJournal, readJournal} from '../provision/journal.ts'
 import {readVm} from '../store/store.ts'
 import type {Vmfile} from '../vmfile/index.ts'
@@ -9,6 +8,7 @@ import type {Target} from './apply.ts'
 import {setupOf} from './attach.ts'
 import {applyChanges} from './changes.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
+import {claim} from './owner.ts'
 import {type Bystander, type Place, placesOf} from './order.ts'
 import {type Observed, type PlanOptions, planVm} from './plan.ts'
 import {stepsOf} from './steps.ts'
@@ -81,26 +81,14 @@ const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): P
   ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
 })
 
-const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Observed> => {
-  const vm = await readVm(engine.store, spec.name)
+const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
+  const found = await readVm(engine.store, spec.name)
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
-  const needsImage = verb === 'reload' || (verb === 'up' && !vm)
+  const needsImage = verb === 'reload' || (verb === 'up' && !found)
   const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
-  if (!vm) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
-  requireOwner(vm, vmfile)
+  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
+  const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
   const read = verb === 'up' || verb === 'provision' ? readJournal : peekJournal
   const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), read(vm.directory)])
-  return {vm, observation, journal, imageIsHere}
-}
-
-const requireOwner = (vm: Vm, vmfile: Vmfile): void => {
-  if (vm.vmfile === vmfile.path) return
-  const owner = vm.vmfile === undefined ? '`vmctl create`' : vm.vmfile
-  throw new VmctlError(
-    'vmctl::vm::owned_elsewhere',
-    `A VM named ${vm.name} exists already; it was made by ${owner}, not by ${vmfile.path}.`,
-    {
-      details: {vm: vm.name, owner: vm.vmfile},
-    },
-  )
+  return {vm, observation, journal, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
 }

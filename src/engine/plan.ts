@@ -59,12 +59,18 @@ export interface Observed {
   readonly observation: Observation
   readonly journal: Journal
   readonly imageIsHere: boolean
+  /** Whether the record of the VM is to be written as it is here: what its VMFile is has changed. */
+  readonly isNewRecord?: boolean
+  /** How the VM has come to belong to another VMFile than the one that made it. */
+  readonly ownership?: string
 }
 
 export interface PlanOptions {
   readonly verb: Verb
   /** Whether provision steps may run. */
   readonly provision: boolean
+  /** `--adopt`: whether VMs that no VMFile has any more are to belong to this one. */
+  readonly adopt?: boolean | undefined
   /** `down --destroy`. */
   readonly destroy?: boolean
   /** `provision` only: which steps; all when absent. */
@@ -86,7 +92,11 @@ export const planVm = (desired: Desired, observed: Observed, options: PlanOption
     vm: name,
     after: place.after,
     steps: all.map((step) => withOrder(step, place)),
-    notices: [...(all.length > 0 ? told.filter((notice) => notice !== idle) : told), ...place.notices],
+    notices: [
+      ...(observed.ownership === undefined ? [] : [observed.ownership]),
+      ...(all.length > 0 ? told.filter((notice) => notice !== idle) : told),
+      ...place.notices,
+    ],
     provision,
   }
 }

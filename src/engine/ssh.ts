@@ -9,6 +9,7 @@ import {type Login, waitForGuest} from './access.ts'
 import {type Engine, hypervisorOf} from './engine.ts'
 import type {Vmfile} from './load.ts'
 import {sshCommand} from './ssh-command.ts'
+import {belongsTo} from './owner.ts'
 
 export interface SshOptions {
   readonly user?: string | undefined
@@ -41,7 +42,7 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   const login: Login = {
     user: options.user,
     key: options.key === undefined ? undefined : resolvePath(options.key, options.directory),
-    ssh: currentSsh(vm, options.vmfile),
+    ssh: await currentSsh(vm, options.vmfile),
     canPrompt: true,
   }
   const accepted = await checkGuest(engine, vm, login)
@@ -91,5 +92,5 @@ const checkGuest = async (engine: Engine, vm: Vm, login: Login): Promise<Candida
   }
 }
 
-const currentSsh = (vm: Vm, vmfile: Vmfile | undefined): SshConfig | undefined =>
-  vmfile?.path === vm.vmfile ? vmfile?.vms.find((spec) => spec.name === vm.name)?.ssh : undefined
+const currentSsh = async (vm: Vm, vmfile: Vmfile | undefined): Promise<SshConfig | undefined> =>
+  vmfile && (await belongsTo(vm, vmfile.path)) ? vmfile.vms.find((spec) => spec.name === vm.name)?.ssh : undefined

@@ -3,6 +3,7 @@ import {listVms} from '../store/store.ts'
 import type {Engine} from './engine.ts'
 import {destroy} from './lifecycle.ts'
 import type {Vmfile} from './load.ts'
+import {ofVmfile} from './owner.ts'
 import type {VmPlan} from './plan.ts'
 
 /** A VM that its VMFile has made and no longer defines: renamed, taken out, or a replica too many. No verb for the file touches it. */
@@ -14,7 +15,7 @@ export interface Stray {
 
 export const findStrays = async ({store}: Engine, vmfile: Vmfile): Promise<readonly Stray[]> => {
   const defined = new Set(vmfile.vms.map(({name}) => name))
-  const strays = (await listVms(store)).filter((vm) => vm.vmfile === vmfile.path && !defined.has(vm.name))
+  const strays = (await ofVmfile(await listVms(store), vmfile.path)).filter(({name}) => !defined.has(name))
   return strays.map((stray) => ({vm: stray.name, successors: successorsOf(stray, vmfile.vms)}))
 }
 

@@ -1,4 +1,4 @@
-import {type FileHandle, open} from 'node:fs/promises'
+import {constants, type FileHandle, open} from 'node:fs/promises'
 import {dirname} from 'node:path'
 
 import {remove, rename, syncDirectory} from '../host/durable.ts'
@@ -155,7 +155,8 @@ const failed = (action: string, exit: ExecExit, stderr: string): VmctlError =>
 const openForUpload = async (path: string): Promise<{handle: FileHandle; size: number; mode: number}> => {
   let handle: FileHandle | undefined
   try {
-    handle = await open(path, 'r')
+    // A pipe that nobody writes to would never open.
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     const stat = await handle.stat()
     if (!stat.isFile()) throw new Error('it is not a file')
     return {handle, size: stat.size, mode: stat.mode & 0o777}

@@ -1,4 +1,5 @@
 import {randomBytes} from 'node:crypto'
+import type {Stats} from 'node:fs'
 import {type FileHandle, mkdir, open, readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
@@ -13,6 +14,15 @@ export const ioError = (action: string, path: string, cause: unknown): VmctlErro
         help: 'Free some disk space, then run the command again.',
       })
     : new VmctlError('vmctl::io', `Cannot ${action} ${path}: ${messageOf(cause)}`, {cause})
+
+/** What something is that is neither a file, a directory nor a link, in words; undefined when it is one of these. */
+export const specialKind = (
+  info: Pick<Stats, 'isSocket' | 'isFIFO' | 'isBlockDevice' | 'isCharacterDevice'>,
+): 'a socket' | 'a pipe' | 'a device' | undefined => {
+  if (info.isSocket()) return 'a socket'
+  if (info.isFIFO()) return 'a pipe'
+  return info.isBlockDevice() || info.isCharacterDevice() ? 'a device' : undefined
+}
 
 /** A name beside `path` that no other process uses: hidden, and recognisable as vmctl's own left-over. */
 export const temporaryPath = (path: string): string =>

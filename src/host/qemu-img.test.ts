@@ -1,12 +1,12 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 
 import type {BaseImage} from '../model/vm.ts'
-import {convertImage, createOverlay, growImage, imageInfo} from './qemu-img.ts'
+import {convertImage, createOverlay, growImage, imageInfo, repointOverlay} from './qemu-img.ts'
 
 const MiB = 2 ** 20
 let directory: string
@@ -68,6 +68,20 @@ describe('an overlay', () => {
     const path = join(directory, `${name} dir`, `${name}.overlay`)
     await createOverlay(base, path)
     await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({backingFile: base.path})
+  })
+
+  it('follows a base that has moved, and keeps what was written to it', async () => {
+    const base = makeBase()
+    const path = join(directory, 'overlay.qcow2')
+    await createOverlay(base, path)
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 7 0 64k', path])
+    const moved = {...base, path: join(directory, 'moved.qcow2')}
+    renameSync(base.path, moved.path)
+    await repointOverlay(moved, path)
+    await expect(imageInfo(path, {format: 'qcow2'})).resolves.toMatchObject({backingFile: moved.path})
+    expect(
+      execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'read -P 7 0 64k', '-c', 'read -P 0 64k 64k', path], {encoding: 'utf8'}),
+    ).not.toContain('verification failed')
   })
 
   it('needs absolute paths', async () => {

@@ -67,6 +67,20 @@ export const createOverlay = async (base: BaseImage, path: string, options: Over
 }
 
 /**
+ * Makes an overlay that nothing uses read through to the same base image at another place. Its own content stays as it is.
+ * @throws VmctlError `vmctl::image::overlay_creation_failed`, `vmctl::qemu::not_installed`
+ */
+export const repointOverlay = async (
+  base: Pick<BaseImage, 'path' | 'format'>,
+  path: string,
+  options: QemuImgOptions = {},
+): Promise<void> => {
+  await translated('vmctl::image::overlay_creation_failed', () =>
+    qemuImg(['rebase', '-q', '-u', '-f', 'qcow2', '-F', base.format, '-b', fileName(base.path), fileName(path)], options),
+  )
+}
+
+/**
  * Makes an empty qcow2 disk at `path`. It appears as a whole or not at all.
  * @throws VmctlError `vmctl::volume::creation_failed`, `vmctl::image::no_space`, `vmctl::qemu::not_installed`
  */

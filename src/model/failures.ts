@@ -43,7 +43,7 @@ export const failures = {
   },
   'vmctl::vm::owned_elsewhere': {
     exit: state,
-    help: 'Rename the VM in one of the two VMFiles, or destroy the existing one from its own VMFile.',
+    help: 'Rename the VM in one of the two VMFiles, or destroy the existing one from its own VMFile. When that file is gone, `--adopt` takes the VM over.',
   },
   'vmctl::vm::does_not_boot': {
     exit: guest,

@@ -16,6 +16,7 @@ import type {
   VolumeMount,
   WriteFile,
 } from './stack.ts'
+import type {VmfileTraits} from './vmfile-traits.ts'
 
 /** States of the vmctl book, lower case. `destroyed` is what a VM that no longer exists would report. */
 export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'stopped' | 'failed' | 'destroyed'
@@ -249,6 +250,8 @@ export interface Vm {
   readonly spec: VmSpec
   /** Absolute path of the VMFile that owns the VM; absent when it was made by `vmctl create`. */
   readonly vmfile?: string
+  /** By what that file is recognised when it was moved. */
+  readonly vmfileTraits?: VmfileTraits
   readonly base: BaseImage
   /** What the engine has attached to the VM, as of its last start. */
   readonly attachments?: Attachments

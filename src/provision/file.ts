@@ -1,7 +1,7 @@
 import {stat} from 'node:fs/promises'
 import {basename} from 'node:path'
 
-import {ioError} from '../host/files.ts'
+import {ioError, specialKind} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {isMirrorable} from '../model/safe-path.ts'
@@ -75,10 +75,11 @@ export const fileProvisioner: Provisioner<FileSettings> = {
         help: 'Leave mode out: the files of a directory keep their own.',
       })
     }
-    const {uploadTree} = await loadTrees()
+    const {uploadTree, tellLeftOut} = await loadTrees()
     const report = (what: string): Promise<void> => context.output('stdout', Buffer.from(`${what}\n`))
     if (info.isDirectory()) {
-      const {sent, unchanged, removed} = await uploadTree(guest, {source, destination}, await treeOptions(settings, context))
+      const {sent, unchanged, removed, leftOut} = await uploadTree(guest, {source, destination}, await treeOptions(settings, context))
+      if (leftOut.length > 0) await context.output('stderr', Buffer.from(`${tellLeftOut(source, leftOut)}\n`))
       await report(
         `uploaded ${source} to ${destination}: ${sent} sent, ${unchanged} unchanged${options.mirror ? `, ${removed} removed` : ''}`,
       )
@@ -129,7 +130,11 @@ const loadTrees = async () => ({
   ...(await import('./tree-upload.ts')),
 })
 
-const statOrFail = (path: string) =>
-  stat(path).catch((error: unknown) => {
+const statOrFail = async (path: string) => {
+  const info = await stat(path).catch((error: unknown) => {
     throw ioError('read', path, error)
   })
+  const kind = specialKind(info)
+  if (kind !== undefined) throw new VmctlError('vmctl::provision::failed', `${path} is ${kind}, which cannot be uploaded.`)
+  return info
+}

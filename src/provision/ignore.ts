@@ -27,13 +27,14 @@ const toRule = (text: string): Rule[] => {
   const path = directoriesOnly ? body.slice(0, -1) : body
   if (path === '') return []
   const anchored = path.includes('/')
-  return [{pattern: new RegExp(`^${anchored ? '' : '(?:.*/)?'}${toRegExp(path.replace(/^\//, ''))}$`, 'su'), negated, directoriesOnly}]
+  return [{pattern: new RegExp(`^${anchored ? '' : '(?:.*/)?'}${patternSource(path.replace(/^\//, ''))}$`, 'su'), negated, directoriesOnly}]
 }
 
 /** The pieces of a pattern, the longest first. */
 const piece = /(?<=^|\/)\*\*\/|\/\*\*\/|\/\*\*$|\*+|\?|\[(?<not>[!^]?)(?<set>\]?(?:\\.|[^\]\\])*)\]|\\(?<escaped>.)|(?<plain>.)/gsu
 
-const toRegExp = (pattern: string): string => {
+/** The source of a regular expression for such a pattern, without its anchors. */
+export const patternSource = (pattern: string): string => {
   // Behind the slash of `/**` there is nothing else that could say which directories it crosses.
   if (pattern === '**') return '.+'
   return pattern.replaceAll(piece, (match: string, ...rest: unknown[]) => {

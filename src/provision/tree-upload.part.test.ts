@@ -94,7 +94,7 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     expect(await put(source, destination)).toMatchObject({sent: entries, unchanged: 0, calls: 2})
     expect(await describeTree(destination)).toEqual(await describeTree(source))
     const inodes = readdirSync(join(destination, 'sub')).map((name) => lstatSync(join(destination, 'sub', name)).ino)
-    expect(await put(source, destination)).toEqual({sent: 0, bytes: 0, unchanged: entries, removed: 0, calls: 1})
+    expect(await put(source, destination)).toEqual({sent: 0, bytes: 0, unchanged: entries, removed: 0, leftOut: [], calls: 1})
     expect(readdirSync(join(destination, 'sub')).map((name) => lstatSync(join(destination, 'sub', name)).ino)).toEqual(inodes)
   })
 
@@ -118,6 +118,17 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     expect(await put(source, destination)).toMatchObject({sent})
     expect(await describeTree(destination)).toEqual(await describeTree(source))
     expect((await put(source, destination)).calls).toBe(1)
+  })
+
+  test('a pipe below it is left out and named, and all else arrives', async () => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    const expected = await describeTree(source)
+    execFileSync('mkfifo', [join(source, 'sub/pipe')])
+    expect(await put(source, destination)).toMatchObject({sent: expected.length, leftOut: ['sub/pipe is a pipe']})
+    expect(await describeTree(destination)).toEqual(expected)
+    expect(readdirSync(join(destination, 'sub'))).not.toContain('pipe')
+    expect(await put(source, destination)).toMatchObject({sent: 0, leftOut: ['sub/pipe is a pipe']})
   })
 
   test('a mirror loses what the source lost, what is ignored aside, and nothing outside', async () => {

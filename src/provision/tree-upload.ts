@@ -28,6 +28,8 @@ export interface TreeResult {
   readonly bytes: number
   readonly unchanged: number
   readonly removed: number
+  /** What cannot be carried over, in words: `run/app.sock is a socket`. */
+  readonly leftOut: readonly string[]
 }
 
 /**
@@ -39,7 +41,7 @@ export interface TreeResult {
 export const uploadTree = async (guest: Guest, paths: TreePaths, options: TreeUploadOptions = {}): Promise<TreeResult> => {
   const {source} = paths
   const target = targetOf(paths)
-  const {survey, entries, changes} = await compareTree(guest, paths, options)
+  const {survey, entries, leftOut, changes} = await compareTree(guest, paths, options)
   const {compression} = survey
   const files = changes.send.filter(({type}) => type === 'file')
   const bytes = files.reduce((sum, {size}) => sum + size, 0)
@@ -55,8 +57,16 @@ export const uploadTree = async (guest: Guest, paths: TreePaths, options: TreeUp
       throw stream.errored && !isCutOff(stream.errored) ? stream.errored : error
     })
   }
-  return {sent: changes.send.length, bytes, unchanged: entries.length - changes.send.length, removed: changes.remove.length}
+  return {sent: changes.send.length, bytes, unchanged: entries.length - changes.send.length, removed: changes.remove.length, leftOut}
 }
+
+/** What is said of that which was left out of a tree. */
+export const tellLeftOut = (source: string, leftOut: readonly string[]): string => {
+  const rest = leftOut.length - mostNames
+  return `left out of ${source}: ${leftOut.slice(0, mostNames).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
+}
+
+const mostNames = 10
 
 /** Whether the guest has a directory as the local one is, so that `uploadTree` would do nothing. */
 export const isTreeThere = async (guest: Guest, paths: TreePaths, options: TreeUploadOptions): Promise<boolean> => {
@@ -69,12 +79,14 @@ const targetOf = ({destination}: TreePaths): string => destination.replace(/\/+$
 interface Comparison {
   readonly survey: Survey
   readonly entries: readonly HashedEntry[]
+  readonly leftOut: readonly string[]
   readonly changes: TreeChanges
 }
 
 const compareTree = async (guest: Guest, paths: TreePaths, options: TreeUploadOptions): Promise<Comparison> => {
   const {source} = paths
-  const listed = await listTree(source, options.ignore)
+  const leftOut: string[] = []
+  const listed = await listTree(source, options.ignore, (words) => void leftOut.push(words))
   const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
   const [survey, known] = await Promise.all([
     surveyTree(guest, targetOf(paths), asking),
@@ -82,7 +94,7 @@ const compareTree = async (guest: Guest, paths: TreePaths, options: TreeUploadOp
   ])
   // A small file is hashed now when the guest has one to compare it with, and otherwise as it is sent.
   const entries = await hashTree(source, known, ({name, sha256}) => sha256 === undefined && survey.found.get(name)?.type === 'file')
-  return {survey, entries, changes: planTree(entries, survey, options)}
+  return {survey, entries, leftOut, changes: planTree(entries, survey, options)}
 }
 
 /**

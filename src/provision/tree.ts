@@ -3,10 +3,11 @@ import {closeSync, type Dirent, lstatSync, openSync, readdirSync, readlinkSync, 
 import {join} from 'node:path'
 import {setImmediate as nextTurn} from 'node:timers/promises'
 
-import {ioError} from '../host/files.ts'
+import {ioError, specialKind} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {unsafePath} from '../model/safe-path.ts'
+import {stripControls} from '../model/strip.ts'
 import type {Ignore} from './ignore.ts'
 
 /** One entry below a local directory. */
@@ -33,25 +34,33 @@ const nothingIgnored: Ignore = () => false
  */
 const politeness = 64
 
-/** Everything below a directory that is not ignored, sorted by name. Sockets, pipes and devices are an error, since they cannot be carried over. */
-export const listTree = async (directory: string, ignore: Ignore = nothingIgnored): Promise<TreeEntry[]> => {
+/**
+ * Everything below a directory that is not ignored, sorted by name. Sockets, pipes and devices are left out, since they mean
+ * nothing elsewhere; each is told to `onSpecial`, in words.
+ */
+export const listTree = async (
+  directory: string,
+  ignore: Ignore = nothingIgnored,
+  onSpecial: (words: string) => void = () => undefined,
+): Promise<TreeEntry[]> => {
   const entries: TreeEntry[] = []
   for (const name of namesBelow(directory, '', ignore).toSorted()) {
     if (entries.length % politeness === 0) await nextTurn()
-    entries.push(reading(join(directory, name), (path) => entryOf(path, name)))
+    const entry = reading(join(directory, name), (path) => entryOf(path, name))
+    if (typeof entry === 'string') onSpecial(`${stripControls(name)} is ${entry}`)
+    else entries.push(entry)
   }
   return entries
 }
 
-const entryOf = (path: string, name: string): TreeEntry => {
+const entryOf = (path: string, name: string): TreeEntry | string => {
   const reason = unsafePath(name)
   if (reason !== undefined) throw new VmctlError('vmctl::provision::failed', `${JSON.stringify(path)} cannot be uploaded: ${reason}.`)
   const info = lstatSync(path)
   const mode = info.mode & 0o7777
   if (info.isDirectory()) return {name, type: 'directory', mode, size: 0}
   if (info.isSymbolicLink()) return {name, type: 'symlink', mode, size: 0, target: readlinkSync(path)}
-  if (info.isFile()) return {name, type: 'file', mode, size: info.size}
-  throw new VmctlError('vmctl::provision::failed', `${path} is neither a file, a directory nor a symbolic link and cannot be uploaded.`)
+  return specialKind(info) ?? {name, type: 'file', mode, size: info.size}
 }
 
 /** Node's own recursive `readdir` would walk into what is ignored. */

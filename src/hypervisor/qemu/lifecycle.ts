@@ -3,7 +3,7 @@ import {access, chmod, copyFile} from 'node:fs/promises'
 import {remove, rename} from '../../host/durable.ts'
 import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
 import {checkBridge} from '../../host/net-admin.ts'
-import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
+import {createOverlay, growImage, imageInfo, repointOverlay} from '../../host/qemu-img.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/stack.ts'
@@ -77,6 +77,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       if (!(await exists(files.overlay))) {
         await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
       } else if (diskBytes !== undefined && !(await findProcess(vm))) {
+        await followBase(vm, signal)
         const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
         if (diskBytes > virtualSizeBytes) await growImage(files.overlay, diskBytes, {signal})
       }
@@ -90,6 +91,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
     async start(vm, {signal, notify}) {
       if (await findAnyProcess(vm)) return
       await tidy(vm)
+      await followBase(vm, signal)
       await checkDevices(vm.spec)
       const binary = vm.spec.qemu?.binary ?? defaultBinary
       const choice = await acceleratorFor(vm.spec, signal)
@@ -177,6 +179,14 @@ const requireArchitecture = (binary: string): void => {
   throw new VmctlError('vmctl::backend::not_available', `vmctl cannot run guests of the architecture ${architecture} yet: ${binary}.`, {
     help: 'Use an image for x86-64 (amd64), and leave `qemu { binary }` out or name a qemu-system-x86_64.',
   })
+}
+
+/** The overlay names its base image by the path that it had when the overlay was made. A local one moves with its project. */
+const followBase = async ({base, directory}: Vm, signal: AbortSignal): Promise<void> => {
+  const {overlay} = vmFiles(directory)
+  if (base.sha256 !== undefined || !(await exists(base.path))) return
+  const {backingFile} = await imageInfo(overlay, {signal, format: 'qcow2'})
+  if (backingFile !== base.path) await repointOverlay(base, overlay, {signal})
 }
 
 const exists = (path: string): Promise<boolean> =>

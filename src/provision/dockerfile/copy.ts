@@ -1,4 +1,4 @@
-import {basename, join, posix} from 'node:path'
+import {join, posix} from 'node:path'
 
 import {quote} from '../../model/quote.ts'
 import type {ProvisionStep} from '../../model/vm.ts'
@@ -68,11 +68,12 @@ const expandLines = (content: string, lookup: Lookup): string =>
 
 /**
  * The steps of one COPY or ADD. A directory gives its content, a file itself (Dockerfile reference, "COPY").
+ * @param warn called with what a pattern found that cannot be copied
  * @throws DockerfileError for a source that is not there, or that ADD would fetch or unpack
  */
-export const copySteps = async (request: CopyRequest, context: Context): Promise<ProvisionStep[]> => {
+export const copySteps = async (request: CopyRequest, context: Context, warn: (message: string) => void): Promise<ProvisionStep[]> => {
   const {destination, line} = request
-  const groups = await Promise.all(request.sources.map((source) => sourceSteps(request, source, context)))
+  const groups = await Promise.all(request.sources.map((source) => sourceSteps(request, source, {context, warn})))
   const fromFiles = groups.flat()
   const many = request.intoDirectory || fromFiles.length + request.documents.length > 1
   if (fromFiles.length > 1 && !request.intoDirectory) {
@@ -84,7 +85,11 @@ export const copySteps = async (request: CopyRequest, context: Context): Promise
   ]
 }
 
-const sourceSteps = async (request: CopyRequest, source: string, context: Context): Promise<ProvisionStep[]> => {
+const sourceSteps = async (
+  request: CopyRequest,
+  source: string,
+  {context, warn}: {readonly context: Context; readonly warn: (message: string) => void},
+): Promise<ProvisionStep[]> => {
   const {keyword, line, destination, intoDirectory} = request
   if (/^(?:[a-z][a-z0-9+.-]*:\/\/|git@)/i.test(source)) {
     throw new DockerfileError(line, `${keyword} of a URL is not supported: fetch it with RUN`)
@@ -92,14 +97,16 @@ const sourceSteps = async (request: CopyRequest, source: string, context: Contex
   if (keyword === 'ADD' && /\.(?:tar|tar\.\w+|tgz|tbz2|txz)$/.test(source)) {
     throw new DockerfileError(line, `ADD would unpack ${source}, which is not supported: COPY it, and unpack it with RUN`)
   }
-  const found = await findSources(context, source)
+  const {found, unfit} = await findSources(context, source)
+  if (found.length === 0 && unfit.length > 0) throw new DockerfileError(line, `${unfit.join(', ')}, which cannot be copied`)
+  for (const one of unfit) warn(`line ${line}: ${one} and is left out`)
   if (found.length === 0) throw new DockerfileError(line, `${source} is not in ${context.directory}, or .dockerignore leaves it out`)
-  return found.map(({path, isDirectory}) => {
+  return found.map(({name, path, isDirectory}) => {
     const ignore = isDirectory ? ignorePatterns(context, path) : []
     const into = intoDirectory || found.length > 1
     return fileStep(request, {
       source: join(context.directory, path),
-      destination: !isDirectory && into ? posix.join(destination, basename(path)) : destination,
+      destination: !isDirectory && into ? posix.join(destination, name) : destination,
       ...(ignore.length > 0 && {ignore}),
     })
   })

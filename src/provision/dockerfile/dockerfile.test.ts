@@ -1,9 +1,9 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
-import {dirname, join} from 'node:path'
+import {basename, dirname, join} from 'node:path'
 
-import {afterEach, beforeEach, describe, expect, test} from 'vitest'
+import {afterEach, beforeEach, describe, expect, onTestFinished, test} from 'vitest'
 
 import {type DockerfilePlan, readDockerfile} from './index.ts'
 import {parseDockerfile} from './parse.ts'
@@ -41,6 +41,28 @@ describe('syntax', () => {
     ])
     expect(parseDockerfile('# escape=`\nRUN dir c:\\ `\n  more').instructions[0]?.text).toBe(String.raw`dir c:\   more`)
   })
+
+  // Cases of BuildKit's parser: `([^\\])\\[ \t]*$|^\\[ \t]*$` continues.
+  test.each([
+    ['ENV A C:\\\\dir\\\\\nENV B second', ['A C:\\\\dir\\\\', 'B second']],
+    ['RUN a \\\\ \t\nRUN b', ['a \\\\', 'b']],
+    ['RUN a \\\\\\\nRUN b', ['a \\\\\\', 'b']],
+    ['RUN a\\\n  \\\nb', ['a  b']],
+    ['RUN a \\\n\\\nb', ['a b']],
+    ['RUN a \\\n# no \\\n   # nor this\nb', ['a b']],
+    ['RUN a \\ # no comment\nRUN b', ['a \\ # no comment', 'b']],
+    ['RUN a \\', ['a']],
+    ['# escape=`\nENV A x``\nRUN b `\nc\nRUN c:\\', ['A x``', 'b c', 'c:\\']],
+    ['# syntax=x\n#escape = `\nRUN a`\nb', ['ab']],
+    ['# a comment\n# escape=`\nRUN a`\nRUN b', ['a`', 'b']],
+    ['\n# escape=`\nRUN a`\nRUN b', ['a`', 'b']],
+    ['RUN <<E\na \\\nE\nRUN b', ['<<E', 'b']],
+    ['RUN cat <<E \\\n && c\n# content\nE', ['cat <<E  && c']],
+  ])('what continues, and what does not: %j', (text, expected) => {
+    expect(parseDockerfile(text).instructions.map((one) => one.text)).toEqual(expected)
+  })
+
+  test('escape is given once', () => expect(() => parseDockerfile('# escape=`\n# escape=\\\n')).toThrow('escape is given twice'))
 
   test('the exec form keeps blanks; what only looks like it is a shell line', () => {
     expect(parseDockerfile('RUN ["echo", "a b", "\\"q\\""]').instructions[0]?.exec).toEqual(['echo', 'a b', '"q"'])
@@ -175,6 +197,63 @@ E
     ])
     expect(plan.steps.at(-1)?.settings.inline).toContain("'hello $USER\n'")
     expect(plan.steps[3]?.title).toBe('Dockerfile:5 COPY *.txt conf/')
+  })
+
+  test('COPY: the context is the root of links, of absolute ones and of ..', async () => {
+    const outside = mkdtempSync(join(tmpdir(), 'vmctl-outside-'))
+    onTestFinished(() => rmSync(outside, {recursive: true, force: true}))
+    writeFileSync(join(outside, 'secret'), 'secret')
+    for (const path of ['a', 'sub/deep/x', 'sub/y', 'hidden/z', 'etc/passwd']) write(path)
+    write('.dockerignore', 'hidden\nno-entry')
+    for (const [target, link] of [
+      [join(outside, 'secret'), 'file-link'],
+      [outside, 'dir-link'],
+      [`../${basename(outside)}/secret`, 'up-link'],
+      ['file-link', 'link-to-link'],
+      ['/sub', 'absolute'],
+      ['/etc/passwd', 'passwd'],
+      ['../../a', 'sub/over'],
+      ['sub/deep', 'inside'],
+      ['loop', 'loop'],
+      ['hidden', 'to-hidden'],
+      ['a', 'no-entry'],
+    ] as const) {
+      symlinkSync(target, join(directory, link))
+    }
+    const sources = async (source: string): Promise<string[]> =>
+      (await read(`FROM x\nCOPY ${source} /to/`)).steps.map(({settings}) => `${String(settings.source)} ${String(settings.destination)}`)
+    const none = [
+      ...['file-link', 'dir-link', 'dir-link/secret', 'up-link', 'link-to-link', 'loop'],
+      ...['to-hidden', 'to-hidden/z', 'no-entry', 'dir-l*/secret', 'fil*'],
+    ]
+    for (const source of none) await expect(sources(source), source).rejects.toThrow('is not in')
+    const at = (path: string): string => join(directory, path)
+    expect(await sources('passwd')).toEqual([`${at('etc/passwd')} /to/passwd`])
+    expect(await sources('absolute/y')).toEqual([`${at('sub/y')} /to/y`])
+    expect(await sources('absolute/*')).toEqual([`${at('sub/deep')} /to`, `${at('a')} /to/over`, `${at('sub/y')} /to/y`])
+    expect(await sources('inside')).toEqual([`${at('sub/deep')} /to`])
+    expect(await sources('../../a')).toEqual([`${at('a')} /to/a`])
+    expect(await sources('sub/d*/x')).toEqual([`${at('sub/deep/x')} /to/x`])
+    await expect(sources('in*/x')).rejects.toThrow('is not in')
+  })
+
+  test('COPY and .dockerignore: a pattern takes hidden files too', async () => {
+    for (const path of ['.env', 'a.env', '.x/y.log', 'b']) write(path)
+    write('.dockerignore', '*.env\n**/*.log\nDockerfile\n.dockerignore')
+    for (const source of ['.env', '.x/y.log']) await expect(read(`FROM x\nCOPY ${source} /to/`)).rejects.toThrow('is not in')
+    const {steps} = await read('FROM x\nCOPY * /to/')
+    expect(steps.map(({settings}) => settings.source)).toEqual([join(directory, '.x'), join(directory, 'b')])
+  })
+
+  test('COPY: pipes and sockets that a pattern finds are left out with a warning, one that is named is an error', async () => {
+    write('a')
+    execFileSync('mkfifo', [join(directory, 'pipe')])
+    symlinkSync('pipe', join(directory, 'to-pipe'))
+    const {steps, warnings} = await read('FROM x\nCOPY [ap]* /to/')
+    expect(steps).toHaveLength(1)
+    expect(warnings).toEqual(['line 2: pipe is a pipe and is left out'])
+    await expect(read('FROM x\nCOPY pipe /to')).rejects.toThrow('pipe is a pipe, which cannot be copied')
+    await expect(read('FROM x\nCOPY to-pipe /to')).rejects.toThrow('to-pipe is a pipe, which cannot be copied')
   })
 
   test('what means nothing in a VM is told', async () => {

@@ -71,21 +71,26 @@ export const parseDockerfile = (content: string): Dockerfile => {
 
 /** Directives are the comments at the very top, `# name=value`; the first line that is none ends them. */
 const escapeDirective = (lines: readonly string[]): Escape => {
+  let escape: Escape | undefined
   for (const [index, line] of lines.entries()) {
     const [, name, value] = /^\s*#\s*([a-z][a-z0-9]*)\s*=\s*(.+?)\s*$/i.exec(line) ?? []
     if (name === undefined || value === undefined) break
     if (name.toLowerCase() !== 'escape') continue
     if (value !== '\\' && value !== '`') throw new DockerfileError(index + 1, `escape must be \\ or \`, not ${value}`)
-    return value
+    if (escape !== undefined) throw new DockerfileError(index + 1, 'escape is given twice')
+    escape = value
   }
-  return '\\'
+  return escape ?? '\\'
 }
 
 const isComment = (line: string): boolean => /^\s*#/.test(line)
 
+/** The escape character at the end of a line, or alone on it. One that is escaped itself is no continuation (BuildKit's parser). */
+const continuation = {'\\': /(?:(?<=[^\\])|^)\\[ \t]*$/, '`': /(?:(?<=[^`])|^)`[ \t]*$/} as const
+
 /** An instruction with its continuations; `text` is empty for a blank line or a comment. */
 const logicalLine = (lines: readonly string[], start: number, escape: Escape): {text: string; next: number} => {
-  const continues = escape === '\\' ? /\\[ \t]*$/ : /`[ \t]*$/
+  const continues = continuation[escape]
   let text = ''
   let index = start
   for (; index < lines.length; index++) {

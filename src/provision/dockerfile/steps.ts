@@ -100,7 +100,11 @@ const refuse =
 const copy = ({instruction, state, expand, words}: Visit): Promise<ProvisionStep[]> => {
   const lookup = (name: string): string | undefined => state.env.get(name) ?? state.args.get(name)
   const title = titleOf(instruction)
-  return copySteps(readCopy(instruction, {words: words(), directory: state.directory, title, expand, lookup}), state.context)
+  return copySteps(
+    readCopy(instruction, {words: words(), directory: state.directory, title, expand, lookup}),
+    state.context,
+    (message) => void state.warnings.push(message),
+  )
 }
 
 const visits: Readonly<Record<string, (visit: Visit) => readonly ProvisionStep[] | Promise<readonly ProvisionStep[]>>> = {
