@@ -14,7 +14,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:verify', 'image:rm'],
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
-  'This computer': ['doctor', 'devices'],
+  'This computer': ['doctor', 'devices', 'version'],
 }
 
 /** Reads the commands from src/, so that no build and no manifest can be stale. */

@@ -6,6 +6,7 @@ import {findFirmware} from '../hypervisor/qemu/firmware.ts'
 import {defaultBinary, judgeAccelerator} from '../hypervisor/qemu/accelerator.ts'
 import {messageOf} from '../model/errors.ts'
 import {formatSize} from '../model/quantity.ts'
+import {examineStacks} from './doctor-stacks.ts'
 import type {Engine} from './engine.ts'
 
 /** One thing that was looked at; the `--json` shape of an element of `vmctl doctor`. */
@@ -30,6 +31,7 @@ export const examine = async (engine: Engine): Promise<Check[]> => {
     await program(engine, {name: 'ssh', command: ['ssh', '-V'], need: 'warn'}),
     await examineFirmware(),
     await program(engine, {name: 'iproute', command: ['ip', '-V'], need: 'warn'}),
+    ...(await examineStacks()),
     await examineState(engine),
   ]
 }
