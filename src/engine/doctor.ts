@@ -21,7 +21,7 @@ export interface Check {
 
 /** Looks at everything that vmctl needs from this computer, by running it. */
 export const examine = async (engine: Engine): Promise<Check[]> => {
-  const qemu = await program(engine, {name: 'qemu', command: [defaultBinary, '--version'], need: 'fail'})
+  const qemu = await program(engine, {name: 'qemu', command: [engine.env.VMCTL_QEMU || defaultBinary, '--version'], need: 'fail'})
   const accelerators = qemu.status === 'ok' ? await examineAccelerators(engine) : []
   return [
     {name: 'node', status: 'ok', detail: process.version},

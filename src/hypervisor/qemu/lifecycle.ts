@@ -30,9 +30,12 @@ import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 type Lifecycle = Required<Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'stop' | 'destroy' | 'adapt' | 'showSeed'>>
 
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
-export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Lifecycle => {
+export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = defaultBinary, firmware: pair}: QemuOptions): Lifecycle => {
+  const firmwareFor = ({firmware, qemu}: VmSpec) =>
+    firmware?.type === 'uefi' ? findFirmware({...pair, ...firmware}, machineType(qemu?.machine)) : undefined
+
   const acceleratorFor = (spec: VmSpec, signal: AbortSignal) =>
-    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, accelerators ?? spec.qemu?.accel, {stateDirectory, signal})
+    chooseAccelerator(spec.qemu?.binary ?? program, accelerators ?? spec.qemu?.accel, {stateDirectory, signal})
 
   /** Removes what a process that is certainly gone has left. */
   const tidy = async (vm: Vm): Promise<void> => {
@@ -62,7 +65,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       if (spec.shares?.some(({driver}) => driver === 'virtiofs')) await requireVirtiofsd()
       if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
       await checkDevices(spec)
-      if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
+      await firmwareFor(spec)
       await makePrivateDirectory(stateDirectory)
       await acceleratorFor(spec, AbortSignal.timeout(30_000))
     },
@@ -77,8 +80,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
         if (diskBytes > virtualSizeBytes) await growImage(files.overlay, diskBytes, {signal})
       }
       if (vm.spec.firmware?.type === 'uefi' && !(await exists(files.efivars))) {
-        const firmware = await findFirmware(vm.spec.firmware, machineType(vm.spec.qemu?.machine))
-        await copyPrivately(firmware.vars, files.efivars)
+        const firmware = await firmwareFor(vm.spec)
+        if (firmware) await copyPrivately(firmware.vars, files.efivars)
       }
       if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal})
     },
@@ -87,11 +90,10 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       if (await findAnyProcess(vm)) return
       await tidy(vm)
       await checkDevices(vm.spec)
-      const binary = vm.spec.qemu?.binary ?? defaultBinary
+      const binary = vm.spec.qemu?.binary ?? program
       const choice = await acceleratorFor(vm.spec, signal)
       if (choice.notice) notify?.(choice.notice)
-      const {firmware: config} = vm.spec
-      const firmware = config?.type === 'uefi' ? await findFirmware(config, machineType(vm.spec.qemu?.machine)) : undefined
+      const firmware = await firmwareFor(vm.spec)
       const seed = await exists(vmFiles(vm.directory).seed)
       let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
       try {
