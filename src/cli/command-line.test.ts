@@ -69,7 +69,6 @@ describe('a command that does not exist', () => {
     ['pause', 'vmctl suspend VM'],
     ['unpause', 'vmctl resume VM'],
     ['box', 'vmctl image'],
-    ['version', 'vmctl --version'],
     ['lsit', 'Did you mean `vmctl list`?'],
     ['image lst', 'Did you mean `vmctl image list`?'],
     ['nosuchthing', 'vmctl --help'],

@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import type {Request} from '../engine/plan.ts'
-import {isLoginName, isUserName, isVmName, vmNameRule} from '../model/names.ts'
+import {isLoginName, isUserName} from '../model/names.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
 
 /** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
@@ -68,9 +68,6 @@ export const newUser = checked('name of a user', isUserName, 'it starts with a l
 
 /** A user of the guest who is there. */
 export const user = checked('name of a user', isLoginName, 'it has letters, digits and . _ - @ +')
-
-/** The name of a VM that is to be made. */
-export const vmName = checked('name of a VM', isVmName, vmNameRule)
 
 /** A duration in milliseconds: seconds when it is a bare number, as in the vmctl book. */
 export const duration = Flags.custom<number>({

@@ -66,7 +66,6 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ...same(['convert'], '`vmctl import FILE` makes a VMFile of what another tool has.'),
   ...same(['plugin', 'extension', 'extensions'], 'Plugins are managed by `vmctl plugins`.'),
   ...same(['completion', 'completions'], '`vmctl autocomplete` sets up completion.'),
-  ...same(['version'], '`vmctl --version` prints the version.'),
   ...same(['upgrade', 'self-update'], 'Install the new version with npm: `npm install --global vmctl`.'),
   ...same(
     ['clone', 'migrate', 'rename', 'mv', 'move'],
@@ -128,7 +127,8 @@ export const foreignFlags: Readonly<Record<string, Readonly<Record<string, strin
       'Leave the flag out: input is always passed on, and the program gets a terminal when there is one.',
     ),
     ...same(['-d', '--detach'], "Start it in the background of the guest: `vmctl exec VM -- sh -c 'nohup PROGRAM >/dev/null 2>&1 &'`."),
-    ...same(['-e', '--env', '--cwd'], "Use a shell in the guest: `vmctl exec VM -- sh -c 'NAME=value PROGRAM'`."),
+    ...same(['--cwd'], 'It is called `--workdir`.'),
+    ...same(['-e', '--env'], "Use a shell in the guest: `vmctl exec VM -- sh -c 'NAME=value PROGRAM'`."),
     ...same(['--root', '--privileged'], '`vmctl exec VM -- sudo PROGRAM`, or `--user root`.'),
   },
   run: {
@@ -137,10 +137,9 @@ export const foreignFlags: Readonly<Record<string, Readonly<Record<string, strin
       'Leave the flag out: input is always passed on, and the program gets a terminal when there is one.',
     ),
     ...same(['-d', '--detach'], '`vmctl create --start` makes a VM and leaves it running.'),
-    ...same(
-      ['-p', '--publish', '-v', '--volume', '--mount', '-e', '--env', '--network'],
-      'Ports, volumes, shares and networks need a VMFile; see `vmctl up --help`.',
-    ),
+    ...same(['--publish'], 'It is called `--port`.'),
+    ...same(['-v', '--mount'], 'A folder of the host is `--share SOURCE:TARGET`, a volume `--volume NAME:TARGET`.'),
+    ...same(['-e', '--env', '--network'], 'Variables and networks need a VMFile; see `vmctl up --help`.'),
   },
   log: {
     ...same(['-t', '--timestamps', '--since', '--until'], 'Logs are shown as the guest wrote them; `--tail LINES` shows the last lines.'),

@@ -1,19 +1,23 @@
+import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {gigabytes, locking, megabytes} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
+import {VmctlError} from '../model/errors.ts'
 
 export default class Create extends VmctlCommand {
   static override summary = 'Make a VM from an image, without a VMFile.'
+  static override args = {name: Args.string({description: 'Name of the VM.'})}
   static override examples = [
+    '<%= config.bin %> <%= command.id %> web --image debian:12 --start',
     '<%= config.bin %> <%= command.id %> --name web --image ./debian.qcow2 --ssh-key ~/.ssh/id_ed25519.pub --start',
     '<%= config.bin %> <%= command.id %> --name web --image-url https://example.com/image.img --vcpus 4 --memory 4096 --disk 40',
   ]
   static override flags = {
     ...locking,
-    name: Flags.string({summary: 'Name of the VM.', required: true}),
-    image: Flags.string({summary: 'Path of a local disk image.', helpValue: 'PATH', exclusive: ['image-url']}),
+    name: Flags.string({summary: 'Name of the VM, instead of the argument.'}),
+    image: Flags.string({summary: 'Path, URL or alias (`debian:12`) of an image.', helpValue: 'IMAGE', exclusive: ['image-url']}),
     'image-url': Flags.string({summary: 'URL to download an image from.', helpValue: 'URL'}),
     vcpus: Flags.integer({summary: 'Virtual CPUs.', default: 1, min: 1, max: 1024}),
     memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: async () => '1024'}),
@@ -26,11 +30,11 @@ export default class Create extends VmctlCommand {
   }
 
   async run(): Promise<LifecycleResult> {
-    const {flags} = await this.parse(Create)
+    const {args, flags} = await this.parse(Create)
     const engine = await this.openEngine(flags)
     const [{specFromOptions}, {create}] = await Promise.all([import('../engine/spec.ts'), import('../engine/lifecycle.ts')])
     const spec = await specFromOptions({
-      name: flags.name,
+      name: nameOf(args.name, flags.name),
       image: flags.image,
       imageUrl: flags['image-url'],
       vcpus: flags.vcpus,
@@ -49,4 +53,13 @@ export default class Create extends VmctlCommand {
     if (flags.start) this.log(`VM '${result.name}' started`)
     return result
   }
+}
+
+const nameOf = (argument: string | undefined, flag: string | undefined): string => {
+  if (argument !== undefined && flag !== undefined && argument !== flag) {
+    throw new VmctlError('vmctl::usage::invalid', `Two names are given: ${argument} and ${flag}.`, {help: 'Give one of them.'})
+  }
+  const name = argument ?? flag
+  if (name !== undefined) return name
+  throw new VmctlError('vmctl::usage::invalid', 'No name is given.', {help: 'Name the VM: `vmctl create NAME --image IMAGE`.'})
 }

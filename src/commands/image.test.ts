@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process'
-import {readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, readFileSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
@@ -98,4 +98,68 @@ test('an image stays that only the disk of a VM names, because its record is dam
   expect(readFileSync(image.path)).toEqual(content)
   await runCommand('destroy', 'web')
   expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0})
+})
+
+const requests = (): number => server.requests.length
+
+test('pull of a path, of an alias that is none, and of all images of a VMFile, each once', async () => {
+  const local = await runCommand('image', 'pull', workspace.image)
+  expect(local).toMatchObject({exitCode: 0, stdout: `Image used in place: ${workspace.image} (qcow2)\n`})
+  expect(await runCommand('image', 'pull', 'debain:12')).toMatchObject({
+    exitCode: 3,
+    stderr: expect.stringContaining('Did you mean debian:12?'),
+  })
+  const file = workspace.write(
+    'VMFile.kdl',
+    ['a', 'b'].map((name) => `vm "${name}" { image-url "${server.origin}/disk.qcow2" insecure=#true; }\n`).join('') +
+      `vm "c" { image "base.qcow2"; }\n`,
+  )
+  const {json, exitCode} = await runCommand('image', 'pull', '--file', file, '--json')
+  expect(exitCode).toBe(0)
+  expect(json.images.map(({format}: {format: string}) => format)).toEqual(['qcow2', 'qcow2'])
+  expect((await runCommand('image', 'list', '--json')).json.images).toHaveLength(1)
+})
+
+test('pull --force fetches what is there already, and keeps it when that fails', async () => {
+  await pull()
+  const before = requests()
+  await pull()
+  expect(requests()).toBe(before)
+  expect(await pull('--force')).toMatchObject({exitCode: 0})
+  expect(requests()).toBeGreaterThan(before)
+  expect(await pull('--force', '--sha256', '0'.repeat(64))).toMatchObject({exitCode: 4})
+  expect(await runCommand('image', 'verify')).toMatchObject({exitCode: 0, stdout: 'disk.qcow2: OK\n'})
+})
+
+test('a byte that has changed in the cache is noticed at the next use, and by verify; a pull repairs it', async () => {
+  const {path} = (await pull('--json')).json
+  const damaged = Buffer.from(content)
+  damaged[content.length - 1] = (content.at(-1) ?? 0) ^ 1
+  chmodSync(path, 0o600)
+  writeFileSync(path, damaged)
+  const checked = await runCommand('image', 'verify', '--json')
+  expect(checked).toMatchObject({
+    exitCode: 4,
+    json: {error: {code: 'vmctl::image::checksum_mismatch', images: [{name: 'disk.qcow2', path}]}},
+  })
+  expect(await runCommand('image', 'verify', 'other')).toMatchObject({exitCode: 3})
+  const before = requests()
+  expect(await pull()).toMatchObject({exitCode: 0})
+  expect(requests()).toBeGreaterThan(before)
+  expect(readFileSync(path)).toEqual(content)
+  expect(await runCommand('image', 'verify')).toMatchObject({exitCode: 0})
+})
+
+test('a file that was only touched is read once and used', async () => {
+  const {path} = (await pull('--json')).json
+  const before = requests()
+  utimesSync(path, new Date(), new Date())
+  expect((await pull('--json')).json.path).toBe(path)
+  expect(requests()).toBe(before)
+})
+
+test('the images that have a name', async () => {
+  expect((await runCommand('image', 'list', '--available')).stdout).toMatch(
+    /^NAME +USER +OS +URL\n(?:.*\n)*debian:12 +debian +systemd +https:/,
+  )
 })

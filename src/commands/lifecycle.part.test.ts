@@ -56,6 +56,38 @@ test('the same in JSON', async () => {
   expect((await runCommand('destroy', 'web', '--json')).json).toEqual({name: 'web'})
 })
 
+test('create takes a name as an argument too, and images by alias', async () => {
+  const {image} = workspace
+  expect(await runCommand('create', 'web', '--image', image)).toMatchObject({exitCode: 0})
+  expect(await runCommand('create', '--image', image)).toMatchObject({exitCode: 2, stdout: ''})
+  expect(await runCommand('create', 'a', '--name', 'b', '--image', image)).toMatchObject({exitCode: 2, stdout: ''})
+  expect(await runCommand('create', 'bad name', '--image', image)).toMatchObject({exitCode: 2, stdout: ''})
+  const ran = await runCommand('create', 'other', '--image', 'debain:12')
+  expect(ran).toMatchObject({exitCode: 3, stdout: ''})
+  expect(ran.stderr).toContain('Did you mean debian:12?')
+  expect((await runCommand('list', '--json')).json).toMatchObject({vms: [{name: 'web'}]})
+})
+
+test('VMCTL_QEMU and VMCTL_OVMF_* name what QEMU and its firmware are, where the VM says nothing', async () => {
+  const {image} = workspace
+  const before = {...process.env}
+  try {
+    Object.assign(process.env, {VMCTL_BACKEND: 'qemu', VMCTL_QEMU: '/no/such/qemu'})
+    const ran = await runCommand('create', 'web', '--image', image, '--start')
+    expect(ran.exitCode).toBe(4)
+    expect(ran.stderr).toContain('/no/such/qemu')
+    process.env.VMCTL_OVMF_CODE = '/no/such/code.fd'
+    expect(await runCommand('list')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('only one is set')})
+    process.env.VMCTL_OVMF_VARS = image
+    const uefi = await runCommand('create', 'uefi', '--image', image, '--uefi')
+    expect(uefi.exitCode).toBe(4)
+    expect(uefi.stderr).toContain('/no/such/code.fd')
+  } finally {
+    for (const name of ['VMCTL_QEMU', 'VMCTL_OVMF_CODE', 'VMCTL_OVMF_VARS']) delete process.env[name]
+    process.env.VMCTL_BACKEND = before.VMCTL_BACKEND
+  }
+})
+
 test('create --start says both', async () => {
   expect((await create('web', '--start')).stdout).toMatch(/^VM 'web' created \(id: .*\)\nVM 'web' started\n$/)
 })
@@ -176,6 +208,9 @@ test('status shows what applies and leaves out what does not', async () => {
     state: 'prepared',
     vcpus: 1,
     memoryMiB: 1024,
+    interfaces: [{kind: 'user'}],
+    volumes: [],
+    shares: [],
     diskBytes: 16 * 2 ** 20,
     network: 'user',
     workDirectory: join(workspace.stateDirectory, 'vms/web'),

@@ -2,10 +2,13 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
-import {gigabytes, megabytes, newUser, vmName} from '../cli/flags.ts'
+import {gigabytes, megabytes, newUser} from '../cli/flags.ts'
 import {splitProgram} from '../cli/program-words.ts'
 import type {RunResult} from '../engine/run-once.ts'
 import {VmctlError} from '../model/errors.ts'
+
+const several = (options: {readonly char?: 'p'; readonly summary: string; readonly helpValue: string}) =>
+  Flags.string({...options, multiple: true, multipleNonGreedy: true})
 
 export default class Run extends VmctlCommand {
   static override summary = 'Make a VM from an image and run a program in it, or a shell.'
@@ -14,17 +17,24 @@ export default class Run extends VmctlCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> --rm debian:12 uname -a',
     '<%= config.bin %> <%= command.id %> --rm --memory 2G ./image.qcow2',
+    '<%= config.bin %> <%= command.id %> -p 8080:80 --share ./www:/var/www/html:ro --package nginx debian:12',
   ]
   static override strict = false
   static override args = {image: Args.string({description: 'Path, URL or alias (`debian:12`) of an image.'})}
   static override flags = {
     rm: Flags.boolean({summary: 'Destroy the VM at the end.'}),
-    name: vmName({summary: 'Name of the VM (default: generated).'}),
+    name: Flags.string({summary: 'Name of the VM (default: generated).'}),
     user: newUser({char: 'u', summary: 'User to create and to log in as.'}),
     vcpus: Flags.integer({summary: 'Virtual CPUs.', default: 1, min: 1, max: 1024}),
     memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: async () => '1024'}),
     disk: gigabytes({summary: 'Size of the disk, in GB or with a unit; that of the image by default.'}),
     uefi: Flags.boolean({summary: 'Boot with UEFI firmware.'}),
+    port: several({char: 'p', summary: 'Forward a port of the host, as in `port`: 8080:80.', helpValue: 'HOST:GUEST'}),
+    share: several({summary: 'Show a folder or file of the host in the VM.', helpValue: 'SOURCE:TARGET[:ro]'}),
+    volume: several({summary: 'Mount a volume, which is made when it does not exist and outlives the VM.', helpValue: 'NAME:TARGET[:ro]'}),
+    package: several({summary: 'Install a package at the first boot.', helpValue: 'NAME'}),
+    runcmd: several({summary: 'Run a command at the end of the first boot, as root.', helpValue: 'COMMAND'}),
+    device: several({summary: 'Pass a PCI device of the host through.', helpValue: 'ADDRESS'}),
   }
 
   async run(): Promise<RunResult> {
@@ -35,7 +45,7 @@ export default class Run extends VmctlCommand {
       throw new VmctlError('vmctl::usage::invalid', 'No image is named.', {help: 'Write `vmctl run IMAGE [PROGRAM [ARGUMENT...]]`.'})
     const engine = await this.openEngine(flags)
     const {runOnce} = await import('../engine/run-once.ts')
-    const {name, user, vcpus, uefi, rm: remove} = flags
+    const {name, user, vcpus, uefi, rm: remove, port, share, volume, runcmd, device} = flags
     const result = await runOnce(engine, {
       image,
       name,
@@ -44,6 +54,7 @@ export default class Run extends VmctlCommand {
       memoryBytes: flags.memory,
       diskBytes: flags.disk,
       uefi,
+      extras: {port, share, volume, package: flags.package, runcmd, device},
       remove,
       command: words[0] === '--' ? words.slice(1) : words,
       directory: process.cwd(),

@@ -19,6 +19,10 @@ export default class Up extends VmfileCommand {
     file: flags.file,
     name: flags.names,
     'no-deps': flags.noDependencies,
+    'no-health': Flags.boolean({
+      summary: 'Wait for guests to be ready, not for their health checks to pass.',
+      exclusive: ['wait'],
+    }),
     'no-provision': flags.noProvision,
     parallel: flags.parallel,
     'remove-orphans': flags.removeOrphans,
@@ -38,6 +42,7 @@ export default class Up extends VmfileCommand {
       parallel: given.parallel,
       removeOrphans: given['remove-orphans'],
       healthy: given.wait,
+      ignoreHealth: given['no-health'],
     })
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     if (given.timings) this.log(drawTimings(result.vms))

@@ -120,6 +120,15 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     expect(told).toEqual([])
   })
 
+  test('--no-health: whoever waits for the health of a VM waits for its guest, and the check is not run', async () => {
+    const db = vm('db', {healthcheck: check()})
+    const web = vm('web', {}, {vm: 'db', condition: 'healthy'})
+    const results = await up([web, db], {ignoreHealth: true})
+    expect(results.map(({name, state}) => `${name} ${state}`)).toEqual(['web running', 'db running'])
+    expect(told.indexOf('web create begin')).toBeGreaterThan(told.indexOf('db wait end'))
+    expect(told.filter((line) => line.includes('check-health'))).toEqual([])
+  })
+
   test('a dependency that does not get healthy: the others go on, those that wait are left alone and say why', async () => {
     const stack = [
       vm('db', {healthcheck: check()}),

@@ -6,6 +6,7 @@ import {findFirmware} from '../hypervisor/qemu/firmware.ts'
 import {defaultBinary, describeVerdict, isSlower, judgeAccelerator, type Verdict} from '../hypervisor/qemu/accelerator.ts'
 import {messageOf} from '../model/errors.ts'
 import {formatSize} from '../model/quantity.ts'
+import {examineStacks} from './doctor-stacks.ts'
 import type {Engine} from './engine.ts'
 
 /** One thing that was looked at; the `--json` shape of an element of `vmctl doctor`. */
@@ -20,7 +21,7 @@ export interface Check {
 
 /** Looks at everything that vmctl needs from this computer, by running it. */
 export const examine = async (engine: Engine): Promise<Check[]> => {
-  const qemu = await program(engine, {name: 'qemu', command: [defaultBinary, '--version'], need: 'fail'})
+  const qemu = await program(engine, {name: 'qemu', command: [engine.env.VMCTL_QEMU || defaultBinary, '--version'], need: 'fail'})
   const accelerators = qemu.status === 'ok' ? await examineAccelerators(engine) : []
   return [
     {name: 'node', status: 'ok', detail: process.version},
@@ -31,6 +32,7 @@ export const examine = async (engine: Engine): Promise<Check[]> => {
     await program(engine, {name: 'ssh', command: ['ssh', '-V'], need: 'warn'}),
     await examineFirmware(),
     await program(engine, {name: 'iproute', command: ['ip', '-V'], need: 'warn'}),
+    ...(await examineStacks()),
     await examineState(engine),
   ]
 }
@@ -68,8 +70,8 @@ const examineProcessor = (processor: string): Check[] =>
 /** KVM is wanted but not needed; TCG must work in any case. */
 const examineAccelerators = async (engine: Engine): Promise<Check[]> => {
   const options = {stateDirectory: engine.store.directory, signal: engine.signal, fresh: true}
-  const kvm = await judgeAccelerator(defaultBinary, 'kvm', options)
-  const tcg = await judgeAccelerator(defaultBinary, 'tcg', options)
+  const kvm = await judgeAccelerator(engine.env.VMCTL_QEMU || defaultBinary, 'kvm', options)
+  const tcg = await judgeAccelerator(engine.env.VMCTL_QEMU || defaultBinary, 'tcg', options)
   const [aboutKvm, aboutTcg] = await Promise.all([describeVerdict('kvm', kvm), describeVerdict('tcg', tcg)])
   return [
     await examineKvm(kvm, aboutKvm),

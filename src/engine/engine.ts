@@ -3,7 +3,7 @@ import {join, resolve} from 'node:path'
 import {defaultStateDirectory} from '../host/paths.ts'
 import type {Hypervisor} from '../hypervisor/hypervisor.ts'
 import {noopHypervisor} from '../hypervisor/noop/index.ts'
-import {qemuHypervisor} from '../hypervisor/qemu/index.ts'
+import {qemuHypervisor, type QemuOptions} from '../hypervisor/qemu/index.ts'
 import {createHttpSource} from '../image/http.ts'
 import type {ImageStore} from '../image/image-store.ts'
 import {debug} from '../model/debug.ts'
@@ -82,12 +82,24 @@ const builtIn = (store: Store, env: NodeJS.ProcessEnv): Extension => ({
       stateDirectory: store.directory,
       accelerators: wordsOf(env.VMCTL_ACCEL),
       leaseFiles: wordsOf(env.VMCTL_LEASES, ':'),
+      binary: env.VMCTL_QEMU || undefined,
+      firmware: firmwareOf(env),
     }),
     noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
   ],
   imageSources: [createHttpSource({allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1'})],
   provisioners: [shellProvisioner, fileProvisioner, rebootProvisioner],
 })
+
+/** @throws VmctlError `vmctl::usage::invalid` for one without the other: code and variables of different builds do not boot */
+const firmwareOf = (env: NodeJS.ProcessEnv): QemuOptions['firmware'] => {
+  const [code, vars] = [env.VMCTL_OVMF_CODE, env.VMCTL_OVMF_VARS]
+  if (!code && !vars) return undefined
+  if (code && vars) return {code, vars}
+  throw new VmctlError('vmctl::usage::invalid', 'Of VMCTL_OVMF_CODE and VMCTL_OVMF_VARS only one is set.', {
+    help: 'Set both to files of one build of the firmware, or neither.',
+  })
+}
 
 const wordsOf = (text: string | undefined, separator: string | RegExp = /[,\s]+/): string[] | undefined => {
   const words = text?.split(separator).filter((word) => word !== '')

@@ -25,8 +25,11 @@ export const withOrder = (step: PlanStep, {after}: Place): PlanStep => {
   }
 }
 
+const isChecked = ({healthcheck}: VmSpec, {ignoreHealth = false}: PlanOptions): boolean => healthcheck !== undefined && !ignoreHealth
+
 /** What has to be seen of a VM before others that wait for it may go on. */
-export const gates = (desired: Desired, steps: readonly PlanStep[], {verb, healthy, place}: PlanOptions & {place: Place}): PlanStep[] => {
+export const gates = (desired: Desired, steps: readonly PlanStep[], options: PlanOptions & {place: Place}): PlanStep[] => {
+  const {verb, place} = options
   if (verb === 'down') return []
   const {spec} = desired
   const open = place.demands.filter(({condition}) => condition !== 'started')
@@ -38,7 +41,7 @@ export const gates = (desired: Desired, steps: readonly PlanStep[], {verb, healt
     )
   if (open.length > 0 && !canLogIn(spec)) throw cannotBeAwaited(spec, open)
   const health = open.filter(({condition}) => condition === 'healthy')
-  if (spec.healthcheck && (health.length > 0 || healthy)) {
+  if (isChecked(spec, options) && (health.length > 0 || options.healthy)) {
     if (!canLogIn(spec)) throw cannotBeAwaited(spec, open)
     return [{action: 'check-health', cause: health.length > 0 ? causeOf(health) : 'asked for (--wait)'}]
   }

@@ -2,15 +2,18 @@ import {resolvePath} from '../host/paths.ts'
 import {readHead} from '../image/audit.ts'
 import {ensureImage} from '../image/cache.ts'
 import {type ImageInspection, inspectImage} from '../image/inspect.ts'
-import {type CachedImage, listImages, removeImage} from '../image/manage.ts'
+import {type CachedImage, listImages, removeImage, type VerifiedImage, verifyImages} from '../image/manage.ts'
 import {parseQcow2Header} from '../image/qcow2-header.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
+import {findAlias, imageAliases} from '../model/image-aliases.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {listVmNames, readVm, vmDirectory} from '../store/store.ts'
 import type {Engine} from './engine.ts'
+import type {Vmfile} from './load.ts'
+import {imageNamed} from './spec.ts'
 
-export type {CachedImage} from '../image/manage.ts'
+export type {CachedImage, VerifiedImage} from '../image/manage.ts'
 export type {ImageInspection} from '../image/inspect.ts'
 
 export interface PullOptions {
@@ -19,19 +22,68 @@ export interface PullOptions {
   readonly sha256?: string | undefined
   readonly sha512?: string | undefined
   readonly checksumUrl?: string | undefined
+  /** Whether an image by URL is fetched although it is in the cache. */
+  readonly force?: boolean | undefined
 }
 
-/** Downloads an image to the cache, unless it is there. */
-export const pullImage = (engine: Engine, url: string, options: PullOptions = {}): Promise<BaseImage> => {
-  const {name, sha256, sha512, checksumUrl} = options
+/**
+ * Makes an image usable: by URL or alias it is fetched to the cache, unless it is there; a file is looked at, and decompressed if need be.
+ * @param image a path, a URL, or an alias such as `debian:12`
+ */
+export const pullImage = async (
+  engine: Engine,
+  image: string,
+  {directory, name, force, ...options}: PullOptions & {readonly directory: string},
+): Promise<BaseImage> => {
+  const {sha256, sha512, checksumUrl} = options
   const reference: ImageReference = {
-    kind: 'url',
-    source: url,
+    ...(await imageNamed(image, directory)),
     ...(sha256 !== undefined && {sha256: sha256.toLowerCase()}),
     ...(sha512 !== undefined && {sha512: sha512.toLowerCase()}),
     ...(checksumUrl !== undefined && {checksumUrl}),
   }
-  return ensureImage(engine.images, reference, {signal: engine.signal, name, onEvent: (event) => void engine.emit(event)})
+  return ensureImage(engine.images, reference, {signal: engine.signal, name, fresh: force, onEvent: (event) => void engine.emit(event)})
+}
+
+/** The same for every image that the VMs of a VMFile start from, each once. */
+export const pullAll = async (engine: Engine, {vms}: Vmfile, {force}: Pick<PullOptions, 'force'> = {}): Promise<readonly BaseImage[]> => {
+  const references = new Map(vms.map(({image}) => [JSON.stringify(image), image]))
+  const images: BaseImage[] = []
+  for (const reference of references.values())
+    images.push(
+      await ensureImage(engine.images, reference, {signal: engine.signal, fresh: force, onEvent: (event) => void engine.emit(event)}),
+    )
+  return images
+}
+
+/** A well-known image; the `--json` shape of an element of `vmctl image list --available`. */
+export interface AvailableImage {
+  readonly name: string
+  readonly url: string
+  readonly user: string
+  readonly os: string
+}
+
+/** The images that have a name, for guests like this host. */
+export const availableImages = (): readonly AvailableImage[] =>
+  imageAliases().flatMap((name) => {
+    const alias = findAlias(name)
+    return alias ? [{name, url: alias.url, user: alias.user, os: alias.os}] : []
+  })
+
+/**
+ * Reads images of the cache in full.
+ * @throws VmctlError `vmctl::image::checksum_mismatch` with all results when one is damaged
+ */
+export const verifyCached = async (engine: Engine, wanted: string | undefined): Promise<readonly VerifiedImage[]> => {
+  const images = await verifyImages(engine.images, wanted)
+  const bad = images.filter(({problem}) => problem !== undefined)
+  if (bad.length === 0) return images
+  const lines = bad.map(({name, path, problem}) => `  ${name} (${path}): ${problem}`)
+  throw new VmctlError('vmctl::image::checksum_mismatch', `${bad.length} of ${images.length} images cannot be used:\n${lines.join('\n')}`, {
+    help: 'Fetch it again with `vmctl image pull --force URL`: a damaged file is replaced, also under a VM that is made from it. `vmctl image rm` removes one that nothing uses.',
+    details: {images},
+  })
 }
 
 export const cachedImages = (engine: Engine): Promise<CachedImage[]> => listImages(engine.images)

@@ -77,6 +77,8 @@ export interface PlanOptions {
   readonly request?: Request | undefined
   /** `up --wait`: whether health checks have to pass although nothing waits for them. */
   readonly healthy?: boolean
+  /** `up --no-health`: whoever waits for the health of this VM waits until its guest is ready instead. */
+  readonly ignoreHealth?: boolean
   /** Where the VM stands among the others; by itself when absent. */
   readonly place?: Place | undefined
 }

@@ -1,11 +1,10 @@
 import {randomBytes} from 'node:crypto'
 
-import {VmctlError} from '../model/errors.ts'
-import {findAlias} from '../model/image-aliases.ts'
-import type {ImageReference} from '../model/vm.ts'
+import type {VmSpec} from '../model/vm.ts'
 import {requireVm} from '../store/store.ts'
 import {waitUntilUsable} from './apply.ts'
 import type {Engine} from './engine.ts'
+import {type Extras, readExtras} from './extras.ts'
 import {create, destroy, start} from './lifecycle.ts'
 import {specFromOptions, type SpecOptions} from './spec.ts'
 import {openShell} from './ssh.ts'
@@ -16,6 +15,7 @@ export interface RunOptions extends Pick<SpecOptions, 'vcpus' | 'memoryBytes' | 
   /** Made up when absent. */
   readonly name?: string | undefined
   readonly user?: string | undefined
+  readonly extras?: Extras
   /** A program and its arguments; a shell when empty. */
   readonly command: readonly string[]
   /** Whether the VM is destroyed at the end, however it ends. */
@@ -35,11 +35,18 @@ export interface RunResult {
  */
 export const runOnce = async (engine: Engine, options: RunOptions): Promise<RunResult> => {
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
-  const {reference, user, ...given} = imageOf(options.image)
-  const spec = await specFromOptions({...options, image: undefined, ...given, name})
-  const login = options.user ?? user
-  const cloudInit = {hostname: name.replaceAll(/[^A-Za-z0-9-]+/g, '-'), sshKeys: [], ...(login !== undefined && {user: login})}
-  await create(engine, {...spec, ...(reference && {image: reference}), cloudInit, ssh: {}})
+  const {packages, runCommands, ...fields} = await readExtras(options.extras ?? {}, options.directory)
+  const spec = await specFromOptions({...options, name})
+  const login = options.user ?? spec.image.user
+  const cloudInit: VmSpec['cloudInit'] = {
+    hostname: name,
+    sshKeys: [],
+    ...spec.cloudInit,
+    ...(login !== undefined && {user: login}),
+    ...(packages.length > 0 && {packages}),
+    ...(runCommands && runCommands.length > 0 && {runCommands}),
+  }
+  await create(engine, {...spec, ...fields, cloudInit, ssh: {}})
   // Only what was made here may be removed here: the name could have been another VM's.
   try {
     await start(engine, name)
@@ -55,22 +62,4 @@ export const runOnce = async (engine: Engine, options: RunOptions): Promise<RunR
     // Also after Ctrl+C, which has cancelled everything else.
     if (options.remove) await destroy({...engine, signal: new AbortController().signal}, name)
   }
-}
-
-interface RunImage extends Pick<SpecOptions, 'image' | 'imageUrl'> {
-  readonly reference?: ImageReference
-  readonly user?: string
-}
-
-const imageOf = (image: string): RunImage => {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(image)) return {imageUrl: image}
-  if (/^[~./]|\/|\.(?:qcow2|raw|img|vmdk|vdi|vhdx|zst|gz|xz)$/.test(image)) return {image}
-  const alias = findAlias(image)
-  if (!alias) {
-    throw new VmctlError('vmctl::image::not_found', `${JSON.stringify(image)} is no alias of an image.`, {
-      help: 'Name a file with its path (./image.qcow2), a URL, or an alias such as debian:12.',
-    })
-  }
-  const {url, checksumUrl, user, os} = alias
-  return {imageUrl: url, reference: {kind: 'url', source: url, checksumUrl, user, os}, user}
 }

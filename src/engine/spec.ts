@@ -6,12 +6,14 @@ import {readIfExists} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {resolvePath} from '../host/paths.ts'
 import {VmctlError} from '../model/errors.ts'
-import {isHostname} from '../model/names.ts'
+import {findAlias, imageAliases} from '../model/image-aliases.ts'
+import {closest, isHostname} from '../model/names.ts'
 import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../model/vm.ts'
 
 /** The options of `vmctl create`; paths as the user wrote them. */
 export interface SpecOptions {
   readonly name: string
+  /** A path, a URL, or an alias such as `debian:12`. */
   readonly image?: string | undefined
   readonly imageUrl?: string | undefined
   readonly vcpus?: number | undefined
@@ -55,10 +57,30 @@ const imageOf = async ({image, imageUrl, directory}: SpecOptions): Promise<Image
   }
   if (imageUrl !== undefined) return {kind: 'url', source: imageUrl}
   if (image === undefined) throw new VmctlError('vmctl::create::no_image', 'No image is given.')
+  return imageNamed(image, directory)
+}
+
+/**
+ * An image as it is named on the command line: a path, a URL, or an alias such as `debian:12`.
+ * @throws VmctlError `vmctl::image::not_found`
+ */
+export const imageNamed = async (image: string, directory: string): Promise<ImageReference> => {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(image)) return {kind: 'url', source: image}
   const source = resolvePath(image, directory)
   const info = await stat(source).catch(() => undefined)
-  if (!info?.isFile()) throw new VmctlError('vmctl::image::not_found', `There is no image file ${source}.`)
-  return {kind: 'file', source}
+  if (info?.isFile()) return {kind: 'file', source}
+  if (/^[~./]|\/|\.(?:qcow2|raw|img|vmdk|vdi|vhdx|zst|gz|xz)$/.test(image)) {
+    throw new VmctlError('vmctl::image::not_found', `There is no image file ${source}.`)
+  }
+  const alias = findAlias(image)
+  if (alias) {
+    const {url, ...known} = alias
+    return {kind: 'url', source: url, ...known}
+  }
+  const suggestion = closest(image, imageAliases())
+  throw new VmctlError('vmctl::image::not_found', `${JSON.stringify(image)} is neither a file nor an alias of an image.`, {
+    help: `${suggestion === undefined ? '' : `Did you mean ${suggestion}? `}Name a file with its path (./image.qcow2), a URL, or an alias; \`vmctl image list --available\` shows those.`,
+  })
 }
 
 /** A guest that vmctl can enter: with its own key beside the one that is given, unless user-data of the user's own has the say. */

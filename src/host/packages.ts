@@ -12,6 +12,9 @@ const packages = {
   'qemu-img': {debian: 'qemu-utils', fedora: 'qemu-img', arch: 'qemu-img', alpine: 'qemu-img', suse: 'qemu-img'},
   ssh: {debian: 'openssh-client', fedora: 'openssh-clients', arch: 'openssh', alpine: 'openssh-client', suse: 'openssh-clients'},
   ovmf: {debian: 'ovmf', fedora: 'edk2-ovmf', arch: 'edk2-ovmf', alpine: 'ovmf', suse: 'qemu-ovmf-x86_64'},
+  dnsmasq: {debian: 'dnsmasq-base', fedora: 'dnsmasq', arch: 'dnsmasq', alpine: 'dnsmasq', suse: 'dnsmasq'},
+  nftables: {debian: 'nftables', fedora: 'nftables', arch: 'nftables', alpine: 'nftables', suse: 'nftables'},
+  virtiofsd: {debian: 'virtiofsd', fedora: 'virtiofsd', arch: 'virtiofsd', alpine: 'virtiofsd', suse: 'virtiofsd'},
   iproute: {debian: 'iproute2', fedora: 'iproute', arch: 'iproute2', alpine: 'iproute2', suse: 'iproute2'},
 } as const
 

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto'
+import {join} from 'node:path'
 
 import {makePrivateDirectory} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
@@ -6,7 +7,7 @@ import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {auditImage} from './audit.ts'
 import {findMismatch} from './checksum.ts'
 import {commitDisk, updateEntry} from './commit.ts'
-import {baseImageOf, type CacheEntry, readEntries} from './entries.ts'
+import {baseImageOf, type CacheEntry, isSameStamp, readEntries, stampOf} from './entries.ts'
 import {fetchDisk} from './fetch-disk.ts'
 import {ensureLocalImage, findLocalImage} from './file.ts'
 import {type ImageSource, sourceFor} from './image-source.ts'
@@ -42,8 +43,10 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
   const key = urlKey(url)
   const source = displayUrl(url)
   const cached = async (): Promise<EnsuredImage | undefined> => {
+    if (options.fresh) return undefined
     const found = await findExact(store, (await readEntries(store, key)).entries, reference)
     if (!found) return undefined
+    await renewStamp(store, found.entry)
     await renameEntry(store, found.entry, options.name)
     await sweepFinished(store, found.entry)
     return {image: found.image, source, isFresh: false}
@@ -56,7 +59,7 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
     signal: options.signal,
     onWait: (holder) => options.onEvent?.({type: 'image.waiting', source, holder}),
   })
-  const late = (await cached()) ?? (await adapt(store, {reference, imageSource, key}, options))
+  const late = (await cached()) ?? (options.fresh ? undefined : await adapt(store, {reference, imageSource, key}, options))
   if (late) return late
   await sweepPartials(store, key)
   return {image: await download(store, {reference, imageSource, key, url}, options), source, isFresh: true}
@@ -134,6 +137,13 @@ const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOptions):
     return {image: {...image, ...audited}, source: entry.source, isFresh: false}
   }
   return undefined
+}
+
+/** A file that was touched and has the right bytes, a copy of the state directory say, need not be read again next time. */
+const renewStamp = async (store: ImageStore, entry: CacheEntry): Promise<void> => {
+  const {disk} = entry
+  const stamp = disk?.stamp && (await stampOf(join(store.directory, disk.file)))
+  if (disk?.stamp && stamp && !isSameStamp(stamp, disk.stamp)) await updateEntry(store, entry, {disk: {...disk, stamp}})
 }
 
 const renameEntry = async (store: ImageStore, entry: CacheEntry, name: string | undefined): Promise<void> => {

@@ -2,10 +2,11 @@ import {chmod, open, stat} from 'node:fs/promises'
 import {basename} from 'node:path'
 
 import {act, remove, rename, syncDirectory} from '../host/durable.ts'
+import {hashFile} from '../host/hash.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {BaseImage} from '../model/vm.ts'
 import type {AuditedImage} from './audit.ts'
-import {baseImageOf, type CacheEntry, entryPath, writeEntry} from './entries.ts'
+import {baseImageOf, type CacheEntry, entryPath, stampOf, writeEntry} from './entries.ts'
 import {imageFiles, type ImageStore} from './image-store.ts'
 import {storageError} from './storage-error.ts'
 
@@ -32,8 +33,9 @@ export const commitDisk = async (
     const {size} = await stat(disk.path)
     await chmod(disk.path, 0o400)
     await flush(disk.path)
-    await placeDisk(disk.path, path, size)
+    await placeDisk(disk.path, path, disk.sha256)
     await syncDirectory(store.directory)
+    const stamp = await stampOf(path)
     const whole: CacheEntry = {
       schema: 1,
       ...entry,
@@ -44,6 +46,7 @@ export const commitDisk = async (
         virtualSizeBytes: disk.audited.virtualSizeBytes,
         format: disk.audited.format,
         isDeclaredRaw: disk.isDeclaredRaw,
+        ...(stamp && {stamp}),
       },
     }
     await writeEntry(store, whole)
@@ -68,10 +71,10 @@ export const updateEntry = async (store: ImageStore, entry: CacheEntry, change: 
 export const removeEntry = async (store: ImageStore, entry: CacheEntry): Promise<void> => remove(entryPath(store, entry))
 
 /** Not a hard link: the temporary name would lead a later, resumed download into the finished file. */
-const placeDisk = async (temporary: string, path: string, size: number): Promise<void> => {
-  const existing = await stat(path).catch(() => undefined)
-  // A file of another length under this digest is damaged: no VM can live on it, so it is repaired.
-  if (existing?.size === size) await remove(temporary)
+const placeDisk = async (temporary: string, path: string, sha256: string): Promise<void> => {
+  const existing = await stampOf(path)
+  // A file of other bytes under this digest is damaged: no VM can live on it, so it is repaired.
+  if (existing && (await hashFile(path)) === sha256) await remove(temporary)
   else await rename(temporary, path)
 }
 

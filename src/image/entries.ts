@@ -2,6 +2,7 @@ import {readdir, stat} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {hashFile} from '../host/hash.ts'
 import {messageOf, systemCode} from '../model/errors.ts'
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
 import type {Digests} from './checksum.ts'
@@ -33,6 +34,8 @@ export interface CacheEntry {
     readonly format: ImageFormat
     /** The user said `format="raw"`; the content was not asked. */
     readonly isDeclaredRaw: boolean
+    /** The file when its digest was last known to be right; absent in entries of vmctl 0.1.0. */
+    readonly stamp?: FileStamp
   }
   /** Hashes of the checksum URLs that listed this publication. */
   readonly verifiedBy: readonly string[]
@@ -77,14 +80,28 @@ export const entryPath = (store: ImageStore, {key, published, disk}: CacheEntry)
 export const writeEntry = async (store: ImageStore, entry: CacheEntry): Promise<void> =>
   writeFileAtomic(entryPath(store, entry), `${JSON.stringify(entry, null, 2)}\n`)
 
-/** The disk of an entry as an image, when its file is really there, whole. */
-export const baseImageOf = async (store: ImageStore, entry: CacheEntry): Promise<BaseImage | undefined> => {
-  if (!entry.disk) return undefined
-  const {file, sizeBytes, format, virtualSizeBytes, sha256} = entry.disk
-  const path = join(store.directory, file)
-  const found = await stat(path).catch(() => undefined)
-  return found?.isFile() && found.size === sizeBytes ? {path, format, virtualSizeBytes, sha256} : undefined
+/**
+ * The disk of an entry as an image, when its file is really there, whole. Looking at the file tells whether somebody has touched it
+ * since its digest was known; only then is the digest computed again, which takes seconds.
+ */
+export const baseImageOf = async (store: ImageStore, {disk}: CacheEntry): Promise<BaseImage | undefined> => {
+  if (!disk) return undefined
+  const {format, virtualSizeBytes, sha256} = disk
+  const path = join(store.directory, disk.file)
+  const stamp = await stampOf(path)
+  if (stamp?.sizeBytes !== disk.sizeBytes) return undefined
+  if (disk.stamp && !isSameStamp(stamp, disk.stamp) && (await hashFile(path)) !== sha256) return undefined
+  return {path, format, virtualSizeBytes, sha256}
 }
+
+/** Of a regular file; undefined when there is none. */
+export const stampOf = async (path: string): Promise<FileStamp | undefined> => {
+  const found = await stat(path, {bigint: true}).catch(() => undefined)
+  return found?.isFile() ? {sizeBytes: Number(found.size), mtimeNs: `${found.mtimeNs}`, inode: `${found.dev}:${found.ino}`} : undefined
+}
+
+export const isSameStamp = (left: FileStamp, right: FileStamp): boolean =>
+  left.sizeBytes === right.sizeBytes && left.mtimeNs === right.mtimeNs && left.inode === right.inode
 
 const isHex = (value: unknown, length: number): boolean => typeof value === 'string' && value.length === length && /^[0-9a-f]+$/.test(value)
 

@@ -12,7 +12,7 @@ import {auditImage, readHead} from './audit.ts'
 import {createDigester, type Digests, findMismatch, verifyDigests} from './checksum.ts'
 import {commitDisk, updateEntry} from './commit.ts'
 import {type Compression, detectCompression} from './compression.ts'
-import {baseImageOf, type CacheEntry, type FileStamp, readEntries} from './entries.ts'
+import {baseImageOf, type CacheEntry, type FileStamp, isSameStamp, readEntries} from './entries.ts'
 import {decompressedPath, toDisk} from './fetch-disk.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
 import {printableName, urlKey} from './url.ts'
@@ -111,9 +111,7 @@ const decompressed = async (
 /** What is recorded of exactly this file: same place, size, time and inode. */
 const knownEntry = async (store: ImageStore, {key, stamp}: LocalFile): Promise<CacheEntry | undefined> => {
   const {entries} = await readEntries(store, key)
-  return entries.find(
-    ({stamp: known}) => known?.sizeBytes === stamp.sizeBytes && known.mtimeNs === stamp.mtimeNs && known.inode === stamp.inode,
-  )
+  return entries.find(({stamp: known}) => known !== undefined && isSameStamp(known, stamp))
 }
 
 /** A disk in the cache that came from the same bytes, wherever they lay. */

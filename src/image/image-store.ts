@@ -20,6 +20,8 @@ export interface EnsureOptions {
   readonly onEvent?: ImageListener | undefined
   /** What to call the image in lists; the last segment of the URL when absent. */
   readonly name?: string | undefined
+  /** Whether an image by URL is fetched although it is in the cache, which keeps what it has until the new one is there. */
+  readonly fresh?: boolean | undefined
 }
 
 export interface EnsuredImage {

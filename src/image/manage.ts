@@ -2,6 +2,7 @@ import {readdir, stat} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 
 import {remove} from '../host/durable.ts'
+import {hashFile} from '../host/hash.ts'
 import {VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {ImageFormat} from '../model/vm.ts'
@@ -70,6 +71,32 @@ export const removeImage = async (
   for (const {entry} of removed) if (entry) await removeEntry(store, entry)
   for (const path of paths) await remove(path)
   return removed.map(({image}) => image)
+}
+
+/** What became of one image that was read; the `--json` shape of an element of `vmctl image verify`. */
+export interface VerifiedImage extends Pick<CachedImage, 'name' | 'path' | 'sha256'> {
+  /** Why it is not what was stored; absent when it is. */
+  readonly problem?: string
+}
+
+/**
+ * Reads images in full and compares them with the digests under which they were stored.
+ * @param wanted as for `removeImage`; all images when absent
+ * @throws VmctlError `vmctl::image::not_found`
+ */
+export const verifyImages = async (store: ImageStore, wanted: string | undefined): Promise<readonly VerifiedImage[]> => {
+  const all = await readImages(store)
+  const chosen = wanted === undefined ? all : all.filter((listed) => isWanted(listed, wanted))
+  if (wanted !== undefined && chosen.length === 0) throw notFound(wanted, all)
+  const verified: VerifiedImage[] = []
+  for (const {image} of chosen) verified.push(await verifyOne(image))
+  return verified
+}
+
+const verifyOne = async ({name, path, sha256, problem}: CachedImage): Promise<VerifiedImage> => {
+  if (problem !== undefined || sha256 === undefined) return {name, path, problem: problem ?? 'Its digest is not known.'}
+  const found = await hashFile(path)
+  return {name, path, sha256, ...(found !== sha256 && {problem: `Its digest is ${found}: the file is damaged.`})}
 }
 
 const readImages = async (store: ImageStore): Promise<Listed[]> => {

@@ -117,6 +117,18 @@ step('after down and up the data is there, the file that an editor has replaced 
   expect(await lab.guest(name, 'grep -c "^# vmctl begin" /etc/fstab')).toBe('1')
 })
 
+step('restart grows the disk and the file system of a volume, as up has said that it waits for', async () => {
+  // The program of the guest that does it comes back with a new disk.
+  await lab.ok('reload')
+  expect(await megabytes()).toBeGreaterThan(100)
+  vmfile({size: '192M'})
+  expect((await lab.ok('up')).stderr).toContain('changed, needs a restart (`vmctl restart shop.web`): volume data')
+  expect(await megabytes()).toBeLessThan(130)
+  await lab.ok('restart', name)
+  expect(await megabytes()).toBeGreaterThan(160)
+  expect((await lab.ok('up')).stderr).not.toContain('needs a restart')
+})
+
 step('a volume that a VM uses is not removed; it survives the VM, and the next one finds what was on it, and room for more', async () => {
   expectFailure(await lab.vmctl('volume', 'rm', 'data'), 5, 'vmctl::volume::in_use')
   const [before] = await volumes()

@@ -59,7 +59,7 @@ export class DamageLab implements AsyncDisposable {
     await using server = await startImageServer()
     server.files.set('/disk.qcow2', {content: readFileSync(base)})
     const url = `${server.origin}/disk.qcow2`
-    const {path} = await pullImage(engine, url)
+    const {path} = await pullImage(engine, url, {directory: '/'})
     const lab = new DamageLab({directory, engine, url, disk: path})
     await lab.#prepare()
     return lab

@@ -1,30 +1,42 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
-import {VmctlCommand} from '../../cli/base-command.ts'
+import * as flags from '../../cli/flags.ts'
+import {VmfileCommand} from '../../cli/vmfile-command.ts'
 import type {BaseImage} from '../../model/vm.ts'
 
-export default class ImagePull extends VmctlCommand {
+export default class ImagePull extends VmfileCommand {
   static override aliases = ['pull']
-  static override summary = 'Fetch an image into the cache, verified.'
-  static override args = {url: Args.string({description: 'URL of the image.', required: true})}
+  static override summary = 'Fetch an image into the cache, verified; without a name, all images of the VMFile.'
+  static override description = 'A local image is checked, and decompressed into the cache when it is compressed.'
+  static override args = {image: Args.string({description: 'URL, alias (`debian:12`) or path of the image.'})}
   static override flags = {
+    file: flags.file,
+    force: Flags.boolean({summary: 'Fetch it although it is in the cache. What is there stays until the new one is complete.'}),
     name: Flags.string({summary: 'What to call the image in the cache, instead of its file name.'}),
     sha256: Flags.string({summary: 'Digest that the file must have.', helpValue: 'HEX'}),
     sha512: Flags.string({summary: 'Digest that the file must have.', helpValue: 'HEX'}),
     'checksum-url': Flags.string({summary: 'List of digests that names the file, as sha256sum writes it.', helpValue: 'URL'}),
   }
   static override examples = [
+    '<%= config.bin %> <%= command.id %> debian:12',
     '<%= config.bin %> <%= command.id %> https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img',
+    '<%= config.bin %> <%= command.id %> --force',
   ]
 
-  async run(): Promise<BaseImage> {
-    const {args, flags} = await this.parse(ImagePull)
-    const engine = await this.openEngine(flags)
-    const {pullImage} = await import('../../engine/images.ts')
-    const {sha256, sha512, 'checksum-url': checksumUrl} = flags
-    const image = await pullImage(engine, args.url, {name: flags.name, sha256, sha512, checksumUrl})
-    this.log(`Image cached at: ${image.path}`)
+  async run(): Promise<BaseImage | {readonly images: readonly BaseImage[]}> {
+    const {args, flags: given} = await this.parse(ImagePull)
+    const engine = await this.openEngine(given)
+    const {pullAll, pullImage} = await import('../../engine/images.ts')
+    if (args.image === undefined) {
+      const images = await pullAll(engine, await this.readVmfile(engine, given.file), {force: given.force})
+      for (const {path} of images) this.log(`Image cached at: ${path}`)
+      return {images}
+    }
+    const {name, sha256, sha512, 'checksum-url': checksumUrl, force} = given
+    const image = await pullImage(engine, args.image, {name, sha256, sha512, checksumUrl, force, directory: process.cwd()})
+    const isCached = image.sha256 !== undefined
+    this.log(isCached ? `Image cached at: ${image.path}` : `Image used in place: ${image.path} (${image.format})`)
     return image
   }
 }

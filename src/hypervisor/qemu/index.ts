@@ -4,7 +4,7 @@ import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
 import {connectTcp, connectUnix} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
-import {type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
+import {type FirmwareConfig, type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
 import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
 import {findPanic} from './panic.ts'
 import {findProcess} from './process.ts'
@@ -18,6 +18,10 @@ export interface QemuOptions {
   readonly accelerators?: readonly string[] | undefined
   /** Lease files of DHCP servers on this computer, besides the usual ones (VMCTL_LEASES). */
   readonly leaseFiles?: readonly string[] | undefined
+  /** The program of VMs whose spec names none (VMCTL_QEMU). */
+  readonly binary?: string | undefined
+  /** The firmware of VMs whose spec names none (VMCTL_OVMF_CODE, VMCTL_OVMF_VARS). */
+  readonly firmware?: Pick<FirmwareConfig, 'code' | 'vars'> | undefined
 }
 
 /** The QEMU backend. Needs Linux: it proves processes by /proc. */

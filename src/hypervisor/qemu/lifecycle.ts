@@ -30,10 +30,12 @@ import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 type Lifecycle = Required<Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed'>>
 
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
-export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Lifecycle => {
+export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = defaultBinary, firmware: pair}: QemuOptions): Lifecycle => {
+  const firmwareFor = ({firmware, qemu}: VmSpec) =>
+    firmware?.type === 'uefi' ? findFirmware({...pair, ...firmware}, machineType(qemu?.machine)) : undefined
   const wanted = (spec: VmSpec): readonly string[] => accelerators ?? spec.qemu?.accel ?? defaultAccelerators
   const acceleratorFor = (spec: VmSpec, signal?: AbortSignal) =>
-    chooseAccelerator(spec.qemu?.binary ?? defaultBinary, wanted(spec), {stateDirectory, signal})
+    chooseAccelerator(spec.qemu?.binary ?? program, wanted(spec), {stateDirectory, signal})
 
   /** Removes what a process that is certainly gone has left. */
   const tidy = async (vm: Vm): Promise<void> => {
@@ -63,8 +65,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       if (spec.shares?.some(({driver}) => driver === 'virtiofs')) await requireVirtiofsd()
       if (spec.network.type === 'tap') await checkBridge(spec.network.bridge)
       await checkDevices(spec)
-      if (spec.firmware?.type === 'uefi') await findFirmware(spec.firmware, machineType(spec.qemu?.machine))
-      const binary = spec.qemu?.binary ?? defaultBinary
+      await firmwareFor(spec)
+      const binary = spec.qemu?.binary ?? program
       requireArchitecture(binary)
       await checkForwards(binary, spec.ports ?? [])
       await makePrivateDirectory(stateDirectory)
@@ -82,8 +84,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
         if (diskBytes > virtualSizeBytes) await growImage(files.overlay, diskBytes, {signal})
       }
       if (vm.spec.firmware?.type === 'uefi' && !(await exists(files.efivars))) {
-        const firmware = await findFirmware(vm.spec.firmware, machineType(vm.spec.qemu?.machine))
-        await copyPrivately(firmware.vars, files.efivars)
+        const firmware = await firmwareFor(vm.spec)
+        if (firmware) await copyPrivately(firmware.vars, files.efivars)
       }
       if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal})
     },
@@ -93,11 +95,10 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       await tidy(vm)
       await followBase(vm, signal)
       await checkDevices(vm.spec)
-      const binary = vm.spec.qemu?.binary ?? defaultBinary
+      const binary = vm.spec.qemu?.binary ?? program
       const choice = await acceleratorFor(vm.spec, signal)
       if (choice.notice) notify?.(choice.notice)
-      const {firmware: config} = vm.spec
-      const firmware = config?.type === 'uefi' ? await findFirmware(config, machineType(vm.spec.qemu?.machine)) : undefined
+      const firmware = await firmwareFor(vm.spec)
       const seed = await exists(vmFiles(vm.directory).seed)
       let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
       try {
@@ -126,7 +127,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators}: QemuOptions): Life
       const [running, runtime] = await Promise.all([findProcess(vm), readRuntime(vm.directory)])
       const accelerator = runtime?.accelerator
       if (!running || accelerator === undefined || wanted(vm.spec).at(-1) === accelerator) return false
-      const binary = vm.spec.qemu?.binary ?? defaultBinary
+      const binary = vm.spec.qemu?.binary ?? program
       await overrule(binary, accelerator, {
         reason: `a guest did not begin to boot under it: ${reason}`,
         stateDirectory,
