@@ -1,14 +1,17 @@
+import {resolve} from 'node:path'
+
 import {Args, Flags} from '@oclif/core'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {formatProblem} from '../cli/diagnostics.ts'
 import type {ImportResult} from '../engine/import.ts'
+import {quote} from '../model/quote.ts'
 
 export default class Import extends VmctlCommand {
   static override summary = 'Write a VMFile from what another program knows of VMs.'
-  static override description = `Reads holos.yaml, qemu-compose.yaml, a simple Vagrantfile, and libvirt domains (through virsh, or from files with --xml). What cannot be carried over is a warning that names it; the VMFile goes to standard output, or to a file with --output.`
+  static override description = `Reads Vagrantfiles, holos.yaml, qemu-compose.yaml, the vms.json of the older vmctl, and libvirt domains (through virsh, or from files with --xml). What cannot be carried over is a warning that names it; the VMFile goes to standard output, or to a file with --output, where its relative paths start. It is checked as by \`validate\`; when it is not valid, it is written all the same and the exit status is 2.`
   static override examples = [
-    '<%= config.bin %> <%= command.id %> holos.yaml --output VMFile.kdl',
+    '<%= config.bin %> <%= command.id %> Vagrantfile --output VMFile.kdl',
     '<%= config.bin %> <%= command.id %> web-prod db-prod --connect qemu:///system',
     '<%= config.bin %> <%= command.id %> --xml web.xml',
   ]
@@ -24,18 +27,24 @@ export default class Import extends VmctlCommand {
 
   async run(): Promise<ImportResult> {
     const {argv, flags} = await this.parse(Import)
-    const {importVms, writeImported} = await import('../engine/import.ts')
-    const {xml, all, connect, output, force} = flags
-    const target = output === '-' ? 'standard output' : output
-    const request = {sources: argv.map(String), all, connect, target, signal: this.signal, ...(xml && {xml})}
-    const result = await importVms(request, process.cwd())
-    for (const warning of result.warnings) this.tell(`Warning: ${warning}`)
-    if (output === '-') this.log(result.text.trimEnd())
-    else {
-      await writeImported(output, result.text, {force})
-      this.log(`${output} is written.`)
-    }
-    for (const problem of result.problems) this.tell(formatProblem(problem, {colour: process.stderr.hasColors?.() === true}))
+    const {importVms, invalidImport, writeImported} = await import('../engine/import.ts')
+    const {xml, all, connect, force} = flags
+    const output = flags.output === '-' ? undefined : flags.output
+    const result = await importVms({sources: argv.map(String), all, connect, output, signal: this.signal, ...(xml && {xml})}, process.cwd())
+    const {text, warnings, problems, isValid} = result
+    for (const warning of warnings) this.tell(`Warning: ${warning}`)
+    if (output === undefined) this.log(text.trimEnd())
+    else await writeImported(output, text, {force})
+    if (!isValid) throw invalidImport(problems, output, {text, warnings})
+    if (output !== undefined) this.log(`${output} is written.`)
+    for (const problem of problems) this.tell(formatProblem(problem, {colour: process.stderr.hasColors?.() === true}))
+    this.tell(`Next: ${next(output)}`)
     return result
   }
+}
+
+const next = (output: string | undefined): string => {
+  if (output === undefined) return 'save this as VMFile.kdl, then vmctl plan'
+  if (resolve(output) === resolve('VMFile.kdl')) return 'vmctl plan'
+  return `vmctl plan --file ${/^[\w./-]+$/.test(output) ? output : quote(output)}`
 }

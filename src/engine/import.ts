@@ -1,14 +1,17 @@
-import {access, readFile} from 'node:fs/promises'
-import {basename, dirname, resolve} from 'node:path'
+import {access, readFile, realpath} from 'node:fs/promises'
+import {basename, dirname, isAbsolute, join, relative, resolve} from 'node:path'
 
 import {ioError, writeFileAtomic} from '../host/files.ts'
 import {lastLines, run} from '../host/process.ts'
-import {type Draft, importDomain, ImportError, importFile, isForeignFile, printKdl} from '../import/index.ts'
-import {isVmctlError, messageOf, type Problem, VmctlError} from '../model/errors.ts'
-import {parseVmfile} from '../vmfile/index.ts'
+import {type Draft, importDomain, ImportError, importFile, isForeignFile, type KdlNode, printKdl} from '../import/index.ts'
+import {messageOf, type Problem, VmctlError} from '../model/errors.ts'
+import {stripControls} from '../model/strip.ts'
+import {checkImported} from './import-check.ts'
+
+export {invalidImport} from './import-check.ts'
 
 export interface ImportRequest {
-  /** Files (holos.yaml, qemu-compose.yaml, Vagrantfile, *.xml) and names of libvirt domains. */
+  /** Files (holos.yaml, qemu-compose.yaml, Vagrantfile, *.xml, vms.json) and names of libvirt domains. */
   readonly sources: readonly string[]
   /** Files with the XML of a domain, whatever they are called. */
   readonly xml?: readonly string[]
@@ -16,8 +19,8 @@ export interface ImportRequest {
   readonly all?: boolean
   /** URI of the libvirt to ask; its default when absent. */
   readonly connect?: string | undefined
-  /** What problems call the VMFile. */
-  readonly target: string
+  /** Where the VMFile will be, so that its paths start there; VMFile.kdl in the directory when absent. */
+  readonly output?: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -26,8 +29,10 @@ export interface ImportResult {
   readonly text: string
   /** What could not be carried over. */
   readonly warnings: readonly string[]
-  /** What is still wrong with the VMFile on this computer. */
+  /** What is still wrong with the VMFile, and, as warnings, which of its files are missing on this computer. */
   readonly problems: readonly Problem[]
+  /** Whether `vmctl validate` accepts it, apart from files that are missing on this computer. */
+  readonly isValid: boolean
 }
 
 /**
@@ -35,23 +40,50 @@ export interface ImportResult {
  * @throws VmctlError `vmctl::import::failed` when nothing could be read, `vmctl::usage::invalid`, `vmctl::host::not_installed`
  */
 export const importVms = async (request: ImportRequest, directory: string): Promise<ImportResult> => {
-  const drafts: {draft: Draft; origin: string}[] = []
+  const path = resolve(directory, request.output ?? 'VMFile.kdl')
+  const drafts: (Draft & {origin: string; directory: string})[] = []
   const warnings: string[] = []
-  for (const {origin, read} of await originsOf(request, directory)) {
+  const refused: string[] = []
+  for (const {origin, read, directory: from} of await originsOf(request, directory)) {
     try {
       const draft = await read()
-      drafts.push({draft, origin})
+      drafts.push({...draft, origin, directory: from})
       warnings.push(...draft.warnings)
     } catch (error) {
       if (!(error instanceof ImportError)) throw error
+      refused.push(`${origin}: ${error.message}`)
       warnings.push(`${origin} is left out: ${error.message}`)
     }
   }
-  if (drafts.length === 0) throw new VmctlError('vmctl::import::failed', `Nothing could be imported. ${warnings.join('. ')}.`)
-  const text = drafts
-    .map(({draft, origin}) => `// From ${origin.replaceAll(/\s/g, ' ')}, by vmctl import.\n${printKdl(draft.nodes)}`)
-    .join('\n')
-  return {text, warnings, problems: await problemsOf(text, {directory, file: request.target})}
+  if (drafts.length === 0) throw new VmctlError('vmctl::import::failed', `Nothing was imported. ${refused.join('. ')}.`)
+  const parts: string[] = []
+  for (const [index, {nodes, origin, directory: from}] of drafts.entries()) {
+    const kept = index === 0 ? nodes : withoutProject(nodes, origin, warnings)
+    parts.push(`// From ${origin.replaceAll(/\s/g, ' ')}, by vmctl import.\n${printKdl(kept, await rebasing(from, dirname(path)))}`)
+  }
+  const text = parts.join('\n')
+  return {
+    text,
+    warnings: warnings.map((warning) => stripControls(warning)),
+    ...(await checkImported(text, path, request.output ?? 'standard output')),
+  }
+}
+
+/** A VMFile has one project, which is that of the first file. */
+const withoutProject = (nodes: readonly KdlNode[], origin: string, warnings: string[]): readonly KdlNode[] => {
+  const project = nodes.find(({name}) => name === 'project')
+  if (project) warnings.push(`${origin}: its project is left out: a VMFile has one`)
+  return nodes.filter((node) => node !== project)
+}
+
+/** Makes paths that start in one directory start in another; absolute ones and those of the home directory stay. */
+const rebasing = async (from: string, to: string): Promise<(path: string) => string> => {
+  const [source, target] = await Promise.all([from, to].map((directory) => realpath(directory).catch(() => directory)))
+  return (path) => {
+    if (source === undefined || target === undefined || source === target || isAbsolute(path) || /^~(?:\/|$)/.test(path)) return path
+    const moved = relative(target, join(source, path))
+    return moved.startsWith('..') ? moved : `./${moved}`
+  }
 }
 
 /**
@@ -69,6 +101,8 @@ export const writeImported = async (path: string, text: string, {force}: {force:
 
 interface Origin {
   readonly origin: string
+  /** Where its relative paths start. */
+  readonly directory: string
   readonly read: () => Promise<Draft>
 }
 
@@ -78,27 +112,39 @@ const originsOf = async ({sources, xml = [], all, connect, signal}: ImportReques
   const named = sources.filter((source) => !isForeignFile(source))
   const domains = all ? [...new Set([...named, ...(await listDomains(virsh))])] : named
   if (files.length + xml.length + domains.length === 0) {
-    throw new VmctlError('vmctl::usage::invalid', all ? 'libvirt knows no domain.' : 'Nothing is named that could be imported.', {
+    throw new VmctlError('vmctl::usage::invalid', all ? 'libvirt knows no domain.' : 'Nothing to import.', {
       help: 'Name a file (holos.yaml, qemu-compose.yaml, Vagrantfile, domain.xml) or a libvirt domain, or use --all.',
     })
   }
+  const ofFile = (file: string, read: (text: string, from: string) => Draft): Origin => {
+    const from = dirname(resolve(directory, file))
+    return {origin: file, directory: from, read: async () => read(await readText(resolve(directory, file)), from)}
+  }
   return [
-    ...files.map((file) => ({
-      origin: file,
-      read: async () => importFile(file, await readText(resolve(directory, file)), basename(dirname(resolve(directory, file)))),
-    })),
-    ...xml.map((file) => ({origin: file, read: async () => importDomain(await readText(resolve(directory, file)))})),
+    ...files.map((file) => ofFile(file, (text, from) => importFile(file, text, basename(from)))),
+    ...xml.map((file) => ofFile(file, importDomain)),
     ...domains.map((domain) => ({
       origin: `the libvirt domain ${domain}`,
+      directory,
       read: async () => importDomain(await virsh('dumpxml', '--domain', domain)),
     })),
   ]
 }
 
-const readText = async (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((error: unknown) => {
+/** Bytes of a file that somebody has written; a disk image by mistake is not read as a whole. */
+const sizeLimit = 4 * 2 ** 20
+
+const readText = async (path: string): Promise<string> => {
+  const bytes = await readFile(path).catch((error: unknown) => {
     throw ioError('read', path, error)
   })
+  if (bytes.length > sizeLimit) throw new ImportError('it has more than 4 MB')
+  try {
+    return new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(bytes)
+  } catch (error) {
+    throw new ImportError('it is not a text in UTF-8', {cause: error})
+  }
+}
 
 type Virsh = (...args: readonly string[]) => Promise<string>
 
@@ -119,18 +165,7 @@ const askVirsh =
 
 const listDomains = async (virsh: Virsh): Promise<string[]> => {
   const names = await virsh('list', '--all', '--name').catch((error: unknown) => {
-    throw new VmctlError('vmctl::import::failed', `libvirt does not tell its domains: ${messageOf(error)}`, {cause: error})
+    throw new VmctlError('vmctl::import::failed', `libvirt does not list its domains: ${messageOf(error)}`, {cause: error})
   })
   return names.split('\n').filter((name) => name.trim() !== '')
-}
-
-/** Files of another computer may be missing here, which is no fault of the import. */
-const problemsOf = async (text: string, {directory, file}: {directory: string; file: string}): Promise<readonly Problem[]> => {
-  try {
-    const {warnings} = await parseVmfile(text, {path: resolve(directory, 'VMFile.kdl'), directory, file, toleratesMissing: true})
-    return warnings
-  } catch (error) {
-    if (isVmctlError(error) && error.problems.length > 0) return error.problems
-    throw error
-  }
 }

@@ -111,6 +111,7 @@ export const failures = {
   },
 
   'vmctl::import::failed': {exit: usage, help: 'Check that the file, or the libvirt domain, is what you meant.'},
+  'vmctl::import::invalid': {exit: usage, help: 'Correct what is shown above in the VMFile, then check it with `vmctl validate`.'},
   'vmctl::import::exists': {exit: usage, help: 'Choose another file with --output, or replace it with --force.'},
 
   'vmctl::cloudinit::iso_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},

@@ -124,6 +124,10 @@ const named: ReadonlyMap<string, Source> = new Map(
 export const findAlias = (name: string, processor = 'x64'): ImageAlias | undefined =>
   processor === 'x64' || processor === 'arm64' ? named.get(name)?.(machines[processor]) : undefined
 
+/** Whether the text of `image` is a path although nothing may be there: it has the looks of one, and is no alias. */
+export const looksLikeImagePath = (text: string): boolean =>
+  /^[~.]|\/|\.(?:qcow2|raw|img|vmdk|vdi|vhdx|iso|zst|zstd|gz|xz|bz2)$/i.test(text)
+
 /** The names, for messages. */
 export const imageAliases = (): readonly string[] => Object.keys(sources)
 

@@ -1,7 +1,7 @@
 import {dirname} from 'node:path'
 
 import {resolvePath} from '../host/paths.ts'
-import {findAlias, imageAliases} from '../model/image-aliases.ts'
+import {findAlias, imageAliases, looksLikeImagePath} from '../model/image-aliases.ts'
 import type {ImageReference} from '../model/vm.ts'
 import type {BuiltDockerfile} from './build-dockerfile.ts'
 import {type Context, optional, resolveExisting} from './context.ts'
@@ -79,9 +79,6 @@ const ownSettings = (
   }
 }
 
-/** Whether a text is meant as a path although nothing may be there: it has the looks of one. */
-const looksLikePath = (text: string): boolean => /^[~.]|\/|\.(?:qcow2|raw|img|vmdk|vdi|vhdx|iso|zst|zstd|gz|xz|bz2)$/i.test(text)
-
 const resolveImage = async (name: Located<string>, context: Context): Promise<ImageReference | undefined> => {
   const {report, directory} = context
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name.value)) {
@@ -89,7 +86,7 @@ const resolveImage = async (name: Located<string>, context: Context): Promise<Im
     return undefined
   }
   const {kind, reason} = await lookAt(resolvePath(name.value, directory))
-  if (kind !== 'missing' || reason !== undefined || looksLikePath(name.value))
+  if (kind !== 'missing' || reason !== undefined || looksLikeImagePath(name.value))
     return {kind: 'file', source: await resolveExisting(name, 'image file', context)}
   const alias = findAlias(name.value)
   if (alias) return {kind: 'url', source: alias.url, checksumUrl: alias.checksumUrl, user: alias.user, os: alias.os}

@@ -5,6 +5,9 @@ import {diskImage} from './targets/disk-image.ts'
 import {download} from './targets/download.ts'
 import {guestText} from './targets/guest-text.ts'
 import {imageIndex} from './targets/image-index.ts'
+import {importCompose} from './targets/import-compose.ts'
+import {importLibvirt} from './targets/import-libvirt.ts'
+import {importVagrant} from './targets/import-vagrant.ts'
 import {iso} from './targets/iso.ts'
 import {journal} from './targets/journal.ts'
 import {kdl} from './targets/kdl.ts'
@@ -52,4 +55,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'shell-words': shellWords,
   scalars,
   'ssh-keys': sshKeys,
+  'import-vagrant': importVagrant,
+  'import-compose': importCompose,
+  'import-libvirt': importLibvirt,
 }
