@@ -12,7 +12,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import {userInfo} from 'node:os'
 import {join, relative} from 'node:path'
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
@@ -134,7 +133,8 @@ describe.skipIf(missing)(`vmctl cp${missing === undefined ? '' : ` (skipped: ${m
     const there = temporaryDirectory()
     const file = join(temporaryDirectory(), '-x')
     writeFileSync(file, '1')
-    const home = relative(userInfo().homedir, there)
+    // The server of the tests gives its users a home of their own, whatever the account has.
+    const home = relative(project.sshd.directory, there)
     for (const to of [`web:${home}`, `web:~/${home}/`, `web:${home}/-x`]) {
       expect(await runCommand('cp', file, to), to).toMatchObject({exitCode: 0})
       expect(existsSync(join(there, '-x')), to).toBe(true)
