@@ -1,6 +1,7 @@
 import {aboutVm, VmctlError} from '../model/errors.ts'
 import {isVmName, vmNameRule} from '../model/names.ts'
-import {allowedFrom, alreadyIn, stateAtRest, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
+import {allowedFrom, alreadyIn} from '../model/transitions.ts'
+import {stateAtRest, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
 import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../store/store.ts'
 import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {applyChanges} from './changes.ts'
