@@ -25,8 +25,8 @@ const follow = (
   return seen
 }
 
-test('a guest with a seed gets all the time', () => {
-  expect(follow(true, {}, [5, 10, 24, 25, 60, 600])).toEqual([])
+test('a guest with a seed gets all the time, and a word after a while', () => {
+  expect(follow(true, {}, [5, 10, 24, 25, 60, 600])).toEqual(['25 so far: No. Waiting for cloud-init, which may still set up the login.'])
 })
 
 test('a guest without a seed is told at once, and given up soon', () => {

@@ -20,9 +20,12 @@ const patienceMs = {
   unseeded: 30_000,
 } as const
 
+/** So long cloud-init may take to make a user without a word about it, in milliseconds. */
+const silenceMs = 20_000
+
 /**
  * Judges the refusals of a guest that is waited for, and ends a wait that is in vain. A guest in its first boot may refuse for a while
- * what it lets in later; one that vmctl has given no user is unlikely to, which is told at once.
+ * what it lets in later; one that vmctl has given no user is unlikely to, which is told at once; of the others it is told after a while.
  */
 export const watchRefusals = ({
   isSeeded,
@@ -32,6 +35,11 @@ export const watchRefusals = ({
   now = () => performance.now(),
 }: RefusalOptions): ((error: VmctlError) => void) => {
   const since = new Map<string, number>()
+  let isTold = false
+  const tellOnce = (message: string): void => {
+    if (!isTold) tell(message)
+    isTold = true
+  }
   const limitMs = ({details}: VmctlError, isLogin: boolean): number => {
     if (details.lacksType === true) return patienceMs.otherKind
     return isLogin && !isSeeded ? Math.max(patienceMs.unseeded, askedMs) : Infinity
@@ -42,8 +50,10 @@ export const watchRefusals = ({
     if (isLogin ? details.temporary === true : code !== 'vmctl::ssh::host_key_mismatch') return
     const first = since.get(code)
     since.set(code, first ?? now())
-    if (first === undefined) {
-      if (isLogin && !isSeeded) tell(`so far: ${message} vmctl gave it no user and no key, as it has no cloud-init block.`)
-    } else if (now() - first >= limitMs(error, isLogin)) giveUp(error)
+    const waitedMs = now() - (first ?? now())
+    if (isLogin && !isSeeded) tellOnce(`so far: ${message} vmctl gave it no user and no key, as it has no cloud-init block.`)
+    if (isLogin && isSeeded && waitedMs >= silenceMs)
+      tellOnce(`so far: ${message} Waiting for cloud-init, which may still set up the login.`)
+    if (first !== undefined && waitedMs >= limitMs(error, isLogin)) giveUp(error)
   }
 }

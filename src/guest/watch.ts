@@ -50,7 +50,6 @@ export interface Watch extends Disposable {
   reached(rung: Rung, detail?: string): void
   /** Remembers the latest problem, which explains a time-out. */
   note(error: VmctlError): void
-  hint(message: string): void
   /** From here on only this deadline counts. */
   allow(limit: {readonly ms: number; readonly code: FailureCode; readonly message: string}): void
   /** The error with the last lines of the console, for one that is about time or death. */
@@ -186,7 +185,6 @@ export const startWatch = (options: WatchOptions): Watch => {
     note(error) {
       latest = error
     },
-    hint: (message) => options.onHint?.(message),
     allow({ms, code, message}) {
       const at = performance.now() + ms
       limit = {
