@@ -152,7 +152,7 @@ export const foreignFlags: Readonly<Record<string, Readonly<Record<string, strin
 
 /** What an argument too many was probably meant as. */
 export const foreignArguments: Readonly<Record<string, string>> = {
-  create: 'The name of the VM is given by `--name NAME`, the image by `--image PATH` or `--image-url URL`.',
+  create: 'The image is given by `--image PATH` or `--image-url URL`.',
   ssh: 'A command stands behind `--`: `vmctl ssh VM -- COMMAND`.',
   list: 'It shows all VMs; `vmctl status VM` shows one.',
   validate: 'The VMFile is named by `--file PATH`.',
