@@ -90,7 +90,7 @@ describe.skipIf(missing)(`outputs that take nothing any longer${missing === unde
     expect(stdout).toMatch(/^3\n4\n(?:.*\n)+0\n$/)
   })
 
-  test.each(['log web --follow', 'ps --watch', 'up', 'exec --all -- sleep 5', 'ssh web', 'exec web -- sleep 5'])(
+  test.each(['log web --follow', 'ps --watch', 'up', 'exec --all -- sleep 5', 'exec web -- sleep 5'])(
     'the terminal of `vmctl %s` goes away: the process ends, without a stack trace',
     async (words) => {
       const trace = join(project.workspace.directory, 'trace')
