@@ -162,7 +162,7 @@ export const makeLab = (name: string, stateDirectory?: (root: string) => string)
       const outcome = expectSuccess(
         await run(dashes === -1 ? [...args, '--json'] : [...args.slice(0, dashes), '--json', ...args.slice(dashes)]),
       )
-      expect(outcome.stderr, `stderr of ${outcome.command}`).toBe('')
+      expect(outcome.stderr, `stderr of ${outcome.command}`).not.toMatch(/[\u001B\r]/)
       return JSON.parse(outcome.stdout)
     },
     jsonError: async (...args) => {
