@@ -8,6 +8,7 @@ import {resolvePath} from '../host/paths.ts'
 import {VmctlError} from '../model/errors.ts'
 import {findAlias, imageAliases} from '../model/image-aliases.ts'
 import {closest, isHostname} from '../model/names.ts'
+import {formatSize} from '../model/quantity.ts'
 import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../model/vm.ts'
 
 /** The options of `vmctl create`; paths as the user wrote them. */
@@ -30,12 +31,16 @@ export interface SpecOptions {
 }
 
 const leastMemoryMiB = 64
+const leastDiskBytes = 2 ** 20
 
 /** Makes a spec from options instead of a VMFile, with the same defaults and checks. */
 export const specFromOptions = async (options: SpecOptions): Promise<VmSpec> => {
   const memoryMiB = (options.memoryBytes ?? 2 ** 30) / 2 ** 20
   if (!Number.isInteger(memoryMiB) || memoryMiB < leastMemoryMiB) {
     throw new VmctlError('vmctl::usage::invalid', `A VM needs whole megabytes of memory, ${leastMemoryMiB} at least; not ${memoryMiB}.`)
+  }
+  if (options.diskBytes !== undefined && options.diskBytes < leastDiskBytes) {
+    throw new VmctlError('vmctl::usage::invalid', `A disk has 1 MB at least, not ${formatSize(options.diskBytes)}.`)
   }
   const login = await loginOf(options)
   return {

@@ -182,6 +182,7 @@ test('what did not end well is told as what it is', async () => {
       'run: the VM was restarted',
     ])
   }
+  expect(decide(journalOf(entryOf(one, 'interrupted')), [one])).toEqual(['run: interrupted last time'])
   const changed = await prepare(['shell', {command: 'other'}], ...setup.slice(1))
   expect(decide(journal, changed)).toEqual([
     'run: command changed',

@@ -72,6 +72,8 @@ const decideByJournal = (
       return change === undefined ? {verdict: 'continue', cause: 'never finished'} : {verdict: 'rerun', cause: change}
     case 'failed':
       return {verdict: 'run', cause: change ?? 'failed last time'}
+    case 'interrupted':
+      return {verdict: 'run', cause: change ?? 'interrupted last time'}
     case 'unknown':
       return {verdict: 'undecided', cause: entry.message ?? 'its outcome is unknown'}
     case 'done':

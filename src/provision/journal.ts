@@ -9,8 +9,8 @@ export interface JournalEntry {
   readonly hash: string
   readonly type?: string
   readonly title: string
-  /** `pending` is still to run; what became of an `unknown` one nobody can tell but the user. */
-  readonly state: 'pending' | 'running' | 'done' | 'failed' | 'unknown'
+  /** `pending` is still to run; an `interrupted` one was ended by Ctrl+C; what became of an `unknown` one nobody can tell but the user. */
+  readonly state: 'pending' | 'running' | 'done' | 'failed' | 'interrupted' | 'unknown'
   /** What the step depended on, hashed, by the words in which a change of it is told. */
   readonly facts?: Readonly<Record<string, string>>
   /** Why a pending step has to run. */
@@ -92,7 +92,7 @@ export const withEntry = (journal: Journal, index: number, entry: JournalEntry):
   steps: journal.steps.with(index, entry),
 })
 
-const states: readonly JournalEntry['state'][] = ['pending', 'running', 'done', 'failed', 'unknown']
+const states: readonly JournalEntry['state'][] = ['pending', 'running', 'done', 'failed', 'interrupted', 'unknown']
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 

@@ -267,7 +267,7 @@ test('memory of a step that was changed meanwhile, or that has failed, is not ha
   expect(got).toEqual([undefined, undefined])
 })
 
-test('a cancelled step is recorded as failed, and the log says that it was interrupted', async () => {
+test('a cancelled step is recorded as interrupted, and the log says so', async () => {
   const vm = newVm()
   const abort = new AbortController()
   const hang: Run = async ({signal}) => {
@@ -277,7 +277,7 @@ test('a cancelled step is recorded as failed, and the log says that it was inter
   await expect(runSteps(vm, await prepare(['one', hang]), options({signal: abort.signal}))).rejects.toMatchObject({
     code: 'vmctl::interrupted',
   })
-  expect(summary(await readJournal(vm.directory))).toEqual(['fake: one failed'])
+  expect(summary(await readJournal(vm.directory))).toEqual(['fake: one interrupted'])
   expect(logOf(vm)).toContain('=== Step 1 was interrupted ===')
 })
 

@@ -180,7 +180,7 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
     await log.settle().catch(() => undefined)
     const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: book.isLeft()})
     if (isUnknown(error)) await book.lose(messageOf(error))
-    else if (isOver) await book.end(failureOf(error))
+    else if (isOver) await book.end({...failureOf(error), ...(options.signal.aborted && {state: 'interrupted'})})
     if (isOver) tidy(afterwards)
     const end = options.signal.aborted ? 'was interrupted' : `${isOver ? 'failed' : 'was left'}: ${messageOf(error)}`
     // The log may be what failed; the journal has the message.

@@ -138,11 +138,12 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       return true
     },
 
-    async stop(vm, {timeoutMs, signal}) {
+    async stop(vm, {timeoutMs, signal, notify}) {
       const running = await findAnyProcess(vm)
       // A kernel that hangs sees no power button.
       const hangs = (await findPanic(vmFiles(vm.directory).consoleLog)) !== undefined
-      if (running) await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal})
+      const forced = running && (await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal}))
+      if (forced !== undefined) notify?.(`${vm.name} was forced off: ${hangs ? 'its kernel had panicked' : forced}`)
       await tidy(vm)
     },
 
