@@ -30,15 +30,26 @@ const program = '/usr/sbin/sshd'
 /** Why tests against sshd cannot run here; undefined when they can. Under CI a missing program fails the tests. */
 export const sshdMissing = (): string | undefined => missingProgram(program, ['-V'])
 
-export const startSshd = async (
-  options: {
-    readonly hostKey?: KeyPair
-    readonly config?: readonly string[]
-    readonly authorize?: readonly string[]
-    /** Words before the server's own, of programs that execute it: `unshare --mount …`. */
-    readonly prefix?: readonly string[]
-  } = {},
-): Promise<TestSshd> => {
+interface SshdOptions {
+  readonly hostKey?: KeyPair
+  readonly config?: readonly string[]
+  readonly authorize?: readonly string[]
+  /** Words before the server's own, of programs that execute it: `unshare --mount …`. */
+  readonly prefix?: readonly string[]
+}
+
+/** Starts a server on a free port; on another one when somebody has taken that meanwhile. */
+export const startSshd = async (options: SshdOptions = {}): Promise<TestSshd> => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnce(options)
+    } catch (error) {
+      if (tries === 5 || !String(error).includes('Address already in use')) throw error
+    }
+  }
+}
+
+const startOnce = async (options: SshdOptions): Promise<TestSshd> => {
   const directory = await mkdtemp(join(tmpdir(), 'vmctl-sshd-'))
   const hostKey = options.hostKey ?? generateKeyPair('host')
   const key = generateKeyPair('user')
@@ -75,7 +86,7 @@ export const startSshd = async (
   if (pid === undefined) throw new Error(`${program} did not start`)
   const ended = once(child, 'exit')
   for (let attempt = 0; !log.includes('Server listening'); attempt++) {
-    if (child.exitCode !== null || attempt > 200) throw new Error(`sshd did not start: ${log}`)
+    if (child.exitCode !== null || attempt > 1500) throw new Error(`sshd did not start: ${log}`)
     await sleep(20)
   }
   return {
