@@ -37,7 +37,10 @@ describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (sk
     })
     expect(ran.exitCode).toBe(130)
     expect(ran.stderr).toContain('error[vmctl::interrupted]: Interrupted.')
-    expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', provision: [{step: 1, state: 'interrupted'}]})
+    expect((await runCommand('status', 'web', '--json')).json).toMatchObject({
+      state: 'running',
+      provision: [{step: 1, state: 'interrupted'}],
+    })
     expect(await run(undefined, 'up', '--no-wait')).toMatchObject({exitCode: 0})
     expect(readFileSync(marks, 'utf8')).toBe('run\nrun\nend\n')
   })

@@ -1,4 +1,4 @@
-import {aboutVm, VmctlError} from '../model/errors.ts'
+import {aboutVm, isVmctlError, VmctlError} from '../model/errors.ts'
 import {isVmName, vmNameRule} from '../model/names.ts'
 import {allowedFrom, alreadyIn} from '../model/transitions.ts'
 import {stateAtRest, type Vm, type VmSpec, type VmState} from '../model/vm.ts'
@@ -157,15 +157,17 @@ export const destroy = async (engine: Engine, name: string): Promise<{readonly n
   }
   await withLock(engine, {name, verb: 'destroy'}, async () => {
     await sweepLeftovers(engine.store, name)
-    const vm = await readVm(engine.store, name).catch((error: unknown) => error)
-    if (isVm(vm)) await destroyVm(engine, vm)
+    const vm = await readVm(engine.store, name).catch(orDamaged)
+    if (vm) await destroyVm(engine, vm)
     else await destroyDamaged(engine, name)
   })
   await tidyNetworks(engine, [name])
   return {name}
 }
 
-const isVm = (value: unknown): value is Vm => typeof value === 'object' && value !== null && 'directory' in value
+const orDamaged = (error: unknown): undefined => {
+  if (!isVmctlError(error) || error.code !== 'vmctl::vm::record_damaged') throw error
+}
 
 /** Without a record nothing proves whose process it is, so a VM whose disk is in use stays. */
 const destroyDamaged = async (engine: Engine, name: string): Promise<void> => {

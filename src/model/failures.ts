@@ -55,6 +55,10 @@ export const failures = {
     exit: state,
     help: 'The disk of the VM is untouched. Repair the file named above (its last field, `sha256`, is left out by whoever edits it), or remove the VM with `vmctl destroy NAME`.',
   },
+  'vmctl::vm::of_older_vmctl': {
+    exit: state,
+    help: 'Nothing of it is touched. `vmctl import` reads that vms.json; or keep the new VMs elsewhere: `VMCTL_STATE_DIR`.',
+  },
   'vmctl::vm::dependency_failed': {
     exit: guest,
     help: 'Correct what is wrong with the VM that it depends on, then run the command again.',

@@ -116,6 +116,22 @@ test('the list holds directories with the name of a VM, damaged ones too, and no
   expect(await listVmNames(store)).toEqual(['Db.1', 'damaged', 'web'])
 })
 
+test('a VM of the vmctl that was written in Rust is called so, and is no damaged record', async () => {
+  const store = await open()
+  for (const name of ['old', 'other']) mkdirSync(join(store.vmsDirectory, name))
+  const path = join(store.vmsDirectory, '..', 'vms.json')
+  for (const text of ['', 'null', '[1]', '{"web": 1}']) {
+    writeFileSync(path, text)
+    await expect(readVm(store, 'old')).rejects.toMatchObject({code: 'vmctl::vm::record_damaged'})
+  }
+  writeFileSync(path, '{"old": {"id": "1", "name": "old"}}')
+  await expect(readVm(store, 'old')).rejects.toMatchObject({
+    code: 'vmctl::vm::of_older_vmctl',
+    message: expect.stringContaining('vms.json'),
+  })
+  await expect(readVm(store, 'other')).rejects.toMatchObject({code: 'vmctl::vm::record_damaged'})
+})
+
 test('every truncation of a record is told as damage with its path, never taken for a VM or for none', async () => {
   const store = await open()
   const vm = await addVm(store)

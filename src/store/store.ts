@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto'
 import {chmod, lstat, mkdir, readdir} from 'node:fs/promises'
-import {join} from 'node:path'
+import {dirname, join} from 'node:path'
 
 import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
@@ -87,11 +87,27 @@ export const readRecord = async (directory: string, name: string): Promise<Vm | 
   const text = await readIfExists(path)
   if (text === undefined) {
     if (!(await exists(directory))) return undefined
+    const older = await olderStore(directory, name)
+    if (older !== undefined) throw new VmctlError('vmctl::vm::of_older_vmctl', `${name} is a VM of the older vmctl, on record in ${older}.`)
     throw new VmctlError('vmctl::vm::record_damaged', `The directory of the VM ${name} has no record ${path}.`)
   }
   const vm = parseRecord(text)
   if (!vm || vm.name !== name) throw new VmctlError('vmctl::vm::record_damaged', `The record of the VM ${name} cannot be read: ${path}.`)
   return {...vm, directory}
+}
+
+/**
+ * The store of the vmctl that was written in Rust has its VMs in the same directories, and all of its records in one file, by name.
+ * @returns the path of that file, when it has the VM
+ */
+const olderStore = async (directory: string, name: string): Promise<string | undefined> => {
+  const path = join(dirname(directory), '..', 'vms.json')
+  try {
+    const value: unknown = JSON.parse((await readIfExists(path)) ?? '{}')
+    return isObject(value) && Object.hasOwn(value, name) ? path : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Like `readVm`, for verbs that need the VM to exist. Suggests the name that was probably meant. */
