@@ -167,6 +167,18 @@ export const testHypervisor = ({create, skip = []}: HypervisorContract): void =>
       await expectNothingRuns(vm)
     })
 
+    it('what the guest does is seen while it runs, and only then', async (context) => {
+      if (!hypervisor.vitals) return context.skip('this backend does not see what its guests do')
+      const vm = await prepare()
+      expect(await hypervisor.vitals(vm)).toBeUndefined()
+      const started = await start(vm)
+      const seen = await hypervisor.vitals(started)
+      expect(seen).toBeDefined()
+      for (const value of Object.values(seen ?? {})) expect(['number', 'boolean']).toContain(typeof value)
+      await stop(started)
+      expect(await hypervisor.vitals(started)).toBeUndefined()
+    })
+
     it('observe changes nothing', async () => {
       const vm = await harness.makeVm()
       const look = async (record: Vm): Promise<void> => {

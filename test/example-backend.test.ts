@@ -1,0 +1,15 @@
+import {testHypervisor} from '../src/hypervisor/contract.ts'
+import type {Hypervisor} from '../src/hypervisor/hypervisor.ts'
+import {makeVm, temporaryDirectory} from './support/builders.ts'
+
+const example = new URL('../examples/plugin-note/paper-hypervisor.js', import.meta.url)
+const {paperHypervisor} = (await import(example.href)) as {readonly paperHypervisor: Hypervisor}
+
+// The backend of docs/extending.md passes the suite that the page demands.
+testHypervisor({
+  create: async () => ({
+    hypervisor: paperHypervisor,
+    makeVm: async (change = {}) => makeVm({directory: temporaryDirectory(), phase: 'prepared', ...change}),
+    cleanup: async () => undefined,
+  }),
+})
