@@ -1,7 +1,16 @@
 import {expect, test} from 'vitest'
 
 import type {ForwardedPort} from '../../model/stack.ts'
-import {describeEndpoint, forwardRule, forwardsOf, overlap, parseForwards, refusedForward, takenSide} from './forwards.ts'
+import {
+  acceptedConnections,
+  describeEndpoint,
+  forwardRule,
+  forwardsOf,
+  overlap,
+  parseForwards,
+  refusedForward,
+  takenSide,
+} from './forwards.ts'
 
 const port = (change: Partial<ForwardedPort> = {}): ForwardedPort => ({
   protocol: 'tcp',
@@ -64,4 +73,17 @@ test('what QEMU says of a forward that it cannot make', async () => {
     message: 'This QEMU cannot listen on [::1]:18081/tcp: it forwards ports of IPv4 addresses only.',
   })
   expect(await refusedForward('No such file')).toBeUndefined()
+})
+
+test('a connection is accepted when the guest has answered it, not when QEMU holds it open', () => {
+  const table = (...lines: readonly string[]): string =>
+    ['Hub -1 (net0):', '  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ', ...lines, ''].join('\r\n')
+  const forward = '  TCP[HOST_FORWARD]  12       127.0.0.1 25999       10.0.2.15    22     0     0'
+  const waiting = '  TCP[SYN_SENT]      19       127.0.0.1 25999       10.0.2.15    22     0     0'
+  const closed = '  TCP[TIME_WAIT]     20       127.0.0.1 25999       10.0.2.15    22     0     0'
+  const accepted = '  TCP[ESTABLISHED]   21       127.0.0.1 25999       10.0.2.15    22     0     0'
+  const ofTheGuest = '  TCP[ESTABLISHED]   22       10.0.2.15 40222     192.0.2.10   443     0     0'
+  expect(acceptedConnections(table(waiting, closed, waiting, ofTheGuest, forward))).toBe(0)
+  expect(acceptedConnections(table(accepted, waiting, closed, ofTheGuest, forward))).toBe(1)
+  expect(acceptedConnections('')).toBe(0)
 })

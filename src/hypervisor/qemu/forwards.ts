@@ -61,11 +61,14 @@ export const userNetwork = async (qmp: QmpClient): Promise<string> => `${await m
 export const runningForwards = async (qmp: QmpClient): Promise<ForwardedPort[]> => parseForwards(await userNetwork(qmp))
 
 /**
- * How many connections from the host the guest has accepted. QEMU accepts them by itself; until the guest has answered, the state is
- * that of a connection which is being opened (libslirp, `tcp_state`).
+ * How many connections through forwards the guest has accepted, of what `info usernet` prints. QEMU accepts them by itself, and sends
+ * the guest a SYN, also for one that was closed meanwhile: only an established one was answered.
  */
-export const acceptedConnections = (text: string): number =>
-  [...text.matchAll(/^\s*TCP\[(\w+)\]/gm)].filter(([, state]) => state !== 'HOST_FORWARD' && state !== 'SYN_SENT').length
+export const acceptedConnections = (text: string): number => {
+  const forwards = new Set(parseForwards(text).map(({bind, host}) => `${bind}:${host}`))
+  const established = [...text.matchAll(/^\s*TCP\[ESTABLISHED\]\s+\d+\s+(\S+)\s+(\d+)\s/gm)]
+  return established.filter(([, address = '', port = '']) => forwards.has(`${address}:${port}`)).length
+}
 
 /**
  * Makes the forwards of a running QEMU those that are wanted. Others of the guest are not disturbed. Idempotent.
