@@ -2,10 +2,10 @@ import {realpath} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {resolvePath} from '../host/paths.ts'
-import {VmctlError} from '../model/errors.ts'
+import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
-import {listVmNames, listVms, requireVm} from '../store/store.ts'
+import {listVmNames, listVms, lockVm, requireVm, sweepLeftovers} from '../store/store.ts'
 import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import {readVmfile, type Vmfile} from './load.ts'
@@ -72,10 +72,27 @@ export const findVm = async (engine: Engine, word: string, options: FindOptions)
  * @throws VmctlError before anything is done when one of several words stands for no VM that exists
  */
 export const findEach = async (engine: Engine, words: readonly string[], options: FindOptions): Promise<readonly string[]> => {
-  const names = [...new Set(await Promise.all(words.map((word) => findVm(engine, word, {...options, projects: false}))))]
+  const find = (word: string): Promise<string> =>
+    findVm(engine, word, {...options, projects: false}).catch(async (error: unknown) => {
+      if (isVmctlError(error)) for (const name of namesOf(error.details.vms)) await sweepGone(engine, name)
+      throw error
+    })
+  const names = [...new Set(await Promise.all(words.map(find)))]
   const existing = new Set(await listVmNames(engine.store))
   if (names.length > 1) for (const name of names) if (!existing.has(name)) await requireVm(engine.store, name)
   return names
+}
+
+const namesOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [])
+
+/** What an earlier run could not remove of a VM that is no more goes now: no other verb is called for it. */
+const sweepGone = async (engine: Engine, name: string): Promise<void> => {
+  await using _lock = await lockVm(engine.store, name, {
+    purpose: `vmctl destroy ${name}`,
+    timeoutMs: engine.lockTimeoutMs ?? 10_000,
+    signal: engine.signal,
+  })
+  await sweepLeftovers(engine.store, name)
 }
 
 /**

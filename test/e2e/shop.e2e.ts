@@ -58,7 +58,7 @@ step('ps shows health, ports and addresses', async () => {
     {name: 'shop.web-1', state: 'running'},
   ])
   const {stdout} = await lab.ok('ps')
-  expect(stdout).toMatch(new RegExp(String.raw`shop\.web-1 +running .*10\.10\.0\.4 .*127\.0\.0\.1:${port + 1}->80/tcp`))
+  expect(stdout).toMatch(new RegExp(String.raw`shop\.web-1 +ready .*10\.10\.0\.4 .*127\.0\.0\.1:${port + 1}->80/tcp`))
 })
 
 step('the second up does nothing; an edit of one VM is planned for that one alone', async () => {
