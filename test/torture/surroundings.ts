@@ -97,7 +97,8 @@ const story = async (surroundings: Surroundings): Promise<{told: string[]; found
     const outcome = await world.run([...words, '--json'], surroundings.options(index))
     if (outcome.status !== 0) found.push(describe(outcome))
     told.push(withoutTimes(`${words.join(' ')}: ${outcome.stdout}`, world))
-    if (outcome.stderr !== '') found.push(`${words.join(' ')} says ${outcome.stderr}`)
+    // Progress stands there; what Node or an error would say does not belong.
+    if (/\(node:\d+\)|warning|error/i.test(outcome.stderr)) found.push(`${words.join(' ')} says ${outcome.stderr}`)
   }
   for (const number of [1, 2]) told.push(`step ${number}: ${(await world.lines(`ran-${number}`)).join()}`)
   const requests = server.requests.length
