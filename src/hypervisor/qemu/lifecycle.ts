@@ -142,8 +142,9 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const running = await findAnyProcess(vm)
       // A kernel that hangs sees no power button.
       const hangs = (await findPanic(vmFiles(vm.directory).consoleLog)) !== undefined
-      const forced = running && (await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal}))
-      if (forced !== undefined) notify?.(`${vm.name} was forced off: ${hangs ? 'its kernel had panicked' : forced}`)
+      const why = running && (await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal}))
+      const forced = running && hangs ? 'its kernel had panicked' : why
+      if (forced !== undefined) notify?.(`${vm.name} was forced off: ${forced}`)
       await tidy(vm)
     },
 

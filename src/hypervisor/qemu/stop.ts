@@ -14,7 +14,7 @@ const endingMs = 2000
 /**
  * The stop ladder: ACPI power button by QMP, then SIGTERM, then SIGKILL. Resolves when the process is certainly gone.
  * A paused guest would acknowledge the button and never see it, so it is resumed first.
- * @returns why the guest was forced off; undefined when it powered off by itself
+ * @returns why the guest was forced off; undefined when it powered off by itself, or was given no time to
  */
 export const powerDown = async (
   vm: Vm,
@@ -27,8 +27,8 @@ export const powerDown = async (
   const restMs = isPressed ? deadline - performance.now() : Math.min(timeoutMs, endingMs)
   if (await waitForEnd(running, Math.max(0, restMs), signal)) return undefined
   await endProcess(running)
-  if (isPressed) return `it did not power off within ${formatDuration(timeoutMs)}`
-  return timeoutMs > 0 ? 'its power button could not be reached' : 'it was not asked to power off'
+  if (timeoutMs === 0) return undefined
+  return isPressed ? `it did not power off within ${formatDuration(timeoutMs)}` : 'its power button could not be reached'
 }
 
 /**
