@@ -44,7 +44,7 @@ const named = [
 export const jsonPage = (): string => {
   const commands = globSync('commands/**/*.ts', {cwd: source}).toSorted()
   const shapes = commands.filter((path) => !path.endsWith('.test.ts')).map((path) => [nameOf(path), returnType(path)] as const)
-  const all = globSync('{engine,model,image,provision,volume}/*.ts', {cwd: source})
+  const all = globSync('{engine,model,image,provision,volume}/**/*.ts', {cwd: source})
     .filter((path) => !path.endsWith('.test.ts'))
     .toSorted()
     .map((path) => readFileSync(join(source, path), 'utf8'))

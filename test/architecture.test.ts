@@ -17,6 +17,36 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   model: [],
 }
 
+/**
+ * The rooms of a folder: its sub-folders, each with the others of the same folder that it may import, in the order in which data
+ * flows upwards. `.` are the files of the folder itself; a room that is not listed may import any and be imported by none.
+ */
+const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  engine: {
+    plan: [],
+    '.': ['plan'],
+    resources: ['.', 'plan'],
+    reach: ['.', 'plan', 'resources'],
+    vm: ['.', 'plan', 'resources', 'reach'],
+    converge: ['.', 'plan', 'resources', 'reach', 'vm'],
+    show: ['.', 'plan', 'resources', 'reach', 'vm', 'converge'],
+    manage: ['.', 'plan', 'resources', 'reach', 'vm'],
+  },
+  vmfile: {kdl: [], grammar: ['kdl'], build: ['grammar', 'kdl'], '.': ['build', 'grammar', 'kdl']},
+  guest: {keys: [], ssh: ['keys'], seed: ['keys'], setup: [], ready: ['keys', 'ssh'], '.': ['ssh']},
+  provision: {
+    '.': [],
+    log: ['.'],
+    job: ['.'],
+    tree: ['.', 'job'],
+    steps: ['.', 'job', 'log', 'tree'],
+    run: ['.', 'log'],
+    dockerfile: ['tree'],
+  },
+  hypervisor: {'.': [], noop: ['.'], qemu: ['.']},
+  import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
+}
+
 /** A package, and the folders that may import it. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   '@oclif/core': ['commands', 'cli'],
@@ -97,6 +127,46 @@ test('folders import only what they may', () => {
       .map((path) => `${file.path} imports ${path}`),
   )
   expect(offences).toEqual([])
+})
+
+/** `engine/plan/plan.ts` is in the room `plan`, `engine/find.ts` in `.`. */
+const roomOf = (path: string): string => (path.split('/').length > 2 ? (path.split('/')[1] ?? '.') : '.')
+
+test('rooms import only what stands below them', () => {
+  const offences = sources
+    .filter(({isTest}) => !isTest)
+    .flatMap((file) => {
+      const plan = rooms[file.folder]
+      const own = roomOf(file.path)
+      if (!plan) return own === '.' || file.folder === 'commands' ? [] : [`${file.path} is in a room that this test does not know`]
+      return importsWithin(file)
+        .map((path) => roomOf(path))
+        .filter((room) => room !== own && !(plan[own] ?? []).includes(room))
+        .map((room) => `${file.path} imports from ${room}`)
+    })
+  expect(offences).toEqual([])
+})
+
+/** The imports of a file from its own folder of src/. */
+const importsWithin = (file: Source): readonly string[] =>
+  file.imports
+    .filter((name) => name.startsWith('.'))
+    .map((name) => target(file, name))
+    .filter((path) => folderOf(path) === file.folder)
+
+test('no files import each other in a circle, not even for types', () => {
+  const modules = new Map(sources.filter(({isTest}) => !isTest).map((file) => [file.path, file]))
+  const finished = new Set<string>()
+  const circles: string[] = []
+  const visit = (path: string, above: readonly string[]): void => {
+    if (above.includes(path)) circles.push([...above.slice(above.indexOf(path)), path].join(' → '))
+    const file = modules.get(path)
+    if (!file || finished.has(path) || above.includes(path)) return
+    for (const name of file.imports.filter((one) => one.startsWith('.'))) visit(target(file, name), [...above, path])
+    finished.add(path)
+  }
+  for (const path of modules.keys()) visit(path, [])
+  expect(circles).toEqual([])
 })
 
 test('a package is imported in its one home', () => {

@@ -149,7 +149,7 @@ test('environment.md names every variable that the source reads, and no other of
 })
 
 test('events.md names every event, and no other', () => {
-  const files = ['src/engine/events.ts', 'src/image/events.ts', 'src/provision/run.ts']
+  const files = ['src/engine/events.ts', 'src/image/events.ts', 'src/provision/run/run.ts']
   const inSource = new Set(
     files.flatMap((path) =>
       [...read(path).matchAll(/'((?:plan|action|vm|lock|guest|image|provision)\.[a-z]+)'/g)].map(([, name = '']) => name),

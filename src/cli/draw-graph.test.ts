@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 
 import {makeSpec} from '../../test/support/builders.ts'
-import {graphOf} from '../engine/graph.ts'
+import {graphOf} from '../engine/show/graph.ts'
 import {graphMermaid, graphSvg, graphText} from './draw-graph.ts'
 
 const vmfile = {

@@ -1,4 +1,4 @@
-import type {Graph} from '../engine/graph.ts'
+import type {Graph} from '../engine/show/graph.ts'
 
 /** Each VM with what it waits for, those first that wait for nothing. */
 export const graphText = ({levels, edges}: Graph): string =>

@@ -1,9 +1,9 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
-import type {Request} from '../engine/plan.ts'
 import {isLoginName, isUserName} from '../model/names.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
+import type {Request} from '../engine/plan/vm-plan.ts'
 
 /** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
 export const file = Flags.string({char: 'f', summary: 'Path of the VMFile, instead of $VMCTL_FILE or ./VMFile.kdl.', helpValue: 'PATH'})

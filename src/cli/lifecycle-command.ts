@@ -1,6 +1,6 @@
 import {aboutVm, isVmctlError, severalFailed} from '../model/errors.ts'
 import type {Engine} from '../engine/engine.ts'
-import type {LifecycleResult} from '../engine/lifecycle.ts'
+import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 import {formatError} from './diagnostics.ts'
 import {VmfileCommand} from './vmfile-command.ts'
 

@@ -1,6 +1,6 @@
 import {StringDecoder} from 'node:string_decoder'
 
-import type {LogFile} from '../engine/logs.ts'
+import type {LogFile} from '../engine/show/logs.ts'
 import {stripControls} from '../model/strip.ts'
 import {write} from './outputs.ts'
 

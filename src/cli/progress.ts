@@ -1,4 +1,4 @@
-import type {Action} from '../engine/plan.ts'
+import type {Action} from '../engine/plan/vm-plan.ts'
 import type {EngineEvent, Rung} from '../engine/events.ts'
 import {formatDuration, formatSize} from '../model/quantity.ts'
 import {formatError} from './diagnostics.ts'

@@ -1,4 +1,4 @@
-import type {PsRow} from '../engine/ps.ts'
+import type {PsRow} from '../engine/show/ps.ts'
 import {formatSize} from '../model/quantity.ts'
 import type {PortForward} from '../model/stack.ts'
 

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
 
-import type {VmStatus} from '../engine/inspect.ts'
+import type {VmStatus} from '../engine/show/inspect.ts'
 import {describeStatus} from './status-text.ts'
 
 const lines = (change: Partial<VmStatus>): readonly string[] =>

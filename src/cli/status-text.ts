@@ -1,5 +1,5 @@
-import type {VmStatus} from '../engine/inspect.ts'
-import type {VmInterface} from '../engine/interfaces.ts'
+import type {VmStatus} from '../engine/show/inspect.ts'
+import type {VmInterface} from '../engine/resources/interfaces.ts'
 import {formatSize} from '../model/quantity.ts'
 
 /** The interface by which vmctl reaches the guest is called so where there are others. */

@@ -1,6 +1,6 @@
 import type {Engine} from '../engine/engine.ts'
 import type {Vmfile} from '../engine/load.ts'
-import type {ConvergeOptions, VmResult} from '../engine/converge.ts'
+import type {ConvergeOptions, VmResult} from '../engine/converge/converge.ts'
 import {isVmctlError} from '../model/errors.ts'
 import {type EngineFlags, VmctlCommand} from './base-command.ts'
 import {formatProblem} from './diagnostics.ts'
@@ -46,7 +46,7 @@ export abstract class VmfileCommand extends VmctlCommand {
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)
     const vmfile = await this.readVmfile(engine, flags.file, {toleratesMissing: options.verb === 'down'})
-    const {converge} = await import('../engine/converge.ts')
+    const {converge} = await import('../engine/converge/converge.ts')
     return {vms: await converge(engine, {vmfile, ...options})}
   }
 }

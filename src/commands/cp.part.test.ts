@@ -20,7 +20,7 @@ import {temporaryDirectory} from '../../test/support/builders.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
-import {parsePlace} from '../engine/copy.ts'
+import {parsePlace} from '../engine/reach/copy.ts'
 
 const missing = sshdMissing()
 

@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
-import type {CopyResult} from '../engine/copy.ts'
+import type {CopyResult} from '../engine/reach/copy.ts'
 
 export default class Cp extends VmctlCommand {
   static override summary = 'Copy a file or a directory into a VM or out of it.'
@@ -22,7 +22,7 @@ export default class Cp extends VmctlCommand {
   async run(): Promise<CopyResult> {
     const {args, flags} = await this.parse(Cp)
     const engine = await this.openEngine(flags)
-    const {copy, parsePlace} = await import('../engine/copy.ts')
+    const {copy, parsePlace} = await import('../engine/reach/copy.ts')
     const result = await copy(engine, {
       from: parsePlace(args.source),
       to: parsePlace(args.destination),

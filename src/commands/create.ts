@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {gigabytes, locking, megabytes} from '../cli/flags.ts'
-import type {LifecycleResult} from '../engine/lifecycle.ts'
+import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 import {VmctlError} from '../model/errors.ts'
 
 export default class Create extends VmctlCommand {
@@ -32,7 +32,7 @@ export default class Create extends VmctlCommand {
   async run(): Promise<LifecycleResult> {
     const {args, flags} = await this.parse(Create)
     const engine = await this.openEngine(flags)
-    const [{specFromOptions}, {create}] = await Promise.all([import('../engine/spec.ts'), import('../engine/lifecycle.ts')])
+    const [{specFromOptions}, {create}] = await Promise.all([import('../engine/vm/spec.ts'), import('../engine/vm/lifecycle.ts')])
     const spec = await specFromOptions({
       name: nameOf(args.name, flags.name),
       image: flags.image,

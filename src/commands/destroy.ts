@@ -18,7 +18,7 @@ export default class Destroy extends LifecycleCommand {
   async run(): Promise<Destroyed | {readonly vms: readonly Destroyed[]}> {
     const {args, flags: given} = await this.parse(Destroy)
     const engine = await this.openEngine(given)
-    const [{destroy}, {findEach}] = await Promise.all([import('../engine/lifecycle.ts'), import('../engine/find.ts')])
+    const [{destroy}, {findEach}] = await Promise.all([import('../engine/vm/lifecycle.ts'), import('../engine/find.ts')])
     const names = await findEach(engine, args.names, {file: given.file, directory: process.cwd()})
     return this.forNames(
       names,

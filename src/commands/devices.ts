@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {table} from '../cli/table.ts'
-import type {HostDevice} from '../engine/devices.ts'
+import type {HostDevice} from '../engine/show/devices.ts'
 
 export default class Devices extends VmctlCommand {
   static override summary = 'Show the PCI devices of this computer, and whether a VM can have them.'
@@ -13,7 +13,7 @@ export default class Devices extends VmctlCommand {
 
   async run(): Promise<{readonly devices: readonly HostDevice[]}> {
     const {flags} = await this.parse(Devices)
-    const {listDevices} = await import('../engine/devices.ts')
+    const {listDevices} = await import('../engine/show/devices.ts')
     const devices = await listDevices({gpu: flags.gpu})
     const rows = devices.map(({address, iommuGroup = '-', kind, driver = '-', ready, name}) => [
       address,

@@ -1,6 +1,6 @@
 import {VmctlCommand} from '../cli/base-command.ts'
 import {table} from '../cli/table.ts'
-import type {Check} from '../engine/doctor.ts'
+import type {Check} from '../engine/show/check.ts'
 import {exitCodes} from '../model/errors.ts'
 
 export default class Doctor extends VmctlCommand {
@@ -12,7 +12,7 @@ export default class Doctor extends VmctlCommand {
   async run(): Promise<{readonly checks: readonly Check[]}> {
     const {flags} = await this.parse(Doctor)
     const engine = await this.openEngine(flags)
-    const {examine} = await import('../engine/doctor.ts')
+    const {examine} = await import('../engine/show/doctor.ts')
     const checks = await examine(engine)
     this.log(
       table(

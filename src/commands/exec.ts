@@ -7,7 +7,7 @@ import * as flags from '../cli/flags.ts'
 import {prefixedOutput} from '../cli/prefixed-output.ts'
 import {splitProgram} from '../cli/program-words.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {ExecResult} from '../engine/exec.ts'
+import type {ExecResult} from '../engine/reach/exec.ts'
 import {VmctlError} from '../model/errors.ts'
 
 export default class Exec extends VmfileCommand {
@@ -37,7 +37,7 @@ export default class Exec extends VmfileCommand {
     const {asked, program} = wordsOf(rest, given.all)
     const engine = await this.openEngine(given)
     const [{execAll, exitStatus, inDirectory}, {findCreated, onlyVm}] = await Promise.all([
-      import('../engine/exec.ts'),
+      import('../engine/reach/exec.ts'),
       import('../engine/find.ts'),
     ])
     const vmfile = await this.vmfileIfAny(engine, given.file, asked.length === 0)
@@ -47,7 +47,7 @@ export default class Exec extends VmfileCommand {
     const command = inDirectory(program, given.workdir)
     const [only, ...others] = names
     if (only !== undefined && others.length === 0 && !this.jsonEnabled()) {
-      const {openShell} = await import('../engine/ssh.ts')
+      const {openShell} = await import('../engine/reach/ssh.ts')
       const exitCode = await openShell(engine, only, {user: given.user, vmfile, command, asWords: true, directory: process.cwd()})
       process.exitCode = exitCode
       return {vms: [{name: only, exitCode}]}

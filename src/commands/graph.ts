@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {graphMermaid, graphSvg, graphText} from '../cli/draw-graph.ts'
 import * as flags from '../cli/flags.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {Graph} from '../engine/graph.ts'
+import type {Graph} from '../engine/show/graph.ts'
 
 const drawings = {text: graphText, mermaid: graphMermaid, svg: graphSvg} as const
 
@@ -18,7 +18,7 @@ export default class GraphCommand extends VmfileCommand {
   async run(): Promise<Graph> {
     const {flags: given} = await this.parse(GraphCommand)
     const vmfile = await this.readVmfile(await this.openEngine(given), given.file, {toleratesMissing: true})
-    const {graphOf} = await import('../engine/graph.ts')
+    const {graphOf} = await import('../engine/show/graph.ts')
     const graph = graphOf(vmfile)
     this.log(drawings[given.format](graph))
     return graph

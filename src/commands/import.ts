@@ -4,7 +4,7 @@ import {Args, Flags} from '@oclif/core'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {formatProblem} from '../cli/diagnostics.ts'
-import type {ImportResult} from '../engine/import.ts'
+import type {ImportResult} from '../engine/manage/import.ts'
 import {quote} from '../model/quote.ts'
 
 export default class Import extends VmctlCommand {
@@ -27,7 +27,7 @@ export default class Import extends VmctlCommand {
 
   async run(): Promise<ImportResult> {
     const {argv, flags} = await this.parse(Import)
-    const {importVms, invalidImport, writeImported} = await import('../engine/import.ts')
+    const {importVms, invalidImport, writeImported} = await import('../engine/manage/import.ts')
     const {xml, all, connect, force} = flags
     const output = flags.output === '-' ? undefined : flags.output
     const result = await importVms({sources: argv.map(String), all, connect, output, signal: this.signal, ...(xml && {xml})}, process.cwd())

@@ -1,6 +1,6 @@
 import * as flags from '../cli/flags.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {Inspection} from '../engine/inspect.ts'
+import type {Inspection} from '../engine/show/inspect.ts'
 
 export default class Inspect extends VmfileCommand {
   static override summary = 'Show everything that is known of VMs, as JSON.'
@@ -13,7 +13,7 @@ export default class Inspect extends VmfileCommand {
   async run(): Promise<readonly Inspection[]> {
     const {args, flags: given} = await this.parse(Inspect)
     const engine = await this.openEngine(given)
-    const {inspect} = await import('../engine/inspect.ts')
+    const {inspect} = await import('../engine/show/inspect.ts')
     const names = await this.createdVms(engine, args.names, given.file)
     const found = await Promise.all(names.map((name) => inspect(engine, name)))
     this.log(JSON.stringify(found, undefined, 2))

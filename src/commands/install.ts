@@ -4,7 +4,7 @@ import {Flags} from '@oclif/core'
 
 import * as flags from '../cli/flags.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {Installation} from '../engine/install.ts'
+import type {Installation} from '../engine/manage/install.ts'
 
 export default class Install extends VmfileCommand {
   static override summary = 'Install a systemd unit that brings the VMs of a VMFile up at boot and stops them at shutdown.'
@@ -27,7 +27,7 @@ export default class Install extends VmfileCommand {
     const {flags: given} = await this.parse(Install)
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file, {toleratesMissing: true})
-    const {install, planInstallation} = await import('../engine/install.ts')
+    const {install, planInstallation} = await import('../engine/manage/install.ts')
     const command = [process.execPath, fileURLToPath(new URL('../../bin/run.js', import.meta.url))]
     const options = {vmfile, system: given.system, user: given.user, command}
     const installation = given['dry-run']

@@ -1,6 +1,6 @@
 import {VmctlCommand} from '../cli/base-command.ts'
 import {table} from '../cli/table.ts'
-import type {VmSummary} from '../engine/inspect.ts'
+import type {VmSummary} from '../engine/show/inspect.ts'
 
 export default class List extends VmctlCommand {
   static override aliases = ['ls']
@@ -10,7 +10,7 @@ export default class List extends VmctlCommand {
   async run(): Promise<{readonly vms: readonly VmSummary[]}> {
     const {flags} = await this.parse(List)
     const engine = await this.openEngine(flags)
-    const {list} = await import('../engine/inspect.ts')
+    const {list} = await import('../engine/show/inspect.ts')
     const vms = await list(engine)
     const rows = vms.map((vm) =>
       [vm.name, vm.state, vm.backend, vm.vcpus, vm.memoryMiB, vm.network, vm.pid, vm.sshPort].map((cell) => String(cell ?? '-')),

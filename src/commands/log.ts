@@ -4,7 +4,7 @@ import * as flags from '../cli/flags.ts'
 import {prefixedOutput} from '../cli/prefixed-output.ts'
 import {printLog} from '../cli/print-log.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {LogFile, LogName} from '../engine/logs.ts'
+import type {LogFile, LogName} from '../engine/show/logs.ts'
 
 export default class Log extends VmfileCommand {
   static override summary = 'Show the console log and the provision log of a VM.'
@@ -32,7 +32,7 @@ export default class Log extends VmfileCommand {
   }> {
     const {args, flags: given} = await this.parse(Log)
     const engine = await this.openEngine(given)
-    const {logFiles, readLog} = await import('../engine/logs.ts')
+    const {logFiles, readLog} = await import('../engine/show/logs.ts')
     const names = await this.createdVms(engine, args.names, given.file)
     const all = (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
     const wanted = all.filter(({log}) => (given.console || given.provision ? given[log] : true))

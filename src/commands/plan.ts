@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {table} from '../cli/table.ts'
-import type {VmPlan} from '../engine/plan.ts'
+import type {VmPlan} from '../engine/plan/vm-plan.ts'
 import {VmctlError} from '../model/errors.ts'
 
 export default class Plan extends VmfileCommand {
@@ -40,7 +40,7 @@ export default class Plan extends VmfileCommand {
     }
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file)
-    const {planAll} = await import('../engine/converge.ts')
+    const {planAll} = await import('../engine/converge/converge.ts')
     const vms = await planAll(engine, {
       vmfile,
       names: flags.namesOf(args, given),
@@ -52,7 +52,7 @@ export default class Plan extends VmfileCommand {
       request,
       removeOrphans: given['remove-orphans'],
     })
-    const {describeVerdict, isDue} = await import('../engine/verdicts.ts')
+    const {describeVerdict, isDue} = await import('../engine/plan/verdicts.ts')
     const rows = vms.flatMap(({vm, steps, notices, provision}) => [
       ...steps.flatMap(({action, cause}) =>
         action === 'provision' && provision.some(isDue)

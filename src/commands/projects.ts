@@ -1,7 +1,7 @@
 import {VmctlCommand} from '../cli/base-command.ts'
 import {describePort} from '../cli/ps-table.ts'
 import {table} from '../cli/table.ts'
-import type {ProjectSummary} from '../engine/projects.ts'
+import type {ProjectSummary} from '../engine/show/projects.ts'
 
 export default class Projects extends VmctlCommand {
   static override summary = 'List the VMFiles that have VMs, with their projects.'
@@ -10,7 +10,7 @@ export default class Projects extends VmctlCommand {
   async run(): Promise<{readonly projects: readonly ProjectSummary[]}> {
     const {flags} = await this.parse(Projects)
     const engine = await this.openEngine(flags)
-    const {listProjects} = await import('../engine/projects.ts')
+    const {listProjects} = await import('../engine/show/projects.ts')
     const projects = await listProjects(engine)
     const rows = projects.map(({project = '-', vmfile, vms, ports}) => [
       project,

@@ -6,7 +6,7 @@ import {describeRows, psHeader} from '../cli/ps-table.ts'
 import {table} from '../cli/table.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {Engine} from '../engine/engine.ts'
-import type {PsRow, PsScope} from '../engine/ps.ts'
+import type {PsRow, PsScope} from '../engine/show/ps.ts'
 
 const patienceMs = 300_000
 
@@ -35,7 +35,7 @@ export default class Ps extends VmfileCommand {
     const {args, flags: given} = await this.parse(Ps)
     const engine = await this.openEngine(given)
     const scope = await this.#scope(engine, flags.namesOf(args, {}), given)
-    const {openPs, waitForHealth, watch} = await import('../engine/ps.ts')
+    const {openPs, waitForHealth, watch} = await import('../engine/show/ps.ts')
     using ps = openPs(engine, scope, {asksNew: given.wait})
     if (given.watch) {
       using live = openLiveText(process.stdout)

@@ -12,7 +12,7 @@ export default class Restart extends LifecycleCommand {
   async run(): Promise<LifecycleOutput> {
     const {args, flags: given} = await this.parse(Restart)
     const engine = await this.openEngine(given)
-    const {restart} = await import('../engine/lifecycle.ts')
+    const {restart} = await import('../engine/vm/lifecycle.ts')
     const options = given.timeout === undefined ? {} : {timeoutMs: given.timeout}
     return this.forEach(engine, {asked: args.names, file: given.file, done: 'restarted'}, (name) => restart(engine, name, options))
   }

@@ -10,7 +10,7 @@ export default class Resume extends LifecycleCommand {
   async run(): Promise<LifecycleOutput> {
     const {args, flags: given} = await this.parse(Resume)
     const engine = await this.openEngine(given)
-    const {resume} = await import('../engine/lifecycle.ts')
+    const {resume} = await import('../engine/vm/lifecycle.ts')
     return this.forEach(engine, {asked: args.names, file: given.file, done: 'resumed'}, (name) => resume(engine, name))
   }
 }

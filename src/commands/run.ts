@@ -4,7 +4,7 @@ import * as Flags from '@oclif/core/flags'
 import {VmctlCommand} from '../cli/base-command.ts'
 import {gigabytes, megabytes, newUser} from '../cli/flags.ts'
 import {splitProgram} from '../cli/program-words.ts'
-import type {RunResult} from '../engine/run-once.ts'
+import type {RunResult} from '../engine/vm/run-once.ts'
 import {VmctlError} from '../model/errors.ts'
 
 const several = (options: {readonly char?: 'p'; readonly summary: string; readonly helpValue: string}) =>
@@ -44,7 +44,7 @@ export default class Run extends VmctlCommand {
     if (image === undefined || image === '--')
       throw new VmctlError('vmctl::usage::invalid', 'No image is named.', {help: 'Write `vmctl run IMAGE [PROGRAM [ARGUMENT...]]`.'})
     const engine = await this.openEngine(flags)
-    const {runOnce} = await import('../engine/run-once.ts')
+    const {runOnce} = await import('../engine/vm/run-once.ts')
     const {name, user, vcpus, uefi, rm: remove, port, share, volume, runcmd, device} = flags
     const result = await runOnce(engine, {
       image,

@@ -1,6 +1,6 @@
 import * as flags from '../cli/flags.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {SshHost} from '../engine/ssh-config.ts'
+import type {SshHost} from '../engine/reach/ssh-config.ts'
 
 export default class SshConfig extends VmfileCommand {
   static override summary = 'Print what the ssh program needs to reach VMs, for ~/.ssh/config, scp, rsync, editors and Ansible.'
@@ -14,7 +14,7 @@ export default class SshConfig extends VmfileCommand {
   async run(): Promise<{readonly hosts: readonly SshHost[]}> {
     const {args, flags: given} = await this.parse(SshConfig)
     const engine = await this.openEngine(given)
-    const {sshHosts} = await import('../engine/ssh-config.ts')
+    const {sshHosts} = await import('../engine/reach/ssh-config.ts')
     const names = await this.createdVms(engine, args.names, given.file)
     const hosts = await sshHosts(engine, names)
     this.log(

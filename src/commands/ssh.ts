@@ -25,7 +25,7 @@ export default class Ssh extends VmfileCommand {
     const {before, after} = splitAtDashes(this.argv)
     const {args, flags: given} = await this.parse(Ssh, before)
     const engine = await this.openEngine(given)
-    const {openShell} = await import('../engine/ssh.ts')
+    const {openShell} = await import('../engine/reach/ssh.ts')
     const asked = given.name ?? args.name
     const vmfile = await this.vmfileIfAny(engine, given.file, asked === undefined)
     const {onlyVm} = await import('../engine/find.ts')

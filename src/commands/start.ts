@@ -16,7 +16,7 @@ export default class Start extends LifecycleCommand {
   async run(): Promise<LifecycleOutput> {
     const {args, flags: given} = await this.parse(Start)
     const engine = await this.openEngine(given)
-    const {start} = await import('../engine/lifecycle.ts')
+    const {start} = await import('../engine/vm/lifecycle.ts')
     return this.forEach(engine, {asked: args.names, file: given.file, done: 'started'}, (name) => start(engine, name))
   }
 }

@@ -1,7 +1,7 @@
 import * as flags from '../cli/flags.ts'
 import {describeStatus} from '../cli/status-text.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
-import type {VmStatus} from '../engine/inspect.ts'
+import type {VmStatus} from '../engine/show/inspect.ts'
 
 export default class Status extends VmfileCommand {
   static override summary = 'Show everything that is known about VMs.'
@@ -12,7 +12,7 @@ export default class Status extends VmfileCommand {
   async run(): Promise<VmStatus | {readonly vms: readonly VmStatus[]}> {
     const {args, flags: given} = await this.parse(Status)
     const engine = await this.openEngine(given)
-    const {status} = await import('../engine/inspect.ts')
+    const {status} = await import('../engine/show/inspect.ts')
     const names = await this.createdVms(engine, args.names, given.file)
     const vms = await Promise.all(names.map((name) => status(engine, name)))
     const [only, ...others] = vms

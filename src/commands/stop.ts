@@ -16,7 +16,7 @@ export default class Stop extends LifecycleCommand {
   async run(): Promise<LifecycleOutput> {
     const {args, flags: given} = await this.parse(Stop)
     const engine = await this.openEngine(given)
-    const {stop} = await import('../engine/lifecycle.ts')
+    const {stop} = await import('../engine/vm/lifecycle.ts')
     const options = given.timeout === undefined ? {} : {timeoutMs: given.timeout}
     return this.forEach(engine, {asked: args.names, file: given.file, done: 'stopped'}, (name) => stop(engine, name, options))
   }

@@ -10,7 +10,7 @@ export default class Suspend extends LifecycleCommand {
   async run(): Promise<LifecycleOutput> {
     const {args, flags: given} = await this.parse(Suspend)
     const engine = await this.openEngine(given)
-    const {suspend} = await import('../engine/lifecycle.ts')
+    const {suspend} = await import('../engine/vm/lifecycle.ts')
     return this.forEach(engine, {asked: args.names, file: given.file, done: 'suspended'}, (name) => suspend(engine, name))
   }
 }

@@ -12,7 +12,7 @@ export default class Uninstall extends VmfileCommand {
     const {flags: given} = await this.parse(Uninstall)
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file, {toleratesMissing: true})
-    const {uninstall} = await import('../engine/install.ts')
+    const {uninstall} = await import('../engine/manage/install.ts')
     const result = await uninstall(engine, {vmfile, system: given.system})
     this.log(result.removed ? `${result.path} is removed.` : `${result.path} does not exist; nothing is done.`)
     return result

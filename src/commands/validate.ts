@@ -12,7 +12,7 @@ export default class Validate extends VmfileCommand {
     const {flags: given} = await this.parse(Validate)
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file)
-    const {problemsOnBackend} = await import('../engine/runnable.ts')
+    const {problemsOnBackend} = await import('../engine/converge/runnable.ts')
     const found = await problemsOnBackend(engine, vmfile)
     const problems = [...vmfile.warnings, ...found]
     const errors = found.filter(({severity}) => severity === 'error').length

@@ -3,7 +3,7 @@ import * as Args from '@oclif/core/args'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {table} from '../cli/table.ts'
-import type {VmPlan} from '../engine/plan.ts'
+import type {VmPlan} from '../engine/plan/vm-plan.ts'
 
 const words = {run: 'run', continue: 'go on', rerun: 'run anew', check: 'be checked', skip: 'stay', undecided: 'wait for you'} as const
 
@@ -17,7 +17,7 @@ export default class Why extends VmfileCommand {
     const {args, flags: given} = await this.parse(Why)
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file)
-    const [{planOne}, {onlyVm}] = await Promise.all([import('../engine/converge.ts'), import('../engine/find.ts')])
+    const [{planOne}, {onlyVm}] = await Promise.all([import('../engine/converge/converge.ts'), import('../engine/find.ts')])
     const plan = await planOne(engine, args.name ?? onlyVm(vmfile, 'why'), {vmfile, verb: 'up', provision: true})
     const rows = plan.provision.map(({step, title, verdict, cause}) => [`step ${step}`, words[verdict], title, cause])
     const actions = plan.steps.filter(({action}) => action !== 'provision').map(({action, cause}) => ['VM', action, '', cause])

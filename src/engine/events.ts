@@ -1,9 +1,9 @@
-export type {Rung} from '../guest/watch.ts'
+export type {Rung} from '../guest/ready/watch.ts'
 import type {ImageEvent} from '../image/events.ts'
-import type {Rung} from '../guest/watch.ts'
+import type {Rung} from '../guest/ready/watch.ts'
 import type {Health} from '../model/health.ts'
-import type {ProvisionEvent} from '../provision/run.ts'
-import type {Action, VmPlan} from './plan.ts'
+import type {ProvisionEvent} from '../provision/run/run.ts'
+import type {Action, VmPlan} from './plan/vm-plan.ts'
 
 /** Something that the user should know and that is not an error. */
 export interface NoticeEvent {

@@ -2,8 +2,8 @@ import {expect, test} from 'vitest'
 
 import {noopHypervisor} from '../hypervisor/noop/index.ts'
 import {createHttpSource} from '../image/http.ts'
-import {fileProvisioner} from '../provision/file.ts'
-import {shellProvisioner} from '../provision/shell.ts'
+import {fileProvisioner} from '../provision/steps/file.ts'
+import {shellProvisioner} from '../provision/steps/shell.ts'
 import {registerExtensions} from './extensions.ts'
 
 test('parts of several extensions are found by name', () => {

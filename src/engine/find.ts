@@ -9,7 +9,7 @@ import {listVmNames, listVms, lockVm, requireVm, sweepLeftovers} from '../store/
 import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import {readVmfile, type Vmfile} from './load.ts'
-import {matching} from './names.ts'
+import {matching} from './plan/names.ts'
 import {ofVmfile} from './owner.ts'
 
 export interface FindOptions {

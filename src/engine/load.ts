@@ -1,4 +1,4 @@
-import {examineSeedFile} from '../guest/user-data.ts'
+import {examineSeedFile} from '../guest/seed/user-data.ts'
 import {readDockerfile} from '../provision/dockerfile/index.ts'
 import {loadVmfile, type Vmfile} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'

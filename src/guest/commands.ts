@@ -2,7 +2,7 @@ import {once} from 'node:events'
 import type {Writable} from 'node:stream'
 
 import {VmctlError} from '../model/errors.ts'
-import type {ExecOptions, GuestConnection} from './connection.ts'
+import type {ExecOptions, GuestConnection} from './ssh/connection.ts'
 import {elevate} from '../model/elevate.ts'
 
 export interface CommandResult {

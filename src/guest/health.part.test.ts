@@ -12,9 +12,9 @@ import {missingProgram, testUnless} from '../../test/support/programs.ts'
 import {sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {eventually} from '../../test/support/vm-guests.ts'
 import type {Healthcheck, HealthTest} from '../model/stack.ts'
-import {sshCandidates} from './candidates.ts'
+import {sshCandidates} from './ssh/candidates.ts'
 import {probe} from './health.ts'
-import {connect, type GuestConnection} from './ssh.ts'
+import {connect, type GuestConnection} from './ssh/ssh.ts'
 
 const missing = sshdMissing()
 

@@ -6,7 +6,7 @@ import {formatDuration} from '../model/quantity.ts'
 import {quote, quoteAll} from '../model/quote.ts'
 import type {Healthcheck, HealthTest} from '../model/stack.ts'
 import {stripControls} from '../model/strip.ts'
-import type {GuestConnection} from './connection.ts'
+import type {GuestConnection} from './ssh/connection.ts'
 
 /** Bytes of a probe's output that are kept, the last ones; as Docker does. */
 const outputBytes = 4096

@@ -6,9 +6,9 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
-import {sshCandidates} from './candidates.ts'
+import {sshCandidates} from './ssh/candidates.ts'
 import {exec} from './commands.ts'
-import {connect, type GuestConnection} from './ssh.ts'
+import {connect, type GuestConnection} from './ssh/ssh.ts'
 import {download, upload} from './transfer.ts'
 
 const missing = sshdMissing()

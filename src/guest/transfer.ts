@@ -8,7 +8,7 @@ import {clean} from '../model/any-shell.ts'
 import {VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'
 import {stripControls} from '../model/strip.ts'
-import type {ExecExit, ExecOptions, GuestConnection} from './connection.ts'
+import type {ExecExit, ExecOptions, GuestConnection} from './ssh/connection.ts'
 import {elevate} from '../model/elevate.ts'
 
 export interface TransferOptions {

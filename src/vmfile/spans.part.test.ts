@@ -4,9 +4,9 @@ import {type Document, type Entry, getLocation, type Node, parse} from '@bgotink
 import fc from 'fast-check'
 import {describe, expect, it} from 'vitest'
 
-import {startReport} from './report.ts'
-import {parseKdl} from './syntax.ts'
-import type {KdlNode} from './tree.ts'
+import {startReport} from './kdl/report.ts'
+import {parseKdl} from './kdl/syntax.ts'
+import type {KdlNode} from './kdl/tree.ts'
 
 /** What the two parsers must agree on: names, values and the offsets of both. */
 type Outline = readonly [name: string, start: number, end: number, entries: readonly unknown[], children: readonly Outline[] | undefined]

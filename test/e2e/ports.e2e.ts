@@ -3,7 +3,7 @@ import {createServer} from 'node:net'
 
 import {expect} from 'vitest'
 
-import type {VmSummary} from '../../src/engine/inspect.ts'
+import type {VmSummary} from '../../src/engine/show/inspect.ts'
 import {expectSuccess} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'
 import {scenario} from '../support/vm-scenario.ts'

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 
 import {afterAll, expect} from 'vitest'
 
-import {generateKeyPair} from '../../src/guest/keys.ts'
+import {generateKeyPair} from '../../src/guest/keys/keys.ts'
 import {eventually, inline, microVm} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 
 import {afterAll, expect} from 'vitest'
 
-import type {VmStatus} from '../../src/engine/inspect.ts'
+import type {VmStatus} from '../../src/engine/show/inspect.ts'
 import {eventually, inline, microVm} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'
 import {needs, needsRoot, scenario} from '../support/vm-scenario.ts'

@@ -5,7 +5,7 @@ import {expect} from 'vitest'
 import {eventually, inline, leftovers, microVm} from '../support/vm-guests.ts'
 import {expectFailure} from '../support/vm-lab.ts'
 import {scenario} from '../support/vm-scenario.ts'
-import type {VmPlan} from '../../src/engine/plan.ts'
+import type {VmPlan} from '../../src/engine/plan/vm-plan.ts'
 import {isAlive, qemusBelow} from '../support/vm-processes.ts'
 
 /** The declarative life of one VM: `plan`, `up`, a failing step, its correction, no-op, edits, `provision`, `down`, `up`, `reload`, `down --destroy`. */

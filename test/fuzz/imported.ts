@@ -1,6 +1,6 @@
 import {strict as assert} from 'node:assert'
 
-import {checkImported} from '../../src/engine/import-check.ts'
+import {checkImported} from '../../src/engine/manage/import-check.ts'
 import {type Draft, importFile, ImportError, printKdl} from '../../src/import/index.ts'
 
 /** What an import came to; undefined for a file that was refused. */

@@ -3,14 +3,14 @@ import {writeSync} from 'node:fs'
 import {connect as dial} from 'node:net'
 import {basename} from 'node:path'
 
-import {asGuest, openSession} from '../../src/engine/access.ts'
-import {sshCandidates} from '../../src/guest/candidates.ts'
-import {connect} from '../../src/guest/ssh.ts'
+import {asGuest, openSession} from '../../src/engine/reach/access.ts'
+import {sshCandidates} from '../../src/guest/ssh/candidates.ts'
+import {connect} from '../../src/guest/ssh/ssh.ts'
 import type {Vm} from '../../src/model/vm.ts'
-import {prepareSteps} from '../../src/provision/declare.ts'
+import {prepareSteps} from '../../src/provision/run/declare.ts'
 import type {Provisioner} from '../../src/provision/provisioner.ts'
-import {runSteps} from '../../src/provision/run.ts'
-import {shellProvisioner} from '../../src/provision/shell.ts'
+import {runSteps} from '../../src/provision/run/run.ts'
+import {shellProvisioner} from '../../src/provision/steps/shell.ts'
 
 const [directory = '', port = '', keyPath = '', user = '', script = ''] = process.argv.slice(2)
 using session = openSession(async () =>

@@ -6,7 +6,7 @@ import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {generateKeyPair, type KeyPair} from '../../src/guest/keys.ts'
+import {generateKeyPair, type KeyPair} from '../../src/guest/keys/keys.ts'
 import {connectTcp} from '../../src/host/sockets.ts'
 import {missingProgram} from './programs.ts'
 

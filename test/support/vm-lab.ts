@@ -7,7 +7,7 @@ import {fileURLToPath} from 'node:url'
 
 import {expect} from 'vitest'
 
-import type {VmStatus} from '../../src/engine/inspect.ts'
+import type {VmStatus} from '../../src/engine/show/inspect.ts'
 import {sbinPath} from './vm-lab-programs.ts'
 
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..')

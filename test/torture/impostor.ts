@@ -4,7 +4,7 @@ import type {AddressInfo} from 'node:net'
 
 import ssh2 from 'ssh2'
 
-import {generateKeyPair} from '../../src/guest/keys.ts'
+import {generateKeyPair} from '../../src/guest/keys/keys.ts'
 import {startSshd} from '../support/sshd.ts'
 import {type Tried, Wire, type WiredOutcome, WiredProject} from './wire.ts'
 

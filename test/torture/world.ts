@@ -17,7 +17,7 @@ import {join, resolve} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {openEngine} from '../../src/engine/engine.ts'
-import {list, status, type VmStatus, type VmSummary} from '../../src/engine/inspect.ts'
+import {list, status, type VmStatus, type VmSummary} from '../../src/engine/show/inspect.ts'
 import {messageOf} from '../../src/model/errors.ts'
 import {startSshd, type TestSshd} from '../support/sshd.ts'
 import {isAlive, processes, qemusBelow, stopAll} from '../support/vm-processes.ts'

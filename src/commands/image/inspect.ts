@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
-import type {ImageInspection} from '../../engine/images.ts'
+import type {ImageInspection} from '../../engine/manage/images.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class ImageInspect extends VmctlCommand {
@@ -12,7 +12,7 @@ export default class ImageInspect extends VmctlCommand {
   async run(): Promise<ImageInspection> {
     const {args, flags} = await this.parse(ImageInspect)
     const engine = await this.openEngine(flags)
-    const {describeImage} = await import('../../engine/images.ts')
+    const {describeImage} = await import('../../engine/manage/images.ts')
     const image = await describeImage(engine, args.path, process.cwd())
     this.log(
       `Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes ?? image.sizeBytes)} (${formatSize(image.allocatedBytes)} on disk)`,

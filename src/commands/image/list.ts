@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
 import {table} from '../../cli/table.ts'
-import type {AvailableImage, CachedImage} from '../../engine/images.ts'
+import type {AvailableImage, CachedImage} from '../../engine/manage/images.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class ImageList extends VmctlCommand {
@@ -14,7 +14,7 @@ export default class ImageList extends VmctlCommand {
   async run(): Promise<{readonly images: readonly CachedImage[] | readonly AvailableImage[]}> {
     const {flags} = await this.parse(ImageList)
     const engine = await this.openEngine(flags)
-    const {availableImages, cachedImages} = await import('../../engine/images.ts')
+    const {availableImages, cachedImages} = await import('../../engine/manage/images.ts')
     if (flags.available) {
       const known = availableImages()
       this.log(

@@ -27,7 +27,7 @@ export default class ImagePull extends VmfileCommand {
   async run(): Promise<BaseImage | {readonly images: readonly BaseImage[]}> {
     const {args, flags: given} = await this.parse(ImagePull)
     const engine = await this.openEngine(given)
-    const {pullAll, pullImage} = await import('../../engine/images.ts')
+    const {pullAll, pullImage} = await import('../../engine/manage/images.ts')
     if (args.image === undefined) {
       const images = await pullAll(engine, await this.readVmfile(engine, given.file), {force: given.force})
       for (const {path} of images) this.log(`Image cached at: ${path}`)

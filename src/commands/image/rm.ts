@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
-import type {CachedImage} from '../../engine/images.ts'
+import type {CachedImage} from '../../engine/manage/images.ts'
 
 export default class ImageRm extends VmctlCommand {
   static override summary = 'Remove an image from the cache.'
@@ -12,7 +12,7 @@ export default class ImageRm extends VmctlCommand {
   async run(): Promise<{readonly removed: readonly CachedImage[]}> {
     const {args, flags} = await this.parse(ImageRm)
     const engine = await this.openEngine(flags)
-    const {removeCached} = await import('../../engine/images.ts')
+    const {removeCached} = await import('../../engine/manage/images.ts')
     const removed = await removeCached(engine, args.image)
     for (const {name} of removed) this.log(`Image '${name}' removed`)
     return {removed}

@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
-import type {VerifiedImage} from '../../engine/images.ts'
+import type {VerifiedImage} from '../../engine/manage/images.ts'
 
 export default class ImageVerify extends VmctlCommand {
   static override summary = 'Read images of the cache in full, and compare them with their digests.'
@@ -13,7 +13,7 @@ export default class ImageVerify extends VmctlCommand {
   async run(): Promise<{readonly images: readonly VerifiedImage[]}> {
     const {args, flags} = await this.parse(ImageVerify)
     const engine = await this.openEngine(flags)
-    const {verifyCached} = await import('../../engine/images.ts')
+    const {verifyCached} = await import('../../engine/manage/images.ts')
     const images = await verifyCached(engine, args.image)
     this.log(images.length === 0 ? 'No cached images.' : images.map(({name}) => `${name}: OK`).join('\n'))
     return {images}

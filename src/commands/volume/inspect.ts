@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
-import type {VolumeSummary} from '../../engine/volumes.ts'
+import type {VolumeSummary} from '../../engine/resources/volumes.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class VolumeInspect extends VmctlCommand {
@@ -12,7 +12,7 @@ export default class VolumeInspect extends VmctlCommand {
   async run(): Promise<VolumeSummary> {
     const {args, flags} = await this.parse(VolumeInspect)
     const engine = await this.openEngine(flags)
-    const {findVolume} = await import('../../engine/volumes.ts')
+    const {findVolume} = await import('../../engine/resources/volumes.ts')
     const volume = await findVolume(engine, args.volume)
     const lines: (readonly [string, string])[] = [
       ['Name', volume.id],

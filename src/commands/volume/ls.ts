@@ -1,6 +1,6 @@
 import {VmctlCommand} from '../../cli/base-command.ts'
 import {table} from '../../cli/table.ts'
-import type {VolumeSummary} from '../../engine/volumes.ts'
+import type {VolumeSummary} from '../../engine/resources/volumes.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class VolumeLs extends VmctlCommand {
@@ -12,7 +12,7 @@ export default class VolumeLs extends VmctlCommand {
   async run(): Promise<{readonly volumes: readonly VolumeSummary[]}> {
     const {flags} = await this.parse(VolumeLs)
     const engine = await this.openEngine(flags)
-    const {volumes} = await import('../../engine/volumes.ts')
+    const {volumes} = await import('../../engine/resources/volumes.ts')
     const all = await volumes(engine)
     const rows = all.map(({id, filesystem, sizeBytes, allocatedBytes, users}) => [
       id,

@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
-import type {VolumeSummary} from '../../engine/volumes.ts'
+import type {VolumeSummary} from '../../engine/resources/volumes.ts'
 
 export default class VolumeRm extends VmctlCommand {
   static override summary = 'Remove a volume with everything on it. This cannot be undone.'
@@ -12,7 +12,7 @@ export default class VolumeRm extends VmctlCommand {
   async run(): Promise<{readonly removed: VolumeSummary}> {
     const {args, flags} = await this.parse(VolumeRm)
     const engine = await this.openEngine(flags)
-    const {removeUnusedVolume} = await import('../../engine/volumes.ts')
+    const {removeUnusedVolume} = await import('../../engine/resources/volumes.ts')
     const removed = await removeUnusedVolume(engine, args.volume)
     this.log(`Volume '${removed.id}' removed`)
     return {removed}

@@ -2,7 +2,8 @@ import {describe, expect, test} from 'vitest'
 
 import {makeSpec, makeVm} from '../../../test/support/builders.ts'
 import type {Vm} from '../../model/vm.ts'
-import {escapeOption, type LaunchFacts, machineType, qemuArguments} from './arguments.ts'
+import {escapeOption, machineType, qemuArguments} from './arguments.ts'
+import type {LaunchFacts} from './launch-facts.ts'
 import {tapName} from './tap.ts'
 
 const facts = (change: Partial<LaunchFacts> = {}): LaunchFacts => ({

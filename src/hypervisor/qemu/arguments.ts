@@ -1,22 +1,10 @@
+import type {LaunchFacts} from './launch-facts.ts'
 import {vmFiles} from '../../model/layout.ts'
-import type {ForwardedPort} from '../../model/stack.ts'
 import type {AttachedDisk, SharedFolder, Vm, VmSpec} from '../../model/vm.ts'
 import type {FirmwarePair} from './firmware.ts'
 import {networkArguments} from './network.ts'
 import {deviceArguments} from './pci.ts'
 import type {VirtiofsSockets} from './virtiofsd.ts'
-
-export interface LaunchFacts {
-  readonly accelerator: string
-  readonly macAddress: string
-  readonly sshPort?: number | undefined
-  readonly ports?: readonly ForwardedPort[] | undefined
-  readonly firmware?: FirmwarePair | undefined
-  /** Folders that are served by virtiofs. */
-  readonly sockets?: VirtiofsSockets | undefined
-  /** Whether seed.iso exists and is to be shown to the guest. */
-  readonly seed: boolean
-}
 
 /** seccomp: nothing that a machine without helpers needs is allowed (qemu(1), "-sandbox"). */
 export const sandbox = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'

@@ -1,28 +1,16 @@
+import type {QemuOptions} from './options.ts'
 import type {Duplex} from 'node:stream'
 
 import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
 import {connectTcp, connectUnix} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
-import {type FirmwareConfig, type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
+import {type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
 import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
 import {findPanic} from './panic.ts'
 import {findProcess} from './process.ts'
 import {connectQmp, withMonitor} from './qmp.ts'
 import {readRuntime} from './runtime.ts'
-
-export interface QemuOptions {
-  /** Where the verdicts on accelerators and the lock of the addresses are kept. */
-  readonly stateDirectory: string
-  /** Accelerators to try, before what a VMFile says (VMCTL_ACCEL). */
-  readonly accelerators?: readonly string[] | undefined
-  /** Lease files of DHCP servers on this computer, besides the usual ones (VMCTL_LEASES). */
-  readonly leaseFiles?: readonly string[] | undefined
-  /** The program of VMs whose spec names none (VMCTL_QEMU). */
-  readonly binary?: string | undefined
-  /** The firmware of VMs whose spec names none (VMCTL_OVMF_CODE, VMCTL_OVMF_VARS). */
-  readonly firmware?: Pick<FirmwareConfig, 'code' | 'vars'> | undefined
-}
 
 /** The QEMU backend. Needs Linux: it proves processes by /proc. */
 export const qemuHypervisor = (options: QemuOptions): Hypervisor => {

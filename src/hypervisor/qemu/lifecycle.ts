@@ -13,7 +13,7 @@ import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from '.
 import {machineType} from './arguments.ts'
 import {findFirmware} from './firmware.ts'
 import {changeForwards, checkForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
-import type {QemuOptions} from './index.ts'
+import type {QemuOptions} from './options.ts'
 import {launch} from './launch.ts'
 import {nicSockets} from './network.ts'
 import {findPanic} from './panic.ts'

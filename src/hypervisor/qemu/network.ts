@@ -1,7 +1,7 @@
 import {join} from 'node:path'
 
 import type {Nic, Vm} from '../../model/vm.ts'
-import type {LaunchFacts} from './arguments.ts'
+import type {LaunchFacts} from './launch-facts.ts'
 import {forwardRule, forwardsOf} from './forwards.ts'
 import {tapName} from './tap.ts'
 

@@ -1,6 +1,6 @@
 import {hostPath, type KdlNode, node, withProps} from '../kdl.ts'
 import {flagOf, type Folder, homeOf, type Machine, textOf} from './machine.ts'
-import {isUnknown, type Setting, toText, type Value} from './values.ts'
+import {isUnknown, type Setting, toText, type Value} from './evaluate/values.ts'
 
 /** The folder that Vagrant mounts unasked. */
 export const ownFolder: Folder = {source: '.', options: new Map(), line: 0}

@@ -1,13 +1,13 @@
 import {type Draft, distinctNames, importedLabel, ImportError, mostOfProject} from '../draft.ts'
 import {node} from '../kdl.ts'
 import {collectWarnings} from '../warnings.ts'
-import {evaluateFile} from './evaluate.ts'
+import {evaluateFile} from './evaluate/evaluate.ts'
 import {ownFolder} from './folders.ts'
 import {collectLeftOut, flagOf, type Machine, machineOf, type Shared} from './machine.ts'
 import {networkNodes, openNetworks} from './networks.ts'
-import {parseRuby} from './parse.ts'
+import {parseRuby} from './parse/parse.ts'
 import {readSetting} from './settings.ts'
-import {isUnknown, type Setting, toText} from './values.ts'
+import {isUnknown, type Setting, toText} from './evaluate/values.ts'
 import {machineNodes} from './vm-node.ts'
 
 /** Most machines of one file; a subnet of 24 bits has no room for more. */

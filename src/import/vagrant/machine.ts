@@ -1,7 +1,7 @@
 import type {KdlNode} from '../kdl.ts'
 import type {Warnings} from '../warnings.ts'
-import type {Networks} from './networks.ts'
-import {isUnknown, type Setting, toText, type Value} from './values.ts'
+import {isUnknown, type Setting, toText, type Value} from './evaluate/values.ts'
+import type {Subnet} from '../../model/ipv4.ts'
 
 /** What is known of one machine while its settings are read. */
 export interface Machine {
@@ -60,6 +60,16 @@ export interface Step {
   readonly type: string
   readonly fields: ReadonlyMap<string, Value>
   readonly line: number
+}
+
+/** The private networks of a file: one for each subnet, and for each name that the file gives one. */
+export interface Networks {
+  readonly all: Map<string, Network>
+}
+
+export interface Network {
+  readonly name: string
+  subnet: Subnet | undefined
 }
 
 /** What the machines of a file have in common. */

@@ -1,18 +1,8 @@
 import {contains, formatAddress, formatSubnet, parseAddress, parseSubnet, type Subnet} from '../../model/ipv4.ts'
 import {importedLabel} from '../draft.ts'
 import {group, type KdlNode, node, withProps} from '../kdl.ts'
-import {flagOf, type Machine, numberOf, textOf} from './machine.ts'
-import {isUnknown, type Setting, toText, type Value} from './values.ts'
-
-/** The private networks of a file: one for each subnet, and for each name that the file gives one. */
-export interface Networks {
-  readonly all: Map<string, Network>
-}
-
-interface Network {
-  readonly name: string
-  subnet: Subnet | undefined
-}
+import {flagOf, type Machine, type Network, type Networks, numberOf, textOf} from './machine.ts'
+import {isUnknown, type Setting, toText, type Value} from './evaluate/values.ts'
 
 export const openNetworks = (): Networks => ({all: new Map()})
 

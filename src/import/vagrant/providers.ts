@@ -1,6 +1,6 @@
 import {node} from '../kdl.ts'
 import {type Given, type Machine, textOf} from './machine.ts'
-import {type Setting, toText, type Value} from './values.ts'
+import {type Setting, toText, type Value} from './evaluate/values.ts'
 
 /** Providers whose machines are most like those of vmctl come first; the others in the order of the file. */
 const preferred = ['libvirt', 'qemu', 'virtualbox', 'vmware_desktop', 'vmware_fusion', 'vmware_workstation', 'parallels', 'hyperv', 'utm']

@@ -1,7 +1,7 @@
 import {group, hostPath, type KdlNode, node, withProps} from '../kdl.ts'
 import {splitShellWords} from '../shell-words.ts'
 import {fieldsOf, flagOf, homeOf, type Machine, type Step} from './machine.ts'
-import {isUnknown, type Setting, toText, type Value} from './values.ts'
+import {isUnknown, type Setting, toText, type Value} from './evaluate/values.ts'
 
 /** `config.vm.provision`. One of a name that there is already changes that one, and takes its place at the end. */
 export const readProvision = (machine: Machine, setting: Setting): void => {

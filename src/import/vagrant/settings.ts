@@ -5,7 +5,7 @@ import {flagOf, type Machine, numberOf, textOf} from './machine.ts'
 import {readNetwork} from './networks.ts'
 import {readProvider} from './providers.ts'
 import {readProvision} from './provision.ts'
-import {type Setting, toText} from './values.ts'
+import {type Setting, toText} from './evaluate/values.ts'
 
 type Read = (machine: Machine, setting: Setting) => void
 

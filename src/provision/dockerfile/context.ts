@@ -2,7 +2,7 @@ import {lstat, readdir, readlink} from 'node:fs/promises'
 import {join, posix} from 'node:path'
 
 import {readIfExists, specialKind} from '../../host/files.ts'
-import {patternSource} from '../ignore.ts'
+import {patternSource} from '../tree/ignore.ts'
 
 /** The directory that COPY and ADD take from. */
 export interface Context {

@@ -1,6 +1,6 @@
 import {strict as assert} from 'node:assert'
 
-import {parseBootId, parseProbe} from '../../../src/guest/cloud-init-result.ts'
+import {parseBootId, parseProbe} from '../../../src/guest/ready/cloud-init-result.ts'
 import {pureTrial, type Target} from '../target.ts'
 
 export const cloudInit: Target = {

@@ -2,9 +2,9 @@ import {strict as assert} from 'node:assert'
 import {writeFileSync} from 'node:fs'
 
 import {vmFiles} from '../../../src/model/layout.ts'
-import {decideSteps, matchEntries, openSteps} from '../../../src/provision/decide.ts'
-import type {DeclaredStep} from '../../../src/provision/declare.ts'
-import {readJournal} from '../../../src/provision/journal.ts'
+import {decideSteps, matchEntries, openSteps} from '../../../src/provision/run/decide.ts'
+import type {DeclaredStep} from '../../../src/provision/run/declare.ts'
+import {readJournal} from '../../../src/provision/run/journal.ts'
 import {resultOrFailure, type Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
 

@@ -2,7 +2,7 @@ import {strict as assert} from 'node:assert'
 import {statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {openLogIndex} from '../../../src/provision/log-index.ts'
+import {openLogIndex} from '../../../src/provision/log/log-index.ts'
 import type {Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
 

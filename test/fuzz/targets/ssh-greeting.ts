@@ -1,7 +1,7 @@
 import {strict as assert} from 'node:assert'
 import {Duplex} from 'node:stream'
 
-import {awaitGreeting} from '../../../src/guest/greeting.ts'
+import {awaitGreeting} from '../../../src/guest/ssh/greeting.ts'
 import {isVmctlError} from '../../../src/model/errors.ts'
 import {pureTrial, type Target} from '../target.ts'
 

@@ -2,8 +2,8 @@ import {strict as assert} from 'node:assert'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {fingerprint, knownHostsKey, knownHostsLine, parsePublicKeyLine, publicKeyLine} from '../../../src/guest/keys.ts'
-import {readPrivateKey} from '../../../src/guest/private-key.ts'
+import {fingerprint, knownHostsKey, knownHostsLine, parsePublicKeyLine, publicKeyLine} from '../../../src/guest/keys/keys.ts'
+import {readPrivateKey} from '../../../src/guest/keys/private-key.ts'
 import {resultOrFailure, type Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
 

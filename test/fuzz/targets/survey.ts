@@ -2,8 +2,8 @@ import {strict as assert} from 'node:assert'
 
 import {unsafePath} from '../../../src/model/safe-path.ts'
 import type {Guest} from '../../../src/provision/provisioner.ts'
-import {surveyTree} from '../../../src/provision/tree-survey.ts'
-import type {TreeEntry} from '../../../src/provision/tree.ts'
+import {surveyTree} from '../../../src/provision/tree/tree-survey.ts'
+import type {TreeEntry} from '../../../src/provision/tree/tree.ts'
 import {pureTrial, resultOrFailure, type Target} from '../target.ts'
 
 const entries = [

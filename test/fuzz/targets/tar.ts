@@ -3,7 +3,7 @@ import {lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} 
 import {join} from 'node:path'
 import {Readable} from 'node:stream'
 
-import {extractTar} from '../../../src/provision/extract.ts'
+import {extractTar} from '../../../src/provision/tree/extract.ts'
 import {resultOrFailure, type Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
 

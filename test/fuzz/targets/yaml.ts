@@ -2,8 +2,8 @@ import {strict as assert} from 'node:assert'
 
 import {parse} from 'yaml'
 
-import {metaData, userData, vendorData} from '../../../src/guest/cloud-init.ts'
-import {generateKeyPair} from '../../../src/guest/keys.ts'
+import {metaData, userData, vendorData} from '../../../src/guest/seed/cloud-init.ts'
+import {generateKeyPair} from '../../../src/guest/keys/keys.ts'
 import {pureTrial, type Target} from '../target.ts'
 
 // What is made of a public key that is none is an error; the texts of the trial are for all other places.

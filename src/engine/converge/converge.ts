@@ -1,0 +1,258 @@
+import {availableParallelism} from 'node:os'
+
+import {aboutVm, isVmctlError, messageOf, severalFailed, VmctlError} from '../../model/errors.ts'
+import {canLogIn} from '../../model/login.ts'
+import {dependencyConditions, type DependencyCondition} from '../../model/stack.ts'
+import type {VmSpec, VmState} from '../../model/vm.ts'
+import {writeJournal} from '../../provision/run/journal.ts'
+import {openSteps} from '../../provision/run/decide.ts'
+import {lockVm, readVm, writeVm} from '../../store/store.ts'
+import {applyPlan} from '../vm/apply.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import type {EngineEvent} from '../events.ts'
+import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
+import {joinNetworks, mendNetworks, tidyNetworks} from '../resources/networks.ts'
+import {alone, inOrder, isReached} from '../plan/order.ts'
+import type {Place} from '../plan/vm-plan.ts'
+import {planVm} from '../plan/plan.ts'
+import type {PlanOptions, VmPlan} from '../plan/vm-plan.ts'
+import {requireRunnable} from './runnable.ts'
+import {schedule, type Task} from '../plan/schedule.ts'
+import {choose, type Selection, selectByName} from '../plan/select.ts'
+import {findStrays, planForStray, removeStrays, type Stray, strayNotice} from './strays.ts'
+import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
+import {claimVolumes} from '../resources/volumes.ts'
+
+export interface ConvergeOptions extends PlanOptions, Selection {
+  /** How many VMs are worked on at once; `defaultParallel` when absent. */
+  readonly parallel?: number | undefined
+  /** `down` only: removes the volumes of the VMs too, with everything on them. */
+  readonly volumes?: boolean | undefined
+  /** `up` and `down` of the whole file: destroys the VMs that the file has made and no longer defines. */
+  readonly removeOrphans?: boolean | undefined
+}
+
+/** What became of one VM; the `--json` shape of `up`, `down`, `reload` and `provision`. */
+export interface VmResult {
+  readonly name: string
+  readonly state: VmState
+  /** Whether vmctl can log in to it. */
+  readonly login: boolean
+  /** What was to be done; without a duration it was not begun. */
+  readonly actions: readonly {readonly action: string; readonly cause: string; readonly durationMs?: number}[]
+  /** Where the time went: actions, rungs of the boot, steps. */
+  readonly timings: readonly Timing[]
+  readonly notices: readonly string[]
+  readonly error?: {readonly code: string; readonly message: string; readonly help?: string}
+}
+
+/** A VM's `up` may provision for an hour while another one waits for it. */
+const patienceMs = 3_600_000
+
+/**
+ * How many VMs are worked on at once unless told. Guests that boot want a core each, and a few more keep the cores busy
+ * while others wait for their disks.
+ */
+export const defaultParallel = (): number => 2 * availableParallelism()
+
+/** What would be done, in that order, without a lock and without changing anything. */
+export const planAll = async (engine: Engine, options: ConvergeOptions): Promise<VmPlan[]> => {
+  const specs = choose(options)
+  const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
+  if (makes(options)) await requireRunnable(engine, specs)
+  const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(engine, spec, options)] as const)))
+  const places = await arrange(engine, specs, {options, situations})
+  const plans = ordered.flatMap(({name}) => {
+    const situation = situations.get(name)
+    return situation ? [planVm(situation.target, situation.observed, {...options, place: places.get(name)})] : []
+  })
+  const strays = await straysOf(engine, options)
+  return [...plans, ...strays.map((stray) => planForStray(stray, {remove: options.removeOrphans ?? false}))]
+}
+
+/** Whether VMs are made or started. */
+const makes = ({verb}: ConvergeOptions): boolean => verb === 'up' || verb === 'reload'
+
+/** Strays concern who works on the whole file. */
+const straysOf = async (engine: Engine, {vmfile, names = [], removeOrphans}: ConvergeOptions): Promise<readonly Stray[]> => {
+  if (names.length === 0) return findStrays(engine, vmfile)
+  if (!removeOrphans) return []
+  throw new VmctlError('vmctl::usage::invalid', 'Orphans are those of the whole VMFile, and VMs are named.', {
+    help: 'Leave out --remove-orphans, or the names. `vmctl destroy NAME` removes a single VM.',
+  })
+}
+
+/** The same for one VM, as if there were no others. */
+export const planOne = async (engine: Engine, name: string, options: Omit<ConvergeOptions, 'names'>): Promise<VmPlan> => {
+  const [spec, ...others] = selectByName(options.vmfile, name)
+  if (!spec || others.length > 0) {
+    throw new VmctlError('vmctl::usage::invalid', `${name} has replicas: ${[spec, ...others].map((one) => one?.name).join(', ')}.`, {
+      help: 'Name one of them.',
+    })
+  }
+  const {target, observed} = await lookAt(engine, spec, options)
+  return planVm(target, observed, options)
+}
+
+/**
+ * Brings the VMs of a VMFile to where the verb wants them, in the order of their dependencies and else in parallel. A failure
+ * of one stops only those that wait for it; each is told by an event and stands in the results.
+ */
+export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
+  const strays = await straysOf(engine, options)
+  // What is wrong with the file is told before anything is made or removed for it.
+  inOrder(choose(options))
+  if (makes(options)) await requireRunnable(engine, choose(options))
+  const removed = options.removeOrphans ? await removeStrays(engine, strays) : []
+  const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
+  if (!options.removeOrphans) for (const stray of strays) await engine.emit({type: 'vm.notice', vm: stray.vm, message: strayNotice(stray)})
+  const results = await convergeAll(engine, options)
+  for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
+  return [...removed.map(({plan, durationMs}) => resultOfStray(plan, durationMs)), ...results]
+}
+
+const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
+  const specs = choose(options)
+  // All of the file, not only those that are asked for: a guest knows the names also of VMs that come later.
+  if (options.verb !== 'down') await joinNetworks(engine, options.vmfile.vms, true)
+  // Also for its verdict on circles, in which everybody would wait for ever.
+  const isOrdered = [...inOrder(specs), ...options.vmfile.vms].some(({dependsOn}) => dependsOn !== undefined)
+  const situations = isOrdered ? await lookAtAll(engine, specs, options) : new Map<string, Situation>()
+  const places = isOrdered ? await arrange(engine, specs, {options, situations}) : new Map<string, Place>()
+  const works = specs.map((spec) => makeWork(engine, spec, {options, place: places.get(spec.name) ?? alone}))
+  const outcomes = await schedule(
+    works.map(({task}) => task),
+    {
+      parallel: options.parallel ?? defaultParallel(),
+      signal: engine.signal,
+      onFailure: async (name, error) => {
+        if (specs.length > 1 && !engine.signal.aborted) await engine.emit({type: 'vm.failed', vm: name, error: aboutVm(error, name)})
+      },
+    },
+  )
+  if (engine.signal.aborted) throw engine.signal.reason
+  if (options.verb === 'down' || outcomes.some(({status}) => status === 'rejected')) {
+    await tidyNetworks(
+      engine,
+      specs.map(({name}) => name),
+    )
+  }
+  const errors: {name: string; error: unknown}[] = []
+  const results = await Promise.all(
+    works.map(async ({spec, progress}, index) => {
+      const outcome = outcomes[index]
+      const result = await resultOf(engine, spec, progress)
+      if (outcome?.status !== 'rejected') return result
+      const error = aboutVm(outcome.reason, spec.name)
+      errors.push({name: spec.name, error})
+      return {...result, error: describeError(error)}
+    }),
+  )
+  if (errors.length === 0) return results
+  const [only] = errors
+  if (specs.length === 1 && only) throw only.error
+  const failed = results.flatMap(({name}) => errors.find((one) => one.name === name) ?? [])
+  throw severalFailed(failed, {of: specs.length, details: {vms: results}})
+}
+
+interface Work {
+  readonly spec: VmSpec
+  readonly progress: Progress
+  readonly task: Task<void>
+}
+
+const makeWork = (engine: Engine, spec: VmSpec, {options, place}: {options: ConvergeOptions; place: Place}): Work => {
+  const progress: Progress = {stopwatch: startStopwatch()}
+  const task: Task<void> = {
+    name: spec.name,
+    after: place.after,
+    async run(reached) {
+      const follow = followPlan(reached)
+      const timed: Engine = {
+        ...engine,
+        emit: (event) => {
+          progress.stopwatch.note(event)
+          follow(event)
+          return engine.emit(event)
+        },
+      }
+      await convergeVm(timed, spec, {options, place, progress})
+    },
+  }
+  return {spec, progress, task}
+}
+
+/** Derives from the events of one VM which conditions it has come past. */
+const followPlan = (reached: (condition: DependencyCondition) => void): ((event: EngineEvent) => void) => {
+  let rest: VmPlan['steps'] = []
+  let isGuestReady = false
+  return (event) => {
+    if (event.type === 'plan.ready') rest = event.plan.steps
+    else if (event.type === 'action.end') rest = rest.slice(1)
+    else if (event.type === 'guest.rung' && event.rung === 'ready') isGuestReady = true
+    else return
+    for (const condition of dependencyConditions) if (isReached(condition, rest, isGuestReady)) reached(condition)
+  }
+}
+
+interface Progress {
+  readonly stopwatch: Stopwatch
+  plan?: VmPlan
+}
+
+const convergeVm = async (
+  engine: Engine,
+  spec: VmSpec,
+  {options, place, progress}: {options: ConvergeOptions; place: Place; progress: Progress},
+): Promise<void> => {
+  await using _lock = await lockVm(engine.store, spec.name, {
+    purpose: `vmctl ${options.verb} ${spec.name}`,
+    timeoutMs: engine.lockTimeoutMs ?? patienceMs,
+    signal: engine.signal,
+    onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: spec.name, holder}),
+  })
+  const {target, observed} = await lookAt(engine, spec, options)
+  const plan = planVm(target, observed, {...options, place})
+  progress.plan = plan
+  await engine.emit({type: 'plan.ready', vm: spec.name, plan})
+  if (observed.vm && observed.isNewRecord && options.verb !== 'down') await writeVm(observed.vm)
+  // Before the start: a kill in between must not leave steps as done that this start makes due.
+  if (observed.vm && startsAgain(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
+  await applyPlan(engine, target, plan)
+  if (options.verb === 'up') await mendNetworks(engine, target.spec)
+}
+
+/** Whether steps are due because the VM is started again on the disk that it has. Elsewhere nothing is due before the guest is reached. */
+const startsAgain = ({steps}: VmPlan): boolean => {
+  const actions = new Set(steps.map(({action}) => action))
+  return actions.has('provision') && actions.has('start') && !actions.has('recreate')
+}
+
+const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progress): Promise<VmResult> => {
+  const durations = stopwatch.actions()
+  const vm = await readVm(engine.store, spec.name).catch(() => undefined)
+  const state = vm ? (await (await hypervisorOf(engine, vm)).observe(vm)).state : 'destroyed'
+  return {
+    name: spec.name,
+    state,
+    login: canLogIn(spec),
+    actions: (plan?.steps ?? []).map(({action, cause}, index) => {
+      const durationMs = durations[index]
+      return {action, cause, ...(durationMs !== undefined && {durationMs})}
+    }),
+    timings: stopwatch.timings(),
+    notices: plan?.notices ?? [],
+  }
+}
+
+const resultOfStray = ({vm, steps}: VmPlan, durationMs: number): VmResult => ({
+  name: vm,
+  state: 'destroyed',
+  login: false,
+  actions: steps.map((step) => ({...step, durationMs})),
+  timings: [{what: 'destroy', startMs: 0, durationMs}],
+  notices: [],
+})
+
+const describeError = (error: unknown): NonNullable<VmResult['error']> =>
+  isVmctlError(error) ? {code: error.code, message: error.message, help: error.help} : {code: 'unexplained', message: messageOf(error)}

@@ -1,0 +1,96 @@
+import {setupHashes} from '../../guest/setup/script.ts'
+import {findImage} from '../../image/cache.ts'
+import type {VmSpec} from '../../model/vm.ts'
+import {emptyJournal, peekJournal, readJournal} from '../../provision/run/journal.ts'
+import {readVm} from '../../store/store.ts'
+import type {Vmfile} from '../../vmfile/index.ts'
+import type {Target} from '../vm/apply.ts'
+import {setupOf} from '../vm/attach.ts'
+import {applyChanges} from '../plan/changes.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import {claim} from '../owner.ts'
+import {type Bystander, placesOf} from '../plan/order.ts'
+import type {Place} from '../plan/vm-plan.ts'
+import {planVm} from '../plan/plan.ts'
+import type {Observed, PlanOptions} from '../plan/vm-plan.ts'
+import {stepsOf} from '../vm/steps.ts'
+
+interface LookOptions extends PlanOptions {
+  readonly vmfile: Vmfile
+}
+
+/** What is wanted of one VM, and what there is. */
+export interface Situation {
+  readonly target: Target
+  readonly observed: Observed
+}
+
+export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
+  const observed = await observe(engine, spec, options)
+  return {observed, target: {...(await aim(engine, spec, options)), setup: setupHashes(await setupOf(engine, attainable(spec, observed)))}}
+}
+
+/** What can be had of a spec without a restart: a guest that runs gets nothing of what needs one. */
+const attainable = (spec: VmSpec, {vm, observation: {pid, state}}: Observed): VmSpec => {
+  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
+  return vm && isAlive ? applyChanges(vm.spec, spec, new Set(['now'])) : spec
+}
+
+export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
+  const looks = await Promise.allSettled(specs.map((spec) => lookAt(engine, spec, options)))
+  return new Map(looks.flatMap((look, index) => (look.status === 'fulfilled' ? [[specs[index]?.name ?? '', look.value] as const] : [])))
+}
+
+/**
+ * Finds out where each VM stands among the others. A look at all of them beforehand tells which are about to start, so
+ * that a condition is checked only when somebody waits for it.
+ */
+export const arrange = async (
+  engine: Engine,
+  specs: readonly VmSpec[],
+  {options, situations}: {readonly options: LookOptions; readonly situations: ReadonlyMap<string, Situation>},
+): Promise<ReadonlyMap<string, Place>> => {
+  const isStarted = ({name}: VmSpec): boolean => {
+    const situation = situations.get(name)
+    // One that cannot be looked at is told of in its turn.
+    if (!situation) return true
+    const {steps} = planVm(situation.target, situation.observed, {...options, provision: false})
+    return steps.some(({action}) => action === 'start')
+  }
+  const starters = options.verb === 'provision' ? [] : specs.filter(isStarted)
+  return placesOf(specs, {
+    verb: options.verb,
+    starters: new Set(starters.map(({name}) => name)),
+    bystanders: await findBystanders(engine, specs, options.vmfile),
+  })
+}
+
+const findBystanders = async (engine: Engine, specs: readonly VmSpec[], vmfile: Vmfile): Promise<readonly Bystander[]> => {
+  const others = vmfile.vms.filter((spec) => !specs.includes(spec))
+  // One that cannot be looked at is nothing that this verb is about.
+  return Promise.all(others.map(async (spec) => ({spec, isRunning: await isRunning(engine, spec.name).catch(() => false)})))
+}
+
+const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
+  const vm = await readVm(engine.store, name)
+  return vm !== undefined && (await (await hypervisorOf(engine, vm)).observe(vm)).state === 'running'
+}
+
+const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Target> => ({
+  spec,
+  vmfile: vmfile.path,
+  // `down` must work although a script of the VMFile is gone.
+  ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
+})
+
+const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
+  const found = await readVm(engine.store, spec.name)
+  // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
+  const needsImage = verb === 'reload' || (verb === 'up' && !found)
+  const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
+  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
+  const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
+  const read = verb === 'up' || verb === 'provision' ? readJournal : peekJournal
+  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), read(vm.directory)])
+  return {vm, observation, journal, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
+}

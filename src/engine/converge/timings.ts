@@ -1,0 +1,74 @@
+import type {EngineEvent} from '../events.ts'
+import type {Action} from '../plan/vm-plan.ts'
+
+/** A stretch of time that one VM took for something. */
+export interface Timing {
+  /** An action, a rung of the way from boot to a usable guest, or `step N`. */
+  readonly what: string
+  /** Milliseconds from the beginning. */
+  readonly startMs: number
+  readonly durationMs: number
+}
+
+/** Derives from the events of one VM where its time went. */
+export interface Stopwatch {
+  note(event: EngineEvent): void
+  /** Milliseconds of every action that was begun, in their order. */
+  actions(): readonly number[]
+  timings(): readonly Timing[]
+}
+
+/** These consist of rungs and steps, which are told one by one. */
+const composed: ReadonlySet<Action> = new Set(['wait', 'configure', 'provision'])
+
+export const startStopwatch = (): Stopwatch => {
+  const origin = performance.now()
+  const elapsed = (): number => performance.now() - origin
+  const spans: {what: string; startMs: number; endMs?: number}[] = []
+  const actions: {startMs: number; endMs?: number}[] = []
+  let rungStartMs = 0
+  let step: (typeof spans)[number] | undefined
+
+  const begin = (what: string): (typeof spans)[number] => {
+    const span = {what, startMs: elapsed()}
+    spans.push(span)
+    return span
+  }
+  return {
+    note(event) {
+      const now = elapsed()
+      switch (event.type) {
+        case 'action.begin':
+          actions.push({startMs: now})
+          rungStartMs = now
+          if (!composed.has(event.action)) begin(event.action === 'fetch-image' ? 'image' : event.action)
+          return
+        case 'action.end': {
+          const action = actions.at(-1)
+          if (action) action.endMs = now
+          const span = spans.at(-1)
+          if (span && !composed.has(event.action)) span.endMs = now
+          return
+        }
+        case 'guest.rung':
+          // A step that reboots the guest has this way in its own time.
+          if (step) return
+          spans.push({what: event.rung, startMs: rungStartMs, endMs: now})
+          rungStartMs = now
+          return
+        case 'provision.step':
+          step = begin(`step ${event.step}`)
+          return
+        case 'provision.done':
+          if (step) step.endMs = now
+          step = undefined
+          return
+        default:
+      }
+    },
+    actions: () => actions.map(({startMs, endMs = elapsed()}) => round(endMs - startMs)),
+    timings: () => spans.map(({what, startMs, endMs = elapsed()}) => ({what, startMs: round(startMs), durationMs: round(endMs - startMs)})),
+  }
+}
+
+const round = (milliseconds: number): number => Math.round(milliseconds)

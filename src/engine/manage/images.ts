@@ -1,0 +1,122 @@
+import {resolvePath} from '../../host/paths.ts'
+import {readHead} from '../../image/audit.ts'
+import {ensureImage} from '../../image/cache.ts'
+import {type ImageInspection, inspectImage} from '../../image/inspect.ts'
+import {type CachedImage, listImages, removeImage, type VerifiedImage, verifyImages} from '../../image/manage.ts'
+import {parseQcow2Header} from '../../image/qcow2-header.ts'
+import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
+import {findAlias, imageAliases} from '../../model/image-aliases.ts'
+import {vmFiles} from '../../model/layout.ts'
+import type {BaseImage, ImageReference} from '../../model/vm.ts'
+import {listVmNames, readVm, vmDirectory} from '../../store/store.ts'
+import type {Engine} from '../engine.ts'
+import type {Vmfile} from '../load.ts'
+import {imageNamed} from '../vm/spec.ts'
+
+export type {CachedImage, VerifiedImage} from '../../image/manage.ts'
+export type {ImageInspection} from '../../image/inspect.ts'
+
+export interface PullOptions {
+  /** What to call the image in the cache. */
+  readonly name?: string | undefined
+  readonly sha256?: string | undefined
+  readonly sha512?: string | undefined
+  readonly checksumUrl?: string | undefined
+  /** Whether an image by URL is fetched although it is in the cache. */
+  readonly force?: boolean | undefined
+}
+
+/**
+ * Makes an image usable: by URL or alias it is fetched to the cache, unless it is there; a file is looked at, and decompressed if need be.
+ * @param image a path, a URL, or an alias such as `debian:12`
+ */
+export const pullImage = async (
+  engine: Engine,
+  image: string,
+  {directory, name, force, ...options}: PullOptions & {readonly directory: string},
+): Promise<BaseImage> => {
+  const {sha256, sha512, checksumUrl} = options
+  const reference: ImageReference = {
+    ...(await imageNamed(image, directory)),
+    ...(sha256 !== undefined && {sha256: sha256.toLowerCase()}),
+    ...(sha512 !== undefined && {sha512: sha512.toLowerCase()}),
+    ...(checksumUrl !== undefined && {checksumUrl}),
+  }
+  return ensureImage(engine.images, reference, {signal: engine.signal, name, fresh: force, onEvent: (event) => void engine.emit(event)})
+}
+
+/** The same for every image that the VMs of a VMFile start from, each once. */
+export const pullAll = async (engine: Engine, {vms}: Vmfile, {force}: Pick<PullOptions, 'force'> = {}): Promise<readonly BaseImage[]> => {
+  const references = new Map(vms.map(({image}) => [JSON.stringify(image), image]))
+  const images: BaseImage[] = []
+  for (const reference of references.values())
+    images.push(
+      await ensureImage(engine.images, reference, {signal: engine.signal, fresh: force, onEvent: (event) => void engine.emit(event)}),
+    )
+  return images
+}
+
+/** A well-known image; the `--json` shape of an element of `vmctl image list --available`. */
+export interface AvailableImage {
+  readonly name: string
+  readonly url: string
+  readonly user: string
+  readonly os: string
+}
+
+/** The images that have a name, for guests like this host. */
+export const availableImages = (): readonly AvailableImage[] =>
+  imageAliases().flatMap((name) => {
+    const alias = findAlias(name)
+    return alias ? [{name, url: alias.url, user: alias.user, os: alias.os}] : []
+  })
+
+/**
+ * Reads images of the cache in full.
+ * @throws VmctlError `vmctl::image::checksum_mismatch` with all results when one is damaged
+ */
+export const verifyCached = async (engine: Engine, wanted: string | undefined): Promise<readonly VerifiedImage[]> => {
+  const images = await verifyImages(engine.images, wanted)
+  const bad = images.filter(({problem}) => problem !== undefined)
+  if (bad.length === 0) return images
+  const lines = bad.map(({name, path, problem}) => `  ${name} (${path}): ${problem}`)
+  throw new VmctlError('vmctl::image::checksum_mismatch', `${bad.length} of ${images.length} images cannot be used:\n${lines.join('\n')}`, {
+    help: 'Fetch it again with `vmctl image pull --force URL`: a damaged file is replaced, also under a VM that is made from it. `vmctl image rm` removes one that nothing uses.',
+    details: {images},
+  })
+}
+
+export const cachedImages = (engine: Engine): Promise<CachedImage[]> => listImages(engine.images)
+
+/** Removes images from the cache; one that is the base of a VM stays. */
+export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> => {
+  const users = new Map<string, string>()
+  for (const name of await listVmNames(engine.store)) for (const path of await basesOf(engine, name)) users.set(path, name)
+  return removeImage(engine.images, wanted, {inUse: (path) => users.get(path)})
+}
+
+/**
+ * The images that a VM stands on: the one that its record names, and the one that its disk names, since either may be damaged.
+ * @throws VmctlError `vmctl::vm::record_damaged` when neither tells, so that it may be any image
+ */
+const basesOf = async (engine: Engine, name: string): Promise<string[]> => {
+  const record = await readVm(engine.store, name).catch(() => undefined)
+  const {overlay} = vmFiles(vmDirectory(engine.store, name))
+  const disk = await readHead(overlay).catch((error: unknown) => {
+    // A VM without a disk has nothing to lose.
+    if (isVmctlError(error) && systemCode(error.cause) === 'ENOENT') return undefined
+    throw error
+  })
+  const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
+  if (!record && disk && backingFile === undefined) {
+    throw new VmctlError('vmctl::vm::record_damaged', `Neither the record nor the disk of the VM ${name} tells which image it stands on.`, {
+      help: `No image is removed as long as it may be the one. Repair the record, or remove the VM with \`vmctl destroy ${name}\`.`,
+      details: {vm: name},
+    })
+  }
+  return [record?.base.path, backingFile].filter((path) => path !== undefined)
+}
+
+/** Facts of an image file. `path` is as the user wrote it. */
+export const describeImage = (engine: Engine, path: string, directory: string): Promise<ImageInspection> =>
+  inspectImage(resolvePath(path, directory), {signal: engine.signal})

@@ -1,0 +1,188 @@
+import type {PlanStep, VmPlan, Desired, Observed, PlanOptions} from './vm-plan.ts'
+import {VmctlError} from '../../model/errors.ts'
+import {canLogIn} from '../../model/login.ts'
+import type {Vm, VmSpec, VmState} from '../../model/vm.ts'
+import {decideSteps, type Request} from '../../provision/run/decide.ts'
+import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
+import {type Change, compareSpecs} from './changes.ts'
+import {gates, withOrder} from './gates.ts'
+import {noLoginNotice, requireLogin} from './login.ts'
+import {alone} from './order.ts'
+import {describeVerdict, isDue, noticesOf, runsToEnd} from './verdicts.ts'
+
+/** Compares what is wanted with what was seen and decides what to do; pure, so that a plan can be shown without being applied. */
+export const planVm = (desired: Desired, observed: Observed, options: PlanOptions): VmPlan => {
+  const {name} = desired.spec
+  const {place = alone} = options
+  const make = {up: planUp, down: planDown, reload: planReload, provision: planProvision}[options.verb]
+  const {steps, notices: told, provision} = make(desired, observed, options)
+  const all = [...steps, ...gates(desired, steps, {...options, place})]
+  return {
+    vm: name,
+    after: place.after,
+    steps: all.map((step) => withOrder(step, place)),
+    notices: [
+      ...(observed.ownership === undefined ? [] : [observed.ownership]),
+      ...(all.length > 0 ? told.filter((notice) => notice !== idle) : told),
+      ...place.notices,
+    ],
+    provision,
+  }
+}
+
+type Decision = Omit<VmPlan, 'vm' | 'after'>
+
+const idle = 'is already running'
+
+const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
+  const {vm, observation} = observed
+  if (!vm) {
+    const first = afterStart(desired, newDisk, options)
+    return {
+      ...first,
+      steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, {action: 'start', cause: 'new'}, ...first.steps],
+    }
+  }
+  const changes = compareSpecs(vm.spec, desired.spec)
+  const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'
+  if (observation.state === 'failed' || !isAlive) {
+    const stop: PlanStep[] = isAlive ? [{action: 'stop', cause: 'the guest has crashed'}] : []
+    const after = afterStart(desired, {journal: observed.journal, cause: vm.phase === 'prepared' ? 'first start' : 'restarted'}, options)
+    return {
+      ...after,
+      steps: [...stop, ...update(changes, false), {action: 'start', cause: observation.state}, ...after.steps],
+      notices: [...notices(desired, changes, false), ...after.notices],
+    }
+  }
+  const rest = unfinished(desired, observed, options)
+  const steps = [
+    ...update(changes, true),
+    ...(observation.state === 'suspended' ? [{action: 'resume', cause: 'suspended'} as const] : []),
+    ...rest.steps,
+  ]
+  return {
+    ...rest,
+    steps,
+    notices: [...(steps.length === 0 ? [idle] : []), ...(observation.troubles ?? []), ...notices(desired, changes, true), ...rest.notices],
+  }
+}
+
+/**
+ * The start of a VM that is at rest, with what has waited for one. Provision steps are left alone. A guest that gets something
+ * new is waited for, since some of it (a mount, a larger file system) is set up from inside.
+ */
+export const planStart = (spec: VmSpec, {vm, state}: {readonly vm: Vm; readonly state: VmState}): VmPlan => {
+  const observed = {vm, observation: {state}, journal: emptyJournal, imageIsHere: true}
+  const {steps, ...rest} = planVm({spec, steps: []}, observed, {verb: 'up', provision: false})
+  const isUpdated = steps.some(({action}) => action === 'update')
+  return {...rest, steps: isUpdated && canLogIn(spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
+}
+
+const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): Decision => {
+  const {vm, observation} = observed
+  const decide = (steps: readonly PlanStep[], ...told: readonly string[]): Decision => ({steps, notices: told, provision: []})
+  if (!vm) return decide([], 'does not exist')
+  if (options.destroy) return decide([{action: 'destroy', cause: `--destroy, ${observation.state}`}])
+  const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'
+  return isAlive ? decide([{action: 'stop', cause: observation.state}]) : decide([], 'is not running')
+}
+
+const planReload = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
+  const make: PlanStep = observed.vm
+    ? {action: 'recreate', cause: `asked for, ${observed.observation.state}`}
+    : {action: 'create', cause: 'does not exist'}
+  const first = afterStart(desired, newDisk, options)
+  return {...first, steps: [...fetchImage(observed), make, {action: 'start', cause: 'new'}, ...first.steps]}
+}
+
+const planProvision = (desired: Desired, observed: Observed, {request}: PlanOptions): Decision => {
+  const {name} = desired.spec
+  const left = runsToEnd(desired.steps, observed.journal)
+  if (desired.steps.length === 0 && left.length === 0) return {steps: [], notices: ['has no provision steps'], provision: []}
+  requireLogin(desired.spec)
+  requireStep(desired, request)
+  const {state} = observed.observation
+  if (!observed.vm || state !== 'running') {
+    throw new VmctlError(
+      'vmctl::vm::invalid_state',
+      `${name} is ${observed.vm ? state : 'not created yet'}; only a running VM can be provisioned.`,
+      {
+        help: `Bring it up first: \`vmctl up --name ${name}\`.`,
+      },
+    )
+  }
+  const changes = compareSpecs(observed.vm.spec, desired.spec)
+  const provision = decideSteps(observed.journal, desired.steps, {restarted: false, request: request ?? {kind: 'all'}})
+  return {
+    steps: [...update(changes, true), {action: 'provision', cause: 'asked for'}],
+    notices: [...notices(desired, changes, true), ...noticesOf(provision), ...left],
+    provision,
+  }
+}
+
+const requireStep = ({spec, steps}: Desired, request: Request | undefined): void => {
+  if (!request || request.kind === 'all' || (request.step >= 1 && request.step <= steps.length)) return
+  throw new VmctlError('vmctl::usage::invalid', `${spec.name} has ${steps.length} provision steps; there is no step ${request.step}.`, {
+    help: `\`vmctl why ${spec.name}\` lists them.`,
+  })
+}
+
+const fetchImage = ({imageIsHere}: Observed): PlanStep[] => (imageIsHere ? [] : [{action: 'fetch-image', cause: 'not in the cache'}])
+
+/** What is known of the steps when a VM is started, and how that start is called. */
+interface Start {
+  readonly journal: Journal
+  readonly cause: 'first start' | 'restarted'
+}
+
+const newDisk: Start = {journal: emptyJournal, cause: 'first start'}
+
+/** What follows on the start of a VM. Steps that are not bound to a change run again, which is the vmctl book's rule. */
+const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOptions): Decision => {
+  const noLogin = cause === 'first start' ? noLoginNotice(desired.spec) : undefined
+  const told = noLogin === undefined ? [] : [noLogin]
+  if (!options.provision) return {steps: [], notices: told, provision: []}
+  if (desired.steps.length > 0) requireLogin(desired.spec)
+  const provision = decideSteps(journal, desired.steps, {restarted: true})
+  const left = runsToEnd(desired.steps, journal)
+  const isIdle = !provision.some(isDue) && (left.length === 0 || !canLogIn(desired.spec))
+  const wait: PlanStep[] = canLogIn(desired.spec) ? [{action: 'wait', cause}] : []
+  return {steps: isIdle ? wait : [{action: 'provision', cause}], notices: [...told, ...noticesOf(provision), ...left], provision}
+}
+
+/** What an earlier run has not brought to an end, or what has changed since. */
+const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions): Decision => {
+  if (!options.provision) return {steps: [], notices: [], provision: []}
+  const provision = decideSteps(journal, desired.steps, {restarted: false})
+  const due = provision.filter(isDue)
+  const left = runsToEnd(desired.steps, journal)
+  const decide = (steps: readonly PlanStep[]): Decision => ({steps, notices: [...noticesOf(provision), ...left], provision})
+  if (due.length > 0) {
+    requireLogin(desired.spec)
+    return decide([{action: 'provision', cause: due.map(describeVerdict).join('; ')}])
+  }
+  if (!canLogIn(desired.spec)) return decide([])
+  if (left.length > 0) return decide([{action: 'provision', cause: 'a step is no longer declared'}])
+  if (!journal.ready) return decide([{action: 'wait', cause: 'was never seen ready'}])
+  const changed = changedSetup(desired, journal)
+  return decide(changed.length > 0 ? [{action: 'configure', cause: `${changed.join(', ')} changed`}] : [])
+}
+
+const changedSetup = ({setup = {}}: Desired, journal: Journal): string[] => {
+  const known = journal.setup ?? {}
+  return Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
+}
+
+const update = (changes: readonly Change[], isAlive: boolean): PlanStep[] => {
+  const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !isAlive))
+  return applicable.length > 0 ? [{action: 'update', cause: applicable.map(({text}) => text).join(', ')}] : []
+}
+
+const notices = ({spec}: Desired, changes: readonly Change[], isAlive: boolean): string[] =>
+  changes.flatMap(({effect, text}) => {
+    if (effect === 'reload') return [`changed, needs \`vmctl reload --name ${spec.name}\`: ${text}`]
+    if (effect === 'restart' && isAlive) {
+      return [`changed, needs a restart (\`vmctl restart ${spec.name}\`): ${text}`]
+    }
+    return []
+  })

@@ -1,0 +1,252 @@
+import {stat} from 'node:fs/promises'
+import {homedir} from 'node:os'
+
+import {type Candidate, describeCandidate, sshCandidates} from '../../guest/ssh/candidates.ts'
+import {fingerprint, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
+import {type ReadyGuest, waitUntilReady} from '../../guest/ready/ready.ts'
+import type {Death} from '../../guest/ready/watch.ts'
+import type {GuestConnection} from '../../guest/ssh/ssh.ts'
+import {upload} from '../../guest/transfer.ts'
+import {readEnd, readIfExists, readPiece, writeFileAtomic} from '../../host/files.ts'
+import {lastLines} from '../../host/process.ts'
+import {aboutVm, VmctlError} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
+import {stripControls} from '../../model/strip.ts'
+import type {SshConfig, Vm} from '../../model/vm.ts'
+import {peekJournal} from '../../provision/run/journal.ts'
+import type {Guest} from '../../provision/provisioner.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import {requireKeys, requireWayIn} from '../plan/login.ts'
+import {mendNetworks} from '../resources/networks.ts'
+import {watchRefusals} from './refusals.ts'
+
+/** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
+export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
+
+/** Who logs in, in the settled order: asked for, `ssh { user }`, `cloud-init { user }`, the user of a well-known image, `vm`. */
+export const sshUser = ({spec}: Pick<Vm, 'spec'>, asked?: string, ssh: SshConfig | undefined = spec.ssh): string =>
+  asked ?? ssh?.user ?? spec.cloudInit?.user ?? spec.image.user ?? 'vm'
+
+export interface Login {
+  /** `--user` and `--key`. */
+  readonly user?: string | undefined
+  readonly key?: string | undefined
+  /** The `ssh` block of the VMFile as it is now, when it is newer than the VM. */
+  readonly ssh?: SshConfig | undefined
+  /** Whether a passphrase may be asked for later, by the `ssh` program. */
+  readonly canPrompt?: boolean
+}
+
+/** The keys that are tried, in the settled order. */
+export const sshKeys = (engine: Engine, vm: Vm, login: Login = {}): Promise<readonly Candidate[]> =>
+  sshCandidates({
+    explicit: login.key,
+    vmfile: (login.ssh ?? vm.spec.ssh)?.privateKeyPath,
+    generated: vmFiles(vm.directory).privateKey,
+    home: engine.env.HOME || homedir(),
+    agentSocket: engine.env.SSH_AUTH_SOCK,
+    canPrompt: login.canPrompt ?? false,
+  })
+
+export interface WaitOptions extends Login {
+  /** Milliseconds without progress after which the wait ends; three times as many under TCG. */
+  readonly timeoutMs?: number
+  /** Whether cloud-init's result is waited for. */
+  readonly cloudInit?: boolean
+  /** For who may start the VM anew: as in `WatchOptions`. */
+  readonly onStall?: (evidence: string) => Promise<boolean>
+}
+
+/** What the user says is taken as it is; what vmctl thinks is longer where guests are slow. */
+const patienceOf = (asked: number | undefined, ssh: SshConfig | undefined, accelerator: string | undefined): number =>
+  asked === undefined && ssh?.connectTimeoutMs !== undefined
+    ? ssh.connectTimeoutMs
+    : (asked ?? patienceMs) * (accelerator === 'tcg' ? tcgSlowness : 1)
+
+const patienceMs = 120_000
+
+/** Without hardware acceleration a guest takes several times as long for everything. */
+const tcgSlowness = 3
+
+interface Trust {
+  readonly check: SshConfig['hostKeyCheck']
+  /** The host key that is known, as a line of OpenSSH. */
+  readonly pinned: string | undefined
+  /** Whether the guest was reached before. */
+  readonly ready: boolean
+  /** Whether user-data of the user's own may overrule the vendor-data that carries our host key. */
+  readonly hasUserData: boolean
+}
+
+/** Which host keys of a guest are trusted: the one that is known, and whether one that it shows instead is to be kept. */
+export const trustOf = ({
+  check = 'pin',
+  pinned,
+  ready,
+  hasUserData,
+}: Trust): {readonly pinned?: string; readonly onFirstUse: 'keep' | 'accept' | 'refuse'} => {
+  if (check === 'off') return {onFirstUse: 'accept'}
+  // A guest without a seed never got our host key.
+  if (pinned === undefined) return {onFirstUse: 'keep'}
+  return {pinned, onFirstUse: !ready && (hasUserData || check === 'accept-new') ? 'keep' : 'refuse'}
+}
+
+/** Waits until a VM's guest can be worked with, and returns the connection. */
+export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
+  requireWayIn(vm.spec, options)
+  const hypervisor = await hypervisorOf(engine, vm)
+  await mendNetworks(engine, vm.spec)
+  const files = vmFiles(vm.directory)
+  const alias = hostKeyAlias(vm)
+  const known = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
+  const [{ready}, {accelerator}] = await Promise.all([peekJournal(vm.directory), hypervisor.observe(vm)])
+  const ssh = options.ssh ?? vm.spec.ssh
+  const {pinned, onFirstUse} = trustOf({
+    check: ssh?.hostKeyCheck,
+    pinned: known,
+    ready,
+    hasUserData: vm.spec.cloudInit?.userData !== undefined,
+  })
+  const isAlive = async (): Promise<Death | undefined> => {
+    const {state, crash, pause} = await hypervisor.observe(vm)
+    if (state === 'running') return undefined
+    return pause === undefined ? (crash ?? `the VM is ${state}`) : new VmctlError('vmctl::vm::paused', `The VM is paused: ${pause}.`)
+  }
+  const consoleBytes = (): Promise<number> =>
+    stat(files.consoleLog).then(
+      (info) => info.size,
+      () => 0,
+    )
+  const auth = requireKeys(vm, await sshKeys(engine, vm, options))
+  const tell = (message: string): void => void engine.emit({type: 'vm.notice', vm: vm.name, message})
+  const inVain = new AbortController()
+  const onRefusal = watchRefusals({
+    isSeeded: vm.spec.cloudInit !== undefined,
+    askedMs: ssh?.connectTimeoutMs,
+    tell,
+    giveUp: (error) => inVain.abort(error),
+  })
+  const climbing = waitUntilReady({
+    dial: (signal) => hypervisor.dial(vm, 22, {signal}),
+    isAccepted: async () => {
+      const {connections} = (await hypervisor.vitals?.(vm)) ?? {}
+      return connections === undefined ? undefined : connections > 0
+    },
+    isAlive,
+    connectOptions: {
+      user: sshUser(vm, options.user, options.ssh),
+      auth,
+      refused: new Set(),
+      onRefusal,
+      onSlowShell: tell,
+    },
+    vitals: async () => hypervisor.vitals?.(vm),
+    onStall: options.onStall,
+    onHint: (message) => void engine.emit({type: 'vm.notice', vm: vm.name, message}),
+    console: {
+      sizeBytes: consoleBytes,
+      read: (from) => readPiece(files.consoleLog, from),
+      tail: (lines) => consoleTail(files.consoleLog, lines),
+    },
+    expectCloudInit: options.cloudInit ?? vm.spec.cloudInit !== undefined,
+    hostKey: {
+      ...(pinned !== undefined && {pinned}),
+      ...(onFirstUse !== 'refuse' && {
+        onFirstUse: async (key: string) => {
+          if (onFirstUse === 'accept') return
+          await writeFileAtomic(files.knownHosts, `${knownHostsLine(alias, key)}\n`)
+          const message = `the guest has a host key of its own, which is trusted from now on: ${fingerprint(key)}`
+          await engine.emit({type: 'vm.notice', vm: vm.name, message})
+        },
+      }),
+    },
+    firstBoot: !ready,
+    timeoutMs: patienceOf(options.timeoutMs, ssh, accelerator),
+    signal: AbortSignal.any([engine.signal, inVain.signal]),
+    onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
+  })
+  try {
+    const guest = await climbing
+    endWithGuest(guest.connection, {isAlive, consoleBytes})
+    const other = otherKeyNotice(options.key, auth, guest.connection.key)
+    if (other !== undefined) tell(other)
+    return guest
+  } catch (error) {
+    throw aboutVm(error, vm.name)
+  } finally {
+    await engine.emit({type: 'guest.waited', vm: vm.name})
+  }
+}
+
+/** What is said when the key that was named is not the one that has let us in. One that needs a passphrase was not shown to the guest. */
+const otherKeyNotice = (named: string | undefined, auth: readonly Candidate[], accepted: Candidate | undefined): string | undefined => {
+  if (named === undefined || !accepted || accepted.path === named) return undefined
+  const isPassedOver = auth.some((one) => one.kind === 'key' && one.encrypted && one.path === named)
+  return isPassedOver ? undefined : `the guest did not accept ${named}, but ${describeCandidate(accepted)}`
+}
+
+const tailBytes = 64 * 1024
+
+const consoleTail = async (path: string, lines: number): Promise<string> => lastLines(stripControls(await readEnd(path, tailBytes)), lines)
+
+/** How often a connection that is in use looks whether its guest has crashed, and only when the console has grown. */
+const lookMs = 1000
+
+/** Ends a connection when its guest has crashed, which the connection itself would take half a minute to notice. */
+const endWithGuest = (connection: GuestConnection, {isAlive, consoleBytes}: Liveness): void => {
+  let seen: number | undefined
+  const look = async (): Promise<void> => {
+    const bytes = await consoleBytes()
+    if (bytes === seen) return
+    seen = bytes
+    if ((await isAlive()) !== undefined) connection.close()
+  }
+  const timer = setInterval(() => void look().catch(() => undefined), lookMs).unref()
+  connection.closed.catch(() => clearInterval(timer))
+}
+
+interface Liveness {
+  /** Why nothing can be expected of the guest; undefined while it lives. */
+  readonly isAlive: () => Promise<Death | undefined>
+  readonly consoleBytes: () => Promise<number>
+}
+
+/** A connection as provisioners see it. */
+export const asGuest = (connection: GuestConnection, bootId?: string): Guest & Pick<GuestConnection, 'closed' | 'close'> => ({
+  ...(bootId !== undefined && {bootId}),
+  exec: connection.exec,
+  upload: (localPath, remotePath, options) => upload(connection, localPath, remotePath, options),
+  closed: connection.closed,
+  close: connection.close,
+})
+
+/** A connection that is made when it is first needed, and made anew when it was lost. */
+export interface Session extends Disposable {
+  readonly guest: () => Promise<Guest>
+}
+
+type ClosableGuest = ReturnType<typeof asGuest>
+
+export const openSession = (connect: () => Promise<ClosableGuest>): Session => {
+  let current: Promise<ClosableGuest> | undefined
+  return {
+    guest: () => {
+      if (current) return current
+      const opening = connect()
+      current = opening
+      const forget = (): void => {
+        if (current === opening) current = undefined
+      }
+      opening.then((connection) => connection.closed.catch(forget), forget)
+      return opening
+    },
+    [Symbol.dispose]: () => {
+      void current?.then(
+        (connection) => {
+          connection.close()
+        },
+        () => undefined,
+      )
+    },
+  }
+}

@@ -1,0 +1,90 @@
+import type {Readable} from 'node:stream'
+
+import {tee} from '../../host/tee.ts'
+import {aboutVm, isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {quoteAll} from '../../model/quote.ts'
+import {requireVm} from '../../store/store.ts'
+import {waitForGuest} from './access.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+
+export interface ExecRequest {
+  readonly names: readonly string[]
+  /** A program and its arguments, which reach the guest as they are. */
+  readonly command: readonly string[]
+  readonly user?: string | undefined
+  /** What each of the programs reads; nothing when absent. It is used up: destroyed when the last of them has ended. */
+  readonly stdin?: Readable | undefined
+  /** Gets what the program writes; the guest waits while the promise is pending. */
+  readonly onOutput: (vm: string, stream: 'stdout' | 'stderr', chunk: Buffer) => void | Promise<void>
+}
+
+/** How a program ended in one VM; the `--json` shape of an element of `vmctl exec`. */
+export interface ExecResult {
+  readonly name: string
+  /** Absent when the program could not be run, or when a signal ended it. */
+  readonly exitCode?: number
+  readonly signal?: string
+  readonly error?: {readonly code: string; readonly message: string}
+}
+
+const patienceMs = 30_000
+
+/**
+ * A program that starts in a directory of the guest, a shell when there is none; 126 when the directory cannot be entered, the
+ * status of a command that cannot be run (POSIX, 2.8.2).
+ */
+export const inDirectory = (program: readonly string[], directory: string | undefined): readonly string[] => {
+  if (directory === undefined) return program
+  const words = program.length > 0 ? program : ['sh', '-c', 'exec "${SHELL:-/bin/sh}" -l']
+  return ['sh', '-c', 'cd -- "$1" || exit 126; shift; exec "$@"', 'sh', directory, ...words]
+}
+
+/** Runs a program in several guests at once. A VM in which that is impossible does not keep it from the others. */
+export const execAll = (engine: Engine, request: ExecRequest): Promise<ExecResult[]> => {
+  const {names} = request
+  const inputs = request.stdin ? tee(request.stdin, names.length) : []
+  return Promise.all(
+    names.map(async (name, index) => {
+      const stdin = inputs[index]
+      try {
+        return await execIn(engine, name, {...request, stdin})
+      } catch (error) {
+        if (engine.signal.aborted) throw error
+        const code = isVmctlError(error) ? error.code : 'unexplained'
+        return {name, error: {code, message: messageOf(error)}}
+      } finally {
+        stdin?.destroy()
+      }
+    }),
+  )
+}
+
+const execIn = async (engine: Engine, name: string, {command, user, stdin, onOutput}: ExecRequest): Promise<ExecResult> => {
+  const vm = await requireVm(engine.store, name)
+  const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
+  if (state !== 'running') throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; programs run only in a running one.`)
+  const {connection} = await waitForGuest(engine, vm, {user, timeoutMs: patienceMs, cloudInit: false})
+  try {
+    const {code, signal} = await connection.exec(quoteAll(command), {
+      ...(stdin && {stdin}),
+      onStdout: (chunk) => onOutput(name, 'stdout', chunk),
+      onStderr: (chunk) => onOutput(name, 'stderr', chunk),
+      signal: engine.signal,
+    })
+    return {name, ...(code !== null && {exitCode: code}), ...(signal !== null && {signal})}
+  } catch (error) {
+    throw aboutVm(error, name)
+  } finally {
+    connection.close()
+  }
+}
+
+/** The exit status for all of them: the first that is not 0; 128 and more for a signal, as shells have it; 255 when one could not be run, as with ssh. */
+export const exitStatus = (results: readonly ExecResult[]): number => {
+  for (const {exitCode, signal, error} of results) {
+    if (error) return 255
+    if (signal !== undefined) return 128
+    if (exitCode !== undefined && exitCode !== 0) return exitCode
+  }
+  return 0
+}

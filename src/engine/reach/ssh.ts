@@ -1,0 +1,96 @@
+import {isTerminal, runInteractive} from '../../host/interactive.ts'
+import {resolvePath} from '../../host/paths.ts'
+import type {Candidate} from '../../guest/ssh/candidates.ts'
+import {anyShellWords} from '../../model/any-shell.ts'
+import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import type {SshConfig, Vm} from '../../model/vm.ts'
+import {requireVm} from '../../store/store.ts'
+import {type Login, waitForGuest} from './access.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import type {Vmfile} from '../load.ts'
+import {sshCommand} from './ssh-command.ts'
+import {belongsTo} from '../owner.ts'
+
+export interface SshOptions {
+  readonly user?: string | undefined
+  /** Path as the user wrote it. */
+  readonly key?: string | undefined
+  /** The VMFile of this directory, when there is one: its `ssh` block may be newer than the VM. */
+  readonly vmfile?: Vmfile | undefined
+  /** A command to run instead of a shell: one word is a shell command line, several are words of a command. */
+  readonly command: readonly string[]
+  /** One word of `command` is a program too; a program that a person talks to gets a terminal. */
+  readonly asWords?: boolean
+  readonly directory: string
+}
+
+/** Milliseconds without progress that `vmctl ssh` waits for a guest. */
+const patienceMs = 30_000
+
+/**
+ * Waits until the guest lets us in, then hands the terminal to the `ssh` program.
+ * @returns the exit status of ssh, which is that of the command in the guest
+ */
+export const openShell = async (engine: Engine, name: string, options: SshOptions): Promise<number> => {
+  const vm = await requireVm(engine.store, name)
+  const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
+  if (state !== 'running') {
+    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; SSH needs a running one.`, {
+      help: state === 'suspended' ? `Resume it with \`vmctl resume ${name}\`.` : `Start it with \`vmctl start ${name}\`, or \`vmctl up\`.`,
+    })
+  }
+  const login: Login = {
+    user: options.user,
+    key: options.key === undefined ? undefined : resolvePath(options.key, options.directory),
+    ssh: await currentSsh(vm, options.vmfile),
+    canPrompt: true,
+  }
+  const accepted = await checkGuest(engine, vm, login)
+  const {host, user, options: sshOptions} = await sshCommand(engine, vm, {...login, accepted})
+  const hasTerminal = options.asWords === true && isTerminal()
+  // With a terminal, ssh would say at the end that the connection was closed.
+  const terminal = hasTerminal ? ['-t', '-o', 'LogLevel=ERROR'] : []
+  const status = await runInteractive(
+    'ssh',
+    ['-F', '/dev/null', ...terminal, ...sshOptions, '-l', user, host, ...remoteWords(options, hasTerminal)],
+    'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
+  )
+  if (hasTerminal && status === 255) {
+    await engine.emit({type: 'vm.notice', vm: name, message: 'the connection was lost, or the program ended with status 255'})
+  }
+  return status
+}
+
+/** The end of the command line of ssh; nothing for a shell. */
+const remoteWords = ({command, asWords}: SshOptions, hasTerminal: boolean): readonly string[] => {
+  const [first, ...more] = command
+  if (first === undefined) return []
+  if (more.length === 0 && !asWords) return ['--', first]
+  return ['--', anyShellWords(hasTerminal ? [...tellingOfSignals, ...command] : command)]
+}
+
+/**
+ * ssh(1) ends with 255 when a signal has ended the program, whichever it was. A shell around the program makes a status of Ctrl+C
+ * and Ctrl+\ (128 and the number of the signal); the program itself gets them as ever.
+ */
+const tellingOfSignals = ['sh', '-c', 'trap : INT QUIT; "$@"', 'sh'] as const
+
+/**
+ * Waits until the guest would let us in; a key whose passphrase only the `ssh` program can ask for is left to it.
+ * @returns the key that the guest has accepted, unless one before it is left to the `ssh` program
+ */
+const checkGuest = async (engine: Engine, vm: Vm, login: Login): Promise<Candidate | undefined> => {
+  try {
+    const {connection} = await waitForGuest(engine, vm, {...login, timeoutMs: patienceMs, cloudInit: false})
+    connection.close()
+    const {key} = connection
+    return login.key === undefined || key?.path === login.key ? key : undefined
+  } catch (error) {
+    const needsPassphrase = isVmctlError(error) && Array.isArray(error.details.encrypted) && error.details.encrypted.length > 0
+    if (!needsPassphrase) throw error
+    return undefined
+  }
+}
+
+const currentSsh = async (vm: Vm, vmfile: Vmfile | undefined): Promise<SshConfig | undefined> =>
+  vmfile && (await belongsTo(vm, vmfile.path)) ? vmfile.vms.find((spec) => spec.name === vm.name)?.ssh : undefined

@@ -1,0 +1,149 @@
+import {join} from 'node:path'
+
+import {VmctlError} from '../../model/errors.ts'
+import {closest} from '../../model/names.ts'
+import type {AttachedDisk, Vm, VmSpec} from '../../model/vm.ts'
+import {listVmNames, listVms, readVm} from '../../store/store.ts'
+import {type Volume, volumeSerial, type VolumeStore} from '../../volume/volume.ts'
+import {ensureVolume, listVolumes, readVolume, removeVolume} from '../../volume/volumes.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+
+/** One volume in `vmctl volume ls`; the `--json` shape of an element. */
+export interface VolumeSummary extends Volume {
+  /** VMs that exist and use it, as of their last `up`. */
+  readonly users: readonly VolumeUser[]
+}
+
+export interface VolumeUser {
+  readonly vm: string
+  readonly readOnly: boolean
+  /** In the guest; absent for a volume without a file system. */
+  readonly target?: string
+}
+
+const storeOf = ({store}: Engine): VolumeStore => ({directory: join(store.directory, 'volumes'), lockDirectory: store.lockDirectory})
+
+/**
+ * The disks of a VM's volumes, made or grown as need be.
+ * @throws VmctlError `vmctl::volume::in_use` when another VM that runs has one of them and either may write
+ */
+export const attachVolumes = async (engine: Engine, {name, spec}: Pick<Vm, 'name' | 'spec'>): Promise<AttachedDisk[]> => {
+  const {volumes = []} = spec
+  if (volumes.length === 0) return []
+  await requireNoOther(engine, name, spec.volumes ?? [])
+  const disks: AttachedDisk[] = []
+  for (const {volume, readOnly} of volumes) {
+    const path = await ensureVolume(storeOf(engine), volume, {
+      signal: engine.signal,
+      notify: (message) => void engine.emit({type: 'vm.notice', vm: name, message}),
+    })
+    disks.push({path, serial: volumeSerial(volume.id), readOnly})
+  }
+  return disks
+}
+
+const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<Vm['spec']['volumes']>): Promise<void> => {
+  const others = (await listVms(engine.store)).filter((other) => other.name !== name)
+  for (const {volume, readOnly} of wanted) {
+    const serial = volumeSerial(volume.id)
+    const rivals = others.filter(({attachments}) =>
+      attachments?.disks.some((disk) => disk.serial === serial && !(disk.readOnly && readOnly)),
+    )
+    for (const rival of rivals) {
+      const {pid, state} = await (await hypervisorOf(engine, rival)).observe(rival)
+      if (pid === undefined && state !== 'running' && state !== 'suspended') continue
+      throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.name} is in use by the VM ${rival.name}, which runs.`, {
+        help: `Stop it with \`vmctl stop ${rival.name}\`. Several VMs may use a volume at once only when all of them are read-only.`,
+        details: {volume: volume.id, vm: rival.name},
+      })
+    }
+  }
+}
+
+/**
+ * The records of all VMs, before something is removed that one of them may need.
+ * @throws VmctlError `vmctl::vm::record_damaged` for one that cannot be read: nobody knows what it uses
+ */
+const allRecordsOf = async ({store}: Engine): Promise<Vm[]> => {
+  const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name)))
+  return vms.filter((vm) => vm !== undefined)
+}
+
+const usersOf = (vms: readonly Vm[], id: string): VolumeUser[] =>
+  vms.flatMap(({name, spec}) =>
+    (spec.volumes ?? [])
+      .filter(({volume}) => volume.id === id)
+      .map(({readOnly, target}) => ({vm: name, readOnly, ...(target !== undefined && {target})})),
+  )
+
+/** All volumes, sorted by id, with the VMs that use them. */
+export const volumes = async (engine: Engine): Promise<VolumeSummary[]> => {
+  const [all, vms] = await Promise.all([listVolumes(storeOf(engine), engine), listVms(engine.store)])
+  return all.map((volume) => ({...volume, users: usersOf(vms, volume.id)}))
+}
+
+/**
+ * One volume, by its id (`shop.pgdata`), or by its name when no other has that.
+ * @throws VmctlError `vmctl::volume::not_found`
+ */
+export const findVolume = async (engine: Engine, wanted: string): Promise<VolumeSummary> => {
+  const direct = await readVolume(storeOf(engine), wanted, engine)
+  if (direct) return {...direct, users: usersOf(await listVms(engine.store), direct.id)}
+  const all = await volumes(engine)
+  const [first, ...more] = all.filter(({name}) => name === wanted)
+  if (first && more.length === 0) return first
+  if (first) {
+    throw new VmctlError('vmctl::volume::not_found', `Several volumes are called ${wanted}.`, {
+      help: `Name one of them in full: ${[first, ...more].map(({id}) => id).join(', ')}.`,
+    })
+  }
+  const suggestion = closest(
+    wanted,
+    all.flatMap(({id, name}) => [id, name]),
+  )
+  throw new VmctlError('vmctl::volume::not_found', `There is no volume named ${JSON.stringify(wanted)}.`, {
+    ...(suggestion !== undefined && {help: `Did you mean ${suggestion}? Run \`vmctl volume ls\` to see the volumes that exist.`}),
+  })
+}
+
+/**
+ * Removes a volume with everything on it.
+ * @throws VmctlError `vmctl::volume::in_use` while a VM that exists uses it: that VM's next start would find an empty one
+ */
+export const removeUnusedVolume = async (engine: Engine, wanted: string): Promise<VolumeSummary> => {
+  const volume = await findVolume(engine, wanted)
+  const names = usersOf(await allRecordsOf(engine), volume.id).map(({vm}) => vm)
+  if (names.length > 0) {
+    throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.id} belongs to ${names.join(', ')}.`, {
+      help: `Destroy ${names.length === 1 ? 'that VM' : 'those VMs'} first: ${names.map((name) => `\`vmctl destroy ${name}\``).join(', ')}.`,
+      details: {volume: volume.id, users: names},
+    })
+  }
+  await removeVolume(storeOf(engine), volume.id, engine)
+  return volume
+}
+
+/**
+ * Checks that the volumes of VMs may be removed with them (`down --volumes`).
+ * @returns removes them, and resolves to their ids
+ * @throws VmctlError `vmctl::volume::in_use` when a VM besides these uses one of them
+ */
+export const claimVolumes = async (engine: Engine, specs: readonly VmSpec[]): Promise<() => Promise<string[]>> => {
+  const ids = [...new Set(specs.flatMap((spec) => (spec.volumes ?? []).map(({volume}) => volume.id)))]
+  const names = new Set(specs.map(({name}) => name))
+  const others = ids.length === 0 ? [] : (await allRecordsOf(engine)).filter(({name}) => !names.has(name))
+  for (const id of ids) {
+    const [other] = usersOf(others, id)
+    if (!other) continue
+    throw new VmctlError('vmctl::volume::in_use', `The volume ${id} belongs to ${other.vm} too, which is not among these VMs.`, {
+      help: `Destroy it first: \`vmctl destroy ${other.vm}\`.`,
+      details: {volume: id, vm: other.vm},
+    })
+  }
+  return async () => {
+    const there = (await listVolumes(storeOf(engine), engine)).filter(({id}) => ids.includes(id))
+    // Also those that are not there: a run that was killed has left something of them.
+    for (const id of ids) await removeVolume(storeOf(engine), id, engine)
+    return there.map(({id}) => id)
+  }
+}

@@ -1,0 +1,228 @@
+import {access} from 'node:fs/promises'
+import type {Duplex} from 'node:stream'
+
+import type {Lock} from '../../host/lock.ts'
+import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import type {Health, HealthStatus} from '../../model/health.ts'
+import {vmFiles} from '../../model/layout.ts'
+import type {ForwardedPort, Share} from '../../model/stack.ts'
+import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '../../model/vm.ts'
+import {type JournalEntry, peekJournal} from '../../provision/run/journal.ts'
+import {listVmNames, readVm, requireVm} from '../../store/store.ts'
+import {volumeSerial} from '../../volume/volume.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import {readHealth} from '../reach/health-record.ts'
+import {interfacesOf, type VmInterface} from '../resources/interfaces.ts'
+
+/** One VM in `vmctl list`; the `--json` shape of an element. */
+export interface VmSummary {
+  readonly name: string
+  readonly backend: string
+  readonly state: VmState | 'unknown'
+  readonly vcpus?: number
+  readonly memoryMiB?: number
+  readonly network?: NetworkConfig['type']
+  readonly pid?: number
+  readonly sshPort?: number
+  /** What was last seen of the health of a running VM that has a health check. */
+  readonly health?: HealthStatus
+  /** What else of this computer leads to the guest. */
+  readonly ports?: readonly ForwardedPort[]
+  /** Why the VM cannot be told about, when its record is damaged. */
+  readonly error?: string
+}
+
+/** One VM in full; the `--json` shape of `vmctl status`. Fields that do not apply are absent. */
+export interface VmStatus extends VmSummary {
+  readonly id: string
+  readonly state: VmState
+  readonly network: NetworkConfig['type']
+  readonly bridge?: string
+  /** All of them, those on declared networks first. */
+  readonly interfaces: readonly VmInterface[]
+  readonly volumes: readonly MountedVolume[]
+  readonly shares: readonly MountedShare[]
+  readonly diskBytes: number
+  readonly workDirectory: string
+  readonly overlay: string
+  readonly seed?: string
+  readonly vncAddress?: string
+  readonly macAddress?: string
+  readonly accelerator?: string
+  readonly image: string
+  readonly vmfile?: string
+  readonly createdAt: string
+  /** What has crashed, when the guest has. */
+  readonly crash?: string
+  /** Why the guest is paused although nobody has suspended it. */
+  readonly pause?: string
+  readonly failure?: Vm['failure']
+  /** What a VM that runs has lost meanwhile, and how it comes back. */
+  readonly troubles?: readonly string[]
+  readonly provision: readonly StepStatus[]
+  /** The last result of the health check; absent before the first one after a start. */
+  readonly healthcheck?: {readonly checkedAt: string; readonly failures: number; readonly exitCode?: number; readonly output: string}
+}
+
+/** A volume of a VM, as of its last start. */
+export interface MountedVolume {
+  /** `shop.pgdata`. */
+  readonly volume: string
+  /** In the guest; absent for a volume without a file system. */
+  readonly target?: string
+  readonly readOnly: boolean
+  /** How the guest finds the disk. */
+  readonly device: string
+}
+
+/** A folder or file of the host in the guest, as of its last start. */
+export type MountedShare = Pick<Share, 'source' | 'target' | 'readOnly'>
+
+/** What is known of one provision step. */
+export interface StepStatus extends Pick<
+  JournalEntry,
+  'title' | 'state' | 'startedAt' | 'endedAt' | 'durationMs' | 'exitCode' | 'bootId' | 'user'
+> {
+  readonly step: number
+}
+
+/** All VMs, sorted by name. Needs no lock, touches no guest, and one broken VM does not hide the others. */
+export const list = async (engine: Engine): Promise<VmSummary[]> => {
+  const names = await listVmNames(engine.store)
+  const summaries = await Promise.all(names.map((name) => summarise(engine, name)))
+  return summaries.filter((summary) => summary !== undefined)
+}
+
+const summarise = async (engine: Engine, name: string): Promise<VmSummary | undefined> => {
+  try {
+    const vm = await readVm(engine.store, name)
+    if (!vm) return undefined
+    const {state, pid, sshPort, ports} = await (await hypervisorOf(engine, vm)).observe(vm)
+    const health = await knownHealth(vm, state)
+    return {
+      name,
+      backend: vm.backend,
+      state,
+      vcpus: vm.spec.vcpus,
+      memoryMiB: vm.spec.memoryMiB,
+      network: vm.spec.network.type,
+      ...(pid !== undefined && {pid}),
+      ...(sshPort !== undefined && {sshPort}),
+      ...(health && {health: health.status}),
+      ...(ports && {ports}),
+    }
+  } catch (error) {
+    return {name, backend: '-', state: 'unknown', error: isVmctlError(error) ? `${error.message} ${error.help}` : messageOf(error)}
+  }
+}
+
+/** Of a running VM with a health check; nothing is asked of the guest. */
+const knownHealth = async (vm: Vm, state: VmState): Promise<{readonly status: HealthStatus; readonly record?: Health} | undefined> => {
+  if (state !== 'running' || !vm.spec.healthcheck) return undefined
+  const record = await readHealth(vm)
+  return record ? {status: record.status, record} : {status: 'starting'}
+}
+
+const describeRecord = ({checkedAt, failures, last}: Health): NonNullable<VmStatus['healthcheck']> => ({
+  checkedAt,
+  failures,
+  ...(last.exitCode !== undefined && {exitCode: last.exitCode}),
+  output: last.output,
+})
+
+export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
+  const vm = await requireVm(engine.store, name)
+  const files = vmFiles(vm.directory)
+  // Only here: `list` needs none of what networks need.
+  const {troublesOf} = await import('../resources/networks.ts')
+  const [observation, journal, hasSeed] = await Promise.all([
+    (await hypervisorOf(engine, vm)).observe(vm),
+    peekJournal(vm.directory),
+    exists(files.seed),
+  ])
+  const {network} = vm.spec
+  const [health, troubles, interfaces] = await Promise.all([
+    knownHealth(vm, observation.state),
+    troublesOf(engine, vm, observation),
+    interfacesOf(engine, vm, observation),
+  ])
+  return {
+    name,
+    id: vm.id,
+    backend: vm.backend,
+    ...observation,
+    ...(troubles.length > 0 && {troubles}),
+    vcpus: vm.spec.vcpus,
+    memoryMiB: vm.spec.memoryMiB,
+    diskBytes: Math.max(vm.spec.diskBytes ?? 0, vm.base.virtualSizeBytes),
+    network: network.type,
+    ...(network.type === 'tap' && {bridge: network.bridge}),
+    interfaces,
+    volumes: (vm.spec.volumes ?? []).map(({volume: {id}, target, readOnly}) => ({
+      volume: id,
+      ...(target !== undefined && {target}),
+      readOnly,
+      device: `/dev/disk/by-id/virtio-${volumeSerial(id)}`,
+    })),
+    shares: (vm.spec.shares ?? []).map(({source, target, readOnly}) => ({source, target, readOnly})),
+    workDirectory: vm.directory,
+    overlay: files.overlay,
+    ...(hasSeed && {seed: files.seed}),
+    image: vm.base.path,
+    ...(vm.vmfile !== undefined && {vmfile: vm.vmfile}),
+    createdAt: vm.createdAt,
+    ...(health && {health: health.status}),
+    ...(health?.record && {healthcheck: describeRecord(health.record)}),
+    ...(vm.failure && {failure: vm.failure}),
+    provision: journal.steps.map(
+      ({hash: _hash, type: _type, facts: _facts, cause: _cause, message: _message, memory: _memory, ...known}, index) => ({
+        step: index + 1,
+        ...known,
+      }),
+    ),
+  }
+}
+
+/** Everything that is known of a VM; the `--json` shape of an element of `vmctl inspect`. */
+export interface Inspection {
+  readonly status: VmStatus
+  /** As last applied. */
+  readonly spec: VmSpec
+  readonly attachments: Attachments
+  readonly base: BaseImage
+}
+
+/** All of a VM that is on record, and what is seen now. */
+export const inspect = async (engine: Engine, name: string): Promise<Inspection> => {
+  const [vm, known] = await Promise.all([requireVm(engine.store, name), status(engine, name)])
+  const {spec, base, attachments = {nics: [], disks: [], folders: []}} = vm
+  return {status: known, spec, attachments, base}
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+/** A byte stream to a serial console, and the lock that keeps others from it. */
+export interface OpenConsole {
+  readonly stream: Duplex
+  readonly lock: Lock
+}
+
+/** Opens the serial console of a running VM. */
+export const openConsole = async (engine: Engine, name: string): Promise<OpenConsole> => {
+  const vm = await requireVm(engine.store, name)
+  const hypervisor = await hypervisorOf(engine, vm)
+  if (!hypervisor.console) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} has no serial console.`)
+  const {state} = await hypervisor.observe(vm)
+  if (state !== 'running' && state !== 'suspended') {
+    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; it has no console.`, {
+      help: `Start it with \`vmctl start ${name}\`.`,
+    })
+  }
+  const {lockConsole} = await import('../../store/console-lock.ts')
+  const lock = await lockConsole(engine.store, name, engine.signal)
+  return {stream: await hypervisor.console(vm, {signal: engine.signal}), lock}
+}

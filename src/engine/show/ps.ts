@@ -1,0 +1,256 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import type {GuestConnection} from '../../guest/ssh/connection.ts'
+import {awaitGreeting} from '../../guest/ssh/greeting.ts'
+import {probe} from '../../guest/health.ts'
+import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {advance, type Health, type HealthStatus, type ProbeResult} from '../../model/health.ts'
+import {canLogIn} from '../../model/login.ts'
+import {formatDuration} from '../../model/quantity.ts'
+import type {Healthcheck, PortForward} from '../../model/stack.ts'
+import type {Observation, Vm, VmState} from '../../model/vm.ts'
+import {readJournal} from '../../provision/run/journal.ts'
+import {listVmNames, readVm} from '../../store/store.ts'
+import {waitForGuest, type WaitOptions} from '../reach/access.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import {readHealth, writeHealth} from '../reach/health-record.ts'
+import {turns} from '../reach/health.ts'
+import {interfacesOf} from '../resources/interfaces.ts'
+import {troublesOf} from '../resources/networks.ts'
+import {selectVms} from '../plan/select.ts'
+import {findStrays} from '../converge/strays.ts'
+import type {Vmfile} from '../load.ts'
+
+/** One VM in `vmctl ps`; the `--json` shape of an element. */
+export interface PsRow {
+  readonly name: string
+  readonly project?: string
+  readonly service?: string
+  /** `destroyed` for a VM of the VMFile that does not exist. */
+  readonly state: VmState | 'unknown'
+  /** Of a running VM into which vmctl can log in: whether its guest has come so far. */
+  readonly readiness?: 'starting' | 'ready'
+  /** The VMFile has made it and no longer defines it. */
+  readonly isStray?: true
+  /** Of a running VM that has a health check. */
+  readonly health?: HealthStatus
+  /** Failures in a row, and how many of them make it unhealthy. */
+  readonly failures?: number
+  readonly retries?: number
+  /** The last thing that the health check said. */
+  readonly output?: string
+  /** On declared networks and on bridges, as far as they are known. */
+  readonly ips: readonly string[]
+  readonly vcpus?: number
+  readonly memoryMiB?: number
+  readonly diskBytes?: number
+  readonly ports: readonly PortForward[]
+  /** What a VM that runs has lost meanwhile, and how it comes back. */
+  readonly troubles?: readonly string[]
+  /** Why the VM cannot be told about. */
+  readonly error?: string
+}
+
+export interface PsScope {
+  /** All VMs of this user, or those that are named, when absent. */
+  readonly vmfile?: Vmfile | undefined
+  readonly names?: readonly string[]
+}
+
+/** Looks at VMs, again and again if need be; connections to guests are kept meanwhile. */
+export interface Ps extends Disposable {
+  /** All at once. Takes no lock; a VM that is broken or does not answer delays and hides no other. */
+  look(): Promise<readonly PsRow[]>
+}
+
+export interface PsOptions {
+  /** Milliseconds until a guest must have let us in. */
+  readonly connectMs?: number
+  /** Whether a guest that was never seen ready is asked whether it is by now, which logs in to it while it may still boot. */
+  readonly asksNew?: boolean
+}
+
+/** How long a guest may take to greet before it counts as still starting. */
+const greetingMs = 2000
+
+export const openPs = (engine: Engine, scope: PsScope, {connectMs = 15_000, asksNew = false}: PsOptions = {}): Ps => {
+  const connections = new Map<string, GuestConnection>()
+  const forget = (id: string): void => {
+    connections.get(id)?.close()
+    connections.delete(id)
+  }
+  /** Of a guest that was ready before; a first boot is not disturbed, unless `options` wait for it. */
+  const connect = async (vm: Vm, options: WaitOptions = {cloudInit: false}): Promise<GuestConnection> => {
+    const known = connections.get(vm.id)
+    if (known) return known
+    const quiet: Engine = {...engine, emit: () => undefined, signal: AbortSignal.any([engine.signal, AbortSignal.timeout(connectMs)])}
+    const {connection} = await waitForGuest(quiet, vm, options)
+    connections.set(vm.id, connection)
+    connection.closed.catch(() => connections.delete(vm.id))
+    return connection
+  }
+  const test = async (vm: Vm, check: Healthcheck): Promise<Health | undefined> => {
+    const before = await readHealth(vm)
+    let result: ProbeResult
+    try {
+      result = await probe(await connect(vm), check, {env: vm.spec.env ?? {}, signal: engine.signal})
+    } catch (error) {
+      engine.signal.throwIfAborted()
+      forget(vm.id)
+      // A guest that nobody has reached since its start is still booting.
+      if (!before) return undefined
+      result = {isGood: false, output: explain(error, connectMs), durationMs: 0}
+    }
+    const health = advance(before, {vm: vm.id, check, result, at: new Date()})
+    if (await isStillThere(engine, vm)) await writeHealth(vm, health).catch(() => undefined)
+    return health
+  }
+  const greets = async (vm: Vm): Promise<boolean> => {
+    const signal = AbortSignal.any([engine.signal, AbortSignal.timeout(greetingMs)])
+    const stream = await (await hypervisorOf(engine, vm)).dial(vm, 22, {signal})
+    try {
+      await awaitGreeting(stream, {timeoutMs: greetingMs, signal})
+      return true
+    } finally {
+      stream.destroy()
+    }
+  }
+  const isReady = async (vm: Vm): Promise<boolean> => {
+    if (connections.has(vm.id)) return true
+    try {
+      const {ready} = await readJournal(vm.directory)
+      if (ready) return await greets(vm)
+      if (asksNew) await connect(vm, {})
+      return asksNew
+    } catch {
+      // Whatever keeps us from the guest, it is not ready for anybody.
+      engine.signal.throwIfAborted()
+      return false
+    }
+  }
+  return {
+    async look() {
+      const {vmfile, names} = scope
+      const wanted = vmfile ? selectVms(vmfile, names).map((spec) => spec.name) : names?.length ? names : await listVmNames(engine.store)
+      const strays = vmfile && !names?.length ? (await findStrays(engine, vmfile)).map(({vm}) => vm) : []
+      const rows = await Promise.all([...wanted, ...strays].map((name) => rowOf(engine, name, {test, isReady})))
+      return rows.map((row, index) => (index < wanted.length ? row : {...row, isStray: true}))
+    },
+    [Symbol.dispose]() {
+      for (const id of connections.keys()) forget(id)
+    },
+  }
+}
+
+const explain = (error: unknown, connectMs: number): string => {
+  if (error instanceof DOMException && error.name === 'TimeoutError') return `SSH did not answer within ${formatDuration(connectMs)}.`
+  if (isVmctlError(error)) return error.message
+  throw error
+}
+
+/** Whether a result may be kept: not when the VM was stopped, or made anew, while its guest was asked. */
+const isStillThere = async (engine: Engine, vm: Vm): Promise<boolean> => {
+  const now = await readVm(engine.store, vm.name).catch(() => undefined)
+  return now?.id === vm.id && (await (await hypervisorOf(engine, now)).observe(now)).state === 'running'
+}
+
+type Test = (vm: Vm, check: Healthcheck) => Promise<Health | undefined>
+
+interface Tests {
+  readonly test: Test
+  readonly isReady: (vm: Vm) => Promise<boolean>
+}
+
+const rowOf = async (engine: Engine, name: string, {test, isReady}: Tests): Promise<PsRow> => {
+  try {
+    const vm = await readVm(engine.store, name)
+    if (!vm) return {name, state: 'destroyed', ips: [], ports: []}
+    const observation = await (await hypervisorOf(engine, vm)).observe(vm)
+    const {state} = observation
+    const {healthcheck: check} = vm.spec
+    const [troubles, interfaces] = await Promise.all([troublesOf(engine, vm, observation), interfacesOf(engine, vm, observation)])
+    const isRunning = state === 'running'
+    const readiness = isRunning && canLogIn(vm.spec) ? ((await isReady(vm)) ? 'ready' : 'starting') : undefined
+    return {
+      ...factsOf(vm, observation),
+      ips: interfaces.flatMap(({ip}) => ip ?? []),
+      ...(readiness !== undefined && {readiness}),
+      ...(troubles.length > 0 && {troubles}),
+      ...(check && isRunning && (await healthOf(vm, {check, isReady: readiness === 'ready', test}))),
+    }
+  } catch (error) {
+    engine.signal.throwIfAborted()
+    return {name, state: 'unknown', ips: [], ports: [], error: isVmctlError(error) ? `${error.message} ${error.help}` : messageOf(error)}
+  }
+}
+
+const factsOf = ({name, spec, base}: Vm, {state, ports}: Observation): Omit<PsRow, 'ips'> => ({
+  name,
+  ...(spec.project !== undefined && {project: spec.project}),
+  ...(spec.service !== undefined && {service: spec.service}),
+  state,
+  vcpus: spec.vcpus,
+  memoryMiB: spec.memoryMiB,
+  diskBytes: Math.max(spec.diskBytes ?? 0, base.virtualSizeBytes),
+  ports: ports ?? spec.ports ?? [],
+})
+
+const healthOf = async (
+  vm: Vm,
+  {check, isReady, test}: {readonly check: Healthcheck; readonly isReady: boolean; readonly test: Test},
+): Promise<Pick<PsRow, 'health' | 'failures' | 'retries' | 'output'>> => {
+  const {retries} = check
+  const {ready} = await readJournal(vm.directory)
+  const health = ready || isReady ? await test(vm, check) : undefined
+  if (!health) return {health: 'starting', failures: 0, retries}
+  return {health: health.status, failures: health.failures, retries, output: health.last.output}
+}
+
+/**
+ * Looks until every VM that runs is ready, and healthy where it has a health check. VMs into which vmctl cannot log in are not waited for.
+ * @throws VmctlError `vmctl::guest::health_timed_out` after `timeoutMs` milliseconds
+ */
+export const waitForHealth = async (
+  engine: Engine,
+  ps: Ps,
+  {timeoutMs, onRows}: {timeoutMs: number; onRows?: (rows: readonly PsRow[]) => void},
+): Promise<readonly PsRow[]> => {
+  const deadline = performance.now() + timeoutMs
+  for await (const _turn of turns(engine.signal)) {
+    const rows = await ps.look()
+    onRows?.(rows)
+    const open = rows.filter(
+      ({health, isStray, readiness}) => !isStray && (readiness === 'starting' || (health !== undefined && health !== 'healthy')),
+    )
+    if (open.length === 0) return rows
+    if (performance.now() >= deadline) throw tooLate(open, timeoutMs, rows)
+  }
+  return []
+}
+
+/** Looks again and again until it is interrupted. */
+export const watch = async (
+  engine: Engine,
+  ps: Ps,
+  {everyMs, onRows}: {everyMs: number; onRows: (rows: readonly PsRow[]) => void},
+): Promise<void> => {
+  try {
+    for (;;) {
+      onRows(await ps.look())
+      await sleep(everyMs, undefined, {signal: engine.signal})
+    }
+  } catch (error) {
+    if (!engine.signal.aborted) throw error
+  }
+}
+
+const tooLate = (open: readonly PsRow[], timeoutMs: number, rows: readonly PsRow[]): VmctlError => {
+  const lines = open.map(
+    ({name, health = 'starting', output = ''}) => `  ${name} is ${health}${output === '' ? '' : `: ${output.split('\n').at(-1)}`}`,
+  )
+  return new VmctlError(
+    'vmctl::guest::health_timed_out',
+    `Not all VMs became ready and healthy within ${formatDuration(timeoutMs)}:\n${lines.join('\n')}`,
+    {details: {vms: rows}},
+  )
+}

@@ -1,0 +1,269 @@
+import {randomUUID} from 'node:crypto'
+
+import {remove} from '../../host/durable.ts'
+import type {GuestConnection} from '../../guest/ssh/connection.ts'
+import type {OperationOptions} from '../../hypervisor/hypervisor.ts'
+import {ensureImage} from '../../image/cache.ts'
+import {messageOf} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
+import type {BaseImage, Vm, VmSpec} from '../../model/vm.ts'
+import {noteStart, readJournal, writeJournal} from '../../provision/run/journal.ts'
+import type {StepVerdict} from '../../provision/run/decide.ts'
+import type {PreparedStep} from '../../provision/run/declare.ts'
+import {runSteps} from '../../provision/run/run.ts'
+import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, writeVm} from '../../store/store.ts'
+import {asGuest, openSession, sshUser, waitForGuest} from '../reach/access.ts'
+import {applyChanges, type Effect} from '../plan/changes.ts'
+import {attach, setupOf} from './attach.ts'
+import {configureGuest} from './configure.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import {awaitHealthy} from '../reach/health.ts'
+import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
+import {traitsOf} from '../owner.ts'
+import {raiseNetworks, seedNetworkConfig} from '../resources/networks.ts'
+import {spendSeed, writeCredentials} from './seed.ts'
+import type {SeedGifts} from './seed-documents.ts'
+
+/** What a plan is applied to. */
+export interface Target {
+  readonly spec: VmSpec
+  readonly steps: readonly PreparedStep[]
+  /** As in `Desired`. */
+  readonly setup?: Readonly<Record<string, string>>
+  /** Absolute path of the VMFile; absent for `vmctl create`. */
+  readonly vmfile?: string | undefined
+}
+
+/** Milliseconds that a guest may take to power off before it is forced to. */
+export const stopGraceMs = (spec: Pick<VmSpec, 'stopGraceMs'>): number => spec.stopGraceMs ?? 30_000
+
+/** Does the steps of a plan in order and tells about each. It decides nothing. The caller holds the VM's lock. */
+export const applyPlan = async (engine: Engine, target: Target, plan: VmPlan): Promise<void> => {
+  const {name} = target.spec
+  await sweepLeftovers(engine.store, name)
+  for (const step of plan.steps) {
+    engine.signal.throwIfAborted()
+    const started = performance.now()
+    await engine.emit({type: 'action.begin', vm: name, action: step.action})
+    await applyStep(engine, {...target, verdicts: plan.provision}, step)
+    await engine.emit({type: 'action.end', vm: name, action: step.action, durationMs: performance.now() - started})
+  }
+}
+
+const applyStep = async (engine: Engine, target: Target & {readonly verdicts: readonly StepVerdict[]}, step: PlanStep): Promise<void> => {
+  const {name} = target.spec
+  switch (step.action) {
+    case 'fetch-image':
+      await fetchImage(engine, target.spec)
+      return
+    case 'create':
+    case 'recreate':
+      await createVm(engine, target)
+      return
+    case 'update':
+      await updateVm(engine, await existing(engine, name), target.spec)
+      return
+    case 'start':
+      await startVm(engine, await existing(engine, name))
+      return
+    case 'resume':
+      await resumeVm(engine, await existing(engine, name))
+      return
+    case 'stop':
+      await stopVm(engine, await existing(engine, name), stopGraceMs(target.spec))
+      return
+    case 'destroy':
+      await destroyVm(engine, await existing(engine, name))
+      return
+    case 'wait':
+    case 'configure':
+      await waitUntilUsable(engine, await existing(engine, name))
+      return
+    case 'check-health':
+      await awaitHealthy(engine, await existing(engine, name), target.spec)
+      return
+    case 'provision':
+      await provisionVm(engine, await existing(engine, name), target)
+  }
+}
+
+const existing = async (engine: Engine, name: string): Promise<Vm> => {
+  const vm = await readVm(engine.store, name)
+  if (!vm) throw new Error(`The VM ${name} vanished while it was locked.`)
+  return vm
+}
+
+const operation = (engine: Engine): OperationOptions => ({
+  signal: engine.signal,
+  // What a backend has to say is about this computer, so it is said once for all VMs.
+  notify: (message) => void engine.emit({type: 'vm.notice', message}),
+})
+
+/** The base image of a spec, fetched when it is not here yet. */
+export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> =>
+  ensureImage(engine.images, spec.image, {
+    signal: engine.signal,
+    onEvent: (event) => void engine.emit({...event, vm: spec.name}),
+  })
+
+/**
+ * Makes a VM, in place of an existing one of the same name. Everything is made in a directory without a name first; only
+ * when all of it is there is the old VM ended and replaced, so a failure costs nothing that existed.
+ */
+export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<Vm> => {
+  const hypervisor = await hypervisorOf(engine)
+  await hypervisor.check(spec)
+  const base = await fetchImage(engine, spec)
+  const directory = await stageDirectory(engine.store, spec.name)
+  try {
+    const id = randomUUID()
+    const vm: Vm = {
+      schema: 1,
+      id,
+      name: spec.name,
+      backend: hypervisor.name,
+      directory,
+      spec,
+      ...(vmfile !== undefined && {vmfile, ...(await traitsOf(vmfile))}),
+      base,
+      attachments: await attach(engine, {id, name: spec.name, spec, directory}),
+      createdAt: new Date().toISOString(),
+      phase: 'prepared',
+    }
+    await hypervisor.prepare(vm, operation(engine))
+    await writeCredentials(vm, await giftsOf(engine, vm))
+    await writeVm(vm)
+    engine.signal.throwIfAborted()
+    await endPredecessor(engine, spec.name)
+    return {...vm, directory: await adoptDirectory(engine.store, directory, spec.name)}
+  } finally {
+    await remove(directory)
+  }
+}
+
+/** What the seed of a VM brings of its stack. The VM is prepared: the addresses of its interfaces are known. */
+const giftsOf = async (engine: Engine, vm: Vm): Promise<SeedGifts> => ({
+  setup: await setupOf(engine, vm.spec),
+  networkConfig: await seedNetworkConfig(engine, vm),
+})
+
+const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
+  const old = await readVm(engine.store, name)
+  if (old) await endVm(engine, old)
+}
+
+/** Ends a VM for good. A guest that writes to what outlives it powers off first, so that nothing it wrote is lost there. */
+const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  const {volumes = [], shares = []} = vm.spec
+  if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
+  await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine))
+}
+
+const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  const {pid, state} = await hypervisor.observe(vm)
+  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
+  const effects = new Set<Effect>(isAlive ? ['now'] : ['now', 'restart'])
+  const next = {...vm, spec: applyChanges(vm.spec, wanted, effects)}
+  await hypervisor.check(next.spec)
+  await hypervisor.prepare(next, operation(engine))
+  // Before the record says so: whoever is killed in between finds the difference again.
+  if (isAlive) await hypervisor.adapt?.(next, operation(engine))
+  await writeVm(next)
+}
+
+/** Starts a VM and records how that ended. */
+export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  const {failure: _failure, ...before} = vm
+  const rest = {...before, attachments: await attach(engine, vm)}
+  // What was seen of the run before is no news of this one.
+  await remove(vmFiles(vm.directory).health)
+  // Before the start: a kill in between must not hide it.
+  await noteStart(vm.directory)
+  try {
+    await raiseNetworks(engine, vm.spec)
+    await hypervisor.start(rest, operation(engine))
+  } catch (error) {
+    // A cancelled start is not a failure of the VM.
+    if (!engine.signal.aborted)
+      await writeVm({...rest, failure: {operation: 'start', message: messageOf(error), at: new Date().toISOString()}})
+    throw error
+  }
+  await writeVm({...rest, phase: 'started'})
+}
+
+export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  await raiseNetworks(engine, vm.spec)
+  await hypervisor.resume?.(vm, operation(engine))
+}
+
+export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  await hypervisor.stop(vm, {...operation(engine), timeoutMs})
+}
+
+/** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */
+export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
+  await endVm(engine, vm)
+  await removeVm(engine.store, vm.name)
+}
+
+/** Waits until a guest is ready and set up. */
+export const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
+  const guest = await usableGuest(engine, vm)
+  guest.close()
+}
+
+/** A connection to a guest that is ready and set up. Open only when this succeeds: one that nobody closes keeps vmctl alive. */
+const usableGuest = async (engine: Engine, vm: Vm): Promise<ReturnType<typeof asGuest>> => {
+  const hypervisor = await hypervisorOf(engine, vm)
+  const {connection, bootId, warnings} = await waitForGuest(engine, vm, {
+    onStall: async (reason) => (await hypervisor.startOtherwise?.(vm, {...operation(engine), reason})) ?? false,
+  })
+  try {
+    for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
+    await becomeReady(engine, vm, connection)
+    await configureGuest(engine, vm, connection)
+  } catch (error) {
+    connection.close()
+    throw error
+  }
+  return asGuest(connection, bootId)
+}
+
+const becomeReady = async (engine: Engine, vm: Vm, connection: Pick<GuestConnection, 'exec'>): Promise<void> => {
+  const journal = await readJournal(vm.directory)
+  if (journal.ready) return
+  // Before `ready` is on record: whoever was killed in between comes back here.
+  const hypervisor = await hypervisorOf(engine, vm)
+  // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
+  await connection.exec('sync', {signal: engine.signal})
+  const kept = hypervisor.showSeed
+    ? await spendSeed(vm, await giftsOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine)))
+    : undefined
+  if (kept !== undefined) {
+    const message = `the seed keeps its private host key until the VM is made anew: ${kept}`
+    await engine.emit({type: 'vm.notice', vm: vm.name, message})
+  }
+  await writeJournal(vm.directory, {...journal, ready: true})
+}
+
+const provisionVm = async (
+  engine: Engine,
+  vm: Vm,
+  {steps, verdicts}: {readonly steps: readonly PreparedStep[]; readonly verdicts: readonly StepVerdict[]},
+): Promise<void> => {
+  // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
+  using session = openSession(() => usableGuest(engine, vm))
+  await session.guest()
+  await runSteps(vm, steps, {
+    verdicts,
+    provisioners: engine.provisioners,
+    guest: session.guest,
+    user: sshUser(vm),
+    onEvent: (event) => engine.emit({...event, vm: vm.name}),
+    signal: engine.signal,
+  })
+}

@@ -1,0 +1,34 @@
+import {mkdir} from 'node:fs/promises'
+import {join} from 'node:path'
+
+import {expect, test} from 'vitest'
+
+import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
+import {noopHypervisor} from '../../hypervisor/noop/index.ts'
+import {lockVm, openStore, writeVm} from '../../store/store.ts'
+import {openEngine} from '../engine.ts'
+import {destroy, start, stop} from './lifecycle.ts'
+
+test('a verb holds the lock of its VM until it is done', async () => {
+  const store = await openStore(join(temporaryDirectory(), 'state'))
+  const verbs: string[] = []
+  const probe = (verb: string) => async (): Promise<void> => {
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
+    await expect(lockVm(store, 'web', {purpose: 'look', timeoutMs: 0}), verb).rejects.toMatchObject({code: 'vmctl::vm::locked'})
+    verbs.push(verb)
+  }
+  const noop = noopHypervisor()
+  const looking = {...noop, name: 'looking', start: probe('start'), stop: probe('stop'), destroy: probe('destroy')}
+  const engine = await openEngine({stateDirectory: store.directory, extensions: [{hypervisors: [looking]}]})
+  const directory = join(store.vmsDirectory, 'web')
+  await mkdir(directory)
+  await writeVm(makeVm({directory, backend: 'looking', spec: makeSpec()}))
+  await start(engine, 'web')
+  await stop({...engine, hypervisors: new Map([['looking', {...looking, observe: async () => ({state: 'running' as const})}]])}, 'web', {
+    timeoutMs: 0,
+  })
+  await destroy(engine, 'web')
+  expect(verbs).toEqual(['start', 'stop', 'destroy'])
+})

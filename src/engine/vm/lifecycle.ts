@@ -1,0 +1,181 @@
+import {aboutVm, isVmctlError, VmctlError} from '../../model/errors.ts'
+import {isVmName, vmNameRule} from '../../model/names.ts'
+import {allowedFrom, alreadyIn} from '../../model/transitions.ts'
+import {stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
+import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../../store/store.ts'
+import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
+import {applyChanges} from '../plan/changes.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import {tidyNetworks} from '../resources/networks.ts'
+import {wantedSpec} from './pending.ts'
+import {planStart} from '../plan/plan.ts'
+
+/** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
+export interface LifecycleResult {
+  readonly name: string
+  readonly id: string
+  readonly state: VmState
+  /** The VM was there already: nothing was done. */
+  readonly unchanged?: true
+}
+
+/** Long enough for another command to finish with the VM, short enough for a person to wait. */
+const patienceMs = 60_000
+
+const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: string}, action: () => Promise<T>): Promise<T> => {
+  await using _lock = await lockVm(engine.store, name, {
+    purpose: `vmctl ${verb} ${name}`,
+    timeoutMs: engine.lockTimeoutMs ?? patienceMs,
+    signal: engine.signal,
+    onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
+  })
+  return await action()
+}
+
+const resultOf = (vm: Vm, state: VmState): LifecycleResult => ({name: vm.name, id: vm.id, state})
+
+/** Makes a VM without a VMFile, and starts it when asked to. */
+export const create = async (engine: Engine, spec: VmSpec, options: {start?: boolean} = {}): Promise<LifecycleResult> => {
+  if (!isVmName(spec.name)) {
+    throw new VmctlError('vmctl::usage::invalid', `${JSON.stringify(spec.name)} cannot be the name of a VM: ${vmNameRule}.`)
+  }
+  return withLock(engine, {name: spec.name, verb: 'create'}, async () => {
+    if ((await listVmNames(engine.store)).includes(spec.name)) {
+      throw new VmctlError('vmctl::vm::name_exists', `A VM named ${spec.name} exists already.`, {
+        help: `Choose a different name, or destroy the existing VM with \`vmctl destroy ${spec.name}\`.`,
+      })
+    }
+    await sweepLeftovers(engine.store, spec.name)
+    const vm = await createVm(engine, {spec, steps: []})
+    if (!options.start) return resultOf(vm, 'prepared')
+    await startVm(engine, vm)
+    return resultOf(vm, 'running')
+  })
+}
+
+/** Runs a verb on a VM if its state allows it (the book's table of transitions). */
+const transition = (
+  engine: Engine,
+  {name, verb, to}: {name: string; verb: keyof typeof allowedFrom; to: VmState},
+  action: (vm: Vm) => Promise<void>,
+): Promise<LifecycleResult> =>
+  requireVm(engine.store, name).then(() =>
+    withLock(engine, {name, verb}, async () => {
+      const vm = await requireVm(engine.store, name)
+      const hypervisor = await hypervisorOf(engine, vm)
+      const {state, pid} = await hypervisor.observe(vm)
+      const allowed: readonly VmState[] = allowedFrom[verb]
+      // A guest that has crashed still has a process, which can be stopped and must not be started beside.
+      const crashed = state === 'failed' && pid !== undefined
+      if (!crashed && alreadyIn[verb]?.includes(state)) return {...resultOf(vm, state), unchanged: true}
+      if (crashed ? verb !== 'stop' : !allowed.includes(state)) {
+        throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}, which does not allow ${verb}.`, {
+          help: advice(name, state),
+          details: {vm: name, state, verb, allowed},
+        })
+      }
+      await action(vm).catch((error: unknown) => {
+        throw aboutVm(error, name)
+      })
+      return resultOf(vm, to)
+    }),
+  )
+
+const advice = (name: string, state: VmState): string => {
+  if (state === 'suspended') return `Resume it with \`vmctl resume ${name}\`.`
+  if (state === 'running') return `Suspend it with \`vmctl suspend ${name}\`, or stop it with \`vmctl stop ${name}\`.`
+  return `Start it with \`vmctl start ${name}\`.`
+}
+
+/** What a VM is to start with. What its backend cannot do is refused here, while the VM may still run. */
+const specToStart = async (engine: Engine, vm: Vm): Promise<VmSpec> => {
+  const wanted = await wantedSpec(engine, vm)
+  await (await hypervisorOf(engine, vm)).check(applyChanges(vm.spec, wanted, new Set(['now', 'restart'])))
+  return wanted
+}
+
+/** Starts a VM that is at rest, with what its VMFile says now as far as a start can bring it. */
+const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
+  const plan = planStart(spec, {vm, state: stateAtRest(vm)})
+  if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm)
+  await engine.emit({type: 'plan.ready', vm: vm.name, plan})
+  await applyPlan(engine, {spec, steps: []}, plan)
+}
+
+/** Boots a VM, with changes of its VMFile that have waited for that. */
+export const start = async (engine: Engine, name: string): Promise<LifecycleResult> => {
+  try {
+    return await transition(engine, {name, verb: 'start', to: 'running'}, async (vm) => boot(engine, vm, await specToStart(engine, vm)))
+  } catch (error) {
+    engine.signal.throwIfAborted()
+    await tidyNetworks(engine, [name])
+    throw error
+  }
+}
+
+/** Powers a VM off; forces it after `timeoutMs` milliseconds, or after its own grace period. */
+export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> => {
+  const result = await transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) =>
+    stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec)),
+  )
+  await tidyNetworks(engine, [name])
+  return result
+}
+
+/** Powers a VM off, when it runs, and boots it again, as `start` does, under one lock: no other verb comes in between. */
+export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> =>
+  requireVm(engine.store, name).then(() =>
+    withLock(engine, {name, verb: 'restart'}, async () => {
+      const vm = await requireVm(engine.store, name)
+      try {
+        const spec = await specToStart(engine, vm)
+        await stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
+        await boot(engine, vm, spec)
+      } catch (error) {
+        throw aboutVm(error, name)
+      }
+      return resultOf(vm, 'running')
+    }),
+  )
+
+export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> =>
+  transition(engine, {name, verb: 'suspend', to: 'suspended'}, async (vm) => {
+    const hypervisor = await hypervisorOf(engine, vm)
+    if (!hypervisor.suspend) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} cannot suspend a VM.`)
+    await hypervisor.suspend(vm, {signal: engine.signal})
+  })
+
+export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =>
+  transition(engine, {name, verb: 'resume', to: 'running'}, (vm) => resumeVm(engine, vm))
+
+/** Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too. */
+export const destroy = async (engine: Engine, name: string): Promise<{readonly name: string}> => {
+  if (!(await listVmNames(engine.store)).includes(name)) {
+    // What an earlier run could not remove goes now: no other verb is called for a VM that is no more.
+    if (isVmName(name)) await withLock(engine, {name, verb: 'destroy'}, () => sweepLeftovers(engine.store, name))
+    await requireVm(engine.store, name)
+  }
+  await withLock(engine, {name, verb: 'destroy'}, async () => {
+    await sweepLeftovers(engine.store, name)
+    const vm = await readVm(engine.store, name).catch(orDamaged)
+    if (vm) await destroyVm(engine, vm)
+    else await destroyDamaged(engine, name)
+  })
+  await tidyNetworks(engine, [name])
+  return {name}
+}
+
+const orDamaged = (error: unknown): undefined => {
+  if (!isVmctlError(error) || error.code !== 'vmctl::vm::record_damaged') throw error
+}
+
+/** Without a record nothing proves whose process it is, so a VM whose disk is in use stays. */
+const destroyDamaged = async (engine: Engine, name: string): Promise<void> => {
+  const {diskIsInUse} = await import('./damaged.ts')
+  if (await diskIsInUse(engine, name)) {
+    throw new VmctlError('vmctl::vm::record_damaged', `The record of ${name} cannot be read and its disk is in use by a running process.`, {
+      help: 'End that process (`fuser` on overlay.qcow2 in the directory of the VM names it), then destroy the VM.',
+    })
+  }
+  await removeVm(engine.store, name)
+}

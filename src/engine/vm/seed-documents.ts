@@ -1,0 +1,101 @@
+import {readFile} from 'node:fs/promises'
+
+import {metaData, userData, vendorData} from '../../guest/seed/cloud-init.ts'
+import type {CloudInitBlock} from '../../guest/seed/cloud-init-block.ts'
+import {mergeDocuments} from '../../guest/seed/cloud-init-merge.ts'
+import type {KeyPair} from '../../guest/keys/keys.ts'
+import type {SeedDocuments} from '../../guest/seed/seed-iso.ts'
+import {type GuestSetup, setupHashes, setupScript} from '../../guest/setup/script.ts'
+import {ioError} from '../../host/files.ts'
+import type {CloudInitConfig, HashedFile, Vm, VmSpec} from '../../model/vm.ts'
+import {sshUser} from '../reach/access.ts'
+
+/** What a seed carries besides credentials. */
+export interface SeedGifts {
+  readonly setup: GuestSetup
+  /** For a guest on networks, unless the user brings one; absent for a guest whose own defaults do. */
+  readonly networkConfig?: string | undefined
+}
+
+interface Contents extends SeedGifts {
+  readonly hostKey: KeyPair | undefined
+  /** The public key that vmctl made for the user. */
+  readonly madeKey: string | undefined
+}
+
+/** Whether a user-data file takes the place of everything that vmctl would write. */
+export const isRaw = ({userData: file, merge}: CloudInitConfig): boolean => file !== undefined && !merge
+
+/** The files of this computer that the seed of a block is made of. */
+export const sourcesOf = ({userData: file, vendorData: vendor, networkConfig, writeFiles = []}: CloudInitConfig): readonly HashedFile[] =>
+  [file, vendor, networkConfig, ...writeFiles.map(({source}) => source)].filter((one) => one !== undefined)
+
+/** The documents of a VM's seed. The same ones come out again after the first boot, but for the host key, while no file has changed. */
+export const seedDocuments = async (vm: Vm, cloudInit: CloudInitConfig, contents: Contents): Promise<SeedDocuments> => {
+  const networkConfig = cloudInit.networkConfig ? await readBytes(cloudInit.networkConfig.path) : contents.networkConfig
+  const vendor = await vendorDocument(cloudInit, contents)
+  return {
+    metaData: metaData({instanceId: `${vm.name}-${vm.id}`, hostname: cloudInit.hostname}),
+    userData: await userDocument(vm, cloudInit, contents),
+    ...(vendor !== undefined && {vendorData: vendor}),
+    ...(networkConfig !== undefined && {networkConfig}),
+  }
+}
+
+const userDocument = async (vm: Vm, cloudInit: CloudInitConfig, contents: Contents): Promise<string | Uint8Array> => {
+  const {userData: file, sshKeys, user} = cloudInit
+  const theirs = file && (await readBytes(file.path))
+  if (theirs && isRaw(cloudInit)) return theirs
+  const {madeKey} = contents
+  const ours = userData({
+    user: user ?? sshUser(vm),
+    ...ownerOf(vm.spec),
+    authorizedKeys: [...(madeKey === undefined ? [] : [madeKey]), ...sshKeys],
+    ...necessities(contents),
+    os: vm.spec.image.os ?? 'systemd',
+    block: await blockOf(vm.spec, cloudInit),
+  })
+  return theirs ? mergeDocuments(theirs, ours) : ours
+}
+
+/**
+ * Shared files keep the owner that they have here, so the user of the guest gets the number of the one here, and may do there what
+ * that one may. Numbers below 1000 belong to a distribution's own accounts.
+ */
+const ownerOf = ({shares = []}: VmSpec): {uid?: number} => {
+  const uid = process.getuid?.() ?? 0
+  return shares.length > 0 && uid >= 1000 ? {uid} : {}
+}
+
+/** That of the user, and, beside user-data that is not ours, what vmctl cannot do without. */
+const vendorDocument = async (cloudInit: CloudInitConfig, contents: Contents): Promise<string | Uint8Array | undefined> => {
+  const file = cloudInit.vendorData
+  const theirs = file && (await readBytes(file.path))
+  const ours = necessities(contents)
+  if (!isRaw(cloudInit) || Object.keys(ours).length === 0) return theirs
+  return theirs ? mergeDocuments(theirs, vendorData(ours)) : vendorData(ours)
+}
+
+const necessities = ({hostKey, setup}: Contents): {hostKey?: KeyPair; setupScript?: string} => ({
+  ...(hostKey && {hostKey}),
+  ...(Object.keys(setupHashes(setup)).length > 0 && {setupScript: setupScript(setup)}),
+})
+
+const blockOf = async ({dockerfile}: VmSpec, cloudInit: CloudInitConfig): Promise<CloudInitBlock> => {
+  const {writeFiles = [], runCommands = []} = cloudInit
+  const files = await Promise.all(
+    writeFiles.map(async ({path, content, source, mode, owner}) => ({
+      path,
+      content: source ? await readBytes(source.path) : Buffer.from(content ?? ''),
+      mode,
+      owner,
+    })),
+  )
+  // A Dockerfile comes before runcmd, so they are steps of the provisioning then.
+  return {...cloudInit, files, runCommands: dockerfile ? [] : runCommands}
+}
+
+const readBytes = (path: string): Promise<Uint8Array> =>
+  readFile(path).catch((error: unknown) => {
+    throw ioError('read', path, error)
+  })

@@ -1,0 +1,51 @@
+import {dirname} from 'node:path'
+
+import {quoteAll} from '../../model/quote.ts'
+import type {CloudCommand, DockerfileSpec} from '../../model/stack.ts'
+import type {ProvisionStep, VmSpec} from '../../model/vm.ts'
+import {type DockerfilePlan, readDockerfile} from '../../provision/dockerfile/index.ts'
+import {type PreparedStep, prepareSteps} from '../../provision/run/declare.ts'
+import {sshUser} from '../reach/access.ts'
+import type {Engine} from '../engine.ts'
+
+/** The provision steps of a spec, ready to run. Reads the local files that they name. */
+export const stepsOf = async (engine: Engine, spec: VmSpec, vmfilePath?: string): Promise<PreparedStep[]> =>
+  prepareSteps(await declaredSteps(spec), engine.provisioners, {
+    user: sshUser({spec}),
+    env: spec.env,
+    ...(vmfilePath !== undefined && {directory: dirname(vmfilePath)}),
+  })
+
+/**
+ * The steps of a spec in their order: those of its own Dockerfile, then what cloud-init would run at the end of the first boot and
+ * a Dockerfile must precede, then the declared ones, with a Dockerfile among them replaced by its instructions.
+ */
+const declaredSteps = async ({dockerfile, cloudInit, provision}: VmSpec): Promise<readonly ProvisionStep[]> => {
+  const declared = await Promise.all(
+    provision.map(async (step) => {
+      const inner = dockerfileOf(step)
+      if (!inner) return [step]
+      const {steps} = await readDockerfile(inner)
+      const {run} = step
+      return run === undefined ? steps : steps.map((one) => ({...one, run}))
+    }),
+  )
+  if (!dockerfile) return declared.flat()
+  const {steps} = await readDockerfile(dockerfile)
+  return [...steps, ...(cloudInit?.runCommands ?? []).map(commandStep), ...declared.flat()]
+}
+
+const commandStep = (command: CloudCommand): ProvisionStep => {
+  const inline = typeof command === 'string' ? command : quoteAll(command)
+  return {type: 'shell', run: 'once', title: `runcmd: ${inline}`, settings: {inline, args: [], env: {}, privileged: true}}
+}
+
+const dockerfileOf = ({type, settings}: ProvisionStep): DockerfileSpec | undefined =>
+  type === 'dockerfile' ? (settings as unknown as DockerfileSpec) : undefined
+
+/** What the Dockerfiles of a spec set for every log-in; the later ones win. */
+export const dockerfileEnvironment = async ({dockerfile, provision}: VmSpec): Promise<Readonly<Record<string, string>>> => {
+  const all = [dockerfile, ...provision.map(dockerfileOf)].filter((one) => one !== undefined)
+  const plans: readonly DockerfilePlan[] = await Promise.all(all.map(readDockerfile))
+  return Object.assign({}, ...plans.map(({environment}) => environment))
+}

@@ -1,0 +1,113 @@
+import {lstat, mkdir, readdir} from 'node:fs/promises'
+import {dirname, join} from 'node:path'
+import {PassThrough} from 'node:stream'
+import {pipeline} from 'node:stream/promises'
+import {createGunzip} from 'node:zlib'
+
+import {remove, rename} from '../../host/durable.ts'
+import {ioError, temporaryPath} from '../../host/files.ts'
+import {lastLines} from '../../host/process.ts'
+import {clean} from '../../model/any-shell.ts'
+import {elevate} from '../../model/elevate.ts'
+import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
+import {quote} from '../../model/quote.ts'
+import {stripControls} from '../../model/strip.ts'
+import {extractTar} from './extract.ts'
+import type {Guest} from '../provisioner.ts'
+import type {TreePaths} from './tree-upload.ts'
+
+export interface TreeDownloadOptions {
+  readonly privileged?: boolean
+  readonly onProgress?: (bytes: number) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+// A pipe hides how tar ended, so tar says it: the last word on standard error.
+const sendProgram = (path: string): string => `cd ${quote(`${path}/`)} && { tar -cf - .; echo "tar: $?" >&2; } | gzip -1c`
+
+/**
+ * Copies a directory of the guest into a local one, as one compressed stream: unpacked beside the destination, and when all
+ * of it is there, moved into place, each file by one rename. What the destination has besides stays.
+ */
+export const downloadTree = async (guest: Guest, {source, destination}: TreePaths, options: TreeDownloadOptions = {}): Promise<void> => {
+  const stage = temporaryPath(destination)
+  try {
+    await mkdir(stage, {mode: 0o700}).catch((error: unknown) => {
+      throw ioError('make the directory', stage, error)
+    })
+    await receive(guest, {source, directory: join(stage, 'tree')}, options)
+    await settle(join(stage, 'tree'), destination)
+  } finally {
+    await remove(stage)
+  }
+}
+
+const receive = async (
+  guest: Guest,
+  {source, directory}: {readonly source: string; readonly directory: string},
+  {privileged, onProgress, signal}: TreeDownloadOptions,
+): Promise<void> => {
+  await mkdir(directory)
+  const compressed = new PassThrough()
+  const plain = createGunzip()
+  const unzipping = pipeline(compressed, plain)
+  unzipping.catch(() => undefined)
+  let received = 0
+  const extracting = extractTar(plain, directory, {...(onProgress && {onBytes: (bytes: number) => onProgress((received += bytes))})})
+  extracting.catch((error: unknown) => compressed.destroy(error instanceof Error ? error : new Error(String(error))))
+  let said = ''
+  const program = sendProgram(source)
+  const command = clean(privileged ? elevate(program) : program)
+  const exit = await guest
+    .exec(command, {
+      signal,
+      onStdout: async (chunk) => {
+        if (compressed.destroyed) return extracting
+        if (!compressed.write(chunk)) await Promise.race([new Promise((resolve) => compressed.once('drain', resolve)), extracting])
+      },
+      onStderr: (chunk) => {
+        said = `${said}${chunk.toString()}`.slice(-4000)
+      },
+    })
+    .catch((error: unknown) => {
+      compressed.destroy(error instanceof Error ? error : new Error(String(error)))
+      throw error
+    })
+  const status = /tar: (\d+)\n$/.exec(said)?.[1]
+  if (exit.code !== 0 || status !== '0') {
+    compressed.destroy(new Error('cut'))
+    await extracting.catch(() => undefined)
+    const reason = lastLines(stripControls(said.replace(/tar: \d+\n$/, '')), 3) || `the shell ended with ${exit.code ?? exit.signal}`
+    throw new VmctlError('vmctl::guest::copy_failed', `Cannot copy ${source} from the guest: ${reason}`)
+  }
+  compressed.end()
+  await unzipping.catch((error: unknown) => {
+    if (isVmctlError(error)) throw error
+  })
+  await extracting
+}
+
+/** Moves a tree into place: what is new as a whole, what is there already piece by piece. */
+const settle = async (staged: string, destination: string): Promise<void> => {
+  const existing = await lstat(destination).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw ioError('write', destination, error)
+  })
+  const isDirectory = (await lstat(staged)).isDirectory()
+  if (existing && isDirectory !== existing.isDirectory()) {
+    throw new VmctlError(
+      'vmctl::io',
+      `${destination} is ${existing.isDirectory() ? 'a directory' : 'not a directory'}, unlike in the guest.`,
+      {
+        help: 'Move it away, or choose another destination.',
+      },
+    )
+  }
+  if (!existing || !isDirectory) {
+    await rename(staged, destination).catch((error: unknown) => {
+      throw ioError('write', join(dirname(destination), ''), error)
+    })
+    return
+  }
+  for (const name of await readdir(staged)) await settle(join(staged, name), join(destination, name))
+}

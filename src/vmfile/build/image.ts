@@ -1,0 +1,142 @@
+import {dirname} from 'node:path'
+
+import {resolvePath} from '../../host/paths.ts'
+import {findAlias, imageAliases, looksLikeImagePath} from '../../model/image-aliases.ts'
+import type {ImageReference} from '../../model/vm.ts'
+import type {BuiltDockerfile} from './dockerfile.ts'
+import {type Context, optional, resolveExisting} from './context.ts'
+import {lookAt} from './local-files.ts'
+import type {Span} from '../kdl/report.ts'
+import type {vmfile} from '../grammar/schema.ts'
+import type {Located, ReadFields} from '../grammar/shapes.ts'
+import {nearest, quoted} from '../kdl/wording.ts'
+
+type VmFields = Pick<ReadFields<(typeof vmfile)['fields']['vm']['fields']>, 'image' | 'image-url' | 'dockerfile'>
+
+/** The one image source of a VM; undefined when there is none, or none that can be used. */
+export const buildImage = async (
+  vm: Span,
+  {image, 'image-url': imageUrl, dockerfile}: VmFields,
+  built: BuiltDockerfile | undefined,
+  context: Context,
+): Promise<ImageReference | undefined> => {
+  const {report} = context
+  if (image && imageUrl) {
+    const second = image.start > imageUrl.start ? image : imageUrl
+    report.error(second, 'both image and image-url specified', 'use either image or image-url, not both')
+  }
+  const chosen = image ?? imageUrl
+  if (!chosen) {
+    if (dockerfile) return built && imageOfDockerfile(built, context)
+    report.error(vm, 'no image specified', 'add image "path/to/image.qcow2" or image-url "https://…"')
+    return undefined
+  }
+  warnOfForeign(chosen, report)
+  const own = ownSettings(chosen.fields, context)
+  if (image) {
+    const found = image.argument && (await resolveImage(image.argument, context))
+    if (!found) return undefined
+    // A published list of checksums is not needed for a file of which the VMFile knows the checksum itself.
+    const {checksumUrl, ...rest} = found
+    return {...rest, ...(own.sha256 === undefined && own.sha512 === undefined && optional('checksumUrl', checksumUrl)), ...own}
+  }
+  return imageUrl && buildImageUrl(imageUrl, own, context)
+}
+
+/** Publishers put the processor into the name; vmctl runs x86-64 guests on every host. */
+const foreign = /(?:^|[-_.])(arm64|aarch64|armhf|armv7|riscv64|ppc64le|ppc64el|s390x|i386|i686)(?=[-_.]|$)/i
+
+const warnOfForeign = ({argument}: NonNullable<VmFields['image' | 'image-url']>, report: Context['report']): void => {
+  const name = argument?.value.split('/').at(-1) ?? ''
+  const processor = foreign.exec(name)?.[1]
+  if (!argument || processor === undefined || /amd64|x86_64/i.test(name)) return
+  report.warning(argument, `this image seems to be for ${processor}, which vmctl cannot run yet`, 'use the one for amd64 (x86_64)')
+}
+
+const buildImageUrl = (
+  {argument, fields}: NonNullable<VmFields['image-url']>,
+  own: Partial<ImageReference>,
+  context: Context,
+): ImageReference | undefined => {
+  const url = argument && checkUrl(argument, [...new Set(['http', 'https', ...context.imageSchemes])], context)
+  const checksumUrl = fields['checksum-url'] && checkUrl(fields['checksum-url'], ['http', 'https'], context)
+  if (url === undefined) return undefined
+  return {kind: 'url', source: url, ...own, ...optional('checksumUrl', checksumUrl), ...(fields.insecure?.value && {insecure: true})}
+}
+
+const ownSettings = (
+  {format, os, sha256, sha512}: NonNullable<VmFields['image']>['fields'],
+  {report}: Context,
+): Partial<ImageReference> => {
+  if (sha256 && sha512) {
+    report.error(sha256.start > sha512.start ? sha256 : sha512, 'both sha256 and sha512 specified', 'one of the two is enough')
+  }
+  return {
+    ...optional('format', format?.value),
+    ...optional('sha256', sha256?.value),
+    ...optional('sha512', sha512?.value),
+    ...optional('os', os?.value),
+  }
+}
+
+const resolveImage = async (name: Located<string>, context: Context): Promise<ImageReference | undefined> => {
+  const {report, directory} = context
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name.value)) {
+    report.error(name, 'image takes a path, not a URL', 'use image-url for an image to download')
+    return undefined
+  }
+  const {kind, reason} = await lookAt(resolvePath(name.value, directory))
+  if (kind !== 'missing' || reason !== undefined || looksLikeImagePath(name.value))
+    return {kind: 'file', source: await resolveExisting(name, 'image file', context)}
+  const alias = findAlias(name.value)
+  if (alias) return {kind: 'url', source: alias.url, checksumUrl: alias.checksumUrl, user: alias.user, os: alias.os}
+  const known = imageAliases()
+  const distributions = [...new Set(known.map((one) => one.split(':')[0]))]
+  report.error(
+    name,
+    `image file not found: ${quoted(name.value)}`,
+    nearest(name.value, known) ??
+      `vmctl looks for ${resolvePath(name.value, directory)}; it is no alias either, such as ${distributions.join(', ')}`,
+  )
+  return undefined
+}
+
+/** The image that FROM names: a URL, an alias, or a path that starts at the Dockerfile. */
+const imageOfDockerfile = async ({spec, image}: BuiltDockerfile, context: Context): Promise<ImageReference | undefined> => {
+  // A VM must be stoppable although its Dockerfile is gone, and then nobody asks for its image.
+  if (!image) return context.toleratesMissing ? {kind: 'file', source: spec.path} : undefined
+  if (!/^https?:\/\//.test(image.value)) return resolveImage(image, {...context, directory: dirname(spec.path)})
+  const url = checkUrl(image, ['http', 'https'], context)
+  return url === undefined ? undefined : {kind: 'url', source: url}
+}
+
+/** Messages never repeat a URL: it may hold a password or a token. */
+const checkUrl = (text: Located<string>, schemes: readonly string[], {report}: Context): string | undefined => {
+  const url = URL.parse(text.value)
+  const allowed = schemes.map((scheme) => `${scheme}://`).join(', ')
+  if (!url || !/^[a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}]+$/iu.test(text.value)) {
+    const isPath = /^(?:[./~]|[\w-]+(?:\/|\.(?:qcow2|img|raw)$))/.test(text.value)
+    const isUnquoted = /^https?:$/.test(text.value)
+    const hint = isUnquoted
+      ? 'put the URL in quotes; // starts a comment'
+      : isPath
+        ? 'use image for a file on this computer'
+        : `it starts with ${allowed}`
+    report.error(text, 'this is not a URL', hint)
+    return undefined
+  }
+  const scheme = url.protocol.slice(0, -1)
+  if (!schemes.includes(scheme)) {
+    report.error(
+      text,
+      `URLs of the scheme ${scheme}: are not supported`,
+      scheme === 'file' ? 'use image for a file on this computer' : `it starts with ${allowed}`,
+    )
+    return undefined
+  }
+  if (url.host === '') {
+    report.error(text, 'this URL has no host', `it starts with ${allowed}`)
+    return undefined
+  }
+  return url.href
+}

@@ -1,0 +1,92 @@
+import type {PortForward} from '../../model/stack.ts'
+import {type Context, optional} from './context.ts'
+import type {PortText} from '../grammar/kinds-network.ts'
+import type {Span} from '../kdl/report.ts'
+import type {vmfile} from '../grammar/schema.ts'
+import type {Read} from '../grammar/shapes.ts'
+
+type ReadPort = Read<(typeof vmfile)['fields']['vm']['fields']['port']>[number]
+
+/** A port of the first replica, with its place in the file. */
+export interface DeclaredPort {
+  readonly spec: PortForward
+  readonly place: Span
+}
+
+/** Reads the port nodes of a VM; what is wrong with one of them alone is reported. */
+export const buildPorts = (ports: readonly ReadPort[], replicas: number, {report}: Context): readonly DeclaredPort[] =>
+  ports.flatMap((port) => {
+    const place = port.argument ?? port.fields.host ?? port.fields.guest ?? port
+    refuseTwice(port, report)
+    const {guest, host, protocol = 'tcp', bind = '127.0.0.1'} = {...values(port.fields), ...port.argument?.value}
+    if (guest === undefined) {
+      if (!port.given.has('argument') && !port.given.has('guest'))
+        report.error(port, 'port needs a port of the guest', 'write port "8080:80", or port guest=80')
+      return []
+    }
+    if (host !== undefined && host + replicas - 1 > 65_535) {
+      report.error(place, `replica ${replicas - 1} has no port left`, `replica i listens on ${host}+i; the last port is 65535`)
+    }
+    return [{spec: {protocol, bind, ...(host !== undefined && {host}), guest}, place}]
+  })
+
+const values = ({guest, host, protocol, bind}: ReadPort['fields']): Partial<PortText> => ({
+  ...optional('guest', guest?.value),
+  ...optional('host', host?.value),
+  ...optional('protocol', protocol?.value),
+  ...optional('bind', bind?.value),
+})
+
+const refuseTwice = ({argument, fields}: ReadPort, report: Context['report']): void => {
+  for (const name of ['guest', 'host', 'protocol', 'bind'] as const) {
+    const field = fields[name]
+    if (field && argument?.value[name] !== undefined)
+      report.error(field, `${name} is given twice`, 'it stands in the text before already; keep one of the two')
+  }
+}
+
+/** The ports of one replica. */
+export const portsOf = (ports: readonly DeclaredPort[], replica: number): readonly PortForward[] =>
+  ports.map(({spec}) => (spec.host === undefined ? spec : {...spec, host: spec.host + replica}))
+
+interface Listening {
+  readonly instances: readonly string[]
+  readonly ports: readonly DeclaredPort[]
+  /** The fixed port of SSH, which listens on the loopback address. */
+  readonly ssh: {readonly port: number; readonly place: Span} | undefined
+}
+
+/** Reports ports of this computer that are wanted twice, by whatever replica. */
+export const refuseClashes = (services: readonly Listening[], {report}: Context): void => {
+  /** By protocol and port: who listens on which address. */
+  const taken = new Map<string, {readonly bind: string; readonly vm: string; readonly start: number}[]>()
+  const claim = (port: number, {protocol, bind}: Pick<PortForward, 'protocol' | 'bind'>, {vm, place}: {vm: string; place: Span}): void => {
+    const key = `${protocol} ${port}`
+    const others = taken.get(key) ?? []
+    const other = others.find((one) => isSameAddress(one.bind, bind))
+    if (other) {
+      const who = other.vm === vm ? 'the same VM' : `VM "${other.vm}"`
+      report.error(
+        place,
+        `port ${port}/${protocol} of this computer is taken by ${who}`,
+        `it is in line ${report.lineOf(other.start)}; choose another port`,
+      )
+    } else {
+      taken.set(key, [...others, {bind, vm, start: place.start}])
+    }
+  }
+  for (const {instances, ports, ssh} of services) {
+    for (const [replica, vm] of instances.entries()) {
+      if (ssh && instances.length === 1) claim(ssh.port, {protocol: 'tcp', bind: '127.0.0.1'}, {vm, place: ssh.place})
+      const fixed = ports.filter(({spec}) => spec.host !== undefined)
+      for (const {spec, place} of fixed) claim((spec.host ?? 0) + replica, spec, {vm, place})
+    }
+  }
+}
+
+/** Whether two sockets cannot listen on the same port. `::` takes the addresses of IPv4 as well. */
+const isSameAddress = (one: string, other: string): boolean => {
+  const isWild = (address: string): boolean => address === '::' || address === '0.0.0.0'
+  if (one === other || one === '::' || other === '::') return true
+  return one.includes(':') === other.includes(':') && (isWild(one) || isWild(other))
+}

@@ -1,0 +1,132 @@
+import {messageOf} from '../../model/errors.ts'
+import {isMirrorable} from '../../model/safe-path.ts'
+import {type ProvisionStep, runModes} from '../../model/vm.ts'
+import {buildDockerfile} from './dockerfile.ts'
+import {readSecrets} from './secrets.ts'
+import {checkScript} from './check-script.ts'
+import {type Context, optional, resolveExisting} from './context.ts'
+import type {vmfile} from '../grammar/schema.ts'
+import type {Read} from '../grammar/shapes.ts'
+import {quoted} from '../kdl/wording.ts'
+
+type Step = Read<(typeof vmfile)['fields']['vm']['fields']['provision']>[number]
+type ShellStep = Extract<Step, {type: 'shell'}>
+type FileStep = Extract<Step, {type: 'file'}>
+type DockerfileStep = Extract<Step, {type: 'dockerfile'}>
+type RebootStep = Extract<Step, {type: 'reboot'}>
+
+/** The settings of the shell provisioner: exactly one of `inline` and `script`. */
+export interface ShellSettings {
+  readonly inline?: string
+  /** Absolute path. */
+  readonly script?: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Variables whose values are neither shown nor kept. */
+  readonly secretEnv?: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+  /** Program of the guest that runs it. */
+  readonly interpreter?: string
+  readonly privileged: boolean
+}
+
+/** The settings of the file provisioner. */
+export interface FileSettings {
+  /** Absolute path of a file or directory. */
+  readonly source: string
+  readonly destination: string
+  readonly mode?: number
+  /** `user` or `user:group`. */
+  readonly owner?: string
+  readonly privileged: boolean
+  /** Patterns of what a directory is uploaded without. */
+  readonly ignore?: readonly string[]
+  /** Whether the destination loses what the source directory does not have. */
+  readonly mirror?: boolean
+}
+
+/** One provision step with its settings resolved; what a plugin refuses is reported at the step. */
+export const buildStep = async (step: Step, context: Context): Promise<ProvisionStep> => {
+  switch (step.type) {
+    case 'shell':
+      return {type: 'shell', ...runOf(step.fields.run), settings: {...(await buildShell(step, context))}}
+    case 'file':
+      return {type: 'file', ...runOf(step.fields.run), settings: {...(await buildFile(step, context))}}
+    case 'dockerfile':
+      return {type: 'dockerfile', ...runOf(step.fields.run), settings: await buildDockerfileStep(step, context)}
+    case 'reboot':
+      return {type: 'reboot', ...runOf(step.fields.run), settings: buildReboot(step)}
+    case 'extension':
+      try {
+        context.provisionTypes.get(step.extension)?.(step.settings)
+      } catch (error) {
+        context.report.error(step, `provision "${step.extension}": ${messageOf(error)}`)
+      }
+      return {type: step.extension, ...runOf(step.common.run), settings: step.settings}
+  }
+}
+
+const runOf = (read: {readonly value: unknown} | undefined): Pick<ProvisionStep, 'run'> => {
+  const mode = runModes.find((one) => one === read?.value)
+  return optional('run', mode)
+}
+
+const buildReboot = ({fields}: RebootStep): ProvisionStep['settings'] => optional('timeoutMs', fields.timeout?.value)
+
+const buildDockerfileStep = async ({fields}: DockerfileStep, context: Context): Promise<ProvisionStep['settings']> => {
+  const {path, context: from, 'build-arg': buildArgs} = fields
+  const built = path && (await buildDockerfile({path, context: from, buildArgs}, context))
+  return {...built?.spec}
+}
+
+const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {
+  const {inline, script, args, env, 'secret-env': secretEnv, timeout, interpreter, privileged} = step.fields
+  const {report} = context
+  for (const [name, value] of secretEnv) {
+    if (env.has(name)) report.error(value, `${quoted(name)} is given twice`, 'keep it in env or in secret-env')
+  }
+  if (inline && script) {
+    report.error(
+      inline.start > script.start ? inline : script,
+      'shell provision cannot have both inline and script',
+      'write two provision blocks, one for each',
+    )
+  } else if (!step.given.has('inline') && !step.given.has('script')) {
+    report.error(step, 'shell provision requires inline or script', 'add inline "COMMAND" or script "PATH"')
+  }
+  const path = script && (await resolveExisting(script, 'script', context))
+  if (script && path !== undefined) await checkScript(script, {path, interpreter: interpreter?.value}, context)
+  return {
+    ...optional('inline', inline?.value),
+    ...optional('script', path),
+    args: args.map(({value}) => value),
+    env: variables(env),
+    ...(secretEnv.size > 0 && {secretEnv: await readSecrets(secretEnv, context)}),
+    ...optional('timeoutMs', timeout?.value),
+    ...optional('interpreter', interpreter?.value),
+    privileged: privileged.value,
+  }
+}
+
+const variables = (pairs: ReadonlyMap<string, {readonly value: string}>): Record<string, string> =>
+  Object.fromEntries([...pairs].map(([name, {value}]) => [name, value]))
+
+const buildFile = async (step: FileStep, context: Context): Promise<FileSettings> => {
+  const {source, destination, mode, owner, privileged, ignore, mirror} = step.fields
+  if (mirror.value && destination && !isMirrorable(destination.value)) {
+    context.report.error(
+      destination,
+      `${quoted(destination.value)} is too much to be mirrored`,
+      'everything else in it would be deleted; name a directory of its own',
+    )
+  }
+  return {
+    source: source ? await resolveExisting(source, 'source', context, 'file or directory') : '',
+    destination: destination?.value ?? '',
+    ...optional('mode', mode?.value),
+    ...optional('owner', owner?.value),
+    privileged: privileged.value,
+    ...(ignore.length > 0 && {ignore: ignore.map(({value}) => value)}),
+    ...(mirror.value && {mirror: true}),
+  }
+}

@@ -1,0 +1,103 @@
+import {canLogIn} from '../../model/login.ts'
+import type {NetworkSpec, VolumeSpec} from '../../model/stack.ts'
+import type {VmSpec} from '../../model/vm.ts'
+import {buildNetworks, checkMembers, meetingPlaces} from './network.ts'
+import {buildDependencies, type Ordered} from './order.ts'
+import {refuseClashes} from './port.ts'
+import {buildVolumes, refuseTwoWriters, warnUnused} from './storage.ts'
+import {buildService, expandService, type ReadVm, type Service, type Surroundings} from './vm.ts'
+import type {Context} from './context.ts'
+import {inherit} from './inherit.ts'
+import {checkNames, instancesOf, scopeOf} from './names.ts'
+import type {Span} from '../kdl/report.ts'
+import {vmDefaults, type vmfile} from '../grammar/schema.ts'
+import type {ReadFields} from '../grammar/shapes.ts'
+
+export type ReadFile = ReadFields<(typeof vmfile)['fields']>
+
+/** What a VMFile says, checked against itself and against the files that it names. */
+export interface Stack {
+  readonly project?: ProjectSpec
+  /** As declared, in the order of the file. */
+  readonly networks: readonly NetworkSpec[]
+  readonly volumes: readonly VolumeSpec[]
+  /** One for each replica, in the order of the file. A VM that is too broken to describe is left out. */
+  readonly vms: readonly VmSpec[]
+}
+
+export interface ProjectSpec {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** @param path absolute path of the VMFile */
+export const buildStack = async (
+  file: ReadFile,
+  path: string,
+  context: Context,
+): Promise<Stack & {/** Where each VM is named. */ readonly spans: ReadonlyMap<string, Span>}> => {
+  const {report} = context
+  if (file.vm.length === 0 && !report.hasErrors()) {
+    report.error({start: 0, end: 1}, 'no vm definitions found', 'add vm "name" { image "…" }')
+  }
+  const project = file.project?.argument?.value
+  const scope = scopeOf(project, path)
+  const around: Surroundings = {
+    project,
+    projectKeys: file.project?.fields['ssh-key'] ?? [],
+    projectLabels: file.project?.fields.label ?? new Map(),
+    networks: buildNetworks(file.network, scope, context),
+    volumes: buildVolumes(file.volume, scope, context),
+  }
+  const defaults = file.project?.fields.defaults?.fields
+  const vms: readonly ReadVm[] = file.vm.map((vm) => ({...vm, fields: {...vm.fields, ...inherit(vmDefaults, vm.fields, defaults)}}))
+  const services = await Promise.all(vms.map((vm) => buildService(vm, instancesOfVm(vm, project), around, context)))
+  checkNames(
+    vms.flatMap((vm, index) => {
+      const service = services[index]
+      return vm.argument && service ? [{name: vm.argument, instances: service.instances, hostReason: hostReasonOf(service, project)}] : []
+    }),
+    context,
+  )
+  checkMembers(services, around.networks, context)
+  refuseClashes(services, context)
+  refuseTwoWriters(services, context)
+  warnUnused(around.volumes, services, report)
+  const dependencies = buildDependencies(
+    services.map((service, index) => orderOf(service, vms[index])),
+    context,
+  )
+  return {
+    ...(project !== undefined && {project: {name: project, labels: labelsOf(file)}}),
+    networks: [...around.networks.values()].map(({spec}) => spec),
+    volumes: [...around.volumes.values()].map(({spec}) => spec),
+    vms: services.flatMap((service) => expandService(service, project, dependencies.get(service.name) ?? [])),
+    spans: new Map(
+      services.flatMap((service, index) => {
+        const span = vms[index]?.argument
+        return span ? service.instances.map((name) => [name, span] as const) : []
+      }),
+    ),
+  }
+}
+
+const instancesOfVm = ({argument, fields}: ReadVm, project: string | undefined): readonly string[] =>
+  instancesOf(argument?.value ?? '', fields.replicas.value, project)
+
+const hostReasonOf = ({instances, connections}: Service, project: string | undefined): string | undefined => {
+  if (instances.length > 1) return 'replicas are hosts of their own'
+  if (connections.attachments.length > 0) return 'the VMs of a network find each other by name'
+  return project === undefined ? undefined : 'the VMs of a project find each other by name'
+}
+
+const orderOf = ({name, instances, common, connections}: Service, vm: ReadVm | undefined): Ordered => ({
+  name,
+  instances,
+  hasHealthcheck: vm?.fields.healthcheck !== undefined,
+  hasLogin: !common || canLogIn(common),
+  meets: meetingPlaces(connections),
+  nodes: vm?.fields['depends-on'] ?? [],
+})
+
+const labelsOf = (file: ReadFile): Record<string, string> =>
+  Object.fromEntries([...(file.project?.fields.label ?? [])].map(([name, {value}]) => [name, value]))

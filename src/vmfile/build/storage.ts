@@ -1,0 +1,184 @@
+import type {PciDevice, Share, VolumeMount, VolumeSpec} from '../../model/stack.ts'
+import {type Context, optional, resolveExisting} from './context.ts'
+import {lookAt} from './local-files.ts'
+import type {Report, Span} from '../kdl/report.ts'
+import type {vmfile} from '../grammar/schema.ts'
+import type {Located, Read} from '../grammar/shapes.ts'
+import {nearest, plain, quoted} from '../kdl/wording.ts'
+
+type VmFields = (typeof vmfile)['fields']['vm']['fields']
+type ReadDefinition = Read<(typeof vmfile)['fields']['volume']>[number]
+type ReadVolume = Read<VmFields['volume']>[number]
+type ReadShare = Read<VmFields['share']>[number]
+type ReadDevice = Read<VmFields['device']>[number]
+
+/** A volume of the file, with the place where it is declared. */
+interface DeclaredVolume {
+  readonly spec: VolumeSpec
+  readonly place: Span
+}
+
+export type DeclaredVolumes = ReadonlyMap<string, DeclaredVolume>
+
+/** The volumes of the top level, by name. */
+export const buildVolumes = (definitions: readonly ReadDefinition[], scope: string, {report}: Context): DeclaredVolumes => {
+  const declared = new Map<string, DeclaredVolume>()
+  for (const {argument: name, fields} of definitions) {
+    if (!name) continue
+    const {size, filesystem, label} = fields
+    const first = declared.get(name.value)
+    if (first) {
+      const line = report.lineOf(first.place.start)
+      report.error(name, `there are two volumes named ${quoted(name.value)}`, `the first is in line ${line}; choose another name`)
+      continue
+    }
+    if (filesystem.value === 'none' && label)
+      report.error(label, 'a volume without a file system has no label', 'remove it, or filesystem "none"')
+    const spec = {id: `${scope}.${name.value}`, name: name.value, sizeBytes: size.value, filesystem: filesystem.value}
+    declared.set(name.value, {spec: {...spec, ...optional('label', label?.value)}, place: name})
+  }
+  return declared
+}
+
+/** A mount as all replicas have it. */
+export interface DeclaredMount {
+  readonly spec: VolumeMount
+  readonly isPerReplica: boolean
+  readonly place: Span
+}
+
+/** Resolves the volume nodes of a VM. */
+export const buildMounts = (
+  nodes: readonly ReadVolume[],
+  declared: DeclaredVolumes,
+  replicas: number,
+  {report}: Context,
+): readonly DeclaredMount[] =>
+  nodes.flatMap((node) => {
+    const {argument: name, fields} = node
+    if (!name) return []
+    const found = declared.get(name.value)
+    if (!found) {
+      const hint = nearest(name.value, declared.keys()) ?? `declare it at the top level: volume "${name.value}"`
+      report.error(name, `there is no volume named ${plain(name.value)}`, hint)
+      return []
+    }
+    const {target, 'read-only': readOnly, 'per-replica': perReplica, options} = fields
+    const hasFilesystem = found.spec.filesystem !== 'none'
+    if (hasFilesystem && !node.given.has('target'))
+      report.error(node, 'volume needs a place in the guest', `write volume "${name.value}" "/srv"`)
+    if (!hasFilesystem && target)
+      report.error(target, `volume "${name.value}" has no file system to mount`, 'leave out the place in the guest, or filesystem "none"')
+    if (replicas > 1 && !readOnly.value && !perReplica.value) {
+      report.error(node, `${replicas} replicas cannot write to one volume`, 'add per-replica=#true or read-only=#true')
+    }
+    const mount = {
+      volume: found.spec,
+      ...optional('target', hasFilesystem ? target?.value : undefined),
+      readOnly: readOnly.value,
+      options: options.map(({value}) => value),
+    }
+    return [{spec: mount, isPerReplica: perReplica.value && replicas > 1, place: name}]
+  })
+
+/** The mounts of one replica. */
+export const mountsOf = (mounts: readonly DeclaredMount[], replica: number): readonly VolumeMount[] =>
+  mounts.map(({spec, isPerReplica}) => (isPerReplica ? {...spec, volume: {...spec.volume, id: `${spec.volume.id}-${replica}`}} : spec))
+
+interface Mounting {
+  readonly name: string
+  readonly mounts: readonly DeclaredMount[]
+}
+
+/**
+ * A volume that one VM writes to belongs to it alone: an ext4 or xfs that is mounted twice is destroyed by two writers, and
+ * shows a reader what was never there.
+ */
+export const refuseTwoWriters = (services: readonly Mounting[], {report}: Context): void => {
+  const uses = services.flatMap(({name, mounts}) => mounts.map((mount) => ({...mount, vm: name})))
+  for (const mounts of Map.groupBy(uses, ({spec}) => spec.volume.id).values()) {
+    const [first, ...others] = mounts
+    const writer = mounts.find(({spec}) => !spec.readOnly)
+    for (const other of others) {
+      if (!first || (!writer && other.vm !== first.vm)) continue
+      const earlier = other === writer ? first : (writer ?? first)
+      refuseSecond(earlier, other, report)
+    }
+  }
+}
+
+type Use = DeclaredMount & {readonly vm: string}
+
+const refuseSecond = (earlier: Use, other: Use, report: Report): void => {
+  const line = `it is in line ${report.lineOf(earlier.place.start)}`
+  const volume = `volume "${other.spec.volume.name}"`
+  const both = `"${earlier.vm}" and "${other.vm}"`
+  if (earlier.vm === other.vm) report.error(other.place, `${volume} is mounted twice`, `${line} already; keep one of the two`)
+  else if (!earlier.spec.readOnly && !other.spec.readOnly)
+    report.error(other.place, `two VMs write to ${volume}: ${both}`, `${line} already; one VM can write to a volume`)
+  else
+    report.error(
+      other.place,
+      `${volume} is written by one VM and read by another: ${both}`,
+      `${line} already; add read-only=#true to both, or keep one of the two`,
+    )
+}
+
+/** Volumes that nobody mounts are a warning: they are kept, but they are likely a mistake. */
+export const warnUnused = (declared: DeclaredVolumes, services: readonly Mounting[], report: Report): void => {
+  const used = new Set(services.flatMap(({mounts}) => mounts.map(({spec}) => spec.volume.name)))
+  for (const [name, {place}] of declared) {
+    if (!used.has(name)) report.warning(place, `volume "${name}" is used by no VM`, `write volume "${name}" "/srv" in a vm, or remove it`)
+  }
+}
+
+/** Checks the shares of a VM, and looks at what they share. */
+export const buildShares = (nodes: readonly ReadShare[], context: Context): Promise<readonly Share[]> =>
+  Promise.all(nodes.map((node) => buildShare(node, context)))
+
+const buildShare = async ({fields}: ReadShare, context: Context): Promise<Share> => {
+  const {source, target, 'read-only': readOnly, automount, driver, options, tag} = fields
+  const path = source ? await resolveExisting(source, 'source', context, 'file or directory') : ''
+  return {
+    source: path,
+    isFile: source !== undefined && (await lookAt(path)).kind === 'file',
+    target: target?.value ?? '',
+    readOnly: readOnly.value,
+    automount: automount.value,
+    driver: driver.value,
+    options: options.map(({value}) => value),
+    ...optional('tag', tag?.value),
+  }
+}
+
+/** Reports two things that would be mounted at the same place of the guest. */
+export const refuseSameTargets = (volumes: readonly ReadVolume[], shares: readonly ReadShare[], report: Report): void => {
+  const targets = [...volumes, ...shares].flatMap(({fields: {target}}) => (target ? [target] : []))
+  refuseTwice(targets, (target) => `${quoted(target)} is mounted over twice`, report)
+  const tags = shares.flatMap(({fields: {tag}}) => (tag ? [tag] : []))
+  refuseTwice(tags, (tag) => `the tag "${tag}" is given twice`, report)
+}
+
+const refuseTwice = (values: readonly Located<string>[], message: (value: string) => string, report: Report): void => {
+  const seen = new Map<string, number>()
+  for (const value of values) {
+    const first = seen.get(value.value)
+    if (first === undefined) seen.set(value.value, value.start)
+    else report.error(value, message(value.value), `it is in line ${report.lineOf(first)} already; choose another`)
+  }
+}
+
+/** The devices of this computer that a VM gets. Whether they are there is the business of `up` and `doctor`. */
+export const buildDevices = async (nodes: readonly ReadDevice[], context: Context): Promise<readonly PciDevice[]> => {
+  refuseTwice(
+    nodes.flatMap(({fields: {address}}) => (address ? [address] : [])),
+    (address) => `the device ${address} is given twice`,
+    context.report,
+  )
+  return Promise.all(
+    nodes.map(async ({fields: {address, 'rom-file': romFile}}) => ({
+      address: address?.value ?? '',
+      ...optional('romFile', romFile && (await resolveExisting(romFile, 'ROM file', context))),
+    })),
+  )
+}

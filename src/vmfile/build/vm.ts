@@ -1,0 +1,201 @@
+import type {Dependency} from '../../model/stack.ts'
+import type {VmSpec} from '../../model/vm.ts'
+import {buildDockerfile, type BuiltDockerfile} from './dockerfile.ts'
+import {buildCloudInit, buildSsh} from './guest.ts'
+import {buildImage} from './image.ts'
+import {buildFirmware, buildQemu} from './machine.ts'
+import {buildConnections, type Connections, type DeclaredNetworks} from './network.ts'
+import {buildHealthcheck} from './order.ts'
+import {buildPorts, type DeclaredPort, portsOf} from './port.ts'
+import {buildStep} from './provision.ts'
+import {buildDevices, buildMounts, buildShares, type DeclaredMount, type DeclaredVolumes, mountsOf, refuseSameTargets} from './storage.ts'
+import {type Context, optional} from './context.ts'
+import type {Span} from '../kdl/report.ts'
+import type {vmfile} from '../grammar/schema.ts'
+import type {Located, Read} from '../grammar/shapes.ts'
+
+export type ReadVm = Read<(typeof vmfile)['fields']['vm']>[number]
+
+/** What all VMs of a file share. */
+export interface Surroundings {
+  readonly project: string | undefined
+  readonly projectKeys: readonly Located<string>[]
+  readonly projectLabels: ReadonlyMap<string, Located<string>>
+  readonly networks: DeclaredNetworks
+  readonly volumes: DeclaredVolumes
+}
+
+/** A VM of the file with all its replicas. */
+export interface Service {
+  readonly name: string
+  /** Store names, by replica. */
+  readonly instances: readonly string[]
+  readonly connections: Connections
+  readonly ports: readonly DeclaredPort[]
+  readonly mounts: readonly DeclaredMount[]
+  readonly ssh: {readonly port: number; readonly place: Span} | undefined
+  /** What is the same for each replica; absent when the VM is too broken to describe. */
+  readonly common: Omit<VmSpec, 'name'> | undefined
+}
+
+/** Resolves what a VM says, and checks it for itself. */
+export const buildService = async (vm: ReadVm, instances: readonly string[], around: Surroundings, context: Context): Promise<Service> => {
+  const {fields} = vm
+  const {report} = context
+  const name = vm.argument?.value ?? ''
+  const replicas = instances.length
+  if (fields.provision[0] && !fields.ssh) {
+    report.error(fields.provision[0], `VM "${name}" has provisioners but no ssh block`, 'add an ssh { } section to VMFile.kdl')
+  }
+  refuseSameTargets(fields.volume, fields.share, report)
+  if (replicas > 1) refuseSingletons(fields, report)
+  const connections = buildConnections(fields.network, around.networks, context, vm.argument ?? vm)
+  const ports = buildPorts(fields.port, replicas, context)
+  refuseUnreachable(connections, ports, fields, report)
+  const mounts = buildMounts(fields.volume, around.volumes, replicas, context)
+  const sshPort = fields.ssh?.fields.port
+  return {
+    name,
+    instances,
+    connections,
+    ports,
+    mounts,
+    ssh: sshPort && {port: sshPort.value, place: sshPort},
+    common: await buildCommon(vm, {name, replicas, connections, around}, context),
+  }
+}
+
+interface Part {
+  readonly name: string
+  readonly replicas: number
+  readonly connections: Connections
+  readonly around: Surroundings
+}
+
+const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Service['common']> => {
+  const {fields} = vm
+  const built = fields.dockerfile && (await buildVmDockerfile(fields.dockerfile, context))
+  const image = await buildImage(vm, fields, built, context)
+  const [shares, devices] = await Promise.all([buildShares(fields.share, context), buildDevices(fields.device, context)])
+  const settings = {
+    vcpus: fields.vcpus.value,
+    memoryMiB: fields.memory.value / 2 ** 20,
+    ...optional('diskBytes', fields.disk?.value),
+    network: part.connections.network,
+    ...(shares.length > 0 && {shares}),
+    ...(devices.length > 0 && {devices}),
+    ...optional('healthcheck', fields.healthcheck && buildHealthcheck(fields.healthcheck, context)),
+    ...optional('stopGraceMs', fields['stop-grace-period'] && Math.max(1000, fields['stop-grace-period'].value)),
+    ...(fields.autostart?.value === false && {autostart: false}),
+    ...optional('labels', record([...part.around.projectLabels, ...fields.label])),
+    ...optional('env', record([...fields.env])),
+    ...optional('dockerfile', built?.spec),
+    ...optional('cloudInit', await cloudInitOf(fields, part, context)),
+    ...optional('ssh', fields.ssh && (await buildSsh(fields.ssh, context))),
+    ...optional('firmware', await firmwareOf(fields, context)),
+    ...optional('qemu', fields.qemu && buildQemu(fields.qemu, context)),
+    provision: await Promise.all(fields.provision.map((step) => buildStep(step, context))),
+  }
+  return image && {image, ...settings}
+}
+
+const buildVmDockerfile = (
+  {argument, fields}: NonNullable<ReadVm['fields']['dockerfile']>,
+  context: Context,
+): Promise<BuiltDockerfile> | undefined =>
+  argument && buildDockerfile({path: argument, context: fields.context, buildArgs: fields['build-arg']}, context)
+
+/** Without a cloud-init block there is no seed, unless the VM has something that must be set up in the guest. */
+const cloudInitOf = async (
+  fields: ReadVm['fields'],
+  {name, replicas, connections, around}: Part,
+  context: Context,
+): Promise<VmSpec['cloudInit']> => {
+  const needsGuest =
+    fields.share.length > 0 ||
+    fields.volume.length > 0 ||
+    fields.env.size > 0 ||
+    replicas > 1 ||
+    connections.attachments.length > 0 ||
+    fields.dockerfile !== undefined ||
+    (fields.healthcheck !== undefined && !fields.ssh?.fields['private-key'])
+  if (!fields['cloud-init'] && !needsGuest) return undefined
+  return buildCloudInit(fields['cloud-init'], {vm: name, projectKeys: around.projectKeys}, context)
+}
+
+const refuseUnreachable = (
+  connections: Connections,
+  [port]: readonly DeclaredPort[],
+  {healthcheck, provision, dockerfile}: ReadVm['fields'],
+  report: Context['report'],
+): void => {
+  const {type} = connections.network
+  if (type !== 'user' && port) {
+    report.error(
+      port.place,
+      `a port cannot lead to a VM with network "${type}"`,
+      'ports need network "user", which a VM has unless it says otherwise',
+    )
+  }
+  if (type !== 'none') return
+  const refuse = (place: Span | undefined, what: string): void => {
+    if (place) report.error(place, `${what} cannot reach a VM with network "none"`, 'remove it, or the network node')
+  }
+  refuse(healthcheck, 'a health check')
+  refuse(provision[0], 'a provision step')
+  refuse(dockerfile, 'a Dockerfile')
+}
+
+/** Devices that are handed through want UEFI: their option ROMs and large memory windows are made for it. */
+const firmwareOf = async ({firmware, device}: ReadVm['fields'], context: Context): Promise<VmSpec['firmware']> => {
+  if (firmware) return buildFirmware(firmware, context)
+  return device.length > 0 ? {type: 'uefi', secureBoot: false} : undefined
+}
+
+/** Undefined when there are none, so that a spec does not hold an empty object. */
+const record = (pairs: readonly (readonly [string, Located<string>])[]): Record<string, string> | undefined =>
+  pairs.length > 0 ? Object.fromEntries(pairs.map(([name, {value}]) => [name, value])) : undefined
+
+/** What there is only one of cannot be given to several replicas. */
+const refuseSingletons = ({network, device, ssh}: ReadVm['fields'], report: Context['report']): void => {
+  const refuse = (place: Span | undefined, what: string): void => {
+    if (place) report.error(place, `replicas cannot share ${what}`, 'remove it, or write a vm for each')
+  }
+  for (const node of network) {
+    if (node.type !== 'named' && node.type !== 'tap') continue
+    refuse(node.fields.ip, 'a fixed address')
+    refuse(node.fields.mac, 'a MAC address')
+  }
+  refuse(device[0], 'a device')
+  refuse(ssh?.fields.port, 'a port for SSH')
+}
+
+/** The specs of all replicas. */
+export const expandService = (service: Service, project: string | undefined, dependencies: readonly Dependency[]): readonly VmSpec[] => {
+  const {common} = service
+  if (!common) return []
+  const isReplicated = service.instances.length > 1
+  const networks = service.connections.attachments.map(({spec}) => spec)
+  return service.instances.map((name, replica) => {
+    const ports = portsOf(service.ports, replica)
+    const volumes = mountsOf(service.mounts, replica)
+    return {
+      name,
+      ...optional('project', project),
+      ...((project !== undefined || isReplicated) && {service: service.name}),
+      ...(isReplicated && {replica}),
+      ...common,
+      ...(networks.length > 0 && {networks}),
+      ...(ports.length > 0 && {ports}),
+      ...(volumes.length > 0 && {volumes}),
+      ...(dependencies.length > 0 && {dependsOn: dependencies}),
+      ...(common.cloudInit && isReplicated && {cloudInit: {...common.cloudInit, hostname: hostnameOf(common.cloudInit.hostname, replica)}}),
+    }
+  })
+}
+
+/** `web-0`, `web-0.example.com`. */
+const hostnameOf = (hostname: string, replica: number): string => {
+  const [first = '', ...domain] = hostname.split('.')
+  return [`${first}-${replica}`, ...domain].join('.')
+}
