@@ -1,4 +1,4 @@
-import {vmfile} from '../src/vmfile/grammar/schema.ts'
+import {vmfile} from '../src/vmfile/nodes/stack.ts'
 import type {Block, Choice, Field, Fields, Kind, List, Pairs, Rows, Shape} from '../src/vmfile/grammar/shapes.ts'
 import {cell, header} from './docs-errors.ts'
 
@@ -14,7 +14,7 @@ const isLeaf = (shape: Shape): shape is Leaf => !isBlock(shape) && !isChoice(sha
 export const vmfilePage = (): string => {
   const {project, network, volume, vm} = vmfile.fields
   const {defaults, ...ofProject} = project.fields
-  return `${header('src/vmfile/grammar/schema.ts')}
+  return `${header('src/vmfile/nodes/stack.ts')}
 # VMFile reference
 
 The grammar, node by node. The [guide](../vmfile.md) explains it with examples.

@@ -32,7 +32,13 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     show: ['.', 'plan', 'resources', 'reach', 'vm', 'converge'],
     manage: ['.', 'plan', 'resources', 'reach', 'vm'],
   },
-  vmfile: {kdl: [], grammar: ['kdl'], build: ['grammar', 'kdl'], '.': ['build', 'grammar', 'kdl']},
+  vmfile: {
+    kdl: [],
+    grammar: ['kdl'],
+    resolve: ['grammar', 'kdl'],
+    nodes: ['resolve', 'grammar', 'kdl'],
+    '.': ['nodes', 'resolve', 'grammar', 'kdl'],
+  },
   guest: {keys: [], ssh: ['keys'], seed: ['keys'], setup: [], ready: ['keys', 'ssh'], '.': ['ssh']},
   provision: {
     '.': [],

@@ -39,3 +39,10 @@ export const contains = (subnet: Subnet, address: number): boolean => address >=
 export const subnetsWithin = function* (pool: Subnet, prefix: number): Generator<Subnet> {
   for (let first = pool.first; first < pool.last; first += 2 ** (32 - prefix)) yield subnetOf(first, prefix)
 }
+
+export const isHost = (range: Subnet, address: string): boolean => {
+  const number = parseAddress(address)
+  return number !== undefined && contains(range, number) && number !== range.first && number !== range.last
+}
+
+export const hostsOf = (range: Subnet): string => `it can be ${formatAddress(range.first + 1)} to ${formatAddress(range.last - 1)}`

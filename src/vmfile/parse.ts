@@ -1,12 +1,12 @@
 import type {Place, Problem} from '../model/errors.ts'
-import {buildStack, type Stack} from './build/stack.ts'
-import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './build/context.ts'
 import {readDocument} from './grammar/read.ts'
 import {problemsError, startReport} from './kdl/report.ts'
-import {provisionVariants} from './grammar/schema-guest.ts'
-import {vmfile} from './grammar/schema.ts'
-import {refuseSize, sizeLimit} from './source.ts'
 import {parseKdl} from './kdl/syntax.ts'
+import {provisionVariants} from './nodes/provision.ts'
+import {buildStack, type Stack} from './nodes/stack.ts'
+import {vmfile} from './nodes/stack.ts'
+import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './resolve/context.ts'
+import {refuseSize, sizeLimit} from './source.ts'
 
 /** A VMFile that was read and found valid. */
 export interface Vmfile extends Stack {

@@ -1,6 +1,6 @@
 import {VmctlError} from '../model/errors.ts'
-import {lookAt, readAtMost} from './build/local-files.ts'
 import {problemsError, type Report, startReport} from './kdl/report.ts'
+import {lookAt, readAtMost} from './resolve/local-files.ts'
 
 /** Bytes of a VMFile; the parser needs two seconds and a lot of stack for this much. */
 export const sizeLimit = 2 ** 20

@@ -3,10 +3,10 @@ import {readFileSync} from 'node:fs'
 import {expect, test} from 'vitest'
 
 import {useWorkspace, type Workspace} from '../../../fixtures/vmfiles/workspace.ts'
-import {planAll} from './converge.ts'
 import {openEngine} from '../engine.ts'
 import {readVmfile} from '../load.ts'
 import {describeVerdict} from '../plan/verdicts.ts'
+import {planAll} from './converge.ts'
 
 let workspace: Workspace
 useWorkspace((made) => {
@@ -24,5 +24,5 @@ test('the complete example of the design is explained by a plan', async () => {
     ...notices.map((notice) => `${vm}: ! ${notice}`),
   ])
   const shown = lines.join('\n').replaceAll(workspace.directory, '/project')
-  await expect(`${shown}\n`).toMatchFileSnapshot('../../fixtures/vmfiles/good/stack.plan.txt')
+  await expect(`${shown}\n`).toMatchFileSnapshot('../../../fixtures/vmfiles/good/stack.plan.txt')
 })

@@ -1,14 +1,15 @@
-import type {PlanStep, VmPlan, Desired, Observed, PlanOptions} from './vm-plan.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {Vm, VmSpec, VmState} from '../../model/vm.ts'
 import {decideSteps, type Request} from '../../provision/run/decide.ts'
 import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
-import {type Change, compareSpecs} from './changes.ts'
+import {compareSpecs} from '../../vmfile/changes.ts'
+import type {Change} from '../../vmfile/grammar/change.ts'
 import {gates, withOrder} from './gates.ts'
 import {noLoginNotice, requireLogin} from './login.ts'
 import {alone} from './order.ts'
 import {describeVerdict, isDue, noticesOf, runsToEnd} from './verdicts.ts'
+import type {Desired, Observed, PlanOptions, PlanStep, VmPlan} from './vm-plan.ts'
 
 /** Compares what is wanted with what was seen and decides what to do; pure, so that a plan can be shown without being applied. */
 export const planVm = (desired: Desired, observed: Observed, options: PlanOptions): VmPlan => {

@@ -3,12 +3,12 @@ import {isVmName, vmNameRule} from '../../model/names.ts'
 import {allowedFrom, alreadyIn} from '../../model/transitions.ts'
 import {stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
 import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../../store/store.ts'
-import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
-import {applyChanges} from '../plan/changes.ts'
+import {applyChanges} from '../../vmfile/changes.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
-import {tidyNetworks} from '../resources/networks.ts'
-import {wantedSpec} from './pending.ts'
 import {planStart} from '../plan/plan.ts'
+import {tidyNetworks} from '../resources/networks.ts'
+import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
+import {wantedSpec} from './pending.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
 export interface LifecycleResult {

@@ -1,10 +1,36 @@
 import {withholdVariable} from '../../host/environment.ts'
 import {resolvePath} from '../../host/paths.ts'
+import {anyText, path, text} from '../grammar/kinds.ts'
+import {type Kind, type Located, pairs} from '../grammar/shapes.ts'
+import {variableName} from '../grammar/words.ts'
+import {quoted} from '../kdl/wording.ts'
 import type {Context} from './context.ts'
 import {lookAt, readAtMost} from './local-files.ts'
-import type {SecretSource} from '../grammar/schema-guest.ts'
-import type {Located} from '../grammar/shapes.ts'
-import {quoted} from '../kdl/wording.ts'
+
+/** Where the value of a secret is: here, in a variable of vmctl's own environment, or in a file of this computer. */
+export type SecretSource = {readonly text: string} | {readonly variable: string} | {readonly file: string}
+
+const secret = (kind: Kind<string>, wrap: (value: string) => SecretSource): Kind<SecretSource> => ({
+  ...kind,
+  read(value, fail) {
+    const read = kind.read(value, fail)
+    return read === undefined ? undefined : wrap(read)
+  },
+})
+
+const hostVariable = text('variable name', {rule: variableName.keyRule, isValid: variableName.isKey, example: '"CI_TOKEN"'})
+
+export const secretEnvironment = pairs(
+  secret(anyText, (value) => ({text: value})),
+  {
+    ...variableName,
+    instead: {
+      'from-env': secret(hostVariable, (variable) => ({variable})),
+      'from-file': secret(path('"token.txt"'), (file) => ({file})),
+    },
+  },
+  'Environment variables whose values are neither shown nor kept; in the block also taken from a variable or a file of this computer.',
+)
 
 /** Bytes of a secret in a file. Systems give one variable 128 KiB. */
 const mostBytes = 64 * 2 ** 10

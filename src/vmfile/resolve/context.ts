@@ -1,9 +1,9 @@
 import {resolvePath} from '../../host/paths.ts'
 import type {DockerfileSpec} from '../../model/stack.ts'
-import {lookAt} from './local-files.ts'
-import type {Report} from '../kdl/report.ts'
 import type {Located} from '../grammar/shapes.ts'
+import type {Report} from '../kdl/report.ts'
 import {quoted} from '../kdl/wording.ts'
+import {lookAt} from './local-files.ts'
 
 /** Parses the settings of a provision type that a plugin brings; throws an Error that says what is wrong. */
 export type ParseSettings = (settings: Readonly<Record<string, unknown>>) => unknown

@@ -1,8 +1,8 @@
 import {createHash} from 'node:crypto'
 
 import {instanceName, isDnsLabel, isVmName} from '../../model/names.ts'
-import type {Context} from './context.ts'
 import type {Located} from '../grammar/shapes.ts'
+import type {Context} from './context.ts'
 
 /** What the names of networks and volumes begin with: the project, or else something that stands for the VMFile. */
 export const scopeOf = (project: string | undefined, path: string): string =>

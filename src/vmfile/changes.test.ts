@@ -1,9 +1,10 @@
 import {expect, test} from 'vitest'
 
-import {makeSpec} from '../../../test/support/builders.ts'
-import type {PortForward, Share, VolumeMount, VolumeSpec} from '../../model/stack.ts'
-import type {VmSpec} from '../../model/vm.ts'
-import {applyChanges, compareSpecs, type Effect} from './changes.ts'
+import {makeSpec} from '../../test/support/builders.ts'
+import type {PortForward, Share, VolumeMount, VolumeSpec} from '../model/stack.ts'
+import type {VmSpec} from '../model/vm.ts'
+import {applyChanges, compareSpecs} from './changes.ts'
+import type {Effect} from './grammar/change.ts'
 
 const GiB = 2 ** 30
 

@@ -1,17 +1,49 @@
 import {dirname} from 'node:path'
+import {isDeepStrictEqual} from 'node:util'
 
 import {resolvePath} from '../../host/paths.ts'
 import {findAlias, imageAliases, looksLikeImagePath} from '../../model/image-aliases.ts'
+import {displaySource} from '../../model/secrets.ts'
 import type {ImageReference} from '../../model/vm.ts'
-import type {BuiltDockerfile} from './dockerfile.ts'
-import {type Context, optional, resolveExisting} from './context.ts'
-import {lookAt} from './local-files.ts'
+import {type Compare, namesOf} from '../grammar/change.ts'
+import {boolean, digest, path, text, word} from '../grammar/kinds.ts'
+import {block, field, type Located, type ReadFields, required} from '../grammar/shapes.ts'
 import type {Span} from '../kdl/report.ts'
-import type {vmfile} from '../grammar/schema.ts'
-import type {Located, ReadFields} from '../grammar/shapes.ts'
 import {nearest, quoted} from '../kdl/wording.ts'
+import {type Context, optional, resolveExisting} from '../resolve/context.ts'
+import {lookAt} from '../resolve/local-files.ts'
+import type {BuiltDockerfile, dockerfileNode} from './dockerfile.ts'
 
-type VmFields = Pick<ReadFields<(typeof vmfile)['fields']['vm']['fields']>, 'image' | 'image-url' | 'dockerfile'>
+const formatField = field(word('image format', 'qcow2', 'raw', 'vmdk', 'vdi', 'vhdx'), 'Format of the image; detected when absent.')
+
+const osField = field(word('init system', 'systemd', 'openrc'), 'Init system of the guest; "systemd" when absent.')
+
+const sha256Field = field(digest('sha256'), 'SHA-256 of the file as published.')
+
+const sha512Field = field(digest('sha512'), 'SHA-512 of the file as published.')
+
+export const imageNode = block(
+  'A disk image on this computer, which is never written to, or the alias of a well-known one.',
+  {argument: required(path('"images/debian.qcow2"'), 'Path of the image, or an alias such as "debian:12".')},
+  {format: formatField, os: osField, sha256: sha256Field, sha512: sha512Field},
+)
+
+export const imageUrlNode = block(
+  'A disk image to download, once, into the cache.',
+  {
+    argument: required(text('URL', {example: '"https://…"'}), 'URL of the image; .zst, .zstd, .gz, .xz and .bz2 are decompressed.'),
+  },
+  {
+    format: formatField,
+    os: osField,
+    sha256: sha256Field,
+    sha512: sha512Field,
+    'checksum-url': field(text('URL', {example: '"https://…"'}), 'A file of checksums (SHA256SUMS, SHA512SUMS) that lists the image.'),
+    insecure: field(boolean, 'Accept http and any certificate of the server.'),
+  },
+)
+
+type VmFields = ReadFields<{image: typeof imageNode; 'image-url': typeof imageUrlNode; dockerfile: typeof dockerfileNode}>
 
 /** The one image source of a VM; undefined when there is none, or none that can be used. */
 export const buildImage = async (
@@ -140,3 +172,11 @@ const checkUrl = (text: Located<string>, schemes: readonly string[], {report}: C
   }
   return url.href
 }
+
+/** What the disk was made from; the rest is about how it came here. */
+const contentOf = ({kind, source, format, sha256, sha512}: ImageReference): unknown => ({kind, source, format, sha256, sha512})
+
+export const imageChange: Compare<'image'> = (applied, wanted) =>
+  isDeepStrictEqual(contentOf(applied), contentOf(wanted))
+    ? {effect: 'now', text: namesOf('image')({...applied}, {...wanted})}
+    : {effect: 'reload', text: `image ${displaySource(applied)} → ${displaySource(wanted)}`}

@@ -1,18 +1,82 @@
 import {messageOf} from '../../model/errors.ts'
 import {isMirrorable} from '../../model/safe-path.ts'
 import {type ProvisionStep, runModes} from '../../model/vm.ts'
-import {buildDockerfile} from './dockerfile.ts'
-import {readSecrets} from './secrets.ts'
-import {checkScript} from './check-script.ts'
-import {type Context, optional, resolveExisting} from './context.ts'
-import type {vmfile} from '../grammar/schema.ts'
-import type {Read} from '../grammar/shapes.ts'
+import {anyText, boolean, duration, fileMode, path, text, word} from '../grammar/kinds.ts'
+import {choice, defaulted, field, list, pairs, type Read, required} from '../grammar/shapes.ts'
+import {guestPath, ownerName, variableName} from '../grammar/words.ts'
 import {quoted} from '../kdl/wording.ts'
+import {checkScript} from '../resolve/check-script.ts'
+import {type Context, optional, resolveExisting} from '../resolve/context.ts'
+import {readSecrets, secretEnvironment} from '../resolve/secrets.ts'
+import {buildArguments, buildContext, buildDockerfile} from './dockerfile.ts'
 
-type Step = Read<(typeof vmfile)['fields']['vm']['fields']['provision']>[number]
+const privilegedField = defaulted(boolean, false, 'Work as root, by way of sudo.')
+
+const environment = pairs(anyText, variableName, 'Environment variables.')
+
+const run = field(
+  word('run mode', ...runModes),
+  'When a step that is done runs again: at each start (a file: when it is no longer there), when it changed, or never; `always` when absent.',
+)
+
+export const provisionNode = choice(
+  'One step that sets up the guest. Steps run in the order of the file.',
+  {
+    noun: 'provision type',
+    default: 'shell',
+    repeatable: true,
+    extensible: true,
+    common: {run},
+  },
+  {
+    shell: {
+      inline: field(text('command', {example: '"apt-get update"'}), 'Command line to run in the guest.'),
+      script: field(path('"scripts/setup.sh"'), 'Script to copy into the guest and run there.'),
+      args: list(anyText, 'Arguments of the script.'),
+      env: environment,
+      'secret-env': secretEnvironment,
+      timeout: field(duration, 'How long the step may take.'),
+      interpreter: field(
+        text('program', {example: '"python3"'}),
+        'Program of the guest that runs it; the shell, or the first line of the script, when absent.',
+      ),
+      privileged: privilegedField,
+      run,
+    },
+    file: {
+      source: required(path('"app.conf"'), 'File or directory to copy.'),
+      destination: required(guestPath, 'Where it goes in the guest.'),
+      mode: field(fileMode, 'Mode of the copy; that of the source when absent.'),
+      owner: field(ownerName, 'Owner of the copy.'),
+      ignore: list(text('pattern', {example: '"node_modules"'}), 'What a directory is copied without, as in .gitignore.'),
+      mirror: defaulted(boolean, false, 'Delete what the destination has and the source directory does not.'),
+      privileged: privilegedField,
+      run,
+    },
+    dockerfile: {
+      path: required(path('"./Dockerfile"'), 'Path of the Dockerfile.'),
+      context: buildContext,
+      'build-arg': buildArguments,
+      run,
+    },
+    reboot: {
+      timeout: field(duration, 'How long the guest may take to come back; 10 minutes when absent.'),
+      run,
+    },
+  },
+)
+
+/** The provision types that every vmctl knows; plugins bring more. */
+export const provisionVariants = provisionNode.variants
+
+type Step = Read<typeof provisionNode>[number]
+
 type ShellStep = Extract<Step, {type: 'shell'}>
+
 type FileStep = Extract<Step, {type: 'file'}>
+
 type DockerfileStep = Extract<Step, {type: 'dockerfile'}>
+
 type RebootStep = Extract<Step, {type: 'reboot'}>
 
 /** The settings of the shell provisioner: exactly one of `inline` and `script`. */

@@ -1,22 +1,83 @@
 import {createHash} from 'node:crypto'
+import {isDeepStrictEqual} from 'node:util'
 
-import {resolvePath} from '../../host/paths.ts'
 import {isHostname} from '../../model/names.ts'
 import type {CloudCommand, WriteFile} from '../../model/stack.ts'
-import type {CloudInitConfig, HashedFile, SshConfig} from '../../model/vm.ts'
-import {type Context, optional, resolveExisting} from './context.ts'
-import {passwordHash} from './crypt.ts'
-import {classifyKeys, isLiteralKey, isPublicKey, keyLines} from './keys.ts'
-import {lookAt, readAtMost} from './local-files.ts'
-import type {vmfile} from '../grammar/schema.ts'
-import type {Located, Read, ReadRow} from '../grammar/shapes.ts'
+import type {CloudInitConfig, HashedFile, VmSpec} from '../../model/vm.ts'
+import {always} from '../grammar/change.ts'
+import {anyText, boolean, fileMode, path, text} from '../grammar/kinds.ts'
+import {block, field, list, type Located, type Read, type ReadRow, required, rows} from '../grammar/shapes.ts'
+import {guestPath, ownerName, userName} from '../grammar/words.ts'
 import {quoted} from '../kdl/wording.ts'
+import {type Context, optional, resolveExisting} from '../resolve/context.ts'
+import {passwordHash} from '../resolve/crypt.ts'
+import {lookAt, readAtMost} from '../resolve/local-files.ts'
+import {allKeys} from '../resolve/public-keys.ts'
 
-type VmFields = (typeof vmfile)['fields']['vm']['fields']
-type CloudInit = NonNullable<Read<VmFields['cloud-init']>>
-type Ssh = NonNullable<Read<VmFields['ssh']>>
+const command = text('command', {example: '"systemctl restart nginx"'})
 
-const keyFileLimit = 256 * 1024
+const writeFile = block(
+  'A file that is written at the first boot.',
+  {argument: required(guestPath, 'Where it goes in the guest.'), repeatable: true, exclusive: ['content', 'source']},
+  {
+    content: field(anyText, 'What is in it.'),
+    source: field(path('"logo.png"'), 'File of this computer that is copied.'),
+    permissions: field(fileMode, 'Mode of the file; "0644" when absent.', {synonyms: ['mode']}),
+    owner: field(ownerName, 'Owner of the file; "root:root" when absent.'),
+  },
+)
+
+export const cloudInitNode = block(
+  'Configures the guest at its first boot.',
+  {},
+  {
+    hostname: field(
+      text('host name', {rule: 'letters, digits and inner dashes, in parts joined by dots', isValid: isHostname, example: '"web"'}),
+      'Host name of the guest; the name of the VM when absent.',
+    ),
+    user: field(userName, 'User to create in the guest; the SSH user when absent.'),
+    'ssh-key': list(text('public key', {example: '"~/.ssh/id_ed25519.pub"'}), 'Path of a file with public keys, or a public key itself.', {
+      synonyms: ['ssh-keys', 'public-key', 'ssh-authorized-keys'],
+    }),
+    'user-data': field(path('"cloud-config.yaml"'), 'File that is passed to cloud-init untouched, instead of what vmctl generates.'),
+    merge: field(boolean, 'Pass what vmctl generates beside user-data.'),
+    packages: list(
+      text('package', {
+        rule: 'a name without blanks; a version may follow a =',
+        isValid: (name) => /^[A-Za-z0-9][^\s\p{Cc}]*$/u.test(name),
+        example: '"nginx"',
+      }),
+      'Packages to install.',
+      {synonyms: ['package']},
+    ),
+    'package-update': field(boolean, 'Read the lists of packages anew first.'),
+    'package-upgrade': field(boolean, 'Upgrade all packages first.'),
+    'write-file': writeFile,
+    bootcmd: rows(command, 'Command that runs early at every boot; several arguments are a program and its arguments.', {repeatable: true}),
+    runcmd: rows(command, 'Command that runs at the end of the first boot; several arguments are a program and its arguments.', {
+      repeatable: true,
+    }),
+    'network-config': field(path('"network-config.yaml"'), 'File with the network configuration, passed untouched.'),
+    'vendor-data': field(path('"vendor-data.yaml"'), 'File with vendor-data, passed untouched.'),
+    timezone: field(
+      text('time zone', {
+        rule: 'a name of the tz database',
+        isValid: (zone) => /^[\w+-]+(?:\/[\w+-]+)*$/.test(zone),
+        example: '"Europe/Paris"',
+      }),
+      'Time zone.',
+    ),
+    locale: field(text('locale', {isValid: (name) => /^[\w.@-]+$/.test(name), example: '"en_US.UTF-8"'}), 'Locale.'),
+    password: field(
+      text('password', {example: '"…"', rule: 'a text, or a hash made by `openssl passwd -6`'}),
+      'Password of the user, best as a hash made by `openssl passwd -6`; without it only keys log in.',
+    ),
+    'console-autologin': field(boolean, 'Whether the serial console logs the user in without asking.'),
+  },
+)
+
+type CloudInit = NonNullable<Read<typeof cloudInitNode>>
+
 const passedFileLimit = 16 * 2 ** 20
 
 /** What cloud-init has to know of the VM around its block. */
@@ -122,47 +183,8 @@ const buildWriteFile = async ({argument, fields, given, ...place}: ReadWriteFile
   }
 }
 
-const allKeys = async (keys: readonly Located<string>[], context: Context): Promise<readonly string[]> => {
-  const lines = await Promise.all(keys.map((key) => readKeys(key, context)))
-  return [...new Set(lines.flat())]
-}
-
 /** A VM may be called `build_1.`, a host may not. */
 const hostnameFor = (vmName: string): string => (isHostname(vmName) ? vmName : vmName.replace(/[_.]/g, '-').replace(/-+$/, ''))
-
-const readKeys = async (key: Located<string>, context: Context): Promise<readonly string[]> => {
-  const {report} = context
-  if (isLiteralKey(key.value)) {
-    if (isPublicKey(key.value)) return [key.value]
-    report.error(key, 'this is not a public key', 'copy the whole line of the .pub file')
-    return []
-  }
-  if (classifyKeys(key.value) === 'private') {
-    report.error(key, 'this is a private key; it must not leave this computer', 'name the public key file, which ends in .pub')
-    return []
-  }
-  const path = await resolveExisting(key, 'public key file', context)
-  if ((await lookAt(path)).kind !== 'file') return []
-  const content = await readAtMost(path, keyFileLimit)
-  if ('reason' in content) {
-    report.error(key, `public key file ${quoted(key.value)} cannot be read: ${content.reason}`)
-    return []
-  }
-  const text = content.bytes.toString('utf8')
-  const kind = content.isWhole ? classifyKeys(text) : 'neither'
-  if (kind === 'public') return keyLines(text)
-  if (kind === 'private') {
-    const hasPublic = (await lookAt(`${path}.pub`)).kind === 'file'
-    report.error(
-      key,
-      `${quoted(key.value)} is a private key; it must not leave this computer`,
-      `name the public key: ${hasPublic ? quoted(`${key.value}.pub`) : 'the file that ends in .pub'}`,
-    )
-  } else {
-    report.error(key, `${quoted(key.value)} does not hold public keys`, 'each line of it must be like: ssh-ed25519 AAAA… comment')
-  }
-  return []
-}
 
 /** A file that cloud-init gets; the whole seed is read by the guest at each boot, so it stays small. */
 const readPassedFile = async (
@@ -188,40 +210,26 @@ const readPassedFile = async (
   return {path, sha256: createHash('sha256').update(content.bytes).digest('hex')}
 }
 
-/** Checks that the private key is one. An unreadable one is a warning only: an agent may hold it. */
-export const buildSsh = async ({fields}: Ssh, context: Context): Promise<SshConfig> => {
-  const {user, 'private-key': key, port, 'host-key-check': check, 'connect-timeout': timeout, 'key-type': keyType} = fields
-  if (key) await checkPrivateKey(key, context)
-  return {
-    ...optional('user', user?.value),
-    ...optional('privateKeyPath', key && resolvePath(key.value, context.directory)),
-    ...optional('port', port?.value),
-    ...optional('hostKeyCheck', check?.value),
-    ...optional('connectTimeoutMs', timeout?.value),
-    ...optional('keyType', keyType?.value),
-  }
+/** The words of the VMFile for what cloud-init is told. */
+const cloudInitWords: Readonly<Record<string, string>> = {
+  sshKeys: 'ssh-key',
+  userData: 'user-data',
+  packageUpdate: 'package-update',
+  packageUpgrade: 'package-upgrade',
+  writeFiles: 'write-file',
+  bootCommands: 'bootcmd',
+  runCommands: 'runcmd',
+  networkConfig: 'network-config',
+  vendorData: 'vendor-data',
+  passwordHash: 'password',
+  consoleAutologin: 'console-autologin',
 }
 
-const checkPrivateKey = async (key: Located<string>, context: Context): Promise<void> => {
-  const {report} = context
-  const shown = quoted(key.value)
-  const withoutSuffix = key.value.replace(/\.pub$/, '')
-  const hint =
-    withoutSuffix === key.value ? 'name the file without .pub that belongs to it' : `name the private key: ${quoted(withoutSuffix)}`
-  if (isLiteralKey(key.value)) {
-    report.error(key, 'private-key takes a path, and this is a public key', 'name the private key file')
-    return
-  }
-  if (classifyKeys(key.value) === 'private') {
-    report.error(key, 'private-key takes a path, not the key itself', 'keep the key in a file of its own, and name the file')
-    return
-  }
-  const path = await resolveExisting(key, 'private key', context)
-  if ((await lookAt(path)).kind !== 'file') return
-  const content = await readAtMost(path, keyFileLimit)
-  if ('reason' in content) {
-    report.warning(key, `private key ${shown} cannot be read: ${content.reason}`, 'make it readable for you: chmod 600')
-  } else if (classifyKeys(content.bytes.toString('utf8')) === 'public') {
-    report.error(key, `${shown} is a public key`, hint)
-  }
+const describeCloudInit = (applied: VmSpec['cloudInit'], wanted: VmSpec['cloudInit']): string => {
+  if (!applied || !wanted) return 'cloud-init'
+  const fields = [...new Set([...Object.keys(applied), ...Object.keys(wanted)])] as (keyof typeof applied)[]
+  const changed = fields.filter((field) => !isDeepStrictEqual(applied[field], wanted[field]))
+  return `cloud-init ${changed.map((field) => cloudInitWords[field] ?? field).join(', ')}`
 }
+
+export const cloudInitChange = always<'cloudInit'>('reload', describeCloudInit)

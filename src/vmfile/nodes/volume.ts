@@ -1,16 +1,47 @@
-import type {PciDevice, Share, VolumeMount, VolumeSpec} from '../../model/stack.ts'
-import {type Context, optional, resolveExisting} from './context.ts'
-import {lookAt} from './local-files.ts'
+import type {VolumeMount, VolumeSpec} from '../../model/stack.ts'
+import {always, listOf} from '../grammar/change.ts'
+import {boolean, fileSafeName, mountPoint, size, text, word} from '../grammar/kinds.ts'
+import {block, defaulted, field, type Read, required} from '../grammar/shapes.ts'
 import type {Report, Span} from '../kdl/report.ts'
-import type {vmfile} from '../grammar/schema.ts'
-import type {Located, Read} from '../grammar/shapes.ts'
 import {nearest, plain, quoted} from '../kdl/wording.ts'
+import {type Context, optional} from '../resolve/context.ts'
+import {mountOptions, readOnlyField} from './mounting.ts'
 
-type VmFields = (typeof vmfile)['fields']['vm']['fields']
-type ReadDefinition = Read<(typeof vmfile)['fields']['volume']>[number]
-type ReadVolume = Read<VmFields['volume']>[number]
-type ReadShare = Read<VmFields['share']>[number]
-type ReadDevice = Read<VmFields['device']>[number]
+export const volumeDefinitionNode = block(
+  'A disk that outlives its VMs.',
+  {argument: required(fileSafeName('volume name', '"data"'), 'Name of the volume.'), repeatable: true},
+  {
+    size: defaulted(
+      size({unit: 'GB', leastBytes: 2 ** 20, least: '1 MB', stepBytes: 2 ** 20, example: '20'}),
+      10 * 2 ** 30,
+      'Size of the disk.',
+    ),
+    filesystem: defaulted(word('file system', 'ext4', 'xfs', 'none'), 'ext4', 'File system that it gets in the guest when it is empty.'),
+    label: field(
+      text('file system label', {
+        rule: 'at most 12 of letters, digits, . _ and -',
+        isValid: (name) => /^[\w.-]{1,12}$/.test(name),
+        example: '"pgdata"',
+      }),
+      'Label of the file system; derived from the name when absent.',
+    ),
+  },
+)
+
+export const volumeNode = block(
+  'A volume of the top level of the file, mounted in the guest.',
+  {argument: required(fileSafeName('volume name', '"data"'), 'Name of the volume.'), positional: ['target'], repeatable: true},
+  {
+    target: field(mountPoint, 'Where it is mounted in the guest.'),
+    'read-only': readOnlyField,
+    'per-replica': defaulted(boolean, false, 'Whether each replica has a volume of its own.'),
+    options: mountOptions,
+  },
+)
+
+type ReadDefinition = Read<typeof volumeDefinitionNode>[number]
+
+export type ReadVolume = Read<typeof volumeNode>[number]
 
 /** A volume of the file, with the place where it is declared. */
 interface DeclaredVolume {
@@ -132,53 +163,6 @@ export const warnUnused = (declared: DeclaredVolumes, services: readonly Mountin
   }
 }
 
-/** Checks the shares of a VM, and looks at what they share. */
-export const buildShares = (nodes: readonly ReadShare[], context: Context): Promise<readonly Share[]> =>
-  Promise.all(nodes.map((node) => buildShare(node, context)))
+const describeVolume = ({volume, readOnly}: VolumeMount): string => `${volume.name}${readOnly ? ' (read-only)' : ''}`
 
-const buildShare = async ({fields}: ReadShare, context: Context): Promise<Share> => {
-  const {source, target, 'read-only': readOnly, automount, driver, options, tag} = fields
-  const path = source ? await resolveExisting(source, 'source', context, 'file or directory') : ''
-  return {
-    source: path,
-    isFile: source !== undefined && (await lookAt(path)).kind === 'file',
-    target: target?.value ?? '',
-    readOnly: readOnly.value,
-    automount: automount.value,
-    driver: driver.value,
-    options: options.map(({value}) => value),
-    ...optional('tag', tag?.value),
-  }
-}
-
-/** Reports two things that would be mounted at the same place of the guest. */
-export const refuseSameTargets = (volumes: readonly ReadVolume[], shares: readonly ReadShare[], report: Report): void => {
-  const targets = [...volumes, ...shares].flatMap(({fields: {target}}) => (target ? [target] : []))
-  refuseTwice(targets, (target) => `${quoted(target)} is mounted over twice`, report)
-  const tags = shares.flatMap(({fields: {tag}}) => (tag ? [tag] : []))
-  refuseTwice(tags, (tag) => `the tag "${tag}" is given twice`, report)
-}
-
-const refuseTwice = (values: readonly Located<string>[], message: (value: string) => string, report: Report): void => {
-  const seen = new Map<string, number>()
-  for (const value of values) {
-    const first = seen.get(value.value)
-    if (first === undefined) seen.set(value.value, value.start)
-    else report.error(value, message(value.value), `it is in line ${report.lineOf(first)} already; choose another`)
-  }
-}
-
-/** The devices of this computer that a VM gets. Whether they are there is the business of `up` and `doctor`. */
-export const buildDevices = async (nodes: readonly ReadDevice[], context: Context): Promise<readonly PciDevice[]> => {
-  refuseTwice(
-    nodes.flatMap(({fields: {address}}) => (address ? [address] : [])),
-    (address) => `the device ${address} is given twice`,
-    context.report,
-  )
-  return Promise.all(
-    nodes.map(async ({fields: {address, 'rom-file': romFile}}) => ({
-      address: address?.value ?? '',
-      ...optional('romFile', romFile && (await resolveExisting(romFile, 'ROM file', context))),
-    })),
-  )
-}
+export const volumesChange = always<'volumes'>('restart', listOf('volume', describeVolume))

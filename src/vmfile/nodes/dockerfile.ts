@@ -2,9 +2,22 @@ import {dirname} from 'node:path'
 
 import {messageOf} from '../../model/errors.ts'
 import type {DockerfileSpec} from '../../model/stack.ts'
-import {type Context, resolveExisting} from './context.ts'
-import {lookAt} from './local-files.ts'
-import type {Located} from '../grammar/shapes.ts'
+import {always} from '../grammar/change.ts'
+import {anyText, path} from '../grammar/kinds.ts'
+import {block, field, type Located, pairs, required} from '../grammar/shapes.ts'
+import {variableName} from '../grammar/words.ts'
+import {type Context, resolveExisting} from '../resolve/context.ts'
+import {lookAt} from '../resolve/local-files.ts'
+
+export const buildArguments = pairs(anyText, variableName, 'Values of its ARG instructions.')
+
+export const buildContext = field(path('"."'), 'Directory that COPY and ADD start from; that of the Dockerfile when absent.')
+
+export const dockerfileNode = block(
+  'A Dockerfile that sets up the guest at its first boot; FROM is the image unless the VM has one.',
+  {argument: required(path('"./Dockerfile"'), 'Path of the Dockerfile.')},
+  {context: buildContext, 'build-arg': buildArguments},
+)
 
 interface WrittenDockerfile {
   readonly path: Located<string>
@@ -52,3 +65,5 @@ const readImage = async (
 
 /** What a Dockerfile says is not to be trusted with a terminal. */
 const inOneLine = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ')
+
+export const dockerfileChange = always<'dockerfile'>('now', 'dockerfile')

@@ -1,20 +1,72 @@
 import type {Dependency} from '../../model/stack.ts'
 import type {VmSpec} from '../../model/vm.ts'
-import {buildDockerfile, type BuiltDockerfile} from './dockerfile.ts'
-import {buildCloudInit, buildSsh} from './guest.ts'
-import {buildImage} from './image.ts'
-import {buildFirmware, buildQemu} from './machine.ts'
-import {buildConnections, type Connections, type DeclaredNetworks} from './network.ts'
-import {buildHealthcheck} from './order.ts'
-import {buildPorts, type DeclaredPort, portsOf} from './port.ts'
-import {buildStep} from './provision.ts'
-import {buildDevices, buildMounts, buildShares, type DeclaredMount, type DeclaredVolumes, mountsOf, refuseSameTargets} from './storage.ts'
-import {type Context, optional} from './context.ts'
+import {anyText, boolean, durationOf, integer, size, vmName} from '../grammar/kinds.ts'
+import {block, defaulted, field, type Located, pairs, type Read, required} from '../grammar/shapes.ts'
+import {names, variableName} from '../grammar/words.ts'
 import type {Span} from '../kdl/report.ts'
-import type {vmfile} from '../grammar/schema.ts'
-import type {Located, Read} from '../grammar/shapes.ts'
+import {type Context, optional} from '../resolve/context.ts'
+import {buildCloudInit, cloudInitNode} from './cloud-init.ts'
+import {dependsOnNode} from './depends-on.ts'
+import {buildDevices, deviceNode} from './device.ts'
+import {buildDockerfile, type BuiltDockerfile, dockerfileNode} from './dockerfile.ts'
+import {buildFirmware, firmwareNode} from './firmware.ts'
+import {buildHealthcheck, healthcheckNode} from './healthcheck.ts'
+import {buildImage, imageNode, imageUrlNode} from './image.ts'
+import type {DeclaredNetworks} from './network-definition.ts'
+import {networkNode} from './network-types.ts'
+import {buildConnections, type Connections} from './network.ts'
+import {buildPorts, type DeclaredPort, portNode, portsOf} from './port.ts'
+import {buildStep, provisionNode} from './provision.ts'
+import {buildQemu, qemuNode} from './qemu.ts'
+import {buildShares, refuseSameTargets, shareNode} from './share.ts'
+import {buildSsh, sshNode} from './ssh.ts'
+import {buildMounts, type DeclaredMount, type DeclaredVolumes, mountsOf, volumeNode} from './volume.ts'
 
-export type ReadVm = Read<(typeof vmfile)['fields']['vm']>[number]
+/** What a VM can have of its own, and by the defaults of the project. */
+export const vmDefaults = {
+  vcpus: defaulted(integer(1, 1024, '2'), 1, 'Number of virtual CPUs.', {synonyms: ['cpus', 'cpu', 'cores', 'vcpu']}),
+  memory: defaulted(size({unit: 'MB', leastBytes: 64 * 2 ** 20, least: '64 MB', stepBytes: 2 ** 20, example: '2048'}), 2 ** 30, 'Memory.', {
+    synonyms: ['mem', 'ram'],
+  }),
+  disk: field(
+    size({unit: 'GB', leastBytes: 2 ** 20, least: '1 MB', stepBytes: 512, example: '20'}),
+    'Size of the disk; that of the image when absent.',
+    {synonyms: ['storage', 'disk-size']},
+  ),
+  network: networkNode,
+  port: portNode,
+  volume: volumeNode,
+  share: shareNode,
+  device: deviceNode,
+  healthcheck: healthcheckNode,
+  'stop-grace-period': field(
+    durationOf({leastMs: 0, least: '0 or more', example: '"30s"'}),
+    'How long the guest may take to power off before it is forced to; 30 s when absent.',
+  ),
+  env: pairs(anyText, variableName, 'Environment variables of the guest, of provision steps and of the health check.'),
+  'cloud-init': cloudInitNode,
+  ssh: sshNode,
+  firmware: firmwareNode,
+  qemu: qemuNode,
+  provision: provisionNode,
+  autostart: field(boolean, 'Whether `vmctl install` brings the VM up at boot; it does when absent.'),
+  label: pairs(anyText, names, 'Names and values of your own.'),
+}
+
+export const vmNode = block(
+  'A virtual machine.',
+  {argument: required(vmName, 'Name of the VM; unique in the file.'), body: 'block', repeatable: true},
+  {
+    image: imageNode,
+    'image-url': imageUrlNode,
+    dockerfile: dockerfileNode,
+    ...vmDefaults,
+    replicas: defaulted(integer(1, 253, '2'), 1, 'How many of it there are; with more than one they are called NAME-0, NAME-1 and so on.'),
+    'depends-on': dependsOnNode,
+  },
+)
+
+export type ReadVm = Read<typeof vmNode>[number]
 
 /** What all VMs of a file share. */
 export interface Surroundings {

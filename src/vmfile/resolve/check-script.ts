@@ -1,7 +1,7 @@
-import type {Context} from './context.ts'
-import {lookAt, readAtMost} from './local-files.ts'
 import type {Located} from '../grammar/shapes.ts'
 import {quoted} from '../kdl/wording.ts'
+import type {Context} from './context.ts'
+import {lookAt, readAtMost} from './local-files.ts'
 
 /** Enough for the first line, which the kernel reads 256 bytes of at most (execve(2)). */
 const headBytes = 4096

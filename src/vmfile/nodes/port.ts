@@ -1,11 +1,26 @@
 import type {PortForward} from '../../model/stack.ts'
-import {type Context, optional} from './context.ts'
-import type {PortText} from '../grammar/kinds-network.ts'
+import {always, listOf} from '../grammar/change.ts'
+import {bindAddress, portText, type PortText} from '../grammar/kinds-network.ts'
+import {integer, word} from '../grammar/kinds.ts'
+import {block, field, type Read} from '../grammar/shapes.ts'
 import type {Span} from '../kdl/report.ts'
-import type {vmfile} from '../grammar/schema.ts'
-import type {Read} from '../grammar/shapes.ts'
+import {type Context, optional} from '../resolve/context.ts'
 
-type ReadPort = Read<(typeof vmfile)['fields']['vm']['fields']['port']>[number]
+export const portNode = block(
+  'A port of the guest that is reached by a port of this computer.',
+  {argument: field(portText, 'Both ports in one text.'), repeatable: true},
+  {
+    guest: field(integer(1, 65_535, '80'), 'Port of the guest.'),
+    host: field(
+      integer(1, 65_535, '8080'),
+      'Port of this computer, that of the first replica; a free one is chosen, and kept, when absent.',
+    ),
+    protocol: field(word('protocol', 'tcp', 'udp'), 'Protocol; "tcp" when absent.'),
+    bind: field(bindAddress, 'Address of this computer that is listened on; "127.0.0.1" when absent.'),
+  },
+)
+
+type ReadPort = Read<typeof portNode>[number]
 
 /** A port of the first replica, with its place in the file. */
 export interface DeclaredPort {
@@ -90,3 +105,10 @@ const isSameAddress = (one: string, other: string): boolean => {
   if (one === other || one === '::' || other === '::') return true
   return one.includes(':') === other.includes(':') && (isWild(one) || isWild(other))
 }
+
+const describePort = ({protocol, bind, host, guest}: PortForward): string => {
+  const address = bind === '127.0.0.1' ? '' : `${bind.includes(':') ? `[${bind}]` : bind}:`
+  return `${address}${host === undefined ? '' : `${host}:`}${guest}${protocol === 'tcp' ? '' : `/${protocol}`}`
+}
+
+export const portsChange = always<'ports'>('now', listOf('port', describePort))

@@ -1,17 +1,29 @@
 import {canLogIn} from '../../model/login.ts'
 import type {NetworkSpec, VolumeSpec} from '../../model/stack.ts'
 import type {VmSpec} from '../../model/vm.ts'
-import {buildNetworks, checkMembers, meetingPlaces} from './network.ts'
-import {buildDependencies, type Ordered} from './order.ts'
-import {refuseClashes} from './port.ts'
-import {buildVolumes, refuseTwoWriters, warnUnused} from './storage.ts'
-import {buildService, expandService, type ReadVm, type Service, type Surroundings} from './vm.ts'
-import type {Context} from './context.ts'
-import {inherit} from './inherit.ts'
-import {checkNames, instancesOf, scopeOf} from './names.ts'
+import {block, type ReadFields} from '../grammar/shapes.ts'
 import type {Span} from '../kdl/report.ts'
-import {vmDefaults, type vmfile} from '../grammar/schema.ts'
-import type {ReadFields} from '../grammar/shapes.ts'
+import type {Context} from '../resolve/context.ts'
+import {inherit} from '../resolve/inherit.ts'
+import {checkNames, instancesOf, scopeOf} from '../resolve/names.ts'
+import {buildDependencies, type Ordered} from './depends-on.ts'
+import {buildNetworks, networkDefinitionNode} from './network-definition.ts'
+import {checkMembers} from './network-members.ts'
+import {meetingPlaces} from './network.ts'
+import {refuseClashes} from './port.ts'
+import {projectNode} from './project.ts'
+import {buildService, expandService, type ReadVm, type Service, type Surroundings, vmDefaults, vmNode} from './vm.ts'
+import {buildVolumes, refuseTwoWriters, volumeDefinitionNode, warnUnused} from './volume.ts'
+
+/**
+ * The language, as data: the reader interprets this table, and the reference is generated from it. Each node stands in a file of this
+ * folder with what it becomes in a spec and with how a change of it is told.
+ */
+export const vmfile = block(
+  'A VMFile.',
+  {},
+  {project: projectNode, network: networkDefinitionNode, volume: volumeDefinitionNode, vm: vmNode},
+)
 
 export type ReadFile = ReadFields<(typeof vmfile)['fields']>
 

@@ -1,9 +1,9 @@
 import {describe, expect, it} from 'vitest'
 
+import type {Fields, Shape} from '../grammar/shapes.ts'
 import {startReport} from '../kdl/report.ts'
-import {vmfile} from './schema.ts'
-import type {Fields, Shape} from './shapes.ts'
 import {parseKdl} from '../kdl/syntax.ts'
+import {vmfile} from './stack.ts'
 
 /** Every shape of the language with its path: `vm/network/tap/bridge`. */
 const flatten = (path: string, fields: Fields): readonly (readonly [string, Shape])[] =>

@@ -1,41 +1,24 @@
-import type {Dependency, Healthcheck} from '../../model/stack.ts'
-import type {Context} from './context.ts'
+import {type Dependency, dependencyConditions} from '../../model/stack.ts'
+import {always, listOf} from '../grammar/change.ts'
+import {text, word} from '../grammar/kinds.ts'
+import {block, field, list, type Read} from '../grammar/shapes.ts'
 import type {Report, Span} from '../kdl/report.ts'
-import type {vmfile} from '../grammar/schema.ts'
-import type {Located, Read} from '../grammar/shapes.ts'
 import {nearest, plain} from '../kdl/wording.ts'
+import type {Context} from '../resolve/context.ts'
 
-type VmFields = (typeof vmfile)['fields']['vm']['fields']
-type ReadDependency = Read<VmFields['depends-on']>[number]
-type ReadHealthcheck = NonNullable<Read<VmFields['healthcheck']>>
+export const dependsOnNode = block(
+  'Other VMs of the file that must come first.',
+  {positional: ['vm'], repeatable: true},
+  {
+    vm: list(text('VM name', {example: '"db"'}), 'Services, or single replicas.'),
+    condition: field(
+      word('condition', ...dependencyConditions),
+      'How far they must have come; "healthy" when absent if they have a health check, else "started".',
+    ),
+  },
+)
 
-/** Undefined when nothing is tested, which was reported. */
-export const buildHealthcheck = ({fields, given, ...place}: ReadHealthcheck, {report}: Context): Healthcheck | undefined => {
-  const {test, tcp, http, interval, timeout, retries, 'start-period': startPeriod} = fields
-  const how = testOf(test[0]?.words.map(({value}) => value) ?? [], tcp, http)
-  if (!how) {
-    if (!['test', 'tcp', 'http'].some((name) => given.has(name)))
-      report.error(place, 'healthcheck needs something to test', 'add test "COMMAND", tcp PORT or http "URL"')
-    return undefined
-  }
-  return {
-    test: how,
-    intervalMs: interval.value,
-    timeoutMs: timeout.value,
-    retries: retries.value,
-    startPeriodMs: startPeriod.value,
-  }
-}
-
-const testOf = (
-  [first, ...more]: readonly string[],
-  tcp: Located<number> | undefined,
-  http: Located<string> | undefined,
-): Healthcheck['test'] | undefined => {
-  if (first !== undefined) return more.length > 0 ? {kind: 'exec', command: [first, ...more]} : {kind: 'shell', line: first}
-  if (tcp) return {kind: 'tcp', port: tcp.value}
-  return http && {kind: 'http', url: http.value}
-}
+type ReadDependency = Read<typeof dependsOnNode>[number]
 
 /** What the checks of the order need to know of a service. */
 export interface Ordered {
@@ -190,3 +173,8 @@ const reportCycle = (cycle: readonly Edge[], report: Report): void => {
   const places = others.map(({from, to, place}) => `${from} → ${to} in line ${report.lineOf(place.start)}`).join(', ')
   report.error(first.place, `these VMs wait for each other: ${path}`, `remove one of the dependencies; the others are ${places}`)
 }
+
+export const dependsOnChange = always<'dependsOn'>(
+  'now',
+  listOf('depends-on', ({vm}) => vm),
+)
