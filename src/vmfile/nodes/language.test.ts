@@ -1,24 +1,38 @@
-import {describe, expect, it} from 'vitest'
+import {readdirSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
 
+import {beforeAll, describe, expect, it} from 'vitest'
+
+import {useWorkspace, type Workspace} from '../../../fixtures/vmfiles/workspace.ts'
+import {isVmctlError} from '../../model/errors.ts'
 import type {Fields, Shape} from '../grammar/shapes.ts'
 import {startReport} from '../kdl/report.ts'
 import {parseKdl} from '../kdl/syntax.ts'
+import type {KdlNode, Property} from '../kdl/tree.ts'
 import {vmfile} from './stack.ts'
+
+const root = join(import.meta.dirname, '../../..')
+
+/** The fields that a node can have; those of all types of a choice. */
+const innerOf = (shape: Shape): readonly (readonly [string, Fields])[] => {
+  if (shape.shape === 'block') return [['', shape.fields]]
+  if (shape.shape !== 'choice') return []
+  const named = shape.named ? [['named/', shape.named.fields] as const] : []
+  return [...Object.entries<Fields>(shape.variants).map(([type, fields]) => [`${type}/`, fields] as const), ...named]
+}
 
 /** Every shape of the language with its path: `vm/network/tap/bridge`. */
 const flatten = (path: string, fields: Fields): readonly (readonly [string, Shape])[] =>
   Object.entries(fields).flatMap(([name, shape]): readonly (readonly [string, Shape])[] => [
     [`${path}${name}`, shape],
-    ...(shape.shape === 'block' ? flatten(`${path}${name}/`, shape.fields) : []),
-    ...(shape.shape === 'choice'
-      ? Object.entries<Fields>(shape.variants).flatMap(([variant, inner]) => flatten(`${path}${name}/${variant}/`, inner))
-      : []),
+    ...innerOf(shape).flatMap(([type, inner]) => flatten(`${path}${name}/${type}`, inner)),
   ])
 
-const shapes = flatten('', vmfile.fields)
+// The settings of all VMs in `defaults` are those of a VM.
+const shapes = flatten('', vmfile.fields).filter(([path]) => !path.startsWith('project/defaults/'))
 
 describe('the table of the language', () => {
-  it('is found', () => expect(shapes.length).toBeGreaterThan(35))
+  it('is found', () => expect(shapes.length).toBeGreaterThan(100))
 
   it.each(shapes)('%s is documented in one sentence', (_path, {doc}) => {
     expect(doc).toMatch(/^[A-Z][^\n]{5,150}\.$/)
@@ -34,5 +48,102 @@ describe('the table of the language', () => {
     expect(faults).toEqual([])
     if (shape.shape === 'field' && kind?.words && shape.default !== undefined)
       expect(kind.words).toContain(typeof shape.default === 'boolean' ? `#${shape.default}` : shape.default)
+  })
+})
+
+/** Where something of the language is written, and the file without it. */
+interface Use {
+  readonly path: string
+  readonly without: readonly KdlNode[]
+}
+
+/** Everything that some nodes say, by the paths of the language. */
+const usesOf = (nodes: readonly KdlNode[], fields: Fields, path: string): readonly Use[] =>
+  nodes.flatMap((node, index) => {
+    const shape = Object.hasOwn(fields, node.name) ? fields[node.name] : undefined
+    if (!shape) return []
+    const own = `${path}${node.name}`
+    const replace = (next: KdlNode): readonly KdlNode[] => nodes.with(index, next)
+    const type = String(node.args[0]?.value ?? (shape.shape === 'choice' ? shape.default : ''))
+    const [suffix, inner] = innerOf(shape).find(([name]) => name === '' || name === `${type}/`) ?? innerOf(shape).at(-1) ?? ['', {}]
+    return [
+      {path: own, without: nodes.toSpliced(index, 1)},
+      ...node.properties
+        .filter(({key}) => Object.hasOwn(inner, key))
+        .map(({key}, at) => ({path: `${own}/${suffix}${key}`, without: replace({...node, properties: node.properties.toSpliced(at, 1)})})),
+      ...positionalUses(node, shape, own).map(({path: name, without}) => ({path: name, without: replace(without)})),
+      ...usesOf(node.children ?? [], inner, `${own}/${suffix}`).map((use) => ({
+        path: use.path,
+        without: replace({...node, children: use.without}),
+      })),
+    ]
+  })
+
+const positionalUses = (node: KdlNode, shape: Shape, path: string): readonly {readonly path: string; readonly without: KdlNode}[] => {
+  if (shape.shape !== 'block') return []
+  const own = shape.argument ? 1 : 0
+  const names: readonly string[] = shape.positional ?? []
+  return node.args.slice(own).map((_arg, index) => ({
+    path: `${path}/${names[Math.min(index, names.length - 1)]}`,
+    without: {...node, args: node.args.toSpliced(own + index, 1)},
+  }))
+}
+
+const written = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value) : `${typeof value === 'number' ? '' : '#'}${String(value)}`
+
+const toText = (nodes: readonly KdlNode[]): string =>
+  nodes
+    .map(({name, args, properties, children}) => {
+      const pairs = properties.map(({key, value}: Property) => `${JSON.stringify(key)}=${written(value?.value)}`)
+      const line = [JSON.stringify(name), ...args.map(({value}) => written(value)), ...pairs].join(' ')
+      return children ? `${line} {\n${toText(children)}\n}` : line
+    })
+    .join('\n')
+
+const good = join(root, 'fixtures/vmfiles/good/language.kdl')
+const text = readFileSync(good, 'utf8')
+const uses = usesOf(parseKdl(text, startReport(text, good)) ?? [], vmfile.fields, '')
+
+describe('no field of the language is dead', () => {
+  let workspace: Workspace
+  useWorkspace((made) => {
+    workspace = made
+  })
+
+  /** What a file means, or what is wrong with it. */
+  const meaning = async (source: string): Promise<unknown> => {
+    try {
+      const {vms, networks, volumes, project} = await workspace.parse(source)
+      return {vms, networks, volumes, project}
+    } catch (error) {
+      return isVmctlError(error) ? error.problems.map(({message}) => message) : error
+    }
+  }
+
+  let whole: unknown
+  beforeAll(async () => {
+    workspace.write('bin/qemu', '')
+    whole = await meaning(text)
+  })
+
+  it('the fixture is a VMFile', () => expect(whole).toMatchObject({vms: expect.anything()}))
+
+  it('the fixture has each of them', () => {
+    const missing = new Set(shapes.map(([path]) => path)).difference(new Set(uses.map(({path}) => path)))
+    expect([...missing]).toEqual([])
+  })
+
+  it.each(uses.map(({path, without}) => [path, without] as const))('without %s the file means something else', async (_path, without) => {
+    expect(await meaning(toText(without))).not.toEqual(whole)
+  })
+
+  const guide = readdirSync(join(root, 'docs'), {recursive: true, encoding: 'utf8'})
+    .filter((path) => path.endsWith('.md') && !/^(?:reference|decisions)\//.test(path))
+    .map((path) => readFileSync(join(root, 'docs', path), 'utf8'))
+    .join('\n')
+
+  it.each([...new Set(shapes.map(([path]) => path.split('/').at(-1) ?? ''))])('%s has its place in the guide', (name) => {
+    expect(guide).toMatch(new RegExp(`(?:^|[\\s\`{;])${name}(?:[\\s\`="]|$)`, 'm'))
   })
 })
