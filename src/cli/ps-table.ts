@@ -1,6 +1,7 @@
 import type {PsRow} from '../engine/show/ps.ts'
 import {formatSize} from '../model/quantity.ts'
 import type {PortForward} from '../model/stack.ts'
+import {inBrackets} from '../model/port.ts'
 
 export const psHeader = ['NAME', 'STATUS', 'HEALTH', 'IP', 'CPU', 'MEMORY', 'DISK', 'PORTS'] as const
 
@@ -27,4 +28,4 @@ const describeHealth = ({health, failures = 0, retries}: PsRow): string => {
 }
 
 export const describePort = ({bind, host, guest, protocol}: PortForward): string =>
-  `${bind.includes(':') ? `[${bind}]` : bind}:${host ?? '?'}->${guest}/${protocol}`
+  `${inBrackets(bind)}:${host ?? '?'}->${guest}/${protocol}`

@@ -5,6 +5,7 @@ import {VmctlCommand} from '../cli/base-command.ts'
 import {gigabytes, locking, megabytes} from '../cli/flags.ts'
 import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 import {VmctlError} from '../model/errors.ts'
+import {vcpuLimits, memoryLimits} from '../model/limits.ts'
 
 export default class Create extends VmctlCommand {
   static override summary = 'Make a VM from an image, without a VMFile.'
@@ -19,8 +20,8 @@ export default class Create extends VmctlCommand {
     name: Flags.string({summary: 'Name of the VM, instead of the argument.'}),
     image: Flags.string({summary: 'Path, URL or alias (`debian:12`) of an image.', helpValue: 'IMAGE', exclusive: ['image-url']}),
     'image-url': Flags.string({summary: 'URL to download an image from.', helpValue: 'URL'}),
-    vcpus: Flags.integer({summary: 'Virtual CPUs.', default: 1, min: 1, max: 1024}),
-    memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: async () => '1024'}),
+    vcpus: Flags.integer({summary: 'Virtual CPUs.', default: vcpuLimits.default, min: vcpuLimits.least, max: vcpuLimits.most}),
+    memory: megabytes({summary: 'Memory, in MB or with a unit.', default: memoryLimits.default, defaultHelp: async () => '1024'}),
     disk: gigabytes({summary: 'Size of the disk, in GB or with a unit; that of the image by default.'}),
     bridge: Flags.string({summary: 'Bridge for TAP networking, instead of user networking.'}),
     'cloud-init': Flags.string({summary: 'Path of a cloud-init user-data file.', helpValue: 'PATH'}),

@@ -6,6 +6,7 @@ import {gigabytes, megabytes, newUser} from '../cli/flags.ts'
 import {splitProgram} from '../cli/program-words.ts'
 import type {RunResult} from '../engine/vm/run-once.ts'
 import {VmctlError} from '../model/errors.ts'
+import {vcpuLimits, memoryLimits} from '../model/limits.ts'
 
 const several = (options: {readonly char?: 'p'; readonly summary: string; readonly helpValue: string}) =>
   Flags.string({...options, multiple: true, multipleNonGreedy: true})
@@ -25,8 +26,8 @@ export default class Run extends VmctlCommand {
     rm: Flags.boolean({summary: 'Destroy the VM at the end.'}),
     name: Flags.string({summary: 'Name of the VM (default: generated).'}),
     user: newUser({char: 'u', summary: 'User to create and to log in as.'}),
-    vcpus: Flags.integer({summary: 'Virtual CPUs.', default: 1, min: 1, max: 1024}),
-    memory: megabytes({summary: 'Memory, in MB or with a unit.', default: 2 ** 30, defaultHelp: async () => '1024'}),
+    vcpus: Flags.integer({summary: 'Virtual CPUs.', default: vcpuLimits.default, min: vcpuLimits.least, max: vcpuLimits.most}),
+    memory: megabytes({summary: 'Memory, in MB or with a unit.', default: memoryLimits.default, defaultHelp: async () => '1024'}),
     disk: gigabytes({summary: 'Size of the disk, in GB or with a unit; that of the image by default.'}),
     uefi: Flags.boolean({summary: 'Boot with UEFI firmware.'}),
     port: several({char: 'p', summary: 'Forward a port of the host, as in `port`: 8080:80.', helpValue: 'HOST:GUEST'}),

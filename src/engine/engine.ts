@@ -9,7 +9,7 @@ import {createHttpSource} from '../image/http.ts'
 import type {ImageStore} from '../image/image-store.ts'
 import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
-import type {Vm} from '../model/vm.ts'
+import type {Vm, Observation} from '../model/vm.ts'
 import {fileProvisioner} from '../provision/steps/file.ts'
 import type {Provisioner} from '../provision/provisioner.ts'
 import {rebootProvisioner} from '../provision/steps/reboot.ts'
@@ -131,3 +131,6 @@ export const hypervisorOf = async (engine: Engine, vm?: Vm): Promise<Hypervisor>
   if (reason !== undefined) throw new VmctlError('vmctl::backend::not_available', `The backend ${name} is not available: ${reason}.`)
   return hypervisor
 }
+
+/** What the backend of a VM sees of it now. */
+export const observe = async (engine: Engine, vm: Vm): Promise<Observation> => (await hypervisorOf(engine, vm)).observe(vm)

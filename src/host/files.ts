@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto'
 import type {Stats} from 'node:fs'
-import {type FileHandle, mkdir, open, readFile, stat} from 'node:fs/promises'
+import {type FileHandle, lstat, mkdir, open, readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
@@ -94,6 +94,13 @@ export const writeFileAtomic = async (path: string, content: string | Uint8Array
     throw ioError('write', path, error)
   }
 }
+
+/** Whether there is anything of that name: also a link that leads nowhere. */
+export const pathExists = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  )
 
 /** The content of a text file, or undefined when it does not exist. */
 export const readIfExists = async (path: string): Promise<string | undefined> => {

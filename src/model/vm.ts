@@ -287,3 +287,7 @@ export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
   if (vm.failure) return 'failed'
   return vm.phase === 'prepared' ? 'prepared' : 'stopped'
 }
+
+/** Whether a VM has a process, or looks as if it had one: nothing that a running guest uses may be touched then. */
+export const isAlive = ({pid, state}: Pick<Observation, 'pid' | 'state'>): boolean =>
+  pid !== undefined || state === 'running' || state === 'suspended'

@@ -3,7 +3,7 @@ import {chmod, lstat, mkdir, readdir} from 'node:fs/promises'
 import {dirname, join} from 'node:path'
 
 import {remove, rename, syncDirectory} from '../host/durable.ts'
-import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
 import {seal, unseal} from '../host/sealed.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
@@ -86,7 +86,7 @@ export const readRecord = async (directory: string, name: string): Promise<Vm | 
   const path = vmFiles(directory).record
   const text = await readIfExists(path)
   if (text === undefined) {
-    if (!(await exists(directory))) return undefined
+    if (!(await pathExists(directory))) return undefined
     const older = await olderStore(directory, name)
     if (older !== undefined) throw new VmctlError('vmctl::vm::of_older_vmctl', `${name} is a VM of the older vmctl, on record in ${older}.`)
     throw new VmctlError('vmctl::vm::record_damaged', `The directory of the VM ${name} has no record ${path}.`)
@@ -237,9 +237,3 @@ export const lockVm = (store: Store, name: string, options: LockOptions): Promis
   vmDirectory(store, name)
   return acquireLock(join(store.lockDirectory, `vm-${name}`), options)
 }
-
-const exists = (path: string): Promise<boolean> =>
-  lstat(path).then(
-    () => true,
-    () => false,
-  )

@@ -1,8 +1,8 @@
-import {access, readdir, rmdir} from 'node:fs/promises'
+import {readdir, rmdir} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 
 import {remove, syncDirectory} from '../host/durable.ts'
-import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import {createDisk, growImage, imageInfo} from '../host/qemu-img.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
@@ -37,7 +37,7 @@ export const ensureVolume = async (store: VolumeStore, spec: VolumeSpec, options
   await using _lock = await lockVolumes(store, spec.id, options)
   await makePrivateDirectory(files.directory)
   await sweep(files)
-  if (!(await exists(files.disk))) {
+  if (!(await pathExists(files.disk))) {
     // The record first: a disk without one would have lost its file system's name.
     await writeRecord(files.record, spec)
     await createDisk(files.disk, spec.sizeBytes, options)
@@ -119,7 +119,7 @@ export const listVolumes = async (store: VolumeStore, options: Pick<VolumeOption
 export const readVolume = async (store: VolumeStore, id: string, {signal}: Pick<VolumeOptions, 'signal'>): Promise<Volume | undefined> => {
   if (!isVolumeId(id)) return undefined
   const files = volumeFiles(store, id)
-  if (!(await exists(files.disk))) return undefined
+  if (!(await pathExists(files.disk))) return undefined
   const [record, info] = await Promise.all([readRecord(files.record), imageInfo(files.disk, {signal, format: 'qcow2'})])
   return {
     id,
@@ -139,7 +139,7 @@ export const readVolume = async (store: VolumeStore, id: string, {signal}: Pick<
 export const removeVolume = async (store: VolumeStore, id: string, options: Pick<VolumeOptions, 'signal'>): Promise<void> => {
   if (!isVolumeId(id)) return
   const files = volumeFiles(store, id)
-  if (!(await exists(files.directory))) return
+  if (!(await pathExists(files.directory))) return
   await using _lock = await lockVolumes(store, id, options)
   await sweep(files)
   // The disk first: without it there is no volume, whatever else is left.
@@ -182,9 +182,3 @@ const entriesOf = (path: string) =>
     if (systemCode(error) === 'ENOENT') return []
     throw ioError('read', path, error)
   })
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

@@ -8,7 +8,7 @@ import {writeJournal} from '../../provision/run/journal.ts'
 import {openSteps} from '../../provision/run/decide.ts'
 import {lockVm, readVm, writeVm} from '../../store/store.ts'
 import {applyPlan} from '../vm/apply.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 import type {EngineEvent} from '../events.ts'
 import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
 import {joinNetworks, mendNetworks, tidyNetworks} from '../resources/networks.ts'
@@ -231,7 +231,7 @@ const startsAgain = ({steps}: VmPlan): boolean => {
 const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progress): Promise<VmResult> => {
   const durations = stopwatch.actions()
   const vm = await readVm(engine.store, spec.name).catch(() => undefined)
-  const state = vm ? (await (await hypervisorOf(engine, vm)).observe(vm)).state : 'destroyed'
+  const state = vm ? (await observe(engine, vm)).state : 'destroyed'
   return {
     name: spec.name,
     state,

@@ -1,11 +1,11 @@
 import {setupHashes} from '../../guest/setup/script.ts'
 import {findImage} from '../../image/cache.ts'
-import type {VmSpec} from '../../model/vm.ts'
+import {type VmSpec, isAlive} from '../../model/vm.ts'
 import {emptyJournal, peekJournal, readJournal} from '../../provision/run/journal.ts'
 import {readVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 import {claim} from '../owner.ts'
 import {type Bystander, placesOf} from '../plan/order.ts'
 import {planVm} from '../plan/plan.ts'
@@ -26,14 +26,13 @@ export interface Situation {
 }
 
 export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
-  const observed = await observe(engine, spec, options)
+  const observed = await see(engine, spec, options)
   return {observed, target: {...(await aim(engine, spec, options)), setup: setupHashes(await setupOf(engine, attainable(spec, observed)))}}
 }
 
 /** What can be had of a spec without a restart: a guest that runs gets nothing of what needs one. */
-const attainable = (spec: VmSpec, {vm, observation: {pid, state}}: Observed): VmSpec => {
-  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
-  return vm && isAlive ? applyChanges(vm.spec, spec, new Set(['now'])) : spec
+const attainable = (spec: VmSpec, {vm, observation}: Observed): VmSpec => {
+  return vm && isAlive(observation) ? applyChanges(vm.spec, spec, new Set(['now'])) : spec
 }
 
 export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
@@ -73,7 +72,7 @@ const findBystanders = async (engine: Engine, specs: readonly VmSpec[], vmfile: 
 
 const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
   const vm = await readVm(engine.store, name)
-  return vm !== undefined && (await (await hypervisorOf(engine, vm)).observe(vm)).state === 'running'
+  return vm !== undefined && (await observe(engine, vm)).state === 'running'
 }
 
 const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Target> => ({
@@ -83,7 +82,7 @@ const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): P
   ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
 })
 
-const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
+const see = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
   const found = await readVm(engine.store, spec.name)
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
   const needsImage = verb === 'reload' || (verb === 'up' && !found)
@@ -91,6 +90,6 @@ const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = fals
   if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
   const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
   const read = verb === 'up' || verb === 'provision' ? readJournal : peekJournal
-  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), read(vm.directory)])
+  const [observation, journal] = await Promise.all([observe(engine, vm), read(vm.directory)])
   return {vm, observation, journal, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
 }

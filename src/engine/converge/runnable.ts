@@ -1,8 +1,8 @@
 import {aboutVm, exitCodeOf, exitCodes, isVmctlError, messageOf, type Problem, severalFailed} from '../../model/errors.ts'
-import type {VmSpec} from '../../model/vm.ts'
+import {type VmSpec, isAlive} from '../../model/vm.ts'
 import {readVm} from '../../store/store.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, hypervisorOf, observe} from '../engine.ts'
 
 /** A VM that its backend cannot run, and why. */
 interface Refusal {
@@ -40,8 +40,7 @@ export const requireRunnable = async (engine: Engine, specs: readonly VmSpec[]):
 const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
   const vm = await readVm(engine.store, name).catch(() => undefined)
   if (!vm) return false
-  const {state, pid} = await (await hypervisorOf(engine, vm)).observe(vm)
-  return pid !== undefined || state === 'running' || state === 'suspended'
+  return isAlive(await observe(engine, vm))
 }
 
 /** What the backend says about the VMs of a file, as problems of it; what only this host lacks is a warning, since another host may have it. */

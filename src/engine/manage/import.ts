@@ -1,7 +1,7 @@
-import {access, readFile, realpath} from 'node:fs/promises'
+import {readFile, realpath} from 'node:fs/promises'
 import {basename, dirname, isAbsolute, join, relative, resolve} from 'node:path'
 
-import {ioError, writeFileAtomic} from '../../host/files.ts'
+import {ioError, writeFileAtomic, pathExists} from '../../host/files.ts'
 import {lastLines, run} from '../../host/process.ts'
 import {type Draft, importDomain, ImportError, importFile, isForeignFile, type KdlNode, printKdl} from '../../import/index.ts'
 import {messageOf, type Problem, VmctlError} from '../../model/errors.ts'
@@ -91,11 +91,7 @@ const rebasing = async (from: string, to: string): Promise<(path: string) => str
  * @throws VmctlError `vmctl::import::exists` instead of replacing a file that was not to be replaced
  */
 export const writeImported = async (path: string, text: string, {force}: {force: boolean}): Promise<void> => {
-  const isThere = await access(path).then(
-    () => true,
-    () => false,
-  )
-  if (isThere && !force) throw new VmctlError('vmctl::import::exists', `${path} exists already.`)
+  if (!force && (await pathExists(path))) throw new VmctlError('vmctl::import::exists', `${path} exists already.`)
   await writeFileAtomic(path, text, 0o644)
 }
 

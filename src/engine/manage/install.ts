@@ -2,7 +2,7 @@ import {access, readFile, rm, stat} from 'node:fs/promises'
 import {homedir, userInfo} from 'node:os'
 import {dirname, join} from 'node:path'
 
-import {ioError, makeDirectory, readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {ioError, makeDirectory, readIfExists, writeFileAtomic, pathExists} from '../../host/files.ts'
 import {lastLines, run, type RunResult} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {quote} from '../../model/quote.ts'
@@ -79,11 +79,7 @@ export const uninstall = async (
 ): Promise<{readonly unit: string; readonly path: string; readonly removed: boolean}> => {
   const unit = unitOf(vmfile)
   const path = join(unitDirectory(engine, system), unit)
-  const isThere = await access(path).then(
-    () => true,
-    () => false,
-  )
-  if (!isThere) return {unit, path, removed: false}
+  if (!(await pathExists(path))) return {unit, path, removed: false}
   await requireOwner(path, unit, vmfile)
   const tell = systemctl(engine, system)
   await tell('disable', unit)
@@ -113,11 +109,7 @@ const requireOwner = async (path: string, unit: string, {path: vmfile}: Vmfile):
       details: {unit, path},
     })
   }
-  const isThere = await access(owner).then(
-    () => true,
-    () => false,
-  )
-  if (!isThere) return
+  if (!(await pathExists(owner))) return
   throw new VmctlError(
     'vmctl::systemd::owned_elsewhere',
     `The unit ${unit} belongs to another VMFile, whose project has the same name: ${owner}.`,

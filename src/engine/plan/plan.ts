@@ -1,6 +1,6 @@
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
-import type {Vm, VmSpec, VmState} from '../../model/vm.ts'
+import {type Vm, type VmSpec, type VmState, isAlive} from '../../model/vm.ts'
 import {decideSteps, type Request} from '../../provision/run/decide.ts'
 import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
 import {compareSpecs} from '../../vmfile/changes.ts'
@@ -45,9 +45,9 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
     }
   }
   const changes = compareSpecs(vm.spec, desired.spec)
-  const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'
-  if (observation.state === 'failed' || !isAlive) {
-    const stop: PlanStep[] = isAlive ? [{action: 'stop', cause: 'the guest has crashed'}] : []
+  const alive = isAlive(observation)
+  if (observation.state === 'failed' || !alive) {
+    const stop: PlanStep[] = alive ? [{action: 'stop', cause: 'the guest has crashed'}] : []
     const after = afterStart(desired, {journal: observed.journal, cause: vm.phase === 'prepared' ? 'first start' : 'restarted'}, options)
     return {
       ...after,
@@ -84,8 +84,8 @@ const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): 
   const decide = (steps: readonly PlanStep[], ...told: readonly string[]): Decision => ({steps, notices: told, provision: []})
   if (!vm) return decide([], 'does not exist')
   if (options.destroy) return decide([{action: 'destroy', cause: `--destroy, ${observation.state}`}])
-  const isAlive = observation.pid !== undefined || observation.state === 'running' || observation.state === 'suspended'
-  return isAlive ? decide([{action: 'stop', cause: observation.state}]) : decide([], 'is not running')
+  const alive = isAlive(observation)
+  return alive ? decide([{action: 'stop', cause: observation.state}]) : decide([], 'is not running')
 }
 
 const planReload = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
@@ -174,15 +174,15 @@ const changedSetup = ({setup = {}}: Desired, journal: Journal): string[] => {
   return Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
 }
 
-const update = (changes: readonly Change[], isAlive: boolean): PlanStep[] => {
-  const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !isAlive))
+const update = (changes: readonly Change[], alive: boolean): PlanStep[] => {
+  const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !alive))
   return applicable.length > 0 ? [{action: 'update', cause: applicable.map(({text}) => text).join(', ')}] : []
 }
 
-const notices = ({spec}: Desired, changes: readonly Change[], isAlive: boolean): string[] =>
+const notices = ({spec}: Desired, changes: readonly Change[], alive: boolean): string[] =>
   changes.flatMap(({effect, text}) => {
     if (effect === 'reload') return [`changed, needs \`vmctl reload --name ${spec.name}\`: ${text}`]
-    if (effect === 'restart' && isAlive) {
+    if (effect === 'restart' && alive) {
       return [`changed, needs a restart (\`vmctl restart ${spec.name}\`): ${text}`]
     }
     return []

@@ -12,7 +12,7 @@ import {downloadTree} from '../../provision/tree/tree-download.ts'
 import {tellLeftOut, uploadTree} from '../../provision/tree/tree-upload.ts'
 import {requireVm} from '../../store/store.ts'
 import {asGuest, waitForGuest} from './access.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 import {findVm} from '../find.ts'
 
 /** One side of a copy: a path here, or `NAME:PATH` in the guest of a VM. */
@@ -80,7 +80,7 @@ export const copy = async (engine: Engine, {from, to, ...options}: CopyRequest):
 }
 
 const requireRunning = async (engine: Engine, vm: Vm): Promise<void> => {
-  const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
+  const {state} = await observe(engine, vm)
   if (state === 'running') return
   throw new VmctlError('vmctl::vm::invalid_state', `VM ${vm.name} is ${state}; files can be copied only while it runs.`, {
     help: `Start it with \`vmctl start ${vm.name}\`.`,

@@ -5,7 +5,7 @@ import {aboutVm, isVmctlError, messageOf, VmctlError} from '../../model/errors.t
 import {quoteAll} from '../../model/quote.ts'
 import {requireVm} from '../../store/store.ts'
 import {waitForGuest} from './access.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 
 export interface ExecRequest {
   readonly names: readonly string[]
@@ -61,7 +61,7 @@ export const execAll = (engine: Engine, request: ExecRequest): Promise<ExecResul
 
 const execIn = async (engine: Engine, name: string, {command, user, stdin, onOutput}: ExecRequest): Promise<ExecResult> => {
   const vm = await requireVm(engine.store, name)
-  const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
+  const {state} = await observe(engine, vm)
   if (state !== 'running') throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; programs run only in a running one.`)
   const {connection} = await waitForGuest(engine, vm, {user, timeoutMs: patienceMs, cloudInit: false})
   try {

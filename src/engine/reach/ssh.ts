@@ -6,7 +6,7 @@ import {isVmctlError, VmctlError} from '../../model/errors.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
 import {requireVm} from '../../store/store.ts'
 import {type Login, waitForGuest} from './access.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 import type {Vmfile} from '../load.ts'
 import {sshCommand} from './ssh-command.ts'
 import {belongsTo} from '../owner.ts'
@@ -33,7 +33,7 @@ const patienceMs = 30_000
  */
 export const openShell = async (engine: Engine, name: string, options: SshOptions): Promise<number> => {
   const vm = await requireVm(engine.store, name)
-  const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
+  const {state} = await observe(engine, vm)
   if (state !== 'running') {
     throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; SSH needs a running one.`, {
       help: state === 'suspended' ? `Resume it with \`vmctl resume ${name}\`.` : `Start it with \`vmctl start ${name}\`, or \`vmctl up\`.`,

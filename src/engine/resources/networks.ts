@@ -3,7 +3,7 @@ import type {Lock} from '../../host/lock.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {usesNetplan} from '../../model/image-aliases.ts'
 import type {NetworkSpec} from '../../model/stack.ts'
-import type {Nic, Observation, Vm, VmSpec} from '../../model/vm.ts'
+import {type Nic, type Observation, type Vm, type VmSpec, isAlive} from '../../model/vm.ts'
 import type {Candidate} from '../../network/members.ts'
 import {
   isRaised,
@@ -25,7 +25,7 @@ import {
   withNetworkLock,
 } from '../../network/record.ts'
 import {listVmNames, lockVm, readVm} from '../../store/store.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, hypervisorOf, observe} from '../engine.ts'
 
 const storeOf = (engine: Engine): NetworkStore => networkStore(engine.store.directory)
 
@@ -94,7 +94,7 @@ export const guestNetworks = async (
 export const seedNetworkConfig = async (engine: Engine, vm: Vm): Promise<string | undefined> => {
   const nics = vm.attachments?.nics ?? []
   if (nics.length === 0) return undefined
-  const {macAddress} = await (await hypervisorOf(engine, vm)).observe(vm)
+  const {macAddress} = await observe(engine, vm)
   return networkConfig({management: macAddress, nics, byNetplan: usesNetplan(vm.spec.image)})
 }
 
@@ -161,7 +161,7 @@ const atRest = async (engine: Engine, record: NetworkRecord, action: (isEmpty: b
     locks.use(lock)
     const vm = await readVm(engine.store, name).catch(() => 'damaged' as const)
     if (vm === undefined) continue
-    if (vm === 'damaged' || (await isAlive(engine, vm))) return name
+    if (vm === 'damaged' || isAlive(await observe(engine, vm))) return name
     resting.push(vm)
   }
   // What a QEMU that was killed has left, its TAP devices above all, would outlive the bridge.
@@ -175,11 +175,6 @@ const tryLock = (engine: Engine, name: string): Promise<Lock | undefined> =>
     if (error instanceof VmctlError && error.code === 'vmctl::vm::locked') return undefined
     throw error
   })
-
-const isAlive = async (engine: Engine, vm: Vm): Promise<boolean> => {
-  const {pid, state} = await (await hypervisorOf(engine, vm)).observe(vm)
-  return pid !== undefined || state === 'running' || state === 'suspended'
-}
 
 /** A network as `network ls` shows it; the `--json` shape. */
 export interface NetworkStatus {

@@ -6,7 +6,7 @@ import type {AttachedDisk, Vm, VmSpec} from '../../model/vm.ts'
 import {listVmNames, listVms, readVm} from '../../store/store.ts'
 import {type Volume, volumeSerial, type VolumeStore} from '../../volume/volume.ts'
 import {ensureVolume, listVolumes, readVolume, removeVolume} from '../../volume/volumes.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 
 /** One volume in `vmctl volume ls`; the `--json` shape of an element. */
 export interface VolumeSummary extends Volume {
@@ -50,7 +50,7 @@ const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<
       attachments?.disks.some((disk) => disk.serial === serial && !(disk.readOnly && readOnly)),
     )
     for (const rival of rivals) {
-      const {pid, state} = await (await hypervisorOf(engine, rival)).observe(rival)
+      const {pid, state} = await observe(engine, rival)
       if (pid === undefined && state !== 'running' && state !== 'suspended') continue
       throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.name} is in use by the VM ${rival.name}, which runs.`, {
         help: `Stop it with \`vmctl stop ${rival.name}\`. Several VMs may use a volume at once only when all of them are read-only.`,

@@ -1,10 +1,11 @@
-import {access, readdir} from 'node:fs/promises'
+import {readdir} from 'node:fs/promises'
 
 import {mayAdministerNetwork} from '../../host/net-admin.ts'
 import {howToInstall, type PackageName} from '../../host/packages.ts'
 import {findProgram} from '../../host/paths.ts'
 import {findVirtiofsd} from '../../hypervisor/qemu/virtiofsd.ts'
 import type {Check} from './check.ts'
+import {pathExists} from '../../host/files.ts'
 
 /** Where the facts of the host are; other paths are for tests. */
 export interface HostFacts {
@@ -29,7 +30,7 @@ export const examineStacks = async ({iommuGroups, systemd}: HostFacts = hostFact
   await program('dnsmasq', ['dnsmasq'], 'networks with `driver="bridge"`'),
   await program('nftables', ['nft', 'iptables'], 'the NAT of networks with `driver="bridge"`'),
   await examineVirtiofsd(),
-  (await exists(systemd))
+  (await pathExists(systemd))
     ? {name: 'systemd', status: 'ok', detail: 'it runs this host'}
     : {
         name: 'systemd',
@@ -39,12 +40,6 @@ export const examineStacks = async ({iommuGroups, systemd}: HostFacts = hostFact
       },
   await examineIommu(iommuGroups),
 ]
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
 
 /** The first of several programs that do. Found, not run: most of them want privileges even for their version. */
 const program = async (name: PackageName, programs: readonly string[], use: string): Promise<Check> => {

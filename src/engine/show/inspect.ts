@@ -1,4 +1,3 @@
-import {access} from 'node:fs/promises'
 import type {Duplex} from 'node:stream'
 
 import type {Lock} from '../../host/lock.ts'
@@ -10,9 +9,10 @@ import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '.
 import {type JournalEntry, peekJournal} from '../../provision/run/journal.ts'
 import {listVmNames, readVm, requireVm} from '../../store/store.ts'
 import {volumeSerial} from '../../volume/volume.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, hypervisorOf, observe} from '../engine.ts'
 import {readHealth} from '../reach/health-record.ts'
 import {interfacesOf, type VmInterface} from '../resources/interfaces.ts'
+import {pathExists} from '../../host/files.ts'
 
 /** One VM in `vmctl list`; the `--json` shape of an element. */
 export interface VmSummary {
@@ -97,7 +97,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
   try {
     const vm = await readVm(engine.store, name)
     if (!vm) return undefined
-    const {state, pid, sshPort, ports} = await (await hypervisorOf(engine, vm)).observe(vm)
+    const {state, pid, sshPort, ports} = await observe(engine, vm)
     const health = await knownHealth(vm, state)
     return {
       name,
@@ -135,11 +135,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
   const files = vmFiles(vm.directory)
   // Only here: `list` needs none of what networks need.
   const {troublesOf} = await import('../resources/networks.ts')
-  const [observation, journal, hasSeed] = await Promise.all([
-    (await hypervisorOf(engine, vm)).observe(vm),
-    peekJournal(vm.directory),
-    exists(files.seed),
-  ])
+  const [observation, journal, hasSeed] = await Promise.all([observe(engine, vm), peekJournal(vm.directory), pathExists(files.seed)])
   const {network} = vm.spec
   const [health, troubles, interfaces] = await Promise.all([
     knownHealth(vm, observation.state),
@@ -198,12 +194,6 @@ export const inspect = async (engine: Engine, name: string): Promise<Inspection>
   const {spec, base, attachments = {nics: [], disks: [], folders: []}} = vm
   return {status: known, spec, attachments, base}
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
 
 /** A byte stream to a serial console, and the lock that keeps others from it. */
 export interface OpenConsole {

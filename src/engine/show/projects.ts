@@ -1,7 +1,7 @@
 import type {ForwardedPort} from '../../model/stack.ts'
 import type {Vm, VmState} from '../../model/vm.ts'
 import {listVms} from '../../store/store.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 
 /** The VMs that one VMFile has made; the `--json` shape of an element of `vmctl projects`. */
 export interface ProjectSummary {
@@ -25,7 +25,7 @@ const summarise = async (engine: Engine, members: readonly Vm[]): Promise<Projec
   const looks = await Promise.all(
     members.map(async (vm) => {
       try {
-        const {state, ports = []} = await (await hypervisorOf(engine, vm)).observe(vm)
+        const {state, ports = []} = await observe(engine, vm)
         return {name: vm.name, state, ports: state === 'running' ? ports : []}
       } catch {
         engine.signal.throwIfAborted()

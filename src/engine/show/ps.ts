@@ -12,7 +12,7 @@ import type {Observation, Vm, VmState} from '../../model/vm.ts'
 import {readJournal} from '../../provision/run/journal.ts'
 import {listVmNames, readVm} from '../../store/store.ts'
 import {waitForGuest, type WaitOptions} from '../reach/access.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {type Engine, hypervisorOf, observe} from '../engine.ts'
 import {readHealth, writeHealth} from '../reach/health-record.ts'
 import {turns} from '../reach/health.ts'
 import {interfacesOf} from '../resources/interfaces.ts'
@@ -151,7 +151,7 @@ const explain = (error: unknown, connectMs: number): string => {
 /** Whether a result may be kept: not when the VM was stopped, or made anew, while its guest was asked. */
 const isStillThere = async (engine: Engine, vm: Vm): Promise<boolean> => {
   const now = await readVm(engine.store, vm.name).catch(() => undefined)
-  return now?.id === vm.id && (await (await hypervisorOf(engine, now)).observe(now)).state === 'running'
+  return now?.id === vm.id && (await observe(engine, now)).state === 'running'
 }
 
 type Test = (vm: Vm, check: Healthcheck) => Promise<Health | undefined>
@@ -165,7 +165,7 @@ const rowOf = async (engine: Engine, name: string, {test, isReady}: Tests): Prom
   try {
     const vm = await readVm(engine.store, name)
     if (!vm) return {name, state: 'destroyed', ips: [], ports: []}
-    const observation = await (await hypervisorOf(engine, vm)).observe(vm)
+    const observation = await observe(engine, vm)
     const {state} = observation
     const {healthcheck: check} = vm.spec
     const [troubles, interfaces] = await Promise.all([troublesOf(engine, vm, observation), interfacesOf(engine, vm, observation)])

@@ -6,7 +6,7 @@ import type {OperationOptions} from '../../hypervisor/hypervisor.ts'
 import {ensureImage} from '../../image/cache.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
-import type {BaseImage, Vm, VmSpec} from '../../model/vm.ts'
+import {type BaseImage, type Vm, type VmSpec, isAlive} from '../../model/vm.ts'
 import type {StepVerdict} from '../../provision/run/decide.ts'
 import type {PreparedStep} from '../../provision/run/declare.ts'
 import {noteStart, readJournal, writeJournal} from '../../provision/run/journal.ts'
@@ -162,14 +162,13 @@ const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
 
 const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  const {pid, state} = await hypervisor.observe(vm)
-  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
-  const effects = new Set<Effect>(isAlive ? ['now'] : ['now', 'restart'])
+  const alive = isAlive(await hypervisor.observe(vm))
+  const effects = new Set<Effect>(alive ? ['now'] : ['now', 'restart'])
   const next = {...vm, spec: applyChanges(vm.spec, wanted, effects)}
   await hypervisor.check(next.spec)
   await hypervisor.prepare(next, operation(engine))
   // Before the record says so: whoever is killed in between finds the difference again.
-  if (isAlive) await hypervisor.adapt?.(next, operation(engine))
+  if (alive) await hypervisor.adapt?.(next, operation(engine))
   await writeVm(next)
 }
 

@@ -3,7 +3,7 @@ import {open, stat} from 'node:fs/promises'
 import {generateKeyPair, knownHostsLine} from '../../guest/keys/keys.ts'
 import {writeSeed} from '../../guest/seed/seed-iso.ts'
 import {act, link, remove, syncDirectory} from '../../host/durable.ts'
-import {ioError, readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {ioError, readIfExists, writeFileAtomic, pathExists} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
 import {systemCode} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
@@ -39,7 +39,7 @@ export const writeCredentials = async (vm: Vm, given: SeedGifts): Promise<void> 
 export const spendSeed = async (vm: Vm, given: SeedGifts, showSeed: () => Promise<void>): Promise<string | undefined> => {
   const {cloudInit} = vm.spec
   const {seed, spentSeed, publicKey} = vmFiles(vm.directory)
-  if (!cloudInit || !(await exists(seed))) return undefined
+  if (!cloudInit || !(await pathExists(seed))) return undefined
   for (const {path, sha256} of sourcesOf(cloudInit))
     if ((await hashIfExists(path)) !== sha256) return `${path} is not what it was when the VM was made`
   await link(seed, spentSeed).catch((error: unknown) => {
@@ -70,12 +70,6 @@ const wipe = async (path: string): Promise<void> => {
 }
 
 const hashIfExists = (path: string): Promise<string | undefined> => hashFile(path).catch(() => undefined)
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 const makeUserKey = async (vm: Vm): Promise<string> => {
   const files = vmFiles(vm.directory)

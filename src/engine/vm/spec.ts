@@ -1,6 +1,5 @@
 import {readFile, stat} from 'node:fs/promises'
 
-import {parsePublicKeyLine} from '../../guest/keys/keys.ts'
 import {examineSeedFile} from '../../guest/seed/user-data.ts'
 import {readIfExists} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
@@ -10,6 +9,8 @@ import {findAlias, imageAliases} from '../../model/image-aliases.ts'
 import {closest, isHostname} from '../../model/names.ts'
 import {formatSize} from '../../model/quantity.ts'
 import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../../model/vm.ts'
+import {memoryLimits, leastDiskBytes, vcpuLimits} from '../../model/limits.ts'
+import {classifyKeys, keyLines} from '../../model/public-key.ts'
 
 /** The options of `vmctl create`; paths as the user wrote them. */
 export interface SpecOptions {
@@ -30,14 +31,14 @@ export interface SpecOptions {
   readonly directory: string
 }
 
-const leastMemoryMiB = 64
-const leastDiskBytes = 2 ** 20
-
 /** Makes a spec from options instead of a VMFile, with the same defaults and checks. */
 export const specFromOptions = async (options: SpecOptions): Promise<VmSpec> => {
-  const memoryMiB = (options.memoryBytes ?? 2 ** 30) / 2 ** 20
-  if (!Number.isInteger(memoryMiB) || memoryMiB < leastMemoryMiB) {
-    throw new VmctlError('vmctl::usage::invalid', `A VM needs whole megabytes of memory, ${leastMemoryMiB} at least; not ${memoryMiB}.`)
+  const memoryMiB = (options.memoryBytes ?? memoryLimits.default) / 2 ** 20
+  if (!Number.isInteger(memoryMiB) || memoryMiB < memoryLimits.least / 2 ** 20) {
+    throw new VmctlError(
+      'vmctl::usage::invalid',
+      `A VM needs whole megabytes of memory, ${memoryLimits.least / 2 ** 20} at least; not ${memoryMiB}.`,
+    )
   }
   if (options.diskBytes !== undefined && options.diskBytes < leastDiskBytes) {
     throw new VmctlError('vmctl::usage::invalid', `A disk has 1 MB at least, not ${formatSize(options.diskBytes)}.`)
@@ -46,7 +47,7 @@ export const specFromOptions = async (options: SpecOptions): Promise<VmSpec> => 
   return {
     name: options.name,
     image: await imageOf(options),
-    vcpus: options.vcpus ?? 1,
+    vcpus: options.vcpus ?? vcpuLimits.default,
     memoryMiB,
     ...(options.diskBytes !== undefined && {diskBytes: options.diskBytes}),
     network: options.bridge === undefined ? {type: 'user'} : {type: 'tap', bridge: options.bridge},
@@ -123,14 +124,10 @@ const checkUserData = async (path: string): Promise<void> => {
 const readPublicKeys = async (path: string): Promise<string[]> => {
   const text = await readIfExists(path)
   if (text === undefined) throw new VmctlError('vmctl::usage::invalid', `There is no public key file ${path}.`)
-  const lines = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
-  if (lines.length === 0 || !lines.every((line) => parsePublicKeyLine(line))) {
+  if (classifyKeys(text) !== 'public') {
     throw new VmctlError('vmctl::ssh::key_unusable', `${path} is not an SSH public key.`, {
       help: 'Give the public half of a key pair, the file that ends in .pub.',
     })
   }
-  return lines
+  return [...keyLines(text)]
 }

@@ -9,8 +9,9 @@ import {afterAll, beforeAll, expect, test} from 'vitest'
 
 import {missingProgram, testUnless} from '../../../test/support/programs.ts'
 import {sshCandidates} from '../ssh/candidates.ts'
-import {fingerprint, generateKeyPair, knownHostsKey, knownHostsLine, parsePublicKeyLine, publicKeyLine} from './keys.ts'
+import {fingerprint, generateKeyPair, knownHostsKey, knownHostsLine, publicKeyLine} from './keys.ts'
 import {readPrivateKey} from './private-key.ts'
+import {parsePublicKeyLine} from '../../model/public-key.ts'
 
 let directory: string
 beforeAll(async () => {

@@ -2,20 +2,14 @@ import {createHash, generateKeyPairSync, type JsonWebKey, randomBytes} from 'nod
 
 import {VmctlError} from '../../model/errors.ts'
 import type {SshKeyType} from '../../model/vm.ts'
-import {mpint, type SshReader, sshReader, sshString, uint32} from './wire.ts'
+import {mpint, sshString, uint32} from './wire.ts'
+import {keyTypeOf, parsePublicKeyLine, type PublicKey} from '../../model/public-key.ts'
 
 export interface KeyPair {
   /** One line as in a `.pub` file: type, base64, comment. No line feed at the end. */
   readonly publicKey: string
   /** The text of a private key file as ssh-keygen writes it, unencrypted. */
   readonly privateKey: string
-}
-
-export interface PublicKey {
-  readonly type: string
-  /** The key in its wire form (RFC 4253, 6.6), which is also what a server shows in a key exchange. */
-  readonly blob: Buffer
-  readonly comment: string
 }
 
 export const opensshMagic = Buffer.from('openssh-key-v1\0')
@@ -80,25 +74,6 @@ const makers: Readonly<Record<SshKeyType, () => KeyFields>> = {
     const {n, e, d, qi, p, q} = fieldsOf(jwk, 'n', 'e', 'd', 'qi', 'p', 'q')
     return {open: ['ssh-rsa', mpint(e), mpint(n)], secret: [n, e, d, qi, p, q].map(mpint)}
   },
-}
-
-/**
- * Reads a line of a `.pub` file. Options in front, as in authorized_keys, are not understood.
- * @returns undefined when the line is not a public key
- */
-export const parsePublicKeyLine = (line: string): PublicKey | undefined => {
-  const match = /^(\S+)[ \t]+([A-Za-z0-9+/]+={0,2})(?:[ \t]+(.*))?$/.exec(line.trim())
-  const [, type, base64, comment] = match ?? []
-  if (type === undefined || base64 === undefined) return undefined
-  const blob = Buffer.from(base64, 'base64')
-  return keyTypeOf(blob) === type ? {type, blob, comment: comment ?? ''} : undefined
-}
-
-/** The type that a key in wire form names (`ssh-ed25519`, …), or undefined when the bytes are not a key. */
-export const keyTypeOf = (blob: Buffer): string | undefined => {
-  const reader: SshReader = sshReader(blob)
-  const type = reader.string()?.toString('latin1')
-  return type !== undefined && /^[a-z0-9@.-]+$/.test(type) && reader.remaining() > 0 ? type : undefined
 }
 
 /** The OpenSSH line of a key in wire form. */

@@ -2,8 +2,9 @@ import {readFile} from 'node:fs/promises'
 
 import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
 import {readIfExists} from '../../host/files.ts'
-import {keyTypeOf, opensshMagic, parsePublicKeyLine, publicKeyLine} from './keys.ts'
+import {opensshMagic, publicKeyLine} from './keys.ts'
 import {sshReader} from './wire.ts'
+import {keyTypeOf, parsePublicKeyLine} from '../../model/public-key.ts'
 
 export interface PrivateKey {
   readonly path: string

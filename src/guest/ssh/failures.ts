@@ -1,7 +1,8 @@
 import {type FailureCode, VmctlError} from '../../model/errors.ts'
 import {stripControls} from '../../model/strip.ts'
 import {type Candidate, describeCandidate, publicHalf} from './candidates.ts'
-import {fingerprint, keyTypeOf, kindOfKey} from '../keys/keys.ts'
+import {fingerprint, kindOfKey} from '../keys/keys.ts'
+import {keyTypeOf} from '../../model/public-key.ts'
 
 export type Stage = 'key-exchange' | 'authentication'
 

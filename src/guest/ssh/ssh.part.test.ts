@@ -14,8 +14,9 @@ import {endProcess, fakeServer, sshdMissing, startSshd, type TestSshd} from '../
 import {type Candidate, sshCandidates} from './candidates.ts'
 import {exec, execStreaming} from '../commands.ts'
 import {elevate} from '../../model/elevate.ts'
-import {fingerprint, generateKeyPair, parsePublicKeyLine} from '../keys/keys.ts'
+import {fingerprint, generateKeyPair} from '../keys/keys.ts'
 import {connect, type ConnectOptions, type GuestConnection} from './ssh.ts'
+import {parsePublicKeyLine} from '../../model/public-key.ts'
 
 const missing = sshdMissing()
 

@@ -9,9 +9,10 @@ import {authentication} from './authentication.ts'
 import {type Candidate, describeCandidate, type Refused} from './candidates.ts'
 import type {GuestConnection} from './connection.ts'
 import {awaitGreeting} from './greeting.ts'
-import {keyTypeOf, publicKeyLine} from '../keys/keys.ts'
+import {publicKeyLine} from '../keys/keys.ts'
 import {guestConnection} from './open-connection.ts'
 import {explainFailure, isTooMany, type Stage} from './failures.ts'
+import {keyTypeOf} from '../../model/public-key.ts'
 
 export type {GuestConnection} from './connection.ts'
 

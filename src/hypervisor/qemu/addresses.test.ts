@@ -8,10 +8,10 @@ import {expect, test} from 'vitest'
 import {isVmctlError} from '../../model/errors.ts'
 import type {ForwardedPort, PortForward} from '../../model/stack.ts'
 import {chooseMacAddress, choosePorts, type PortChoice, preferredPorts} from './addresses.ts'
-import {sshForward} from './forwards.ts'
+import {sshForward} from '../../model/port.ts'
 
 const choice = (change: Partial<PortChoice> = {}): PortChoice => ({name: 'web', last: [], held: [], isBinding: false, ...change})
-const ssh = sshForward(undefined)
+const ssh = sshForward
 const held = (host: number, isAtRest = true, bind = '127.0.0.1') => ({protocol: 'tcp', bind, host, vm: 'db', isAtRest}) as const
 const fixed = (host: number, change: Partial<ForwardedPort> = {}): ForwardedPort => ({
   protocol: 'tcp',

@@ -4,7 +4,8 @@ import {portHolder} from '../../host/port-holder.ts'
 import {tryEndpoint, tryPort} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {ForwardedPort, PortForward} from '../../model/stack.ts'
-import {describeEndpoint, overlap, portTaken} from './forwards.ts'
+import {describeEndpoint, portTaken} from './forwards.ts'
+import {clash} from '../../model/port.ts'
 
 const firstPort = 10_022
 const portCount = 101
@@ -62,8 +63,8 @@ export const choosePorts = async (wanted: readonly PortForward[], choice: PortCh
 const isFixed = (port: PortForward): port is ForwardedPort => port.host !== undefined
 
 const requireFree = async (port: ForwardedPort, {held, isBinding, own = []}: PortChoice): Promise<ForwardedPort> => {
-  if (!isBinding || own.some((mine) => overlap(mine, port))) return port
-  const holder = held.find((other) => !other.isAtRest && overlap(other, port))
+  if (!isBinding || own.some((mine) => clash(mine, port))) return port
+  const holder = held.find((other) => !other.isAtRest && clash(other, port))
   if (holder) throw portTaken(describeEndpoint(port), `the VM ${holder.vm}`)
   const reason = await tryEndpoint({...port, port: port.host})
   if (reason === undefined) return port
@@ -82,8 +83,8 @@ const explain = (reason: string, {bind}: ForwardedPort): string => {
 const findFree = async (port: PortForward, choice: PortChoice & {readonly taken: readonly ForwardedPort[]}): Promise<ForwardedPort> => {
   const {name, last, held, isBinding, own = [], avoid = [], taken} = choice
   const isFree = async (candidate: ForwardedPort): Promise<boolean> => {
-    if ([...taken, ...held, ...avoid].some((other) => overlap(other, candidate))) return false
-    if (!isBinding || own.some((mine) => overlap(mine, candidate))) return true
+    if ([...taken, ...held, ...avoid].some((other) => clash(other, candidate))) return false
+    if (!isBinding || own.some((mine) => clash(mine, candidate))) return true
     return (await tryEndpoint({...candidate, port: candidate.host})) === undefined
   }
   for (const host of candidates(name, port, last)) {

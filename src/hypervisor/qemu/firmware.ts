@@ -1,9 +1,10 @@
-import {access, readdir, readFile} from 'node:fs/promises'
+import {readdir, readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {configDirectory} from '../../host/paths.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {FirmwareConfig} from '../../model/vm.ts'
+import {pathExists} from '../../host/files.ts'
 
 export interface FirmwarePair {
   readonly code: string
@@ -48,7 +49,7 @@ export const findFirmware = async (
   }
   for (const path of await descriptorPaths(directories)) {
     const pair = await pairIn(path, config, machine)
-    if (pair && (await exists(pair.code)) && (await exists(pair.vars))) return pair
+    if (pair && (await pathExists(pair.code)) && (await pathExists(pair.vars))) return pair
   }
   throw new VmctlError(
     'vmctl::qemu::firmware_not_found',
@@ -104,14 +105,8 @@ const matches = (pattern: string, machine: string): boolean => {
   return names.some((name) => expression.test(name))
 }
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
-
 const requireFile = async (path: string): Promise<void> => {
-  if (!(await exists(path))) {
+  if (!(await pathExists(path))) {
     throw new VmctlError('vmctl::qemu::firmware_not_found', `The firmware file ${path} cannot be read.`, {
       help: 'Check `code` and `vars` of the firmware block, or leave both out to use the installed firmware.',
     })

@@ -1,16 +1,8 @@
 import {expect, test} from 'vitest'
 
 import type {ForwardedPort} from '../../model/stack.ts'
-import {
-  acceptedConnections,
-  describeEndpoint,
-  forwardRule,
-  forwardsOf,
-  overlap,
-  parseForwards,
-  refusedForward,
-  takenSide,
-} from './forwards.ts'
+import {acceptedConnections, describeEndpoint, forwardRule, forwardsOf, parseForwards, refusedForward, takenSide} from './forwards.ts'
+import {clash} from '../../model/port.ts'
 
 const port = (change: Partial<ForwardedPort> = {}): ForwardedPort => ({
   protocol: 'tcp',
@@ -51,12 +43,12 @@ test('the forwards of a running QEMU', () => {
 })
 
 test('what cannot stand side by side', () => {
-  expect(overlap(port(), port({guest: 81}))).toBe(true)
-  expect(overlap(port(), port({protocol: 'udp'}))).toBe(false)
-  expect(overlap(port(), port({host: 8081}))).toBe(false)
-  expect(overlap(port(), port({bind: '127.0.0.2'}))).toBe(false)
-  expect(overlap(port(), port({bind: '0.0.0.0'}))).toBe(true)
-  expect(overlap(port({bind: '::'}), port())).toBe(true)
+  expect(clash(port(), port({guest: 81}))).toBe(true)
+  expect(clash(port(), port({protocol: 'udp'}))).toBe(false)
+  expect(clash(port(), port({host: 8081}))).toBe(false)
+  expect(clash(port(), port({bind: '127.0.0.2'}))).toBe(false)
+  expect(clash(port(), port({bind: '0.0.0.0'}))).toBe(true)
+  expect(clash(port({bind: '::'}), port())).toBe(true)
 })
 
 test('what QEMU says of a forward that it cannot make', async () => {

@@ -5,14 +5,7 @@ import {lastLines, run} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {ForwardedPort, PortForward} from '../../model/stack.ts'
 import type {QmpClient} from './qmp.ts'
-
-/** The loopback forward to the guest's SSH. */
-export const sshForward = (port: number | undefined): PortForward => ({
-  protocol: 'tcp',
-  bind: '127.0.0.1',
-  guest: 22,
-  ...(port !== undefined && {host: port}),
-})
+import {sshForward, inBrackets} from '../../model/port.ts'
 
 /** All ports of this computer that lead to a VM, that of SSH first. */
 export const forwardsOf = ({
@@ -21,17 +14,17 @@ export const forwardsOf = ({
 }: {
   readonly sshPort?: number | undefined
   readonly ports?: readonly ForwardedPort[] | undefined
-}): ForwardedPort[] => [...(sshPort === undefined ? [] : [{...sshForward(sshPort), host: sshPort}]), ...ports]
+}): ForwardedPort[] => [...(sshPort === undefined ? [] : [{...sshForward, host: sshPort}]), ...ports]
 
 /** The side of this computer, as QEMU's `hostfwd` has it (qemu(1), "-netdev user"). */
-const hostSide = ({protocol, bind, host}: ForwardedPort): string => `${protocol}:${isIPv6(bind) ? `[${bind}]` : bind}:${host}`
+const hostSide = ({protocol, bind, host}: ForwardedPort): string => `${protocol}:${inBrackets(bind)}:${host}`
 
 /** `tcp:127.0.0.1:8080-:80` */
 export const forwardRule = (port: ForwardedPort): string => `${hostSide(port)}-:${port.guest}`
 
 /** `127.0.0.1:8080/tcp` */
 export const describeEndpoint = ({protocol, bind, host}: Pick<ForwardedPort, 'protocol' | 'bind' | 'host'>): string =>
-  `${isIPv6(bind) ? `[${bind}]` : bind}:${host}/${protocol}`
+  `${inBrackets(bind)}:${host}/${protocol}`
 
 /** The forwards that a running QEMU has, as `info usernet` prints them. */
 export const parseForwards = (text: string): ForwardedPort[] =>
@@ -41,15 +34,6 @@ export const parseForwards = (text: string): ForwardedPort[] =>
     host: Number(host),
     guest: Number(guest),
   }))
-
-/** Two forwards that the kernel does not let stand side by side. */
-export const overlap = (
-  left: Pick<ForwardedPort, 'protocol' | 'bind' | 'host'>,
-  right: Pick<ForwardedPort, 'protocol' | 'bind' | 'host'>,
-): boolean =>
-  left.protocol === right.protocol &&
-  left.host === right.host &&
-  (left.bind === right.bind || [left.bind, right.bind].some((bind) => bind === '0.0.0.0' || bind === '::'))
 
 /** Runs a command of the human monitor, the only one that knows forwards; what it prints is all that it tells. */
 const monitor = async (qmp: QmpClient, line: string): Promise<string> =>

@@ -1,7 +1,7 @@
-import {access, chmod, copyFile} from 'node:fs/promises'
+import {chmod, copyFile} from 'node:fs/promises'
 
 import {remove, rename} from '../../host/durable.ts'
-import {makePrivateDirectory, temporaryPath} from '../../host/files.ts'
+import {makePrivateDirectory, temporaryPath, pathExists} from '../../host/files.ts'
 import {checkBridge} from '../../host/net-admin.ts'
 import {createOverlay, growImage, imageInfo, repointOverlay} from '../../host/qemu-img.ts'
 import {VmctlError} from '../../model/errors.ts'
@@ -76,14 +76,14 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
     async prepare(vm, {signal}) {
       const files = vmFiles(vm.directory)
       const {diskBytes} = vm.spec
-      if (!(await exists(files.overlay))) {
+      if (!(await pathExists(files.overlay))) {
         await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
       } else if (diskBytes !== undefined && !(await findProcess(vm))) {
         await followBase(vm, signal)
         const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
         if (diskBytes > virtualSizeBytes) await growImage(files.overlay, diskBytes, {signal})
       }
-      if (vm.spec.firmware?.type === 'uefi' && !(await exists(files.efivars))) {
+      if (vm.spec.firmware?.type === 'uefi' && !(await pathExists(files.efivars))) {
         const firmware = await firmwareFor(vm.spec)
         if (firmware) await copyPrivately(firmware.vars, files.efivars)
       }
@@ -99,7 +99,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const choice = await acceleratorFor(vm.spec, signal)
       if (choice.notice) notify?.(choice.notice)
       const firmware = await firmwareFor(vm.spec)
-      const seed = await exists(vmFiles(vm.directory).seed)
+      const seed = await pathExists(vmFiles(vm.directory).seed)
       let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
       try {
         for (const tap of tapsOf(vm)) await createTap(tap, signal)
@@ -187,16 +187,10 @@ const requireArchitecture = (binary: string): void => {
 /** The overlay names its base image by the path that it had when the overlay was made. A local one moves with its project. */
 const followBase = async ({base, directory}: Vm, signal: AbortSignal): Promise<void> => {
   const {overlay} = vmFiles(directory)
-  if (base.sha256 !== undefined || !(await exists(base.path))) return
+  if (base.sha256 !== undefined || !(await pathExists(base.path))) return
   const {backingFile} = await imageInfo(overlay, {signal, format: 'qcow2'})
   if (backingFile !== base.path) await repointOverlay(base, overlay, {signal})
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
 
 const copyPrivately = async (source: string, target: string): Promise<void> => {
   const temporary = temporaryPath(target)

@@ -5,9 +5,10 @@ import {acquireLock} from '../../host/lock.ts'
 import {isAlive} from '../../host/proc.ts'
 import type {Vm} from '../../model/vm.ts'
 import {chooseMacAddress, choosePorts, type HeldPort, type PortChoice} from './addresses.ts'
-import {forwardsOf, sshForward} from './forwards.ts'
+import {forwardsOf} from './forwards.ts'
 import {type QemuRuntime, readNeighbours, readRuntime, writeRuntime} from './runtime.ts'
 import {tapsOf} from './tap.ts'
+import {sshForward} from '../../model/port.ts'
 
 export interface ReserveOptions extends Partial<Pick<PortChoice, 'isBinding' | 'own' | 'avoid'>> {
   readonly stateDirectory: string
@@ -32,7 +33,7 @@ export const reserve = async (vm: Vm, {stateDirectory, signal, ...options}: Rese
   const {network, ssh, ports = []} = vm.spec
   const forwards =
     network.type === 'user'
-      ? await choosePorts([sshForward(ssh?.port), ...ports], {
+      ? await choosePorts([{...sshForward, ...(ssh?.port !== undefined && {host: ssh.port})}, ...ports], {
           isBinding: false,
           ...options,
           name: vm.name,

@@ -1,8 +1,8 @@
-import {access, open, rm} from 'node:fs/promises'
+import {open, rm} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {readIfExists} from '../../host/files.ts'
+import {readIfExists, pathExists} from '../../host/files.ts'
 import {findProgram} from '../../host/paths.ts'
 import {identifyProcess, listProcesses, type ProcessIdentity, processArguments} from '../../host/proc.ts'
 import {lastLines, run, spawnDetached} from '../../host/process.ts'
@@ -111,7 +111,7 @@ const serve = async (
     ended = how
   })
   const deadline = Date.now() + 10_000
-  while (!(await exists(join(vm.directory, socket)))) {
+  while (!(await pathExists(join(vm.directory, socket)))) {
     signal.throwIfAborted()
     if (ended !== undefined || Date.now() > deadline) {
       const said = lastLines(
@@ -134,7 +134,7 @@ const serve = async (
  * socket on its command line has the VM's UUID.
  */
 export const endServing = async (vm: Vm): Promise<void> => {
-  if (!(await exists(vmFiles(vm.directory).virtiofsdLog))) return
+  if (!(await pathExists(vmFiles(vm.directory).virtiofsdLog))) return
   await Promise.all((await servingProcesses(vm)).map(endProcess))
   const count = vm.attachments?.folders.length ?? 0
   for (let index = 0; index < count; index++) {
@@ -172,9 +172,3 @@ const servingProcesses = async (vm: Pick<Vm, 'id'>): Promise<(ProcessIdentity & 
   }
   return found
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

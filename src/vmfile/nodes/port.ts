@@ -1,10 +1,11 @@
-import type {PortForward} from '../../model/stack.ts'
+import type {PortForward, ForwardedPort} from '../../model/stack.ts'
 import {always, listOf} from '../grammar/change.ts'
 import {bindAddress, portText, type PortText} from '../grammar/kinds-network.ts'
 import {integer, word} from '../grammar/kinds.ts'
 import {block, field, type Read} from '../grammar/shapes.ts'
 import type {Span} from '../kdl/report.ts'
 import {type Context, optional} from '../resolve/context.ts'
+import {clash, sshForward, inBrackets} from '../../model/port.ts'
 
 export const portNode = block(
   'A port of the guest that is reached by a port of this computer.',
@@ -73,41 +74,34 @@ interface Listening {
 
 /** Reports ports of this computer that are wanted twice, by whatever replica. */
 export const refuseClashes = (services: readonly Listening[], {report}: Context): void => {
-  /** By protocol and port: who listens on which address. */
-  const taken = new Map<string, {readonly bind: string; readonly vm: string; readonly start: number}[]>()
-  const claim = (port: number, {protocol, bind}: Pick<PortForward, 'protocol' | 'bind'>, {vm, place}: {vm: string; place: Span}): void => {
-    const key = `${protocol} ${port}`
-    const others = taken.get(key) ?? []
-    const other = others.find((one) => isSameAddress(one.bind, bind))
+  /** By port, so that many of them are no work: who listens there. */
+  const taken = new Map<number, {readonly forward: ForwardedPort; readonly vm: string; readonly start: number}[]>()
+  const claim = (forward: ForwardedPort, vm: string, place: Span): void => {
+    const {host, protocol} = forward
+    const others = taken.get(host) ?? []
+    const other = others.find((one) => clash(one.forward, forward))
     if (other) {
       const who = other.vm === vm ? 'the same VM' : `VM "${other.vm}"`
       report.error(
         place,
-        `port ${port}/${protocol} of this computer is taken by ${who}`,
+        `port ${host}/${protocol} of this computer is taken by ${who}`,
         `it is in line ${report.lineOf(other.start)}; choose another port`,
       )
     } else {
-      taken.set(key, [...others, {bind, vm, start: place.start}])
+      taken.set(host, [...others, {forward, vm, start: place.start}])
     }
   }
   for (const {instances, ports, ssh} of services) {
     for (const [replica, vm] of instances.entries()) {
-      if (ssh && instances.length === 1) claim(ssh.port, {protocol: 'tcp', bind: '127.0.0.1'}, {vm, place: ssh.place})
-      const fixed = ports.filter(({spec}) => spec.host !== undefined)
-      for (const {spec, place} of fixed) claim((spec.host ?? 0) + replica, spec, {vm, place})
+      if (ssh && instances.length === 1) claim({...sshForward, host: ssh.port}, vm, ssh.place)
+      const fixed = ports.flatMap(({spec, place}) => (spec.host === undefined ? [] : [{...spec, host: spec.host + replica, place}]))
+      for (const {place, ...forward} of fixed) claim(forward, vm, place)
     }
   }
 }
 
-/** Whether two sockets cannot listen on the same port. `::` takes the addresses of IPv4 as well. */
-const isSameAddress = (one: string, other: string): boolean => {
-  const isWild = (address: string): boolean => address === '::' || address === '0.0.0.0'
-  if (one === other || one === '::' || other === '::') return true
-  return one.includes(':') === other.includes(':') && (isWild(one) || isWild(other))
-}
-
 const describePort = ({protocol, bind, host, guest}: PortForward): string => {
-  const address = bind === '127.0.0.1' ? '' : `${bind.includes(':') ? `[${bind}]` : bind}:`
+  const address = bind === '127.0.0.1' ? '' : `${inBrackets(bind)}:`
   return `${address}${host === undefined ? '' : `${host}:`}${guest}${protocol === 'tcp' ? '' : `/${protocol}`}`
 }
 

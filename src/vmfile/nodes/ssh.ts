@@ -6,9 +6,9 @@ import {block, field, type Located, type Read} from '../grammar/shapes.ts'
 import {userName} from '../grammar/words.ts'
 import {quoted} from '../kdl/wording.ts'
 import {type Context, optional, resolveExisting} from '../resolve/context.ts'
-import {classifyKeys, isLiteralKey} from '../resolve/keys.ts'
 import {lookAt, readAtMost} from '../resolve/local-files.ts'
 import {keyFileLimit} from '../resolve/public-keys.ts'
+import {classifyKeys, isLiteralKey} from '../../model/public-key.ts'
 
 export const sshNode = block(
   'How vmctl logs in to the guest; needed for provisioning and `vmctl ssh`.',

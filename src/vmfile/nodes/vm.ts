@@ -21,15 +21,23 @@ import {buildQemu, qemuNode} from './qemu.ts'
 import {buildShares, refuseSameTargets, shareNode} from './share.ts'
 import {buildSsh, sshNode} from './ssh.ts'
 import {buildMounts, type DeclaredMount, type DeclaredVolumes, mountsOf, volumeNode} from './volume.ts'
+import {vcpuLimits, memoryLimits, leastDiskBytes} from '../../model/limits.ts'
 
 /** What a VM can have of its own, and by the defaults of the project. */
 export const vmDefaults = {
-  vcpus: defaulted(integer(1, 1024, '2'), 1, 'Number of virtual CPUs.', {synonyms: ['cpus', 'cpu', 'cores', 'vcpu']}),
-  memory: defaulted(size({unit: 'MB', leastBytes: 64 * 2 ** 20, least: '64 MB', stepBytes: 2 ** 20, example: '2048'}), 2 ** 30, 'Memory.', {
-    synonyms: ['mem', 'ram'],
+  vcpus: defaulted(integer(vcpuLimits.least, vcpuLimits.most, '2'), vcpuLimits.default as number, 'Number of virtual CPUs.', {
+    synonyms: ['cpus', 'cpu', 'cores', 'vcpu'],
   }),
+  memory: defaulted(
+    size({unit: 'MB', leastBytes: memoryLimits.least, least: '64 MB', stepBytes: 2 ** 20, example: '2048'}),
+    memoryLimits.default,
+    'Memory.',
+    {
+      synonyms: ['mem', 'ram'],
+    },
+  ),
   disk: field(
-    size({unit: 'GB', leastBytes: 2 ** 20, least: '1 MB', stepBytes: 512, example: '20'}),
+    size({unit: 'GB', leastBytes: leastDiskBytes, least: '1 MB', stepBytes: 512, example: '20'}),
     'Size of the disk; that of the image when absent.',
     {synonyms: ['storage', 'disk-size']},
   ),

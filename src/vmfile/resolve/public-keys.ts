@@ -1,8 +1,8 @@
 import type {Located} from '../grammar/shapes.ts'
 import {quoted} from '../kdl/wording.ts'
 import {type Context, resolveExisting} from './context.ts'
-import {classifyKeys, isLiteralKey, isPublicKey, keyLines} from './keys.ts'
 import {lookAt, readAtMost} from './local-files.ts'
+import {classifyKeys, isLiteralKey, isPublicKey, keyLines} from '../../model/public-key.ts'
 
 export const keyFileLimit = 256 * 1024
 

@@ -2,10 +2,11 @@ import {strict as assert} from 'node:assert'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {fingerprint, knownHostsKey, knownHostsLine, parsePublicKeyLine, publicKeyLine} from '../../../src/guest/keys/keys.ts'
+import {fingerprint, knownHostsKey, knownHostsLine, publicKeyLine} from '../../../src/guest/keys/keys.ts'
 import {readPrivateKey} from '../../../src/guest/keys/private-key.ts'
 import {resultOrFailure, type Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
+import {parsePublicKeyLine} from '../../../src/model/public-key.ts'
 
 export const sshKeys: Target = {
   about: 'private keys, public keys, known_hosts',
