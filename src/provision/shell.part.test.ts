@@ -114,6 +114,14 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
   })
 
+  test('a step that makes its two streams one has them in the order in which they were written', async () => {
+    const pair = (n: number): string => `echo out ${n}; ls /nosuch/${n}`
+    const lines = [1, 2, 3, 4, 5].flatMap((n) => [`out ${n}`, expect.stringContaining(`/nosuch/${n}`)])
+    const ran = await runStep({inline: `exec 2>&1; ${[1, 2, 3, 4, 5].map(pair).join('; ')}; true`}, context())
+    expect(text(ran).stdout.trimEnd().split('\n')).toEqual(lines)
+    expect(text(ran).stderr).toBe('')
+  })
+
   test('every awkward value arrives as it is, as argument and as variable, in no process list and in no file that others can read', async () => {
     const values = Object.values(awkward)
     const inline = `cat /proc/self/cmdline >&2; ${tell('"$@"', ...names.map((name) => `"$${name}"`))}`
