@@ -21,6 +21,7 @@ import {awaitHealthy} from './health.ts'
 import type {PlanStep, VmPlan} from './plan.ts'
 import {traitsOf} from './owner.ts'
 import {raiseNetworks, seedNetworkConfig} from './networks.ts'
+import {watchPanics} from './restarts.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
 import type {SeedGifts} from './seed-documents.ts'
 
@@ -258,8 +259,13 @@ const provisionVm = async (
   // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
   using session = openSession(() => usableGuest(engine, vm))
   await session.guest()
+  const hypervisor = await hypervisorOf(engine, vm)
+  // A step that an earlier vmctl has left ran before now.
+  const isContinued = (await readJournal(vm.directory)).steps.some(({state, memory}) => state === 'running' && memory !== undefined)
+  const since = isContinued ? (await hypervisor.vitals?.(vm))?.consoleFrom : undefined
   await runSteps(vm, steps, {
     verdicts,
+    whyRestarted: await watchPanics(vm, since),
     provisioners: engine.provisioners,
     guest: session.guest,
     user: sshUser(vm),

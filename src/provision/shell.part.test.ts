@@ -436,6 +436,32 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     rmSync(root, {recursive: true, force: true})
   })
 
+  test.each([
+    ['files are gone on the same boot', undefined, 'its files are no longer in the guest', false],
+    ['files are gone on another boot', undefined, 'the guest has restarted, and its files are no longer there', true],
+    ['files are left on another boot', 'an earlier boot', 'the guest has restarted while it ran', true],
+  ])('a job whose %s says whether the guest has restarted', async (title, boot, message, restarted) => {
+    const root = mkdtempSync('/var/tmp/vmctl-test-')
+    const directory = `${root}/job`
+    if (boot !== undefined) {
+      const sh = await session.guest()
+      await sh.exec(`mkdir -p ${directory}/claim; cd ${directory}; : >out; : >err; echo 1 >pid; echo ${boot} >boot`)
+    }
+    const here = title.includes('same') ? 'an earlier boot' : 'this boot'
+    const guest = async (): Promise<Guest> => ({...(await session.guest()), bootId: here})
+    const ran = makeContext(guest, {memory: {directory, privileged: false, bootId: 'an earlier boot'}})
+    const error: unknown = await runStep({inline: 'must not be run'}, ran).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({code: 'vmctl::provision::unknown_outcome', message: expect.stringContaining(message)})
+    expect(error instanceof VmctlError && error.details.restarted === true).toBe(restarted)
+    rmSync(root, {recursive: true})
+  })
+
+  test('a job is remembered with the boot that it runs on', async () => {
+    const guest = async (): Promise<Guest> => ({...(await session.guest()), bootId: 'this boot'})
+    const ran = await runStep({inline: 'true'}, makeContext(guest))
+    expect(ran.remembered).toEqual([{directory: expect.any(String), privileged: false, bootId: 'this boot'}])
+  })
+
   test('a child in the background that keeps the output open does not hold up the step', async () => {
     const ran = context()
     await runStep({inline: 'echo begun; sleep 4001 & echo $!'}, ran)
