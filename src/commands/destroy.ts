@@ -2,10 +2,7 @@ import * as Args from '@oclif/core/args'
 
 import * as flags from '../cli/flags.ts'
 import {LifecycleCommand} from '../cli/lifecycle-command.ts'
-
-interface Destroyed {
-  readonly name: string
-}
+import type {Destroyed} from '../engine/lifecycle.ts'
 
 export default class Destroy extends LifecycleCommand {
   static override summary = 'Destroy VMs with their disks, keys and logs.'

@@ -202,7 +202,9 @@ export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
 
 export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.stop(vm, {...operation(engine), timeoutMs})
+  const onForced = (forced: string): void =>
+    void engine.emit({type: 'vm.notice', vm: vm.name, message: `was forced off: ${forced}`, forced})
+  await hypervisor.stop(vm, {...operation(engine), timeoutMs, onForced})
 }
 
 /** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */
