@@ -1,6 +1,6 @@
 import {bindAddress, ipv4, macAddress, pciAddress, portText} from './kinds-network.ts'
 import {anyText, boolean, fileSafeName, digest, integer, mountPoint, path, text, word} from './kinds.ts'
-import {interfaceName} from './schema-words.ts'
+import {interfaceName, vnicName} from './schema-words.ts'
 import {block, choice, defaulted, field, list, required} from './shapes.ts'
 
 const format = field(word('image format', 'qcow2', 'raw', 'vmdk', 'vdi', 'vhdx'), 'Format of the image; detected when absent.')
@@ -49,7 +49,7 @@ export const network = choice(
       mac,
     },
     none: {},
-    vnic: {name: required(interfaceName('"vnic0"'), 'VNIC of this computer (illumos).')},
+    vnic: {name: required(vnicName, 'VNIC of this computer (illumos).')},
   },
 )
 
