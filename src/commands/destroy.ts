@@ -16,10 +16,15 @@ export default class Destroy extends LifecycleCommand {
     const {args, flags: given} = await this.parse(Destroy)
     const engine = await this.openEngine(given)
     const [{destroy}, {findEach}] = await Promise.all([import('../engine/lifecycle.ts'), import('../engine/find.ts')])
-    const names = await findEach(engine, args.names, {file: given.file, directory: process.cwd()})
+    const found = await findEach(engine, args.names, {file: given.file, directory: process.cwd()})
     return this.forNames(
-      names,
-      (name) => destroy(engine, name),
+      found.map(({name}) => name),
+      (name) =>
+        destroy(
+          engine,
+          name,
+          found.find((one) => one.name === name),
+        ),
       ({name}) => `VM '${name}' destroyed`,
     )
   }

@@ -160,12 +160,16 @@ export interface Destroyed {
   readonly forced?: string
 }
 
-/** Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too. */
-export const destroy = async (engine: Engine, name: string): Promise<Destroyed> => {
+/**
+ * Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too.
+ * @param absent what is said of one that does not exist
+ */
+export const destroy = async (engine: Engine, name: string, {absent}: {readonly absent?: VmctlError} = {}): Promise<Destroyed> => {
   const noted = noteForced(engine)
   if (!(await listVmNames(engine.store)).includes(name)) {
     // What an earlier run could not remove goes now: no other verb is called for a VM that is no more.
     if (isVmName(name)) await withLock(engine, {name, verb: 'destroy'}, () => sweepLeftovers(engine.store, name))
+    if (absent) throw absent
     await requireVm(engine.store, name)
   }
   await withLock(engine, {name, verb: 'destroy'}, async () => {
