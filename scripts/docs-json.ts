@@ -14,6 +14,7 @@ const named = [
   'Action',
   'StepVerdict',
   'LifecycleResult',
+  'Destroyed',
   'VmSummary',
   'VmStatus',
   'VmInterface',

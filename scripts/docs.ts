@@ -1,5 +1,6 @@
 /**
- * Writes the generated parts of docs/: whole pages of docs/reference, and the excerpts of real files in the other pages.
+ * Writes the generated parts of docs/: whole pages of docs/reference, and the excerpts of real files in the other pages. Puts
+ * oclif.manifest.json, which `oclif manifest` has written, in order.
  *
  *   node scripts/docs.ts            writes what is stale
  *   node scripts/docs.ts --check    only lists it; status 1 when there is any
@@ -22,6 +23,7 @@ export const generateDocs = async (): Promise<ReadonlyMap<string, string>> => {
     ['docs/reference/errors.md', errorsPage()],
     ['docs/reference/exit-codes.md', exitCodesPage()],
     ['docs/reference/json.md', jsonPage()],
+    ['oclif.manifest.json', sortedManifest(read('oclif.manifest.json'))],
   ])
   for (const path of handWrittenPages().filter((page) => !pages.has(page))) {
     const text = read(path)
@@ -29,6 +31,13 @@ export const generateDocs = async (): Promise<ReadonlyMap<string, string>> => {
     if (text.includes(marker)) pages.set(path, filled)
   }
   return pages
+}
+
+/** oclif lists the commands as the file system does; here they are in the order of their names, on every checkout. */
+const sortedManifest = (text: string): string => {
+  const {commands, ...rest} = JSON.parse(text) as {readonly commands: Readonly<Record<string, unknown>>}
+  const sorted = Object.entries(commands).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify({commands: Object.fromEntries(sorted), ...rest}, null, 2)
 }
 
 /** All Markdown files of the documentation, from the root. */

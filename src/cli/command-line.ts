@@ -26,7 +26,6 @@ const leading: ReadonlyMap<string, boolean> = new Map([
   ['--debug', false],
   ['--state-dir', true],
   ['--file', true],
-  ['-f', true],
 ])
 
 const helpFlags = ['--help', '-h']
@@ -69,7 +68,8 @@ const takeLeading = (
   let asksHelp = false
   let at = 0
   for (; words[at]?.startsWith('-'); at++) {
-    const word = words[at] ?? ''
+    // Before a command it is always the VMFile; a command may have another flag of that letter.
+    const word = (words[at] ?? '').replace(/^-f(?==|$)/, '--file')
     const [name = ''] = word.split('=')
     if (isHelp(word)) asksHelp = true
     else if (!leading.has(name))

@@ -6,7 +6,12 @@ import {parseDuration, parseSize} from '../model/quantity.ts'
 import type {Request} from '../engine/plan/vm-plan.ts'
 
 /** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
-export const file = Flags.string({char: 'f', summary: 'Path of the VMFile, instead of $VMCTL_FILE or ./VMFile.kdl.', helpValue: 'PATH'})
+const vmfile = {summary: 'Path of the VMFile, instead of $VMCTL_FILE or ./VMFile.kdl.', helpValue: 'PATH'} as const
+
+export const file = Flags.string({char: 'f', ...vmfile})
+
+/** Of a command in which `-f` is another flag. */
+export const fileInFull = Flags.string(vmfile)
 
 /** `--name`, any number of times. */
 export const names = Flags.string({

@@ -2,10 +2,7 @@ import * as Args from '@oclif/core/args'
 
 import * as flags from '../cli/flags.ts'
 import {LifecycleCommand} from '../cli/lifecycle-command.ts'
-
-interface Destroyed {
-  readonly name: string
-}
+import type {Destroyed} from '../engine/vm/lifecycle.ts'
 
 export default class Destroy extends LifecycleCommand {
   static override summary = 'Destroy VMs with their disks, keys and logs.'
@@ -19,10 +16,15 @@ export default class Destroy extends LifecycleCommand {
     const {args, flags: given} = await this.parse(Destroy)
     const engine = await this.openEngine(given)
     const [{destroy}, {findEach}] = await Promise.all([import('../engine/vm/lifecycle.ts'), import('../engine/find.ts')])
-    const names = await findEach(engine, args.names, {file: given.file, directory: process.cwd()})
+    const found = await findEach(engine, args.names, {file: given.file, directory: process.cwd()})
     return this.forNames(
-      names,
-      (name) => destroy(engine, name),
+      found.map(({name}) => name),
+      (name) =>
+        destroy(
+          engine,
+          name,
+          found.find((one) => one.name === name),
+        ),
       ({name}) => `VM '${name}' destroyed`,
     )
   }

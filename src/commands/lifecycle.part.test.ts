@@ -1,9 +1,9 @@
-import {mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
+import {appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
-import {makeWorkspace, runCommand, type Workspace} from '../../test/support/run-command.ts'
+import {makeWorkspace, runCommand, spawnCommand, type Workspace} from '../../test/support/run-command.ts'
 import {generateKeyPair, lockVm, openStore} from '../../test/support/state.ts'
 
 let workspace: Workspace
@@ -240,6 +240,30 @@ test('log: both, one, the last lines, and what is not there', async () => {
       {vm: 'web', log: 'provision', path: `${directory}/provision.log`, text: 'step 1\nstep 2\n'},
     ],
   })
+})
+
+test('log -f follows, as elsewhere; who means a VMFile is told how to name it', async () => {
+  await create('web')
+  const log = join(workspace.stateDirectory, 'vms/web/provision.log')
+  writeFileSync(log, 'step 1\n')
+  let isAppended = false
+  const followed = await spawnCommand(['log', '-f', 'web', '--provision'], {
+    onOutput: ({stdout}, kill) => {
+      if (stdout.includes('step 2')) kill('SIGINT')
+      else if (stdout.includes('step 1') && !isAppended) {
+        isAppended = true
+        appendFileSync(log, 'step 2\n')
+      }
+    },
+  })
+  expect(followed.stdout).toBe('step 1\nstep 2\n')
+  const path = workspace.write('VMFile.kdl', `vm "web" { image ${JSON.stringify(workspace.image)}; }\n`)
+  const mistaken = await spawnCommand(['log', '-f', path])
+  expect(mistaken.exitCode).toBe(2)
+  expect(mistaken.stderr).toBe(
+    `error[vmctl::usage::invalid]: "${path}" is no VM; -f means --follow here.\n  help: Name the VMFile in full: \`--file ${path}\`.\n`,
+  )
+  expect((await spawnCommand(['-f', path, 'log', 'web', '--provision'])).stdout).toBe('step 1\nstep 2\n')
 })
 
 test('a backend without a console, and one that does not exist', async () => {

@@ -5,6 +5,7 @@ import {prefixedOutput} from '../cli/prefixed-output.ts'
 import {printLog} from '../cli/print-log.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {LogFile, LogName} from '../engine/show/logs.ts'
+import {isVmctlError, VmctlError} from '../model/errors.ts'
 
 export default class Log extends VmfileCommand {
   static override summary = 'Show the console log and the provision log of a VM.'
@@ -16,12 +17,12 @@ export default class Log extends VmfileCommand {
     console: Flags.boolean({summary: 'Only the console log (boot and cloud-init).'}),
     provision: Flags.boolean({summary: 'Only the provision log.'}),
     tail: Flags.integer({char: 'n', summary: 'Only the last lines; 0 for all.', default: 0, min: 0, helpValue: 'LINES'}),
-    follow: Flags.boolean({summary: 'Go on with what is appended, until Ctrl+C.'}),
-    file: flags.file,
+    follow: Flags.boolean({char: 'f', summary: 'Go on with what is appended, until Ctrl+C.'}),
+    file: flags.fileInFull,
   }
   static override examples = [
     '<%= config.bin %> <%= command.id %> web',
-    '<%= config.bin %> <%= command.id %> web --provision --follow',
+    '<%= config.bin %> <%= command.id %> web --provision -f',
     '<%= config.bin %> <%= command.id %> web db --console -n 50',
   ]
 
@@ -33,8 +34,13 @@ export default class Log extends VmfileCommand {
     const {args, flags: given} = await this.parse(Log)
     const engine = await this.openEngine(given)
     const {logFiles, readLog} = await import('../engine/show/logs.ts')
-    const names = await this.createdVms(engine, args.names, given.file)
-    const all = (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
+    const find = async () => {
+      const names = await this.createdVms(engine, args.names, given.file)
+      return (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
+    }
+    const all = await find().catch((error: unknown) => {
+      throw given.follow ? aboutFile(error, args.names) : error
+    })
     const wanted = all.filter(({log}) => (given.console || given.provision ? given[log] : true))
     const read = (path: string, follow: boolean) => readLog(path, {tail: given.tail, follow, signal: engine.signal})
     if (this.jsonEnabled()) {
@@ -43,7 +49,7 @@ export default class Log extends VmfileCommand {
         logs: await Promise.all(wanted.map(async ({vm, log, path, exists}) => ({vm, log, path, ...(exists && {text: await text(path)})}))),
       }
     }
-    if (names.length === 1) await printLog(wanted, read, {follow: given.follow})
+    if (new Set(all.map(({vm}) => vm)).size === 1) await printLog(wanted, read, {follow: given.follow})
     else await this.#several(wanted, read, given.follow)
     return {logs: wanted.map(({vm, log, path}) => ({vm, log, path}))}
   }
@@ -61,4 +67,13 @@ export default class Log extends VmfileCommand {
     else for (const log of logs) await print(log)
     output.close()
   }
+}
+
+/** `-f` names the VMFile in other commands, as it did here once: its argument is taken for a VM. */
+const aboutFile = (error: unknown, names: readonly string[] = []): unknown => {
+  const path = names.find((name) => name.endsWith('.kdl') || name.includes('/'))
+  if (path === undefined || !isVmctlError(error)) return error
+  return new VmctlError('vmctl::usage::invalid', `${JSON.stringify(path)} is no VM; -f means --follow here.`, {
+    help: `Name the VMFile in full: \`--file ${path}\`.`,
+  })
 }

@@ -1,3 +1,6 @@
+import {existsSync, mkdirSync} from 'node:fs'
+import {join} from 'node:path'
+
 import {afterEach, beforeEach, expect, test} from 'vitest'
 
 import {makeWorkspace, runCommand, type Workspace} from '../../test/support/run-command.ts'
@@ -104,4 +107,17 @@ test('VMs that are not created yet are called so, and hide no other', async () =
     expect(ran.stderr, words.join(' ')).toContain(`shop.db is not created yet; ${process.env.VMCTL_FILE} defines it.`)
     expect(ran.stderr, words.join(' ')).toContain('`vmctl up shop.db`')
   }
+})
+
+test('destroy of a VM that is not created yet removes what an earlier one has left and says so; with others nothing is touched', async () => {
+  await runCommand('destroy', 'db')
+  const left = join(workspace.stateDirectory, 'vms/.gone-shop.db-0123456789ab')
+  mkdirSync(left)
+  expect(await runCommand('destroy', 'db', 'web-1')).toMatchObject({exitCode: 3, stdout: ''})
+  expect(existsSync(left)).toBe(true)
+  const ran = await runCommand('destroy', 'db')
+  expect(ran).toMatchObject({exitCode: 3, stdout: ''})
+  expect(ran.stderr).toContain(`shop.db is not created yet; ${process.env.VMCTL_FILE} defines it.`)
+  expect(existsSync(left)).toBe(false)
+  expect(await states()).toEqual(['shop.web-0 running', 'shop.web-1 running'])
 })

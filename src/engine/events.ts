@@ -9,6 +9,8 @@ import type {Action, VmPlan} from './plan/vm-plan.ts'
 export interface NoticeEvent {
   readonly type: 'vm.notice'
   readonly message: string
+  /** Why the guest had to be forced off, when that is what the notice is about. */
+  readonly forced?: string
 }
 
 /** An action of a plan begins or has ended. */

@@ -5,7 +5,7 @@ import {resolvePath} from '../host/paths.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
-import {listVmNames, listVms, lockVm, requireVm, sweepLeftovers} from '../store/store.ts'
+import {listVmNames, listVms, requireVm} from '../store/store.ts'
 import {defaultName} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import {readVmfile, type Vmfile} from './load.ts'
@@ -67,32 +67,31 @@ export const findVm = async (engine: Engine, word: string, options: FindOptions)
   throw new VmctlError('vmctl::usage::invalid', `${word} stands for ${names.length} VMs: ${names.join(', ')}.`, {help: 'Name one of them.'})
 }
 
+/** A VM that a verb was asked for. */
+export interface Named {
+  readonly name: string
+  /** That it is not created yet, for a verb that has something to do all the same and says so then. */
+  readonly absent?: VmctlError
+}
+
 /**
  * The VMs that words stand for, one each and each once, for a verb that cannot be undone.
  * @throws VmctlError before anything is done when one of several words stands for no VM that exists
  */
-export const findEach = async (engine: Engine, words: readonly string[], options: FindOptions): Promise<readonly string[]> => {
-  const find = (word: string): Promise<string> =>
-    findVm(engine, word, {...options, projects: false}).catch(async (error: unknown) => {
-      if (isVmctlError(error)) for (const name of namesOf(error.details.vms)) await sweepGone(engine, name)
-      throw error
-    })
-  const names = [...new Set(await Promise.all(words.map(find)))]
+export const findEach = async (engine: Engine, words: readonly string[], options: FindOptions): Promise<readonly Named[]> => {
+  const find = async (word: string): Promise<Named> => {
+    try {
+      return {name: await findVm(engine, word, {...options, projects: false})}
+    } catch (error) {
+      const [name, ...others] = isVmctlError(error) && Array.isArray(error.details.vms) ? error.details.vms : []
+      if (words.length > 1 || !isVmctlError(error) || typeof name !== 'string' || others.length > 0) throw error
+      return {name, absent: error}
+    }
+  }
+  const found = new Map((await Promise.all(words.map(find))).map((named) => [named.name, named]))
   const existing = new Set(await listVmNames(engine.store))
-  if (names.length > 1) for (const name of names) if (!existing.has(name)) await requireVm(engine.store, name)
-  return names
-}
-
-const namesOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [])
-
-/** What an earlier run could not remove of a VM that is no more goes now: no other verb is called for it. */
-const sweepGone = async (engine: Engine, name: string): Promise<void> => {
-  await using _lock = await lockVm(engine.store, name, {
-    purpose: `vmctl destroy ${name}`,
-    timeoutMs: engine.lockTimeoutMs ?? 10_000,
-    signal: engine.signal,
-  })
-  await sweepLeftovers(engine.store, name)
+  if (found.size > 1) for (const name of found.keys()) if (!existing.has(name)) await requireVm(engine.store, name)
+  return [...found.values()]
 }
 
 /**

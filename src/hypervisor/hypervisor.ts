@@ -39,9 +39,10 @@ export interface Hypervisor {
   start(vm: Vm, options: OperationOptions): Promise<void>
   /**
    * Asks the guest to power off, forces it after `timeoutMs` milliseconds, and resolves when it is certain that nothing runs.
-   * A suspended guest is resumed first. Does nothing when nothing runs.
+   * A suspended guest is resumed first. Does nothing when nothing runs. `onForced` gets why a guest was forced off that had time
+   * to power off by itself.
    */
-  stop(vm: Vm, options: OperationOptions & {readonly timeoutMs: number}): Promise<void>
+  stop(vm: Vm, options: OperationOptions & {readonly timeoutMs: number; readonly onForced?: (why: string) => void}): Promise<void>
   /** Ends the VM at once and gives back everything outside of its directory; the engine removes the directory. Idempotent. */
   destroy(vm: Vm, options: OperationOptions): Promise<void>
   /** What can be seen now, without touching the guest, within a second. */

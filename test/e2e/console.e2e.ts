@@ -75,8 +75,8 @@ check('log shows both logs, or the one that is asked for, or its last lines', as
   expectFailure(await lab.vmctl('log', 'wep'), 3, 'vmctl::vm::not_found')
 })
 
-check('log --follow goes on with what is appended until Ctrl+C', async () => {
-  const follower = lab.start(['log', 'web', '--provision', '--follow', '--tail', '1'])
+check('log -f goes on with what is appended until Ctrl+C', async () => {
+  const follower = lab.start(['log', 'web', '--provision', '-f', '--tail', '1'])
   lab.vmfile(microVm('web', inline('for n in 1 2 3; do echo followed-$n; sleep 0.3; done')))
   const up = lab.start(['up'])
   await eventually(() => expect(follower.written.stdout).toContain('followed-1'), {everyMs: 20})

@@ -57,7 +57,7 @@ step(
     const panic = inline('echo panicking >>~/ran; sync; echo 1 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger; sleep 60')
     project(first, panic.replace('provision "shell" {', `provision "shell" { ${privileged};`), last)
     const {stderr} = expectFailure(await lab.vmctl('up'), 6, 'vmctl::provision::unknown_outcome')
-    expect(stderr).toContain('the guest rebooted while it ran')
+    expect(stderr).toContain('the guest has restarted while it ran. Its console says: Kernel panic - not syncing: sysrq triggered crash')
     expect((await states())[1]).toBe('unknown')
     expectFailure(await lab.vmctl('up'), 6, 'vmctl::provision::unknown_outcome')
     expect(await lab.guest('box', 'sudo grep -c panicking /root/ran ran | cut -d: -f2 | sort -n | tail -n 1')).toBe('1')

@@ -13,7 +13,7 @@ import type {VmSpec} from '../../model/vm.ts'
 import {converge, type ConvergeOptions, planAll} from './converge.ts'
 import {type Engine, openEngine} from '../engine.ts'
 import {list, status} from '../show/inspect.ts'
-import {start, stop} from '../vm/lifecycle.ts'
+import {start, stop, restart, destroy} from '../vm/lifecycle.ts'
 
 const missing = sshdMissing()
 
@@ -292,6 +292,38 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     expect(stops.splice(0)).toEqual(['web 5000', 'web 7'])
     await up(stack, {verb: 'down', destroy: true})
     expect(stops.toSorted()).toEqual(['plain destroyed', 'web destroyed'])
+  })
+
+  test('a guest that had to be forced off stands in the result of every verb that stops it', async () => {
+    const noop = engine.hypervisors.get('noop')
+    if (!noop) throw new Error('There is no noop backend.')
+    const why = 'it did not power off within 1 s'
+    const stubborn: Hypervisor = {
+      ...noop,
+      stop: async (one, given) => {
+        if (one.name === 'stubborn') given.onForced?.(why)
+        await noop.stop(one, given)
+      },
+    }
+    engine = {...engine, hypervisors: new Map([['noop', stubborn]])}
+    const share = {source: workspace.directory, isFile: false, target: '/data', automount: false, driver: '9p', options: []} as const
+    // Writers, which power off before they are destroyed.
+    const stack = ['stubborn', 'docile'].map((name) => vm(name, {shares: [{...share, readOnly: false}]}))
+    const forced = (results: readonly {readonly forced?: string}[]) => results.map((result) => ('forced' in result ? result.forced : 'no'))
+    expect(forced(await up(stack, {provision: false}))).toEqual(['no', 'no'])
+    expect(forced(await up(stack, {verb: 'down'}))).toEqual([why, 'no'])
+    expect(told.filter((line) => line.includes(' ! '))).toEqual([`stubborn ! was forced off: ${why}`])
+    await up(stack, {provision: false})
+    expect(forced(await up(stack, {verb: 'reload', provision: false}))).toEqual([why, 'no'])
+    for (const name of ['stubborn', 'docile']) {
+      const expected = name === 'stubborn' ? {name, forced: why} : {name}
+      expect(await restart(engine, name)).toEqual({id: expect.any(String), state: 'running', ...expected})
+      expect(await stop(engine, name)).toEqual({id: expect.any(String), state: 'stopped', ...expected})
+      await start(engine, name)
+      expect(await destroy(engine, name)).toEqual(expected)
+    }
+    await up(stack, {provision: false})
+    expect(forced(await up(stack.slice(1), {verb: 'down', removeOrphans: true}))).toEqual([why, 'no'])
   })
 
   test('a guest that writes to a folder of this computer powers off before its VM is removed', async () => {

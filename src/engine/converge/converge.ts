@@ -19,9 +19,10 @@ import type {PlanOptions, VmPlan} from '../plan/vm-plan.ts'
 import {requireRunnable} from './runnable.ts'
 import {schedule, type Task} from '../plan/schedule.ts'
 import {choose, type Selection, selectByName} from '../plan/select.ts'
-import {findStrays, planForStray, removeStrays, type Stray, strayNotice} from './strays.ts'
+import {findStrays, planForStray, removeStrays, type Stray, strayNotice, type RemovedStray} from './strays.ts'
 import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
 import {claimVolumes} from '../resources/volumes.ts'
+import {noteForced} from '../vm/forced.ts'
 
 export interface ConvergeOptions extends PlanOptions, Selection {
   /** How many VMs are worked on at once; `defaultParallel` when absent. */
@@ -43,6 +44,8 @@ export interface VmResult {
   /** Where the time went: actions, rungs of the boot, steps. */
   readonly timings: readonly Timing[]
   readonly notices: readonly string[]
+  /** Why the guest had to be forced off; absent when it powered off by itself, or was given no time to. */
+  readonly forced?: string
   readonly error?: {readonly code: string; readonly message: string; readonly help?: string}
 }
 
@@ -108,7 +111,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   if (!options.removeOrphans) for (const stray of strays) await engine.emit({type: 'vm.notice', vm: stray.vm, message: strayNotice(stray)})
   const results = await convergeAll(engine, options)
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
-  return [...removed.map(({plan, durationMs}) => resultOfStray(plan, durationMs)), ...results]
+  return [...removed.map(resultOfStray), ...results]
 }
 
 const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
@@ -168,15 +171,16 @@ const makeWork = (engine: Engine, spec: VmSpec, {options, place}: {options: Conv
     after: place.after,
     async run(reached) {
       const follow = followPlan(reached)
-      const timed: Engine = {
+      const timed = noteForced({
         ...engine,
         emit: (event) => {
           progress.stopwatch.note(event)
           follow(event)
           return engine.emit(event)
         },
-      }
-      await convergeVm(timed, spec, {options, place, progress})
+      })
+      progress.forced = timed.result
+      await convergeVm(timed.engine, spec, {options, place, progress})
     },
   }
   return {spec, progress, task}
@@ -197,6 +201,7 @@ const followPlan = (reached: (condition: DependencyCondition) => void): ((event:
 
 interface Progress {
   readonly stopwatch: Stopwatch
+  forced?: () => {readonly forced?: string}
   plan?: VmPlan
 }
 
@@ -228,7 +233,7 @@ const startsAgain = ({steps}: VmPlan): boolean => {
   return actions.has('provision') && actions.has('start') && !actions.has('recreate')
 }
 
-const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progress): Promise<VmResult> => {
+const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch, forced}: Progress): Promise<VmResult> => {
   const durations = stopwatch.actions()
   const vm = await readVm(engine.store, spec.name).catch(() => undefined)
   const state = vm ? (await observe(engine, vm)).state : 'destroyed'
@@ -242,16 +247,18 @@ const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch}: Progres
     }),
     timings: stopwatch.timings(),
     notices: plan?.notices ?? [],
+    ...forced?.(),
   }
 }
 
-const resultOfStray = ({vm, steps}: VmPlan, durationMs: number): VmResult => ({
+const resultOfStray = ({plan: {vm, steps}, durationMs, forced}: RemovedStray): VmResult => ({
   name: vm,
   state: 'destroyed',
   login: false,
   actions: steps.map((step) => ({...step, durationMs})),
   timings: [{what: 'destroy', startMs: 0, durationMs}],
   notices: [],
+  ...(forced !== undefined && {forced}),
 })
 
 const describeError = (error: unknown): NonNullable<VmResult['error']> =>

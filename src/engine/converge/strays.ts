@@ -43,19 +43,26 @@ export const planForStray = (stray: Stray, {remove}: {readonly remove: boolean})
   provision: [],
 })
 
+/** What became of a stray: its plan, and what the result of a VM has. */
+export interface RemovedStray {
+  readonly plan: VmPlan
+  readonly durationMs: number
+  readonly forced?: string
+}
+
 /** Destroys strays, with their disks, and tells about each as about any other VM. */
-export const removeStrays = async (engine: Engine, strays: readonly Stray[]): Promise<readonly {plan: VmPlan; durationMs: number}[]> => {
-  const removed = []
+export const removeStrays = async (engine: Engine, strays: readonly Stray[]): Promise<readonly RemovedStray[]> => {
+  const removed: RemovedStray[] = []
   for (const stray of strays) {
     const plan = planForStray(stray, {remove: true})
     const {vm} = plan
     await engine.emit({type: 'plan.ready', vm, plan})
     const started = performance.now()
     await engine.emit({type: 'action.begin', vm, action: 'destroy'})
-    await destroy(engine, vm)
+    const {name: _name, ...outcome} = await destroy(engine, vm)
     const durationMs = performance.now() - started
     await engine.emit({type: 'action.end', vm, action: 'destroy', durationMs})
-    removed.push({plan, durationMs})
+    removed.push({plan, durationMs, ...outcome})
   }
   return removed
 }

@@ -24,6 +24,7 @@ import {attach, setupOf} from './attach.ts'
 import {configureGuest} from './configure.ts'
 import type {SeedGifts} from './seed-documents.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
+import {watchPanics} from './restarts.ts'
 
 /** What a plan is applied to. */
 export interface Target {
@@ -201,7 +202,9 @@ export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
 
 export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.stop(vm, {...operation(engine), timeoutMs})
+  const onForced = (forced: string): void =>
+    void engine.emit({type: 'vm.notice', vm: vm.name, message: `was forced off: ${forced}`, forced})
+  await hypervisor.stop(vm, {...operation(engine), timeoutMs, onForced})
 }
 
 /** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */
@@ -258,8 +261,13 @@ const provisionVm = async (
   // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
   using session = openSession(() => usableGuest(engine, vm))
   await session.guest()
+  const hypervisor = await hypervisorOf(engine, vm)
+  // A step that an earlier vmctl has left ran before now.
+  const isContinued = (await readJournal(vm.directory)).steps.some(({state, memory}) => state === 'running' && memory !== undefined)
+  const since = isContinued ? (await hypervisor.vitals?.(vm))?.consoleFrom : undefined
   await runSteps(vm, steps, {
     verdicts,
+    whyRestarted: await watchPanics(vm, since),
     provisioners: engine.provisioners,
     guest: session.guest,
     user: sshUser(vm),

@@ -9,6 +9,7 @@ import {planStart} from '../plan/plan.ts'
 import {tidyNetworks} from '../resources/networks.ts'
 import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {wantedSpec} from './pending.ts'
+import {noteForced} from './forced.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
 export interface LifecycleResult {
@@ -17,6 +18,8 @@ export interface LifecycleResult {
   readonly state: VmState
   /** The VM was there already: nothing was done. */
   readonly unchanged?: true
+  /** Why the guest had to be forced off; absent when it powered off by itself, or was given no time to. */
+  readonly forced?: string
 }
 
 /** Long enough for another command to finish with the VM, short enough for a person to wait. */
@@ -115,11 +118,12 @@ export const start = async (engine: Engine, name: string): Promise<LifecycleResu
 
 /** Powers a VM off; forces it after `timeoutMs` milliseconds, or after its own grace period. */
 export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> => {
+  const noted = noteForced(engine)
   const result = await transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) =>
-    stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec)),
+    stopVm(noted.engine, vm, timeoutMs ?? stopGraceMs(vm.spec)),
   )
   await tidyNetworks(engine, [name])
-  return result
+  return {...result, ...noted.result()}
 }
 
 /** Powers a VM off, when it runs, and boots it again, as `start` does, under one lock: no other verb comes in between. */
@@ -127,14 +131,15 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
   requireVm(engine.store, name).then(() =>
     withLock(engine, {name, verb: 'restart'}, async () => {
       const vm = await requireVm(engine.store, name)
+      const noted = noteForced(engine)
       try {
         const spec = await specToStart(engine, vm)
-        await stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
+        await stopVm(noted.engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
         await boot(engine, vm, spec)
       } catch (error) {
         throw aboutVm(error, name)
       }
-      return resultOf(vm, 'running')
+      return {...resultOf(vm, 'running'), ...noted.result()}
     }),
   )
 
@@ -148,21 +153,33 @@ export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> 
 export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'resume', to: 'running'}, (vm) => resumeVm(engine, vm))
 
-/** Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too. */
-export const destroy = async (engine: Engine, name: string): Promise<{readonly name: string}> => {
+/** What the end of a VM has led to; the `--json` shape of `destroy`. */
+export interface Destroyed {
+  readonly name: string
+  /** Why the guest had to be forced off; absent when it powered off by itself, did not run, or was given no time to. */
+  readonly forced?: string
+}
+
+/**
+ * Ends a VM and removes everything of it, in whatever state it is. A VM whose record is damaged can be removed too.
+ * @param absent what is said of one that does not exist
+ */
+export const destroy = async (engine: Engine, name: string, {absent}: {readonly absent?: VmctlError} = {}): Promise<Destroyed> => {
+  const noted = noteForced(engine)
   if (!(await listVmNames(engine.store)).includes(name)) {
     // What an earlier run could not remove goes now: no other verb is called for a VM that is no more.
     if (isVmName(name)) await withLock(engine, {name, verb: 'destroy'}, () => sweepLeftovers(engine.store, name))
+    if (absent) throw absent
     await requireVm(engine.store, name)
   }
   await withLock(engine, {name, verb: 'destroy'}, async () => {
     await sweepLeftovers(engine.store, name)
     const vm = await readVm(engine.store, name).catch(orDamaged)
-    if (vm) await destroyVm(engine, vm)
+    if (vm) await destroyVm(noted.engine, vm)
     else await destroyDamaged(engine, name)
   })
   await tidyNetworks(engine, [name])
-  return {name}
+  return {name, ...noted.result()}
 }
 
 const orDamaged = (error: unknown): undefined => {

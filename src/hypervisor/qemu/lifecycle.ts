@@ -138,13 +138,13 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       return true
     },
 
-    async stop(vm, {timeoutMs, signal, notify}) {
+    async stop(vm, {timeoutMs, signal, onForced}) {
       const running = await findAnyProcess(vm)
       // A kernel that hangs sees no power button.
       const hangs = (await findPanic(vmFiles(vm.directory).consoleLog)) !== undefined
       const why = running && (await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal}))
       const forced = running && hangs ? 'its kernel had panicked' : why
-      if (forced !== undefined) notify?.(`${vm.name} was forced off: ${forced}`)
+      if (forced !== undefined) onForced?.(forced)
       await tidy(vm)
     },
 

@@ -2,44 +2,48 @@ import {lstat, readdir, readlink} from 'node:fs/promises'
 import {join, posix} from 'node:path'
 
 import {readIfExists, specialKind} from '../../host/files.ts'
-import {patternSource} from '../tree/ignore.ts'
+import {type Ignore, dockerignorePatterns, wholly} from '../tree/ignore.ts'
 
 /** The directory that COPY and ADD take from. */
 export interface Context {
   /** Absolute path. */
   readonly directory: string
-  readonly ignore: readonly IgnoreRule[]
+  /** The patterns of its .dockerignore, relative to it. */
+  readonly patterns: readonly string[]
+  readonly ignores: Ignore
 }
 
-/** One line of .dockerignore, relative to the context; the last one that matches decides. */
-export interface IgnoreRule {
-  readonly pattern: string
-  readonly includes: boolean
+/**
+ * The context of a Dockerfile with its .dockerignore. One that is called after the Dockerfile, and lies beside it, takes the place of
+ * that of the context (Docker documentation, "Build context", "Filename and location").
+ */
+export const openContext = async (directory: string, dockerfile: string): Promise<Context> => {
+  const text = (await readIfExists(`${dockerfile}.dockerignore`)) ?? (await readIfExists(join(directory, '.dockerignore'))) ?? ''
+  const patterns = text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .flatMap((line) => {
+      const rule = line.trim()
+      if (rule === '' || line.startsWith('#')) return []
+      const sign = rule.startsWith('!') ? '!' : ''
+      const pattern = posix.normalize(rule.slice(sign.length).trim()).replaceAll(/^\/+|\/+$/g, '')
+      return pattern === '' || pattern === '.' ? [] : [`${sign}${pattern}`]
+    })
+  return {directory, patterns, ignores: dockerignorePatterns(patterns)}
 }
 
-/** The context with its .dockerignore (Dockerfile reference, ".dockerignore files"). */
-export const openContext = async (directory: string): Promise<Context> => {
-  const text = (await readIfExists(join(directory, '.dockerignore'))) ?? ''
-  const ignore = text.split(/\r?\n/).flatMap((line) => {
-    const rule = line.trim()
-    if (rule === '' || rule.startsWith('#')) return []
-    const includes = rule.startsWith('!')
-    const pattern = posix.normalize(includes ? rule.slice(1).trim() : rule).replaceAll(/^\/+|\/+$/g, '')
-    return pattern === '' || pattern === '.' ? [] : [{pattern, includes}]
-  })
-  return {directory, ignore}
-}
+/** Whether a path of the context is ignored, and nothing below it is taken back. The context itself never is. */
+const isLeftOut = async (context: Context, path: string): Promise<boolean> =>
+  path !== '' && context.ignores(path, false) && !(await holdsSomething(context, path))
 
-/** Whether a path of the context, or a directory above it, is ignored. */
-export const isIgnored = ({ignore}: Context, path: string): boolean => {
-  const parents = path.split('/').map((_, index, parts) => parts.slice(0, index + 1).join('/'))
-  return ignore.reduce((ignored, {pattern, includes}) => {
-    const matches = wholly(pattern)
-    return parents.some((one) => matches.test(one)) ? !includes : ignored
-  }, false)
+const holdsSomething = async (context: Context, path: string): Promise<boolean> => {
+  if (!context.ignores.reopens?.(path)) return false
+  const directory = join(context.directory, path)
+  const info = await lstat(directory).catch(() => undefined)
+  const entries = info?.isDirectory() ? await readdir(directory).catch(() => []) : []
+  for (const name of entries) if (!(await isLeftOut(context, `${path}/${name}`))) return true
+  return false
 }
-
-const wholly = (pattern: string): RegExp => new RegExp(`^${patternSource(pattern)}$`, 'su')
 
 export interface Found {
   /** What it is called where it was found: a link has its own name, not that of its target. */
@@ -71,7 +75,7 @@ export const findSources = async (context: Context, source: string): Promise<Sou
   const found: Found[] = []
   const unfit: string[] = []
   for (const one of paths.toSorted()) {
-    const path = isIgnored(context, one) ? undefined : await follow(context, one)
+    const path = (await isLeftOut(context, one)) ? undefined : await follow(context, one)
     const info = path === undefined ? undefined : await lstat(join(context.directory, path)).catch(() => undefined)
     if (path === undefined || !info) continue
     const kind = specialKind(info)
@@ -116,32 +120,11 @@ const follow = async (context: Context, path: string): Promise<string | undefine
       reached = here
       continue
     }
-    if (++links > mostLinks || isIgnored(context, here.join('/'))) return undefined
+    if (++links > mostLinks || context.ignores(here.join('/'), false)) return undefined
     const target = await readlink(join(context.directory, ...here))
     if (target.startsWith('/')) reached = []
     rest.unshift(...target.split('/'))
   }
   const end = reached.join('/')
-  return end !== '' && isIgnored(context, end) ? undefined : end
-}
-
-/**
- * The rules of .dockerignore as patterns of a `file` step (those of .gitignore) whose source is a directory of the context.
- * Patterns of both are anchored at the directory here, because .dockerignore's are.
- */
-export const ignorePatterns = ({ignore}: Context, directory: string): readonly string[] => {
-  const above = directory === '' ? [] : directory.split('/')
-  return ignore.flatMap(({pattern, includes}) => {
-    const rest = below(pattern.split('/'), above)
-    return rest === undefined ? [] : [`${includes ? '!' : ''}/${rest.join('/')}`]
-  })
-}
-
-/** What remains of a pattern below some directories; undefined when it cannot match anything there. */
-const below = (pattern: readonly string[], directories: readonly string[]): readonly string[] | undefined => {
-  const [segment, ...rest] = pattern
-  const [directory, ...deeper] = directories
-  if (segment === undefined || directory === undefined) return segment === undefined ? undefined : pattern
-  if (segment === '**') return pattern
-  return wholly(segment).test(directory) ? below(rest, deeper) : undefined
+  return (await isLeftOut(context, end)) ? undefined : end
 }

@@ -2,7 +2,8 @@ import {join, posix} from 'node:path'
 
 import {quote} from '../../model/quote.ts'
 import type {ProvisionStep} from '../../model/vm.ts'
-import {type Context, findSources, ignorePatterns} from './context.ts'
+import {dockerignoreBelow} from '../tree/ignore.ts'
+import {type Context, findSources} from './context.ts'
 import {DockerfileError, type Instruction} from './parse.ts'
 import type {Expand} from './variables.ts'
 import type {Lookup} from './words.ts'
@@ -102,12 +103,12 @@ const sourceSteps = async (
   for (const one of unfit) warn(`line ${line}: ${one} and is left out`)
   if (found.length === 0) throw new DockerfileError(line, `${source} is not in ${context.directory}, or .dockerignore leaves it out`)
   return found.map(({name, path, isDirectory}) => {
-    const ignore = isDirectory ? ignorePatterns(context, path) : []
+    const ignore = isDirectory ? dockerignoreBelow(context.patterns, path) : []
     const into = intoDirectory || found.length > 1
     return fileStep(request, {
       source: join(context.directory, path),
       destination: !isDirectory && into ? posix.join(destination, name) : destination,
-      ...(ignore.length > 0 && {ignore}),
+      ...(ignore.length > 0 && {ignore, ignoreRules: 'dockerignore'}),
     })
   })
 }

@@ -1,10 +1,11 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
-import {basename, dirname, join} from 'node:path'
+import {basename, dirname, join, relative} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, onTestFinished, test} from 'vitest'
 
+import {fileProvisioner} from '../steps/file.ts'
 import {type DockerfilePlan, readDockerfile} from './index.ts'
 import {parseDockerfile} from './parse.ts'
 import {expandWord, splitWords} from './words.ts'
@@ -31,6 +32,8 @@ const run = ({steps}: DockerfilePlan): string =>
     .filter(({type}) => type === 'shell')
     .map(({settings}) => execFileSync('sh', ['-c', String(settings.inline)], {env: settings.env as NodeJS.ProcessEnv, encoding: 'utf8'}))
     .join('')
+
+const src = ['src/', 'src/a.js', 'src/lib/', 'src/lib/b.js', 'src/lib/b.md']
 
 describe('syntax', () => {
   test('continuations, comments and blank lines between them, both escapes', () => {
@@ -183,14 +186,16 @@ E
         destination: '/opt/app',
         privileged: true,
         owner: 'root:root',
-        ignore: ['/node_modules', '/**/*.log'],
+        ignore: ['node_modules', '**/*.log'],
+        ignoreRules: 'dockerignore',
       },
       {
         source: directory,
         destination: '/opt',
         privileged: true,
         owner: 'root:root',
-        ignore: ['/*.env', '/src/node_modules', '/**/*.log', '!/keep.log'],
+        ignore: ['*.env', 'src/node_modules', '**/*.log', '!keep.log'],
+        ignoreRules: 'dockerignore',
       },
       {source: join(directory, 'one.txt'), destination: '/etc/one.txt', privileged: true, owner: 'root:root'},
       'shell',
@@ -243,6 +248,72 @@ E
     for (const source of ['.env', '.x/y.log']) await expect(read(`FROM x\nCOPY ${source} /to/`)).rejects.toThrow('is not in')
     const {steps} = await read('FROM x\nCOPY * /to/')
     expect(steps.map(({settings}) => settings.source)).toEqual([join(directory, '.x'), join(directory, 'b')])
+  })
+
+  /** What the file steps of a Dockerfile bring, relative to the context; a directory ends with a slash. */
+  const brought = async (dockerfile: string): Promise<string[]> => {
+    const {steps} = await read(`FROM x\n${dockerfile}`)
+    const all = await Promise.all(
+      steps.map(async ({settings}) => {
+        const facts = await fileProvisioner.facts(fileProvisioner.parse(settings), {env: {}})
+        const isOwn = (name: string): boolean => name === settings.source && statSync(name).isDirectory()
+        return Object.keys(facts).filter((name) => name.startsWith(`${directory}/`) && !isOwn(name))
+      }),
+    )
+    const paths = all.flat()
+    return paths.map((path) => relative(directory, path) + (statSync(path).isDirectory() ? '/' : '')).toSorted()
+  }
+
+  test.each([
+    ['only what is taken back comes', '*\n!src', 'COPY . /to/', ['src/', 'src/a.js', 'src/lib/', 'src/lib/b.js', 'src/lib/b.md']],
+    ['below an ignored directory, with the directories on the way', 'deps\n!deps/x/keep', 'COPY deps /to/', ['deps/x/', 'deps/x/keep']],
+    ['of several levels, the last match counts', 'deps\n!deps/x\ndeps/x/drop', 'COPY deps /to', ['deps/x/', 'deps/x/keep']],
+    [
+      'an exception that comes first does nothing',
+      '!deps/x/keep\ndeps',
+      'COPY . /to',
+      ['Dockerfile', 'README-secret.md', 'README.md', ...src],
+    ],
+    ['the example of the Docker manual', '*.md\n!README*.md\nREADME-secret.md\ndeps\nsrc', 'COPY . /to', ['Dockerfile', 'README.md']],
+    ['the same in another order', '*.md\nREADME-secret.md\n!README*.md\n*s*c*\ndeps', 'COPY . /to', ['Dockerfile', 'README.md']],
+    ['patterns reach through ignored directories', 'src\n!**/*.md', 'COPY src /to', ['src/lib/', 'src/lib/b.md']],
+    ['everything but Markdown', '**\n!**/*.md', 'COPY . /to', ['README-secret.md', 'README.md', 'src/', 'src/lib/', 'src/lib/b.md']],
+    ['a file that is named', 'deps\n!deps/x/keep', 'COPY deps/x/keep /to/', ['deps/x/keep']],
+    ['files by a pattern', 'deps\n!deps/x/keep', 'COPY deps/x/* deps/*/k*p /to/', ['deps/x/keep', 'deps/x/keep']],
+    ['a source below what is ignored as a whole', 'src\n!src/lib/*.js', 'COPY src/lib /to', ['src/lib/b.js']],
+    ['a source within what is taken back', 'src\n!src/lib', 'COPY src/lib /to', ['src/lib/b.js', 'src/lib/b.md']],
+    ['a blank before # is no comment', ' #src\n#deps\nsrc\ndeps', 'COPY . /to', ['Dockerfile', 'README-secret.md', 'README.md']],
+  ])('.dockerignore: %s', async (_, rules, dockerfile, expected) => {
+    for (const path of [...src, 'README.md', 'README-secret.md', 'deps/x/keep', 'deps/x/drop', 'deps/y/drop'].filter(
+      (one) => !one.endsWith('/'),
+    ))
+      write(path)
+    write('.dockerignore', `${rules}\n.dockerignore`)
+    expect(await brought(dockerfile)).toEqual(expected)
+  })
+
+  test('.dockerignore: an ignored directory of which nothing is taken back is not there', async () => {
+    for (const path of ['deps/x/drop', 'a']) write(path)
+    write('.dockerignore', 'deps\n!deps/y/keep\n!b/*')
+    symlinkSync('deps', join(directory, 'b'))
+    await expect(read('FROM x\nCOPY deps /to')).rejects.toThrow('is not in')
+    await expect(read('FROM x\nCOPY deps/* /to/')).rejects.toThrow('is not in')
+    await expect(read('FROM x\nCOPY b /to/')).rejects.toThrow('is not in')
+  })
+
+  test('.dockerignore: one that is called after the Dockerfile, beside it, takes the place of that of the context', async () => {
+    for (const path of ['context/a', 'context/b']) write(path)
+    write('context/.dockerignore', 'a')
+    write('build/app.Dockerfile', 'FROM x\nCOPY ? /to/')
+    const sources = async (): Promise<unknown[]> => {
+      const plan = await readDockerfile({path: join(directory, 'build/app.Dockerfile'), context: join(directory, 'context'), buildArgs: {}})
+      return plan.steps.map(({settings}) => basename(String(settings.source)))
+    }
+    expect(await sources()).toEqual(['b'])
+    write('build/app.Dockerfile.dockerignore', 'b')
+    expect(await sources()).toEqual(['a'])
+    write('build/app.Dockerfile.dockerignore', '')
+    expect(await sources()).toEqual(['a', 'b'])
   })
 
   test('COPY: pipes and sockets that a pattern finds are left out with a warning, one that is named is an error', async () => {

@@ -18,7 +18,7 @@ export const readDockerfile = async ({path, context, buildArgs}: DockerfileSpec)
     throw ioError('read', path, error)
   })
   try {
-    return await dockerfileSteps(parseDockerfile(text), {buildArgs, context: await openContext(context)})
+    return await dockerfileSteps(parseDockerfile(text), {buildArgs, context: await openContext(context, path)})
   } catch (error) {
     if (!(error instanceof DockerfileError)) throw error
     throw new VmctlError('vmctl::provision::dockerfile_invalid', `${path}:${error.line}: ${error.message}.`, {

@@ -160,6 +160,21 @@ test.each(['vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::io'
   },
 )
 
+test('why the guest has restarted under a step is told, kept, and told again', async () => {
+  const vm = newVm()
+  const restart: Run = async ({remember}) => {
+    await remember('a job')
+    const message = 'What became of step 1 is unknown: the guest has restarted while it ran.'
+    throw new VmctlError('vmctl::provision::unknown_outcome', message, {details: {step: 1, restarted: true}})
+  }
+  const steps = await prepare(['one', restart])
+  const whyRestarted = async (): Promise<string> => 'Kernel panic - not syncing: crash'
+  const message = expect.stringContaining('the guest has restarted while it ran. Its console says: Kernel panic - not syncing: crash')
+  const details = {vm: 'web', step: 1, restarted: true, reason: 'Kernel panic - not syncing: crash'}
+  await expect(runSteps(vm, steps, options({whyRestarted}))).rejects.toMatchObject({message, details})
+  await expect(runSteps(vm, steps, options())).rejects.toMatchObject({message})
+})
+
 test('an unknown outcome stops every later run until the user decides, who is told how', async () => {
   const vm = newVm()
   const ran: string[] = []

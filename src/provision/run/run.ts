@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly guest: () => Promise<Guest>
   /** Who logs in, for the record. */
   readonly user?: string
+  /** Finds out why the guest has restarted while a step ran, in its own words. */
+  readonly whyRestarted?: () => Promise<string | undefined>
   /** Resolves when the receiver is ready for more. */
   readonly onEvent: (event: ProvisionEvent) => void | Promise<void>
   readonly signal: AbortSignal
@@ -176,8 +178,9 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
       signal: options.signal,
     })
     await log.settle()
-  } catch (error) {
+  } catch (caught) {
     await log.settle().catch(() => undefined)
+    const error = await withReason(caught, options)
     const isOver = isSettled(error, {isAborted: options.signal.aborted, isLeft: book.isLeft()})
     if (isUnknown(error)) await book.lose(messageOf(error))
     else if (isOver) await book.end({...failureOf(error), ...(options.signal.aborted && {state: 'interrupted'})})
@@ -240,6 +243,18 @@ const openRecord = async (vm: Vm, {step, index}: Turn, {user}: RunOptions) => {
 const hasCode = (error: unknown, ...codes: readonly string[]): boolean => isVmctlError(error) && codes.includes(error.code)
 
 const isUnknown = (error: unknown): boolean => hasCode(error, 'vmctl::provision::unknown_outcome')
+
+/** An error about a restart of the guest, with why the guest did so, where that is known. */
+const withReason = async (error: unknown, {whyRestarted}: RunOptions): Promise<unknown> => {
+  if (!isVmctlError(error) || error.details.restarted !== true) return error
+  const reason = await whyRestarted?.()
+  if (reason === undefined) return error
+  return new VmctlError(error.code, `${error.message} Its console says: ${reason}`, {
+    help: error.help,
+    cause: error.cause,
+    details: {...error.details, reason},
+  })
+}
 
 const isUnreachable = (error: unknown): boolean =>
   hasCode(error, 'vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch')

@@ -7,6 +7,7 @@ import {isVmctlError, VmctlError} from '../../model/errors.ts'
 import {isMirrorable} from '../../model/safe-path.ts'
 import type {Provisioner, StepContext} from '../provisioner.ts'
 import type {TreeUploadOptions} from '../tree/tree-upload.ts'
+import type {Ignore} from '../tree/ignore.ts'
 
 export interface FileSettings {
   /** Absolute path of a local file or directory. */
@@ -20,6 +21,8 @@ export interface FileSettings {
   readonly privileged: boolean
   /** Patterns of what a directory is uploaded without. */
   readonly ignore?: readonly string[]
+  /** By whose rules they are read; by those of .gitignore when absent. */
+  readonly ignoreRules?: 'dockerignore'
   /** Whether the destination loses what the source directory does not have. */
   readonly mirror?: boolean
 }
@@ -45,18 +48,19 @@ export const fileProvisioner: Provisioner<FileSettings> = {
       ...(typeof settings.owner === 'string' && {owner: settings.owner}),
       privileged: settings.privileged === true,
       ...(Array.isArray(settings.ignore) && settings.ignore.length > 0 && {ignore: settings.ignore.map(String)}),
+      ...(settings.ignoreRules === 'dockerignore' && {ignoreRules: settings.ignoreRules}),
       ...(settings.mirror === true && {mirror: true}),
     }
   },
 
   describe: ({source, destination}) => `file: ${basename(source)} → ${destination}`,
 
-  async facts({source, destination, mode, owner, privileged, ignore, mirror}) {
+  async facts({source, destination, mode, owner, privileged, mirror, ...settings}) {
     const info = await statOrFail(source)
     const isTree = info.isDirectory()
-    const {treeFacts, ignorePatterns} = await loadTrees()
+    const {treeFacts} = await loadTrees()
     return {
-      ...(isTree ? await treeFacts(source, ignore && ignorePatterns(ignore)) : {[source]: await hashFile(source)}),
+      ...(isTree ? await treeFacts(source, await ignoreOf(settings)) : {[source]: await hashFile(source)}),
       destination,
       // The files of a tree keep their own modes, which are part of its description.
       mode: isTree ? undefined : (mode ?? info.mode & 0o7777),
@@ -113,15 +117,18 @@ export const fileProvisioner: Provisioner<FileSettings> = {
 }
 
 const treeOptions = async (
-  {owner, mirror, ignore, privileged}: FileSettings,
+  {owner, mirror, privileged, ...settings}: FileSettings,
   {signal}: Pick<StepContext, 'signal'>,
-): Promise<TreeUploadOptions> => ({
-  ...(owner !== undefined && {owner}),
-  ...(mirror && {mirror}),
-  ...(ignore && {ignore: (await loadTrees()).ignorePatterns(ignore)}),
-  privileged,
-  signal,
-})
+): Promise<TreeUploadOptions> => {
+  const ignore = await ignoreOf(settings)
+  return {...(owner !== undefined && {owner}), ...(mirror && {mirror}), ...(ignore && {ignore}), privileged, signal}
+}
+
+const ignoreOf = async ({ignore, ignoreRules}: Pick<FileSettings, 'ignore' | 'ignoreRules'>): Promise<Ignore | undefined> => {
+  if (!ignore) return undefined
+  const {ignorePatterns, dockerignorePatterns} = await loadTrees()
+  return ignoreRules === 'dockerignore' ? dockerignorePatterns(ignore) : ignorePatterns(ignore)
+}
 
 /** Every command has this provisioner, and few have a tree to bring. */
 const loadTrees = async () => ({

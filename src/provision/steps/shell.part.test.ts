@@ -114,6 +114,14 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
   })
 
+  test('a step that makes its two streams one has them in the order in which they were written', async () => {
+    const pair = (n: number): string => `echo out ${n}; ls /nosuch/${n}`
+    const lines = [1, 2, 3, 4, 5].flatMap((n) => [`out ${n}`, expect.stringContaining(`/nosuch/${n}`)])
+    const ran = await runStep({inline: `exec 2>&1; ${[1, 2, 3, 4, 5].map(pair).join('; ')}; true`}, context())
+    expect(text(ran).stdout.trimEnd().split('\n')).toEqual(lines)
+    expect(text(ran).stderr).toBe('')
+  })
+
   test('every awkward value arrives as it is, as argument and as variable, in no process list and in no file that others can read', async () => {
     const values = Object.values(awkward)
     const inline = `cat /proc/self/cmdline >&2; ${tell('"$@"', ...names.map((name) => `"$${name}"`))}`
@@ -426,6 +434,32 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
       details: {step: 1},
     })
     rmSync(root, {recursive: true, force: true})
+  })
+
+  test.each([
+    ['files are gone on the same boot', undefined, 'its files are no longer in the guest', false],
+    ['files are gone on another boot', undefined, 'the guest has restarted, and its files are no longer there', true],
+    ['files are left on another boot', 'an earlier boot', 'the guest has restarted while it ran', true],
+  ])('a job whose %s says whether the guest has restarted', async (title, boot, message, restarted) => {
+    const root = mkdtempSync('/var/tmp/vmctl-test-')
+    const directory = `${root}/job`
+    if (boot !== undefined) {
+      const sh = await session.guest()
+      await sh.exec(`mkdir -p ${directory}/claim; cd ${directory}; : >out; : >err; echo 1 >pid; echo ${boot} >boot`)
+    }
+    const here = title.includes('same') ? 'an earlier boot' : 'this boot'
+    const guest = async (): Promise<Guest> => ({...(await session.guest()), bootId: here})
+    const ran = makeContext(guest, {memory: {directory, privileged: false, bootId: 'an earlier boot'}})
+    const error: unknown = await runStep({inline: 'must not be run'}, ran).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({code: 'vmctl::provision::unknown_outcome', message: expect.stringContaining(message)})
+    expect(error instanceof VmctlError && error.details.restarted === true).toBe(restarted)
+    rmSync(root, {recursive: true})
+  })
+
+  test('a job is remembered with the boot that it runs on', async () => {
+    const guest = async (): Promise<Guest> => ({...(await session.guest()), bootId: 'this boot'})
+    const ran = await runStep({inline: 'true'}, makeContext(guest))
+    expect(ran.remembered).toEqual([{directory: expect.any(String), privileged: false, bootId: 'this boot'}])
   })
 
   test('a child in the background that keeps the output open does not hold up the step', async () => {

@@ -25,6 +25,8 @@ export interface ShellSettings {
 interface ShellMemory extends Job {
   /** Whether the job runs as root, which ending it takes. */
   readonly privileged: boolean
+  /** The boot of the guest on which it was started, where the guest tells. */
+  readonly bootId?: string | undefined
 }
 
 /** `provision "shell"`: a command or a script, run in the guest as a job that survives the connection. */
@@ -137,11 +139,14 @@ const firstLine = (text: string): string => {
   return line.length > 60 ? `${line.slice(0, 59)}…` : line
 }
 
+/** How following ended, by what is known of the guest's boots. */
+type Ending = JobOutcome | 'gone-with-boot'
+
 /** How many times in a row a connection may be lost without a byte of progress. */
 const patience = 3
 
 /** Starts the job, or comes back to the one that an earlier vmctl left, and stays with it over lost connections. */
-const followToTheEnd = async (settings: ShellSettings, context: StepContext, running: {job?: ShellMemory}): Promise<JobOutcome> => {
+const followToTheEnd = async (settings: ShellSettings, context: StepContext, running: {job?: ShellMemory}): Promise<Ending> => {
   const spec: JobSpec = {
     script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
     executable: settings.inline === undefined,
@@ -158,12 +163,13 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
     try {
       if (memory) {
         running.job = memory
-        const outcome = await attachJob(memory, context, progress)
+        const outcome = await sinceBoot(await attachJob(memory, context, progress), memory, context)
         if (outcome !== 'never-started') return conclude(outcome, memory, context)
         tidyAfterwards(memory, context)
       }
       const onMade = async ({directory}: Job): Promise<void> => {
-        memory = {directory, privileged: settings.privileged}
+        const {bootId} = await context.guest()
+        memory = {directory, privileged: settings.privileged, ...(bootId !== undefined && {bootId})}
         running.job = memory
         await context.remember(memory)
       }
@@ -178,8 +184,16 @@ const followToTheEnd = async (settings: ShellSettings, context: StepContext, run
   }
 }
 
+/** Nobody is told a result on a later boot than the one that the job ran on. */
+const sinceBoot = async (outcome: JobOutcome, job: ShellMemory, context: StepContext): Promise<Ending> => {
+  if ((outcome !== 'gone' && outcome !== 'died') || job.bootId === undefined) return outcome
+  const {bootId} = await context.guest()
+  if (bootId === undefined || bootId === job.bootId) return outcome
+  return outcome === 'gone' ? 'gone-with-boot' : 'rebooted'
+}
+
 /** The guest keeps the result until it is on record here. */
-const conclude = (outcome: JobOutcome, job: Job | undefined, context: StepContext): JobOutcome => {
+const conclude = (outcome: Ending, job: Job | undefined, context: StepContext): Ending => {
   if (typeof outcome === 'object' && job) tidyAfterwards(job, context)
   return outcome
 }
@@ -193,7 +207,7 @@ const isMemory = (value: unknown): value is ShellMemory =>
   typeof value.privileged === 'boolean'
 
 /** The result is the exit status that the job wrote, and nothing else. */
-const judge = (outcome: JobOutcome, step: number): void => {
+const judge = (outcome: Ending, step: number): void => {
   if (typeof outcome === 'object') {
     if (outcome.exitCode === 0) return
     throw new VmctlError('vmctl::provision::failed', `Step ${step} ended with exit code ${outcome.exitCode}.`, {
@@ -201,12 +215,13 @@ const judge = (outcome: JobOutcome, step: number): void => {
     })
   }
   const reasons = {
-    rebooted: 'the guest rebooted while it ran',
+    rebooted: 'the guest has restarted while it ran',
     died: 'it was killed in the guest before it could report a result',
     gone: 'its files are no longer in the guest',
+    'gone-with-boot': 'the guest has restarted, and its files are no longer there',
     'never-started': 'it was never started',
   }
   throw new VmctlError('vmctl::provision::unknown_outcome', `What became of step ${step} is unknown: ${reasons[outcome]}.`, {
-    details: {step},
+    details: {step, ...((outcome === 'rebooted' || outcome === 'gone-with-boot') && {restarted: true})},
   })
 }

@@ -67,8 +67,11 @@ const entryOf = (path: string, name: string): TreeEntry | string => {
 const namesBelow = (directory: string, prefix: string, ignore: Ignore): string[] =>
   reading(join(directory, prefix), (path): Dirent[] => readdirSync(path, {withFileTypes: true})).flatMap((entry) => {
     const name = `${prefix}${entry.name}`
-    if (ignore(name, entry.isDirectory())) return []
-    return entry.isDirectory() ? [name, ...namesBelow(directory, `${name}/`, ignore)] : [name]
+    const isIgnored = ignore(name, entry.isDirectory())
+    if (isIgnored && !(entry.isDirectory() && ignore.reopens?.(name))) return []
+    const names = entry.isDirectory() ? namesBelow(directory, `${name}/`, ignore) : []
+    // A directory that is left out comes along for what is in it and is not.
+    return isIgnored && names.length === 0 ? [] : [name, ...names]
   })
 
 const reading = <T>(path: string, read: (path: string) => T): T => {

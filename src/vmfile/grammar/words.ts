@@ -13,6 +13,12 @@ export const interfaceName = (example: string): Kind<string> =>
     isValid: (name) => name.length <= 15 && /^[\w.:@-]+$/.test(name) && !/^\.+$/.test(name),
     example,
   })
+/** As dladm_valid_linkname() of illumos' libdladm has it; a link name of 32 bytes ends with a NUL. */
+export const vnicName = text('VNIC name', {
+  rule: 'at most 31 letters, digits, _ and .; it starts with a letter and ends in a digit',
+  isValid: (name) => name.length <= 31 && /^[A-Za-z][\w.]*\d$/.test(name),
+  example: '"vnic0"',
+})
 export const ownerName = text('owner', {
   rule: 'write "user" or "user:group"',
   isValid: (owner) => /^(?:[a-z_][a-z0-9_-]{0,31}|\d{1,10})(?::(?:[a-z_][a-z0-9_-]{0,31}|\d{1,10}))?$/.test(owner),

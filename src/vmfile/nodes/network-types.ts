@@ -1,6 +1,6 @@
 import {ipv4, macAddress} from '../grammar/kinds-network.ts'
 import {choice, defaulted, field, required} from '../grammar/shapes.ts'
-import {interfaceName} from '../grammar/words.ts'
+import {interfaceName, vnicName} from '../grammar/words.ts'
 
 const mac = field(macAddress, 'Hardware address; derived from the name of the VM when absent.')
 
@@ -24,7 +24,7 @@ export const networkNode = choice(
       mac,
     },
     none: {},
-    vnic: {name: required(interfaceName('"vnic0"'), 'VNIC of this computer (illumos).')},
+    vnic: {name: required(vnicName, 'VNIC of this computer (illumos).')},
   },
 )
 
