@@ -33,6 +33,7 @@ const named = [
   'AvailableImage',
   'VerifiedImage',
   'ImageInspection',
+  'PluginSummary',
   'VolumeSummary',
   'VolumeUser',
   'Volume',
