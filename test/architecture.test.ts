@@ -26,7 +26,6 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'node:http': ['image'],
   'node:https': ['image'],
   ssh2: ['guest'],
-  'tar-stream': ['provision'],
   'js-yaml': ['guest', 'import'],
   '@xmldom/xmldom': ['import'],
 }
