@@ -14,6 +14,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:verify', 'image:rm'],
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
+  Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],
   'This computer': ['doctor', 'devices', 'version'],
 }
 
@@ -48,7 +49,7 @@ Commands that change a VM also take:
 |---|---|
 ${rows(Object.values(command('up').flags).filter((flag) => locking.includes(flag.name)))}
 
-\`vmctl --version\` (or \`-V\`) prints the version. \`vmctl autocomplete\` sets up completion for bash, zsh and PowerShell. \`vmctl plugins\` lists, installs and links plugins; see [extending](../extending.md).
+\`vmctl --version\` (or \`-V\`) prints the version. \`vmctl autocomplete\` sets up completion for bash, zsh and PowerShell.
 What a command prints for people may change; scripts read [\`--json\`](json.md), [exit statuses](exit-codes.md) and [error codes](errors.md).
 
 ${Object.entries(groups)

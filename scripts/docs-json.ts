@@ -34,6 +34,7 @@ const named = [
   'AvailableImage',
   'VerifiedImage',
   'ImageInspection',
+  'PluginSummary',
   'VolumeSummary',
   'VolumeUser',
   'Volume',

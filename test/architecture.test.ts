@@ -62,7 +62,6 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'node:http': ['image'],
   'node:https': ['image'],
   ssh2: ['guest'],
-  'tar-stream': ['provision'],
   'js-yaml': ['guest', 'import'],
   '@xmldom/xmldom': ['import'],
 }
@@ -97,7 +96,7 @@ interface Source {
   readonly imports: readonly string[]
 }
 
-const specifier = /(?:\bfrom|\bimport)\s*\(?\s*'(?<name>[^'\n]+)'/g
+const specifier = /(?:\bfrom\s+|\bimport\s+|\bimport\s*\(\s*)'(?<name>[^'\n]+)'/g
 
 const folderOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '')
 
@@ -186,6 +185,22 @@ test('a package is imported in its one home', () => {
         .map((name) => `${path} imports ${name}`),
     )
   expect(offences).toEqual([])
+})
+
+test('what the product imports is installed with it, and has a home', () => {
+  const pjson = JSON.parse(readFileSync(join(source, '../package.json'), 'utf8')) as {
+    readonly dependencies: Readonly<Record<string, string>>
+    readonly oclif: {readonly plugins: readonly string[]}
+  }
+  const packageOf = (name: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name
+  const imported = new Set(
+    sources
+      .filter(({isTest, path}) => !isTest && path !== 'hypervisor/contract.ts')
+      .flatMap(({imports}) => imports.filter((name) => !/^(?:\.|node:)/.test(name)).map(packageOf)),
+  )
+  const wanted = Object.keys(pjson.dependencies).filter((name) => !pjson.oclif.plugins.includes(name))
+  expect([...imported].toSorted()).toEqual(wanted.toSorted())
+  expect(wanted.filter((name) => !Object.hasOwn(homes, name))).toEqual([])
 })
 
 test('the doors of the library only re-export', () => {

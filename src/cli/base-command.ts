@@ -71,7 +71,7 @@ export abstract class VmctlCommand extends Command {
   /** Opens the engine with the plugins' extensions, and joins it to the terminal. */
   protected async openEngine(flags: EngineFlags): Promise<Engine> {
     const {openEngine} = await import('../engine/engine.ts')
-    this.#watchSignals()
+    this.watchSignals()
     const output = this.onlyPrints ? whileOutputLasts() : undefined
     this.#output = output
     const progress = openProgress({json: this.jsonEnabled()})
@@ -106,7 +106,8 @@ export abstract class VmctlCommand extends Command {
     return this.#progress ? this.#progress.above(write) : write()
   }
 
-  #watchSignals(): void {
+  /** Lets Ctrl+C and its like abort `signal`, instead of ending the process at once. */
+  protected watchSignals(): void {
     const interrupt = (): void => {
       if (this.signal.aborted) process.exit(130)
       this.#controller.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))

@@ -15,7 +15,7 @@ test.each([
   ['a value that does not fit', ['create', '--name', 'x', '--vcpus', 'two'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['a size that is none', ['create', '--name', 'x', '--memory', 'much'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['flags that exclude each other', ['provision', '--step', '1', '--all'], 'vmctl::usage::invalid', 'vmctl provision --help'],
-  ['a flag of a plugin of oclif', ['plugins', 'install', '--nosuch'], 'vmctl::usage::unknown_flag', 'vmctl plugins install --help'],
+  ['a flag of a plugin of oclif', ['autocomplete', '--nosuch'], 'vmctl::usage::unknown_flag', 'vmctl autocomplete --help'],
 ])('%s: one voice, status 2, JSON under --json', async (_what, words, code, help) => {
   using workspace = makeWorkspace()
   const ran = await spawnCommand(words, {cwd: workspace.directory})
@@ -24,7 +24,7 @@ test.each([
   expect(ran.stderr).toContain(`error[${code}]: `)
   expect(ran.stderr).toContain(help)
   const json = await spawnCommand(['--json', ...words], {cwd: workspace.directory})
-  if (words[0] !== 'plugins')
+  if (words[0] !== 'autocomplete')
     expect(json).toMatchObject({exitCode: 2, stderr: '', json: {error: {code, help: expect.stringContaining(help)}}})
 })
 

@@ -58,7 +58,6 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
       directory: join(store.directory, 'images'),
       lockDirectory: store.lockDirectory,
       sources: registry.imageSources,
-      ...(env.VMCTL_ZSTD === 'mongodb' && {zstdDecoder: 'mongodb'}),
     },
     hypervisors: registry.hypervisors,
     provisioners: registry.provisioners,

@@ -68,11 +68,7 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
 const download = async (store: ImageStore, job: RemoteJob & {readonly url: URL}, options: EnsureOptions): Promise<BaseImage> => {
   const {reference, key, url} = job
   const partial = imageFiles.partial(store, key)
-  const disk = await fetchDisk(
-    job.imageSource,
-    {reference, partial},
-    {...options, zstdDecoder: store.zstdDecoder, displayName: displayUrl(url)},
-  )
+  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: displayUrl(url)})
   const {digests, sizeBytes, etag, lastModified, name} = disk.fetched
   const entry = {
     key,

@@ -1,4 +1,3 @@
-import {createHash} from 'node:crypto'
 import {existsSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {Readable} from 'node:stream'
@@ -17,12 +16,6 @@ const {signal} = new AbortController()
 const first = makeRawDisk(300_000)
 const second = makeRawDisk(200_000, 2)
 const both = Buffer.concat([first, second])
-// The package is optional and installs only where its binary can be fetched.
-const optional: string = '@mongodb-js/zstd'
-const hasMongo = await import(optional).then(
-  () => true,
-  () => false,
-)
 let directory: string
 
 beforeAll(() => {
@@ -102,9 +95,9 @@ describe.each(Object.keys(programs) as Compression[])('%s', (compression) => {
 const chunked = (content: Buffer, ...cuts: readonly number[]): Readable =>
   Readable.from([0, ...cuts].map((start, index) => content.subarray(start, cuts[index])).filter((chunk) => chunk.length > 0))
 
-const collect = async (input: AsyncIterable<Buffer>, decoder?: 'mongodb'): Promise<Buffer> => {
+const collect = async (input: AsyncIterable<Buffer>): Promise<Buffer> => {
   const parts: Buffer[] = []
-  await decompressZstd(input, async (chunk) => void parts.push(chunk), {decoder})
+  await decompressZstd(input, async (chunk) => void parts.push(chunk))
   return Buffer.concat(parts)
 }
 
@@ -172,23 +165,6 @@ describe('zstd frames', () => {
       end: async () => undefined,
     })
     expect(seen).toHaveLength(1)
-  })
-
-  it.skipIf(hasMongo)('a decoder that was asked for and is not installed is an error', async () => {
-    await expect(collect(chunked(through(first, 'zstd')), 'mongodb')).rejects.toMatchObject({code: 'vmctl::host::not_installed'})
-  })
-
-  it.skipIf(!hasMongo)('decode the same with @mongodb-js/zstd', async () => {
-    const frames = Buffer.concat([through(first, 'zstd'), through(second, 'zstd')])
-    expect(
-      createHash('sha256')
-        .update(await collect(chunked(frames), 'mongodb'))
-        .digest('hex'),
-    ).toBe(digestOf(both))
-  })
-
-  it.skipIf(hasMongo)('are not decoded by another decoder than the one that was asked for', async () => {
-    await expect(collect(chunked(through(first, 'zstd')), 'mongodb')).rejects.toMatchObject({code: 'vmctl::host::not_installed'})
   })
 })
 

@@ -11,13 +11,12 @@ import {createSparseWriter, type SparseWriter} from '../host/sparse-writer.ts'
 import {isVmctlError, messageOf, systemCode, VmctlError} from '../model/errors.ts'
 import type {Compression} from './compression.ts'
 import {storageError} from './storage-error.ts'
-import {decompressZstd, type Sink, type ZstdOptions} from './zstd.ts'
+import {decompressZstd, type Sink} from './zstd.ts'
 
 export interface DecompressOptions {
   readonly signal: AbortSignal
   /** Compressed bytes read so far, and in all. */
   readonly onProgress?: (progress: {readonly readBytes: number; readonly totalBytes: number}) => void
-  readonly zstdDecoder?: ZstdOptions['decoder']
 }
 
 export interface Decompressed {
@@ -79,7 +78,7 @@ const decompressStream = async (
   options: DecompressOptions & {readonly sink: Sink},
 ): Promise<void> => {
   if (compression === 'zstd') {
-    return decompressZstd(input, options.sink, {decoder: options.zstdDecoder, onContentSize: checkSize})
+    return decompressZstd(input, options.sink, {onContentSize: checkSize})
   }
   for await (const chunk of decompressors[compression](input, options.signal)) await options.sink(chunk)
 }

@@ -5,7 +5,7 @@ import {isVmctlError, VmctlError, type FailureCode} from '../model/errors.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {auditImage, type AuditedImage, readHead} from './audit.ts'
 import {detectCompression} from './compression.ts'
-import {decompressFile, type DecompressOptions} from './decompress.ts'
+import {decompressFile} from './decompress.ts'
 import {type ImageListener, throttled} from './events.ts'
 import type {FetchedImage, ImageSource} from './image-source.ts'
 import {removePartial} from './partial.ts'
@@ -13,7 +13,6 @@ import {removePartial} from './partial.ts'
 export interface FetchDiskOptions {
   readonly signal: AbortSignal
   readonly onEvent?: ImageListener | undefined
-  readonly zstdDecoder?: DecompressOptions['zstdDecoder'] | undefined
   /** How the image is called in events and errors. */
   readonly displayName: string
 }
@@ -82,7 +81,6 @@ export const toDisk = async (
   try {
     const {sha256} = await decompressFile({path: file.path, compression}, destination, {
       signal: options.signal,
-      zstdDecoder: options.zstdDecoder,
       onProgress: throttled(
         (progress) => options.onEvent?.({type: 'image.decompressing', source: options.displayName, ...progress}),
         () => false,

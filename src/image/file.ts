@@ -99,7 +99,7 @@ const decompressed = async (
   const temporary = decompressedPath(imageFiles.partial(store, file.key))
   try {
     const named = {path: file.path, name: basename(file.path), sha256: digests.sha256}
-    const disk = await toDisk(named, temporary, {...options, zstdDecoder: store.zstdDecoder, displayName: file.path})
+    const disk = await toDisk(named, temporary, {...options, displayName: file.path})
     const audited = await auditImage(disk.path, {declaredFormat: reference.format, signal: options.signal, source: file.path})
     const added = {...disk, audited, isDeclaredRaw: reference.format === 'raw'}
     return {image: await commitDisk(store, {disk: added, entry: entryOf(file, digests)}, options.signal), source: file.path, isFresh: true}

@@ -11,8 +11,6 @@ export interface ImageStore {
   /** `locks` in the state directory. */
   readonly lockDirectory: string
   readonly sources: readonly ImageSource[]
-  /** Passed on to the decompressor, see `ZstdOptions`. */
-  readonly zstdDecoder?: 'node' | 'mongodb'
 }
 
 export interface EnsureOptions {

@@ -8,8 +8,6 @@ import {walkZstdFrames, type ZstdFrame} from './zstd-frames.ts'
 export type Sink = (chunk: Buffer) => Promise<void>
 
 export interface ZstdOptions {
-  /** `mongodb`: frames of 64 MiB at most go through @mongodb-js/zstd, which has to be installed. */
-  readonly decoder?: 'node' | 'mongodb' | undefined
   /** Called at each frame that tells its length, before it is decoded; throws to refuse it. */
   readonly onContentSize?: (contentBytes: number) => void
 }
@@ -24,14 +22,12 @@ interface FrameDecoder {
 /** Output comes in pieces of this size; 1 MiB halves the cost of the default 16 KiB. */
 const outputBytes = 2 ** 20
 const inputBytes = 2 ** 20
-const wholeFrameLimitBytes = 64 * 2 ** 20
 
 /**
  * Decompresses all frames of a zstd file, in constant memory.
  * @throws VmctlError `vmctl::image::decompression_failed` for damage, truncation, trailing bytes and windows above 128 MiB
  */
 export const decompressZstd = async (chunks: AsyncIterable<Buffer>, sink: Sink, options: ZstdOptions = {}): Promise<void> => {
-  const wholeFrame = options.decoder === 'mongodb' ? await loadWholeFrameDecoder() : undefined
   let decoder: FrameDecoder | undefined
   let pending: Buffer | undefined
   const flush = async (): Promise<void> => {
@@ -43,8 +39,7 @@ export const decompressZstd = async (chunks: AsyncIterable<Buffer>, sink: Sink, 
     await walkZstdFrames(chunks, {
       async begin(frame) {
         if (frame.contentBytes !== undefined) options.onContentSize?.(frame.contentBytes)
-        decoder =
-          wholeFrame && (frame.contentBytes ?? Infinity) <= wholeFrameLimitBytes ? wholeFrame(frame, sink) : streamFrame(frame, sink)
+        decoder = streamFrame(frame, sink)
       },
       async data(chunk) {
         // The walker hands on block by block; neighbours in memory go to the decoder in one call.
@@ -102,35 +97,6 @@ const streamFrame = (frame: ZstdFrame, sink: Sink): FrameDecoder => {
 
 const isDecoderError = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^(?:ZSTD_|Z_|ERR_ZSTD|ERR_ZLIB)/.test(String(error.code))
-
-type WholeFrameDecoder = (frame: ZstdFrame, sink: Sink) => FrameDecoder
-
-/** The optional package: it holds whole frames in memory and accepts cut ones, so only small frames behind the walker reach it. */
-const loadWholeFrameDecoder = async (): Promise<WholeFrameDecoder> => {
-  const name: string = '@mongodb-js/zstd'
-  const library: {decompress(data: Buffer): Promise<Buffer>} = await import(name).catch((cause: unknown) => {
-    throw new VmctlError('vmctl::host::not_installed', `The zstd decoder mongodb was asked for, but ${name} cannot be loaded.`, {
-      cause,
-      help: `Install it (\`npm install ${name}\`), or leave the choice to vmctl: unset VMCTL_ZSTD.`,
-    })
-  })
-  return (frame, sink) => {
-    const parts: Buffer[] = []
-    return {
-      async write(chunk) {
-        parts.push(chunk)
-      },
-      async end() {
-        const content = await library.decompress(Buffer.concat(parts)).catch((error: unknown) => {
-          throw frameError(frame, messageOf(error), error)
-        })
-        await sink(content)
-        return content.length
-      },
-      destroy: () => void parts.splice(0),
-    }
-  }
-}
 
 const frameError = (frame: ZstdFrame, what: string, cause?: unknown): VmctlError =>
   isVmctlError(cause)

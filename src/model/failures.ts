@@ -231,6 +231,12 @@ export const failures = {
 
   'vmctl::backend::not_available': {exit: host, help: 'Use a backend that works on this computer; see `vmctl doctor`.'},
   'vmctl::plugin::invalid': {exit: host, help: 'Update or uninstall the plugin: `vmctl plugins`.'},
+  'vmctl::plugin::not_found': {exit: notFound, help: 'Run `vmctl plugins` to see the plugins that are installed or linked.'},
+  'vmctl::plugin::install_failed': {exit: host, help: 'Read the message of npm above. The plugins are what they were before.'},
+  'vmctl::plugin::record_damaged': {
+    exit: state,
+    help: 'Repair the file named above, which is JSON; or remove it, then install and link the plugins again.',
+  },
   'vmctl::host::program_failed': {exit: host, help: 'Read the message of the program above.'},
   'vmctl::host::not_installed': {exit: host, help: 'Install the program, then run `vmctl doctor`.'},
   'vmctl::host::insecure_directory': {exit: host, help: 'Remove the directory, or give it to yourself with mode 0700.'},

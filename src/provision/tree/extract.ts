@@ -1,13 +1,10 @@
 import {constants, copyFile, type FileHandle, mkdir, open, symlink} from 'node:fs/promises'
 import {dirname, join} from 'node:path'
 import type {Readable} from 'node:stream'
-import {finished, pipeline} from 'node:stream/promises'
-import {setTimeout as sleep} from 'node:timers/promises'
 
-import type {Header} from 'tar-stream'
-
-import {VmctlError} from '../../model/errors.ts'
+import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import {unsafePath} from '../../model/safe-path.ts'
+import {readTar, TarError, type TarMember} from './tar-reader.ts'
 
 export interface ExtractOptions {
   /** Called with the bytes of each piece of a file. */
@@ -15,8 +12,6 @@ export interface ExtractOptions {
   /** Entries and bytes after which an archive is refused; there is no end to what a guest can send. */
   readonly maxEntries?: number
   readonly maxBytes?: number
-  /** Milliseconds without anything to do after which an archive that has not come to its end counts as cut; 3 s when absent. */
-  readonly stallMs?: number
 }
 
 /**
@@ -29,55 +24,24 @@ export interface ExtractOptions {
  * @throws VmctlError `vmctl::guest::archive_refused`
  */
 export const extractTar = async (stream: Readable, directory: string, options: ExtractOptions = {}): Promise<void> => {
-  const {extract} = await import('tar-stream')
-  const archive = extract()
   const unpack = unpacker(directory, options)
-  const reading = pipeline(stream, archive as unknown as NodeJS.WritableStream)
-  // The loop below meets the same failure.
-  reading.catch(() => undefined)
-  const entries = async (): Promise<void> => {
-    for await (const entry of archive) await unpack.entry(entry.header, entry as unknown as Readable)
-  }
-  const over = new AbortController()
-  const loop = entries()
   try {
-    await Promise.race([loop, refuseStall(stream, unpack.progress, {signal: over.signal, stallMs: options.stallMs ?? 3000})])
+    for await (const member of readTar(stream)) await unpack.entry(member)
   } catch (error) {
-    loop.catch(() => undefined)
-    archive.destroy()
     stream.destroy()
-    throw error instanceof VmctlError ? error : refused(`it is damaged (${error instanceof Error ? error.message : String(error)})`)
+    if (error instanceof TarError) throw refused(error.message)
+    throw isVmctlError(error) ? error : refused(`it is damaged (${messageOf(error)})`)
   }
-  over.abort()
-  await reading
   await unpack.finish()
-}
-
-/**
- * A damaged header can make the reader wait for bytes that never come, without an error. Rejects when all bytes are in and
- * nothing happens any more; never resolves.
- */
-const refuseStall = async (
-  stream: Readable,
-  progress: () => number,
-  {signal, stallMs}: {readonly signal: AbortSignal; readonly stallMs: number},
-): Promise<never> => {
-  await finished(stream, {writable: false}).catch(() => undefined)
-  for (let before = -1; before !== progress();) {
-    before = progress()
-    await sleep(stallMs, undefined, {ref: false, signal}).catch(() => new Promise<never>(() => undefined))
-  }
-  throw refused('it ends in the middle of an entry')
 }
 
 const unpacker = (
   directory: string,
   {onBytes, maxEntries = 2_000_000, maxBytes = Infinity}: ExtractOptions,
-): {entry(header: Header, content: Readable): Promise<void>; finish(): Promise<void>; progress(): number} => {
+): {entry(member: TarMember): Promise<void>; finish(): Promise<void>} => {
   const kinds = new Map<string, string>([['', 'directory']])
   const directories: {path: string; mode: number}[] = []
   let total = 0
-  let steps = 0
 
   const claim = (given: string, type: string): string => {
     const name = nameOf(given)
@@ -90,13 +54,12 @@ const unpacker = (
     kinds.set(name, type)
     return join(directory, name)
   }
-  const write = async (path: string, content: Readable): Promise<void> => {
+  const write = async (path: string, content: AsyncIterable<Buffer>): Promise<void> => {
     // `wx`: also a file system without case, or that composes letters, has each name once.
     const handle: FileHandle = await open(path, 'wx', 0o600)
     try {
-      for await (const chunk of content as AsyncIterable<Buffer>) {
+      for await (const chunk of content) {
         total += chunk.length
-        steps += 1
         if (total > maxBytes) throw refused(`it is larger than ${maxBytes} bytes`)
         await handle.writeFile(chunk)
         onBytes?.(chunk.length)
@@ -107,35 +70,27 @@ const unpacker = (
   }
 
   return {
-    progress: () => steps,
-    async entry({name, type, mode, linkname}, content) {
-      steps += 1
-      if (type === 'directory' && /^\.?\/?$/.test(name)) {
-        content.resume()
-        return
-      }
-      if (type === 'file' || type === 'contiguous-file') {
+    async entry({name, type, mode, target, content}) {
+      if (type === 'directory' && /^\.?\/?$/.test(name)) return
+      if (type === 'file') {
         const path = claim(name, 'file')
         await write(path, content)
         await setMode(path, mode)
-        return
-      }
-      content.resume()
-      if (type === 'directory') {
+      } else if (type === 'directory') {
         const path = claim(name, 'directory')
         await mkdir(path, {mode: 0o700})
         directories.push({path, mode})
       } else if (type === 'symlink') {
-        if (!linkname) throw refused(`the link ${JSON.stringify(name)} leads nowhere`)
-        await symlink(linkname, claim(name, 'symlink'))
-      } else if (type === 'link') {
+        if (target === '') throw refused(`the link ${JSON.stringify(name)} leads nowhere`)
+        await symlink(target, claim(name, 'symlink'))
+      } else {
         // tar writes the second name of a file as a link to the first; here it becomes a file of its own.
-        const first = nameOf(linkname ?? '')
+        const first = nameOf(target)
         if (kinds.get(first) !== 'file') throw refused(`${JSON.stringify(name)} is a hard link to something that is no file of it`)
         const path = claim(name, 'file')
         await copyFile(join(directory, first), path, constants.COPYFILE_EXCL)
         await setMode(path, mode)
-      } else throw refused(`${JSON.stringify(name)} is a ${type ?? 'thing of an unknown kind'}`)
+      }
     },
     async finish() {
       for (const {path, mode} of directories.toReversed()) await setMode(path, mode)

@@ -1,0 +1,28 @@
+import * as Flags from '@oclif/core/flags'
+
+import {VmctlCommand} from '../../cli/base-command.ts'
+import {table} from '../../cli/table.ts'
+import type {PluginSummary} from '../../engine/manage/plugins.ts'
+
+export default class Plugins extends VmctlCommand {
+  static override aliases = ['plugins:list', 'plugins:ls']
+  static override summary = 'Show the plugins that are installed or linked.'
+  static override flags = {core: Flags.boolean({summary: 'Show those that are part of vmctl, too.'})}
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
+
+  async run(): Promise<{readonly plugins: readonly PluginSummary[]}> {
+    const {flags} = await this.parse(Plugins)
+    const {listPlugins} = await import('../../engine/manage/plugins.ts')
+    const plugins = [...(flags.core ? this.#core() : []), ...(await listPlugins({directory: this.config.dataDir}))]
+    const rows = plugins.map(({name, version = 'not there', type, from, root}) => [name, version, type, from ?? '-', root])
+    this.log(rows.length === 0 ? 'No plugins installed.' : table(['NAME', 'VERSION', 'TYPE', 'FROM', 'DIRECTORY'], rows))
+    return {plugins}
+  }
+
+  #core(): PluginSummary[] {
+    return this.config
+      .getPluginsList()
+      .filter(({type, isRoot}) => type === 'core' && !isRoot)
+      .map(({name, version, root}) => ({name, type: 'core', version, root}))
+  }
+}
