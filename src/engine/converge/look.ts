@@ -27,13 +27,7 @@ export interface Situation {
 
 export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
   const observed = await observe(engine, spec, options)
-  return {observed, target: {...(await aim(engine, spec, options)), setup: setupHashes(await setupOf(engine, attainable(spec, observed)))}}
-}
-
-/** What can be had of a spec without a restart: a guest that runs gets nothing of what needs one. */
-const attainable = (spec: VmSpec, {vm, observation: {pid, state}}: Observed): VmSpec => {
-  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
-  return vm && isAlive ? applyChanges(vm.spec, spec, new Set(['now'])) : spec
+  return {observed, target: await aim(engine, spec, {...options, observed})}
 }
 
 export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
@@ -76,12 +70,22 @@ const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
   return vm !== undefined && (await (await hypervisorOf(engine, vm)).observe(vm)).state === 'running'
 }
 
-const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Target> => ({
-  spec,
-  vmfile: vmfile.path,
+const aim = async (
+  engine: Engine,
+  spec: VmSpec,
+  {vmfile, verb, observed}: LookOptions & {readonly observed: Observed},
+): Promise<Target> => {
   // `down` must work although a script of the VMFile is gone.
-  ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
-})
+  const steps = verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path)
+  const setup = verb === 'up' ? await attainableSetup(engine, spec, observed) : undefined
+  return {spec, vmfile: vmfile.path, steps, ...(setup && {setup})}
+}
+
+/** What a guest that runs can get of a spec without a restart; one that is at rest gets all of it when it is started. */
+const attainableSetup = async (engine: Engine, spec: VmSpec, {vm, observation: {pid, state}}: Observed): Promise<Target['setup']> => {
+  const isAlive = pid !== undefined || state === 'running' || state === 'suspended'
+  return vm && isAlive ? setupHashes(await setupOf(engine, applyChanges(vm.spec, spec, new Set(['now'])))) : undefined
+}
 
 const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
   const found = await readVm(engine.store, spec.name)
