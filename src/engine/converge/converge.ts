@@ -4,10 +4,10 @@ import {aboutVm, isVmctlError, messageOf, severalFailed, VmctlError} from '../..
 import {canLogIn} from '../../model/login.ts'
 import {dependencyConditions, type DependencyCondition} from '../../model/stack.ts'
 import type {VmSpec, VmState} from '../../model/vm.ts'
-import {writeJournal} from '../../provision/run/journal.ts'
 import {openSteps} from '../../provision/run/decide.ts'
-import {lockVm, readVm, writeVm} from '../../store/store.ts'
+import {lockVm, readVm, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyPlan} from '../vm/apply.ts'
+import {holdRecords} from '../vm/records.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import type {EngineEvent} from '../events.ts'
 import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
@@ -217,8 +217,10 @@ const convergeVm = async (
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
   if (observed.vm && observed.isNewRecord && options.verb !== 'down') await writeVm(observed.vm)
   // Before the start: a kill in between must not leave steps as done that this start makes due.
-  if (observed.vm && startsAgain(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
-  await applyPlan(engine, target, plan)
+  const records = holdRecords(vmDirectory(engine.store, spec.name), observed)
+  if (observed.vm && startsAgain(plan))
+    await records.writeJournal({...openSteps(observed.journal, target.steps, plan.provision), restarted: true})
+  await applyPlan(engine, target, {plan, records})
   if (options.verb === 'up') await mendNetworks(engine, target.spec)
 }
 

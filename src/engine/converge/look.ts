@@ -1,11 +1,13 @@
+import {newGuest} from '../../guest/record.ts'
 import {setupHashes} from '../../guest/setup/script.ts'
 import {findImage} from '../../image/cache.ts'
 import type {VmSpec} from '../../model/vm.ts'
-import {emptyJournal, peekJournal, readJournal} from '../../provision/run/journal.ts'
+import {emptyJournal} from '../../provision/run/journal.ts'
 import {readVm} from '../../store/store.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
 import type {Target} from '../vm/apply.ts'
 import {setupOf} from '../vm/attach.ts'
+import {peekRecords, readRecords} from '../vm/records.ts'
 import {applyChanges} from '../plan/changes.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {claim} from '../owner.ts'
@@ -92,9 +94,9 @@ const observe = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = fals
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
   const needsImage = verb === 'reload' || (verb === 'up' && !found)
   const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
-  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
+  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, guest: newGuest, imageIsHere}
   const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
-  const read = verb === 'up' || verb === 'provision' ? readJournal : peekJournal
-  const [observation, journal] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), read(vm.directory)])
-  return {vm, observation, journal, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
+  const read = verb === 'up' || verb === 'provision' ? readRecords : peekRecords
+  const [observation, records] = await Promise.all([(await hypervisorOf(engine, vm)).observe(vm), read(vm.directory)])
+  return {vm, observation, ...records, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
 }

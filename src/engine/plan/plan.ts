@@ -1,4 +1,5 @@
 import type {PlanStep, VmPlan, Desired, Observed, PlanOptions} from './vm-plan.ts'
+import {type GuestRecord, newGuest} from '../../guest/record.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {Vm, VmSpec, VmState} from '../../model/vm.ts'
@@ -151,7 +152,7 @@ const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOpti
 }
 
 /** What an earlier run has not brought to an end, or what has changed since. */
-const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions): Decision => {
+const unfinished = (desired: Desired, {journal, guest = newGuest}: Observed, options: PlanOptions): Decision => {
   if (!options.provision) return {steps: [], notices: [], provision: []}
   const provision = decideSteps(journal, desired.steps, {restarted: false})
   const due = provision.filter(isDue)
@@ -163,15 +164,13 @@ const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions)
   }
   if (!canLogIn(desired.spec)) return decide([])
   if (left.length > 0) return decide([{action: 'provision', cause: 'a step is no longer declared'}])
-  if (!journal.ready) return decide([{action: 'wait', cause: 'was never seen ready'}])
-  const changed = changedSetup(desired, journal)
+  if (!guest.ready) return decide([{action: 'wait', cause: 'was never seen ready'}])
+  const changed = changedSetup(desired, guest)
   return decide(changed.length > 0 ? [{action: 'configure', cause: `${changed.join(', ')} changed`}] : [])
 }
 
-const changedSetup = ({setup = {}}: Desired, journal: Journal): string[] => {
-  const known = journal.setup ?? {}
-  return Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
-}
+const changedSetup = ({setup = {}}: Desired, {setup: known = {}}: GuestRecord): string[] =>
+  Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
 
 const update = (changes: readonly Change[], isAlive: boolean): PlanStep[] => {
   const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !isAlive))

@@ -8,6 +8,7 @@ import {applyChanges} from '../plan/changes.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {tidyNetworks} from '../resources/networks.ts'
 import {wantedSpec} from './pending.ts'
+import {holdRecords, newRecords, peekRecords} from './records.ts'
 import {planStart} from '../plan/plan.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
@@ -46,9 +47,9 @@ export const create = async (engine: Engine, spec: VmSpec, options: {start?: boo
       })
     }
     await sweepLeftovers(engine.store, spec.name)
-    const vm = await createVm(engine, {spec, steps: []})
+    const vm = await createVm(engine, {spec})
     if (!options.start) return resultOf(vm, 'prepared')
-    await startVm(engine, vm)
+    await startVm(engine, vm, newRecords(vm.directory))
     return resultOf(vm, 'running')
   })
 }
@@ -97,9 +98,10 @@ const specToStart = async (engine: Engine, vm: Vm): Promise<VmSpec> => {
 /** Starts a VM that is at rest, with what its VMFile says now as far as a start can bring it. */
 const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
   const plan = planStart(spec, {vm, state: stateAtRest(vm)})
-  if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm)
+  const records = holdRecords(vm.directory, await peekRecords(vm.directory))
+  if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm, records)
   await engine.emit({type: 'plan.ready', vm: vm.name, plan})
-  await applyPlan(engine, {spec, steps: []}, plan)
+  await applyPlan(engine, {spec, steps: []}, {plan, records})
 }
 
 /** Boots a VM, with changes of its VMFile that have waited for that. */
