@@ -8,8 +8,10 @@ import {openSteps} from '../../provision/run/decide.ts'
 import {lockVm, readVm, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyPlan} from '../vm/apply.ts'
 import {holdRecords} from '../vm/records.ts'
+import {readingOnce} from '../vm/steps.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import type {EngineEvent} from '../events.ts'
+import type {Vmfile} from '../load.ts'
 import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
 import {joinNetworks, mendNetworks, tidyNetworks} from '../resources/networks.ts'
 import {alone, inOrder, isReached} from '../plan/order.ts'
@@ -24,6 +26,7 @@ import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
 import {claimVolumes} from '../resources/volumes.ts'
 
 export interface ConvergeOptions extends PlanOptions, Selection {
+  readonly vmfile: Vmfile
   /** How many VMs are worked on at once; `defaultParallel` when absent. */
   readonly parallel?: number | undefined
   /** `down` only: removes the volumes of the VMs too, with everything on them. */
@@ -60,7 +63,8 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const specs = choose(options)
   const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
   if (makes(options)) await requireRunnable(engine, specs)
-  const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(engine, spec, options)] as const)))
+  const reading = readingOnce(engine, options.vmfile.readDockerfile)
+  const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(reading, spec, options)] as const)))
   const places = await arrange(engine, specs, {options, situations})
   const plans = ordered.flatMap(({name}) => {
     const situation = situations.get(name)
@@ -90,7 +94,7 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
       help: 'Name one of them.',
     })
   }
-  const {target, observed} = await lookAt(engine, spec, options)
+  const {target, observed} = await lookAt(readingOnce(engine, options.vmfile.readDockerfile), spec, options)
   return planVm(target, observed, options)
 }
 
@@ -106,7 +110,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   const removed = options.removeOrphans ? await removeStrays(engine, strays) : []
   const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
   if (!options.removeOrphans) for (const stray of strays) await engine.emit({type: 'vm.notice', vm: stray.vm, message: strayNotice(stray)})
-  const results = await convergeAll(engine, options)
+  const results = await convergeAll(readingOnce(engine, options.vmfile.readDockerfile), options)
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
   return [...removed.map(({plan, durationMs}) => resultOfStray(plan, durationMs)), ...results]
 }

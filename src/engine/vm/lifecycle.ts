@@ -9,6 +9,7 @@ import {type Engine, hypervisorOf} from '../engine.ts'
 import {tidyNetworks} from '../resources/networks.ts'
 import {wantedSpec} from './pending.ts'
 import {holdRecords, newRecords, peekRecords} from './records.ts'
+import {readingOnce} from './steps.ts'
 import {planStart} from '../plan/plan.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
@@ -107,7 +108,8 @@ const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
 /** Boots a VM, with changes of its VMFile that have waited for that. */
 export const start = async (engine: Engine, name: string): Promise<LifecycleResult> => {
   try {
-    return await transition(engine, {name, verb: 'start', to: 'running'}, async (vm) => boot(engine, vm, await specToStart(engine, vm)))
+    const reading = readingOnce(engine)
+    return await transition(reading, {name, verb: 'start', to: 'running'}, async (vm) => boot(reading, vm, await specToStart(reading, vm)))
   } catch (error) {
     engine.signal.throwIfAborted()
     await tidyNetworks(engine, [name])
@@ -130,9 +132,10 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
     withLock(engine, {name, verb: 'restart'}, async () => {
       const vm = await requireVm(engine.store, name)
       try {
-        const spec = await specToStart(engine, vm)
+        const reading = readingOnce(engine)
+        const spec = await specToStart(reading, vm)
         await stopVm(engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
-        await boot(engine, vm, spec)
+        await boot(reading, vm, spec)
       } catch (error) {
         throw aboutVm(error, name)
       }
