@@ -1,8 +1,8 @@
 import {aboutVm, isVmctlError, severalFailed} from '../model/errors.ts'
 import type {Engine} from '../engine/engine.ts'
-import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 import {formatError} from './diagnostics.ts'
 import {VmfileCommand} from './vmfile-command.ts'
+import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 
 /** What a verb on VMs by name prints as JSON: that of the VM, or a list when there are several. */
 export type LifecycleOutput = LifecycleResult | {readonly vms: readonly LifecycleResult[]}

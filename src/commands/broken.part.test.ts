@@ -35,7 +35,7 @@ describe.skipIf(missing)(`one broken VM among others${missing === undefined ? ''
   test.each(Object.entries(harms))('list and status tell of the other, whichever file of the one %s', async (_, harm) => {
     const directory = project.vmDirectory('broken')
     const files = readdirSync(directory, {recursive: true, encoding: 'utf8'}).filter((name) => statSync(join(directory, name)).isFile())
-    expect(files).toEqual(expect.arrayContaining(['vm.json', 'journal.json']))
+    expect(files).toEqual(expect.arrayContaining(['vm.json', 'guest.json', 'journal.json']))
     for (const name of files) {
       const path = join(directory, name)
       const content = readFileSync(path)

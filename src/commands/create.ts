@@ -3,9 +3,9 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {gigabytes, locking, megabytes} from '../cli/flags.ts'
-import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vcpuLimits, memoryLimits} from '../model/limits.ts'
+import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 
 export default class Create extends VmctlCommand {
   static override summary = 'Make a VM from an image, without a VMFile.'

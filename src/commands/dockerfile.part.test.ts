@@ -1,4 +1,4 @@
-import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
@@ -76,5 +76,11 @@ EXPOSE 80
     const {exitCode, stderr} = await up()
     expect(exitCode).toBe(2)
     expect(stderr).toMatch(/line 7: RUN --mount needs BuildKit[^]*VMFile.kdl:8/)
+  })
+  test('a VM can be stopped although its Dockerfile is gone', async () => {
+    rmSync(join(project.workspace.directory, 'Dockerfile'))
+    const down = await project.run(undefined, 'down')
+    expect({exitCode: down.exitCode, stderr: down.stderr}).toMatchObject({exitCode: 0})
+    expect((await project.run(undefined, 'ps', '--json')).json.vms).toMatchObject([{name: 'web', state: 'stopped'}])
   })
 })

@@ -11,6 +11,7 @@ import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Vm, Observation} from '../model/vm.ts'
 import {fileProvisioner} from '../provision/steps/file.ts'
+import type {ReadDockerfile} from '../provision/dockerfile/index.ts'
 import type {Provisioner} from '../provision/provisioner.ts'
 import {rebootProvisioner} from '../provision/steps/reboot.ts'
 import {shellProvisioner} from '../provision/steps/shell.ts'
@@ -24,6 +25,8 @@ export interface Engine {
   readonly images: ImageStore
   readonly hypervisors: ReadonlyMap<string, Hypervisor>
   readonly provisioners: ReadonlyMap<string, Provisioner>
+  /** How Dockerfiles are read, by a verb that reads each once; anew each time when absent. */
+  readonly readDockerfile?: ReadDockerfile
   /** The backend of new VMs. */
   readonly backend: string
   /** Milliseconds to wait for another vmctl that works on the same VM; each verb has its own patience when absent. */

@@ -8,6 +8,9 @@ import {join} from 'node:path'
 export const vmFiles = (directory: string) =>
   ({
     record: join(directory, 'vm.json'),
+    /** Whether the guest is ready, and what it was given. */
+    guest: join(directory, 'guest.json'),
+    /** The provision steps. */
     journal: join(directory, 'journal.json'),
     /** The last results of the health check, since the last start. */
     health: join(directory, 'health.json'),

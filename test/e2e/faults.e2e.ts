@@ -50,12 +50,12 @@ test('a journal that fails while a step has begun ends the command, and no timer
   expect(await bench.try({error: 'ENOSPC', at, lasts: false})).toEqual([])
 })
 
-test('a journal that cannot be written once the guest is ready ends the command, which does not wait for its connection', async () => {
+test('a record that cannot be written once the guest is ready ends the command, which does not wait for its connection', async () => {
   const [scenario] = faultScenarios
   if (!scenario) throw new Error('There is no scenario.')
   using bench = await FaultBench.open(lab, scenario)
   const operations = await bench.operations('EROFS')
-  const at = operations.findIndex((operation) => operation.includes('journal.json')) + 1
+  const at = operations.findIndex((operation) => operation.includes('guest.json')) + 1
   expect(at).toBeGreaterThan(0)
   expect(await bench.try({error: 'EROFS', at, lasts: false})).toEqual([])
 })

@@ -94,7 +94,7 @@ step('with the step corrected, up goes on from there and runs no step that had s
 })
 
 step('a second up touches nothing', async () => {
-  const files = ['vm.json', 'journal.json', 'qemu.json', 'provision.log', 'qemu.log', 'known_hosts']
+  const files = ['vm.json', 'guest.json', 'journal.json', 'qemu.json', 'provision.log', 'qemu.log', 'known_hosts']
   const stamps = () => files.map((file) => statSync(`${lab.directory('web')}/${file}`).mtimeMs)
   const before = stamps()
   const outcome = await lab.ok('up')

@@ -4,6 +4,7 @@ import {cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, r
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
+import {readGuest, writeGuest} from '../../src/guest/record.ts'
 import {converge, planAll} from '../../src/engine/converge/converge.ts'
 import {type Engine, openEngine} from '../../src/engine/engine.ts'
 import {cachedImages, pullImage, removeCached} from '../../src/engine/manage/images.ts'
@@ -85,9 +86,9 @@ export class DamageLab implements AsyncDisposable {
     writeFileSync(join(web, 'provision.log'), 'x'.repeat(300))
     writeFileSync(join(web, 'provision.index'), '{"token":"run","base":100,"stdout":50,"stderr":20}\nn 30\no 100\ne 70\n')
     const step = {hash: 'h', type: 'shell', title: 'inline: true', facts: {inline: 'f'}, startedAt: '2026-01-02T03:04:05.000Z'}
+    await writeGuest(web, {schema: 1, ready: true, setup: {env: 'h'}})
     await writeJournal(web, {
-      schema: 1,
-      ready: true,
+      schema: 2,
       steps: [
         {...step, state: 'done', exitCode: 0},
         {...step, state: 'running', memory: {directory: '/var/tmp/x'}},
@@ -130,7 +131,9 @@ export class DamageLab implements AsyncDisposable {
       entries.push([`the record of ${name}`, vm && JSON.stringify([vm.id, vm.name, vm.backend, vm.phase, vm.base, vm.spec])])
     }
     const journal = await readJournal(this.#path('vms/web')).catch(() => undefined)
-    entries.push(['the journal', journal && JSON.stringify([journal.ready, journal.steps])])
+    entries.push(['the journal', journal && JSON.stringify(journal.steps)])
+    const guest = await readGuest(this.#path('vms/web')).catch(() => undefined)
+    entries.push(['the record of the guest', guest && JSON.stringify([guest.ready, guest.setup])])
     const runtime = await readRuntime(this.#path('vms/qemu')).catch(() => undefined)
     entries.push(['qemu.json', runtime && JSON.stringify([runtime.name, runtime.macAddress, runtime.sshPort])])
     return new Map(entries)

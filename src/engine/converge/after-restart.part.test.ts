@@ -10,7 +10,7 @@ import type {ProvisionStep} from '../../model/vm.ts'
 import {readJournal} from '../../provision/run/journal.ts'
 import {converge, type ConvergeOptions, planOne} from './converge.ts'
 import {type Engine, openEngine} from '../engine.ts'
-import {restart, stop} from '../vm/lifecycle.ts'
+import {stop, restart} from '../vm/lifecycle.ts'
 
 const missing = sshdMissing()
 

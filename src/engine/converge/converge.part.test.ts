@@ -13,7 +13,7 @@ import type {VmSpec} from '../../model/vm.ts'
 import {converge, type ConvergeOptions, planAll} from './converge.ts'
 import {type Engine, openEngine} from '../engine.ts'
 import {list, status} from '../show/inspect.ts'
-import {start, stop, restart, destroy} from '../vm/lifecycle.ts'
+import {stop, start, restart, destroy} from '../vm/lifecycle.ts'
 
 const missing = sshdMissing()
 

@@ -4,12 +4,12 @@ import {aboutVm, isVmctlError, messageOf, severalFailed, VmctlError} from '../..
 import {canLogIn} from '../../model/login.ts'
 import {dependencyConditions, type DependencyCondition} from '../../model/stack.ts'
 import type {VmSpec, VmState} from '../../model/vm.ts'
-import {writeJournal} from '../../provision/run/journal.ts'
 import {openSteps} from '../../provision/run/decide.ts'
-import {lockVm, readVm, writeVm} from '../../store/store.ts'
+import {lockVm, readVm, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyPlan} from '../vm/apply.ts'
 import {type Engine, observe} from '../engine.ts'
 import type {EngineEvent} from '../events.ts'
+import type {Vmfile} from '../load.ts'
 import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
 import {joinNetworks, mendNetworks, tidyNetworks} from '../resources/networks.ts'
 import {alone, inOrder, isReached} from '../plan/order.ts'
@@ -23,8 +23,11 @@ import {findStrays, planForStray, removeStrays, type Stray, strayNotice, type Re
 import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
 import {claimVolumes} from '../resources/volumes.ts'
 import {noteForced} from '../vm/forced.ts'
+import {readingOnce} from '../vm/steps.ts'
+import {holdRecords} from '../vm/records.ts'
 
 export interface ConvergeOptions extends PlanOptions, Selection {
+  readonly vmfile: Vmfile
   /** How many VMs are worked on at once; `defaultParallel` when absent. */
   readonly parallel?: number | undefined
   /** `down` only: removes the volumes of the VMs too, with everything on them. */
@@ -63,7 +66,8 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const specs = choose(options)
   const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
   if (makes(options)) await requireRunnable(engine, specs)
-  const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(engine, spec, options)] as const)))
+  const reading = readingOnce(engine, options.vmfile.readDockerfile)
+  const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(reading, spec, options)] as const)))
   const places = await arrange(engine, specs, {options, situations})
   const plans = ordered.flatMap(({name}) => {
     const situation = situations.get(name)
@@ -93,7 +97,7 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
       help: 'Name one of them.',
     })
   }
-  const {target, observed} = await lookAt(engine, spec, options)
+  const {target, observed} = await lookAt(readingOnce(engine, options.vmfile.readDockerfile), spec, options)
   return planVm(target, observed, options)
 }
 
@@ -109,7 +113,7 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   const removed = options.removeOrphans ? await removeStrays(engine, strays) : []
   const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
   if (!options.removeOrphans) for (const stray of strays) await engine.emit({type: 'vm.notice', vm: stray.vm, message: strayNotice(stray)})
-  const results = await convergeAll(engine, options)
+  const results = await convergeAll(readingOnce(engine, options.vmfile.readDockerfile), options)
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
   return [...removed.map(resultOfStray), ...results]
 }
@@ -222,8 +226,10 @@ const convergeVm = async (
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
   if (observed.vm && observed.isNewRecord && options.verb !== 'down') await writeVm(observed.vm)
   // Before the start: a kill in between must not leave steps as done that this start makes due.
-  if (observed.vm && startsAgain(plan)) await writeJournal(observed.vm.directory, openSteps(observed.journal, target.steps, plan.provision))
-  await applyPlan(engine, target, plan)
+  const records = holdRecords(vmDirectory(engine.store, spec.name), observed)
+  if (observed.vm && startsAgain(plan))
+    await records.writeJournal({...openSteps(observed.journal, target.steps, plan.provision), restarted: true})
+  await applyPlan(engine, target, {plan, records})
   if (options.verb === 'up') await mendNetworks(engine, target.spec)
 }
 

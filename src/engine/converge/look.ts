@@ -1,7 +1,8 @@
+import {newGuest} from '../../guest/record.ts'
 import {setupHashes} from '../../guest/setup/script.ts'
 import {findImage} from '../../image/cache.ts'
 import {type VmSpec, isAlive} from '../../model/vm.ts'
-import {emptyJournal, peekJournal, readJournal} from '../../provision/run/journal.ts'
+import {emptyJournal} from '../../provision/run/journal.ts'
 import {readVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
@@ -14,6 +15,7 @@ import type {Observed, PlanOptions} from '../plan/vm-plan.ts'
 import type {Target} from '../vm/apply.ts'
 import {setupOf} from '../vm/attach.ts'
 import {stepsOf} from '../vm/steps.ts'
+import {readRecords, peekRecords} from '../vm/records.ts'
 
 interface LookOptions extends PlanOptions {
   readonly vmfile: Vmfile
@@ -27,12 +29,7 @@ export interface Situation {
 
 export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
   const observed = await see(engine, spec, options)
-  return {observed, target: {...(await aim(engine, spec, options)), setup: setupHashes(await setupOf(engine, attainable(spec, observed)))}}
-}
-
-/** What can be had of a spec without a restart: a guest that runs gets nothing of what needs one. */
-const attainable = (spec: VmSpec, {vm, observation}: Observed): VmSpec => {
-  return vm && isAlive(observation) ? applyChanges(vm.spec, spec, new Set(['now'])) : spec
+  return {observed, target: await aim(engine, spec, {...options, observed})}
 }
 
 export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
@@ -75,21 +72,29 @@ const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
   return vm !== undefined && (await observe(engine, vm)).state === 'running'
 }
 
-const aim = async (engine: Engine, spec: VmSpec, {vmfile, verb}: LookOptions): Promise<Target> => ({
-  spec,
-  vmfile: vmfile.path,
+const aim = async (
+  engine: Engine,
+  spec: VmSpec,
+  {vmfile, verb, observed}: LookOptions & {readonly observed: Observed},
+): Promise<Target> => {
   // `down` must work although a script of the VMFile is gone.
-  ...(verb === 'down' ? {steps: []} : {steps: await stepsOf(engine, spec, vmfile.path), setup: setupHashes(await setupOf(engine, spec))}),
-})
+  const steps = verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path)
+  const setup = verb === 'up' ? await attainableSetup(engine, spec, observed) : undefined
+  return {spec, vmfile: vmfile.path, steps, ...(setup && {setup})}
+}
+
+/** What a guest that runs can get of a spec without a restart; one that is at rest gets all of it when it is started. */
+const attainableSetup = async (engine: Engine, spec: VmSpec, {vm, observation}: Observed): Promise<Target['setup']> =>
+  vm && isAlive(observation) ? setupHashes(await setupOf(engine, applyChanges(vm.spec, spec, new Set(['now'])))) : undefined
 
 const see = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
   const found = await readVm(engine.store, spec.name)
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
   const needsImage = verb === 'reload' || (verb === 'up' && !found)
   const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
-  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, imageIsHere}
+  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, guest: newGuest, imageIsHere}
   const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
-  const read = verb === 'up' || verb === 'provision' ? readJournal : peekJournal
-  const [observation, journal] = await Promise.all([observe(engine, vm), read(vm.directory)])
-  return {vm, observation, journal, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
+  const read = verb === 'up' || verb === 'provision' ? readRecords : peekRecords
+  const [observation, records] = await Promise.all([observe(engine, vm), read(vm.directory)])
+  return {vm, observation, ...records, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
 }

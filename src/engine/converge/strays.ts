@@ -1,10 +1,10 @@
 import type {Vm, VmSpec} from '../../model/vm.ts'
 import {listVms} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
-import {destroy} from '../vm/lifecycle.ts'
 import type {Vmfile} from '../load.ts'
 import {ofVmfile} from '../owner.ts'
 import type {VmPlan} from '../plan/vm-plan.ts'
+import {destroy} from '../vm/lifecycle.ts'
 
 /** A VM that its VMFile has made and no longer defines: renamed, taken out, or a replica too many. No verb for the file touches it. */
 export interface Stray {

@@ -3,6 +3,7 @@ import {expect, test} from 'vitest'
 import {useWorkspace, type Workspace} from '../../../fixtures/vmfiles/workspace.ts'
 import {makeVm} from '../../../test/support/builders.ts'
 import type {VmSpec} from '../../model/vm.ts'
+import {newGuest} from '../../guest/record.ts'
 import {emptyJournal} from '../../provision/run/journal.ts'
 import {planVm} from './plan.ts'
 
@@ -62,7 +63,8 @@ const plansAfter = async (edit: (text: string) => string): Promise<readonly stri
     const observed = {
       ...(applied && {vm: makeVm({name, spec: applied})}),
       observation: applied ? ({state: 'running', pid: 1} as const) : ({state: 'destroyed'} as const),
-      journal: {...emptyJournal, ready: true},
+      journal: emptyJournal,
+      guest: {...newGuest, ready: true},
       imageIsHere: true,
     }
     const {steps, notices} = planVm({spec, steps: []}, observed, {verb: 'up', provision: true})

@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest'
 
 import {makeSpec, makeVm} from '../../../test/support/builders.ts'
+import {type GuestRecord, newGuest} from '../../guest/record.ts'
 import {isVmctlError} from '../../model/errors.ts'
 import type {VmSpec, VmState} from '../../model/vm.ts'
 import type {DeclaredStep} from '../../provision/run/declare.ts'
@@ -22,39 +23,41 @@ const declare = (title: string, hash: string, run: DeclaredStep['run'] = 'always
 const steps = [declare('inline: echo 1', 'h1'), declare('script: setup.sh', 'h2')]
 
 const entry = (hash: string, state: JournalEntry['state']): JournalEntry => ({hash, state, title: hash, startedAt: ''})
-const journal = (ready: boolean, ...entries: readonly JournalEntry[]): Journal => ({schema: 1, ready, steps: entries})
-const allDone = journal(true, entry('h1', 'done'), entry('h2', 'done'))
+const journal = (...entries: readonly JournalEntry[]): Journal => ({schema: 2, steps: entries})
+const readyGuest: GuestRecord = {...newGuest, ready: true}
+const allDone = journal(entry('h1', 'done'), entry('h2', 'done'))
 
 const withSteps = makeSpec({ssh: {user: 'vm'}})
 
 /** What is on this computer, in words. `vm` is made from the same spec that is wanted. */
 const seen = (
   state: VmState,
-  change: {journal?: Journal; pid?: number; applied?: Partial<VmSpec>; phase?: 'prepared' | 'started'} = {},
+  change: {journal?: Journal; guest?: GuestRecord; pid?: number; applied?: Partial<VmSpec>; phase?: 'prepared' | 'started'} = {},
 ): Observed => ({
   vm: makeVm({spec: {...withSteps, ...change.applied}, phase: change.phase ?? 'started'}),
   observation: {state, ...(change.pid !== undefined && {pid: change.pid})},
   journal: change.journal ?? allDone,
+  guest: change.guest ?? readyGuest,
   imageIsHere: true,
 })
 
-const nothing: Observed = {observation: {state: 'destroyed'}, journal: journal(false), imageIsHere: false}
+const nothing: Observed = {observation: {state: 'destroyed'}, journal: journal(), imageIsHere: false}
 
 const situations = {
   'does not exist': nothing,
   'does not exist, image is here': {...nothing, imageIsHere: true},
-  prepared: seen('prepared', {phase: 'prepared', journal: journal(false)}),
+  prepared: seen('prepared', {phase: 'prepared', journal: journal(), guest: newGuest}),
   stopped: seen('stopped'),
   'running, all done': seen('running', {pid: 7}),
-  'running, step 2 changed': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('old', 'done'))}),
-  'running, step 1 failed': seen('running', {pid: 7, journal: journal(true, entry('h1', 'failed'))}),
-  'running, step 2 cut off': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('h2', 'running'))}),
-  'running, step 2 never run': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'))}),
-  'running, step 2 unknown': seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('h2', 'unknown'))}),
+  'running, step 2 changed': seen('running', {pid: 7, journal: journal(entry('h1', 'done'), entry('old', 'done'))}),
+  'running, step 1 failed': seen('running', {pid: 7, journal: journal(entry('h1', 'failed'))}),
+  'running, step 2 cut off': seen('running', {pid: 7, journal: journal(entry('h1', 'done'), entry('h2', 'running'))}),
+  'running, step 2 never run': seen('running', {pid: 7, journal: journal(entry('h1', 'done'))}),
+  'running, step 2 unknown': seen('running', {pid: 7, journal: journal(entry('h1', 'done'), entry('h2', 'unknown'))}),
   suspended: seen('suspended', {pid: 7}),
-  'suspended, step 1 cut off': seen('suspended', {pid: 7, journal: journal(true, entry('h1', 'running'))}),
+  'suspended, step 1 cut off': seen('suspended', {pid: 7, journal: journal(entry('h1', 'running'))}),
   crashed: seen('failed', {pid: 7}),
-  'failed to start': seen('failed', {phase: 'prepared', journal: journal(false)}),
+  'failed to start': seen('failed', {phase: 'prepared', journal: journal(), guest: newGuest}),
 } as const
 
 type Situation = keyof typeof situations
@@ -269,8 +272,8 @@ describe('a VM without provision steps', () => {
     expect(render(situations.prepared, up, {...wait, spec: makeSpec()})).toBe(
       'update (ssh)\nstart (prepared)\n! vmctl cannot log in to it: it has neither a cloud-init nor an ssh block, so nobody gave the guest a user and a key',
     )
-    expect(render(seen('running', {pid: 7, journal: journal(false)}), up, wait)).toBe('wait (was never seen ready)')
-    expect(render(seen('running', {pid: 7, journal: journal(true)}), up, wait)).toBe('! is already running')
+    expect(render(seen('running', {pid: 7, journal: journal(), guest: newGuest}), up, wait)).toBe('wait (was never seen ready)')
+    expect(render(seen('running', {pid: 7, journal: journal()}), up, wait)).toBe('! is already running')
     expect(render(situations.prepared, {...up, provision: false}, wait)).toBe('start (prepared)')
   })
 
@@ -286,7 +289,7 @@ describe('which steps', () => {
 
   test('a restart runs those of the mode always, and only waits when there are none', () => {
     expect(verdictsOf(situations.stopped, up, [declare('inline: echo 1', 'h1'), file])).toEqual(['run', 'skip'])
-    const journals = seen('stopped', {journal: journal(true, entry('h2', 'done'))})
+    const journals = seen('stopped', {journal: journal(entry('h2', 'done'))})
     expect(render(journals, up, {declared: [file]})).toBe('start (stopped)\nwait (restarted)')
   })
 
@@ -309,7 +312,7 @@ describe('which steps', () => {
 
   test('a change of one that is done once is a notice', () => {
     const changed = {declared: [declare('inline: echo 1', 'h1'), declare('inline: mkfs -f', 'h3', 'once')]}
-    const known = seen('running', {pid: 7, journal: journal(true, entry('h1', 'done'), entry('h2', 'done'))})
+    const known = seen('running', {pid: 7, journal: journal(entry('h1', 'done'), entry('h2', 'done'))})
     expect(render(known, up, changed)).toBe(
       '! is already running\n! step 2 (inline: mkfs -f): changed, but it is done once and for all; `vmctl provision --step 2` runs it again',
     )
@@ -385,22 +388,20 @@ describe('a run that is left of a step that is no longer declared', () => {
   const left = {...entry('h9', 'running'), title: 'inline: sleep', memory: {}}
   const done = [...allDone.steps, left]
   const notice = '! a run of a step that is no longer declared may be left in the guest, and is ended first (inline: sleep)'
-  const running = seen('running', {pid: 7, journal: journal(true, ...done)})
+  const running = seen('running', {pid: 7, journal: journal(...done)})
 
   test('is ended by the next up, although no step is due', () => {
     expect(render(running, up)).toBe(`provision (a step is no longer declared)\n${notice}`)
     expect(render(seen('running', {pid: 7, journal: {...allDone, removed: [left]}}), up)).toContain(notice)
-    expect(render(seen('running', {pid: 7, journal: journal(true, left)}), up, {declared: []})).toContain(notice)
+    expect(render(seen('running', {pid: 7, journal: journal(left)}), up, {declared: []})).toContain(notice)
     expect(render(running, {verb: 'up', provision: false})).toBe('! is already running')
-    expect(render(seen('stopped', {journal: journal(true, left)}), up, {declared: []})).toBe(
-      `start (stopped)\nprovision (restarted)\n${notice}`,
-    )
+    expect(render(seen('stopped', {journal: journal(left)}), up, {declared: []})).toBe(`start (stopped)\nprovision (restarted)\n${notice}`)
   })
 
   test('is ended by provision, whatever it was asked for', () => {
     const options: PlanOptions = {verb: 'provision', provision: true, request: {kind: 'step', step: 1}}
     expect(render(running, options)).toContain(notice)
-    expect(render(seen('running', {pid: 7, journal: journal(true, left)}), {verb: 'provision', provision: true}, {declared: []})).toContain(
+    expect(render(seen('running', {pid: 7, journal: journal(left)}), {verb: 'provision', provision: true}, {declared: []})).toContain(
       notice,
     )
   })
@@ -410,16 +411,14 @@ describe('a run that is left of a step that is no longer declared', () => {
   })
 
   test('is nothing when the entry has nothing to end, or is that of a step that changed', () => {
-    expect(render(seen('running', {pid: 7, journal: journal(true, ...allDone.steps, entry('h9', 'failed'))}), up)).toBe(
-      '! is already running',
-    )
-    expect(render(seen('running', {pid: 7, journal: journal(true, left)}), up)).not.toContain('no longer declared')
+    expect(render(seen('running', {pid: 7, journal: journal(...allDone.steps, entry('h9', 'failed'))}), up)).toBe('! is already running')
+    expect(render(seen('running', {pid: 7, journal: journal(left)}), up)).not.toContain('no longer declared')
   })
 })
 
 describe('what a guest gets of its stack', () => {
   const wanted = {spec: withSteps, steps, setup: {env: 'new', 'names of the stack': 'same'}}
-  const having = (setup: Record<string, string>): Observed => seen('running', {pid: 7, journal: {...allDone, setup}})
+  const having = (setup: Record<string, string>): Observed => seen('running', {pid: 7, guest: {...readyGuest, setup}})
   const planned = (observed: Observed, provision = true) =>
     planVm(wanted, observed, {verb: 'up', provision}).steps.map(({action, cause}) => `${action}: ${cause}`)
 
@@ -444,8 +443,8 @@ describe('what others wait for', () => {
   const demands = (...conditions: readonly ('started' | 'ssh' | 'healthy' | 'provisioned')[]): Partial<PlanOptions> => ({
     place: {after: [], demands: conditions.map((condition) => ({by: 'app', condition})), notices: []},
   })
-  const running = seen('running', {pid: 7, applied: checked, journal: journal(true)})
-  const runningPlain = seen('running', {pid: 7, applied: plain, journal: journal(true)})
+  const running = seen('running', {pid: 7, applied: checked, journal: journal()})
+  const runningPlain = seen('running', {pid: 7, applied: plain, journal: journal()})
 
   test('is checked although nothing else is to be done', () => {
     expect(planned(checked, running, demands('healthy'))).toEqual(['check-health (app waits for it)'])
@@ -455,7 +454,7 @@ describe('what others wait for', () => {
     expect(planned(checked, running, {})).toEqual(['! is already running'])
   })
   test('comes after what is to be done anyway, and is not done twice', () => {
-    const observed = seen('stopped', {applied: checked, journal: journal(true)})
+    const observed = seen('stopped', {applied: checked, journal: journal()})
     expect(planned(checked, observed, demands('healthy', 'ssh'))).toEqual([
       'start (stopped)',
       'wait (restarted)',
@@ -470,7 +469,7 @@ describe('what others wait for', () => {
   })
   test('cannot be found out without a log-in', () => {
     const {ssh: _ssh, ...closed} = checked
-    const wanted = () => planned(closed, seen('running', {pid: 7, applied: closed, journal: journal(true)}), demands('healthy'))
+    const wanted = () => planned(closed, seen('running', {pid: 7, applied: closed, journal: journal()}), demands('healthy'))
     expect(wanted).toThrow('app waits until web is healthy, but vmctl cannot log in to web.')
     expect(() => planned({...checked, network: {type: 'none'}}, nothing, demands('ssh'))).toThrow('cannot log in')
   })
@@ -480,7 +479,7 @@ describe('what others wait for', () => {
       {vm: 'cache', condition: 'started'},
     ] as const
     const place = {after, demands: [], notices: ['told']}
-    expect(planned(plain, seen('stopped', {applied: plain, journal: journal(true)}), {place})).toEqual([
+    expect(planned(plain, seen('stopped', {applied: plain, journal: journal()}), {place})).toEqual([
       'start (stopped; once db is healthy and cache has started)',
       'wait (restarted)',
       '! told',

@@ -10,6 +10,7 @@ import {noLoginNotice, requireLogin} from './login.ts'
 import {alone} from './order.ts'
 import {describeVerdict, isDue, noticesOf, runsToEnd} from './verdicts.ts'
 import type {Desired, Observed, PlanOptions, PlanStep, VmPlan} from './vm-plan.ts'
+import {newGuest, type GuestRecord} from '../../guest/record.ts'
 
 /** Compares what is wanted with what was seen and decides what to do; pure, so that a plan can be shown without being applied. */
 export const planVm = (desired: Desired, observed: Observed, options: PlanOptions): VmPlan => {
@@ -152,7 +153,7 @@ const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOpti
 }
 
 /** What an earlier run has not brought to an end, or what has changed since. */
-const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions): Decision => {
+const unfinished = (desired: Desired, {journal, guest = newGuest}: Observed, options: PlanOptions): Decision => {
   if (!options.provision) return {steps: [], notices: [], provision: []}
   const provision = decideSteps(journal, desired.steps, {restarted: false})
   const due = provision.filter(isDue)
@@ -164,15 +165,13 @@ const unfinished = (desired: Desired, {journal}: Observed, options: PlanOptions)
   }
   if (!canLogIn(desired.spec)) return decide([])
   if (left.length > 0) return decide([{action: 'provision', cause: 'a step is no longer declared'}])
-  if (!journal.ready) return decide([{action: 'wait', cause: 'was never seen ready'}])
-  const changed = changedSetup(desired, journal)
+  if (!guest.ready) return decide([{action: 'wait', cause: 'was never seen ready'}])
+  const changed = changedSetup(desired, guest)
   return decide(changed.length > 0 ? [{action: 'configure', cause: `${changed.join(', ')} changed`}] : [])
 }
 
-const changedSetup = ({setup = {}}: Desired, journal: Journal): string[] => {
-  const known = journal.setup ?? {}
-  return Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
-}
+const changedSetup = ({setup = {}}: Desired, {setup: known = {}}: GuestRecord): string[] =>
+  Object.keys({...known, ...setup}).filter((part) => known[part] !== setup[part])
 
 const update = (changes: readonly Change[], alive: boolean): PlanStep[] => {
   const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !alive))

@@ -1,3 +1,4 @@
+import type {GuestRecord} from '../../guest/record.ts'
 import type {Request, StepVerdict} from '../../provision/run/decide.ts'
 import type {VmSpec, Vm, Observation} from '../../model/vm.ts'
 import type {DeclaredStep} from '../../provision/run/declare.ts'
@@ -52,6 +53,8 @@ export interface Observed {
   readonly vm?: Vm
   readonly observation: Observation
   readonly journal: Journal
+  /** Absent when it is damaged and the verb can do without. */
+  readonly guest?: GuestRecord | undefined
   readonly imageIsHere: boolean
   /** Whether the record of the VM is to be written as it is here: what its VMFile is has changed. */
   readonly isNewRecord?: boolean

@@ -4,6 +4,7 @@ import {homedir} from 'node:os'
 import {type Candidate, describeCandidate, sshCandidates} from '../../guest/ssh/candidates.ts'
 import {fingerprint, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
 import {type ReadyGuest, waitUntilReady} from '../../guest/ready/ready.ts'
+import {peekGuest} from '../../guest/record.ts'
 import type {Death} from '../../guest/ready/watch.ts'
 import type {GuestConnection} from '../../guest/ssh/ssh.ts'
 import {upload} from '../../guest/transfer.ts'
@@ -13,7 +14,6 @@ import {aboutVm, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
-import {peekJournal} from '../../provision/run/journal.ts'
 import type {Guest} from '../../provision/provisioner.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {requireKeys, requireWayIn} from '../plan/login.ts'
@@ -51,6 +51,8 @@ export const sshKeys = (engine: Engine, vm: Vm, login: Login = {}): Promise<read
 export interface WaitOptions extends Login {
   /** Milliseconds without progress after which the wait ends; three times as many under TCG. */
   readonly timeoutMs?: number
+  /** Whether the guest was reached before, from who has its record in hand. */
+  readonly ready?: boolean
   /** Whether cloud-init's result is waited for. */
   readonly cloudInit?: boolean
   /** For who may start the VM anew: as in `WatchOptions`. */
@@ -91,6 +93,9 @@ export const trustOf = ({
   return {pinned, onFirstUse: !ready && (hasUserData || check === 'accept-new') ? 'keep' : 'refuse'}
 }
 
+/** Where nobody knows, no other host key is trusted than the one that is known. */
+const wasReached = async (vm: Vm, {ready}: WaitOptions): Promise<boolean> => ready ?? (await peekGuest(vm.directory))?.ready ?? true
+
 /** Waits until a VM's guest can be worked with, and returns the connection. */
 export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
   requireWayIn(vm.spec, options)
@@ -99,7 +104,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
   const files = vmFiles(vm.directory)
   const alias = hostKeyAlias(vm)
   const known = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)
-  const [{ready}, {accelerator}] = await Promise.all([peekJournal(vm.directory), hypervisor.observe(vm)])
+  const [ready, {accelerator}] = await Promise.all([wasReached(vm, options), hypervisor.observe(vm)])
   const ssh = options.ssh ?? vm.spec.ssh
   const {pinned, onFirstUse} = trustOf({
     check: ssh?.hostKeyCheck,

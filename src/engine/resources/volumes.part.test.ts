@@ -8,8 +8,8 @@ import {makeSpec, temporaryDirectory} from '../../../test/support/builders.ts'
 import {isVmctlError} from '../../model/errors.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {openEngine, type Engine} from '../engine.ts'
-import {create, destroy, start, stop} from '../vm/lifecycle.ts'
 import {claimVolumes, findVolume, removeUnusedVolume, volumes} from './volumes.ts'
+import {create, stop, start, destroy} from '../vm/lifecycle.ts'
 
 const makeEngine = async (): Promise<{engine: Engine; spec: (name: string, readOnly?: boolean, volume?: string) => VmSpec}> => {
   const directory = temporaryDirectory()

@@ -3,13 +3,13 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {GuestConnection} from '../../guest/ssh/connection.ts'
 import {awaitGreeting} from '../../guest/ssh/greeting.ts'
 import {probe} from '../../guest/health.ts'
+import {peekGuest} from '../../guest/record.ts'
 import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import {advance, type Health, type HealthStatus, type ProbeResult} from '../../model/health.ts'
 import {canLogIn} from '../../model/login.ts'
 import {formatDuration} from '../../model/quantity.ts'
 import type {Healthcheck, PortForward} from '../../model/stack.ts'
 import type {Observation, Vm, VmState} from '../../model/vm.ts'
-import {readJournal} from '../../provision/run/journal.ts'
 import {listVmNames, readVm} from '../../store/store.ts'
 import {waitForGuest, type WaitOptions} from '../reach/access.ts'
 import {type Engine, hypervisorOf, observe} from '../engine.ts'
@@ -115,11 +115,10 @@ export const openPs = (engine: Engine, scope: PsScope, {connectMs = 15_000, asks
       stream.destroy()
     }
   }
-  const isReady = async (vm: Vm): Promise<boolean> => {
+  const isReady = async (vm: Vm, wasReady: boolean): Promise<boolean> => {
     if (connections.has(vm.id)) return true
     try {
-      const {ready} = await readJournal(vm.directory)
-      if (ready) return await greets(vm)
+      if (wasReady) return await greets(vm)
       if (asksNew) await connect(vm, {})
       return asksNew
     } catch {
@@ -158,25 +157,21 @@ type Test = (vm: Vm, check: Healthcheck) => Promise<Health | undefined>
 
 interface Tests {
   readonly test: Test
-  readonly isReady: (vm: Vm) => Promise<boolean>
+  /** `wasReady`: whether its guest was ever seen ready. */
+  readonly isReady: (vm: Vm, wasReady: boolean) => Promise<boolean>
 }
 
-const rowOf = async (engine: Engine, name: string, {test, isReady}: Tests): Promise<PsRow> => {
+const rowOf = async (engine: Engine, name: string, tests: Tests): Promise<PsRow> => {
   try {
     const vm = await readVm(engine.store, name)
     if (!vm) return {name, state: 'destroyed', ips: [], ports: []}
     const observation = await observe(engine, vm)
-    const {state} = observation
-    const {healthcheck: check} = vm.spec
     const [troubles, interfaces] = await Promise.all([troublesOf(engine, vm, observation), interfacesOf(engine, vm, observation)])
-    const isRunning = state === 'running'
-    const readiness = isRunning && canLogIn(vm.spec) ? ((await isReady(vm)) ? 'ready' : 'starting') : undefined
     return {
       ...factsOf(vm, observation),
       ips: interfaces.flatMap(({ip}) => ip ?? []),
-      ...(readiness !== undefined && {readiness}),
       ...(troubles.length > 0 && {troubles}),
-      ...(check && isRunning && (await healthOf(vm, {check, isReady: readiness === 'ready', test}))),
+      ...(observation.state === 'running' && (await guestOf(vm, tests))),
     }
   } catch (error) {
     engine.signal.throwIfAborted()
@@ -195,13 +190,23 @@ const factsOf = ({name, spec, base}: Vm, {state, ports}: Observation): Omit<PsRo
   ports: ports ?? spec.ports ?? [],
 })
 
+/** How far the guest of a VM that runs has come. */
+const guestOf = async (vm: Vm, {test, isReady}: Tests): Promise<Partial<PsRow>> => {
+  const {healthcheck: check} = vm.spec
+  const wasReady = (await peekGuest(vm.directory))?.ready === true
+  const readiness = canLogIn(vm.spec) ? ((await isReady(vm, wasReady)) ? 'ready' : 'starting') : undefined
+  return {
+    ...(readiness !== undefined && {readiness}),
+    ...(check && (await healthOf(vm, {check, isReached: wasReady || readiness === 'ready', test}))),
+  }
+}
+
 const healthOf = async (
   vm: Vm,
-  {check, isReady, test}: {readonly check: Healthcheck; readonly isReady: boolean; readonly test: Test},
+  {check, isReached, test}: {readonly check: Healthcheck; readonly isReached: boolean; readonly test: Test},
 ): Promise<Pick<PsRow, 'health' | 'failures' | 'retries' | 'output'>> => {
   const {retries} = check
-  const {ready} = await readJournal(vm.directory)
-  const health = ready || isReady ? await test(vm, check) : undefined
+  const health = isReached ? await test(vm, check) : undefined
   if (!health) return {health: 'starting', failures: 0, retries}
   return {health: health.status, failures: health.failures, retries, output: health.last.output}
 }

@@ -9,9 +9,9 @@ import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, type Vm, type VmSpec, isAlive} from '../../model/vm.ts'
 import type {StepVerdict} from '../../provision/run/decide.ts'
 import type {PreparedStep} from '../../provision/run/declare.ts'
-import {noteStart, readJournal, writeJournal} from '../../provision/run/journal.ts'
+import {noteStart} from '../../provision/run/journal.ts'
 import {runSteps} from '../../provision/run/run.ts'
-import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, writeVm} from '../../store/store.ts'
+import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, writeVm, vmDirectory} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Effect} from '../../vmfile/grammar/change.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
@@ -25,6 +25,7 @@ import {configureGuest} from './configure.ts'
 import type {SeedGifts} from './seed-documents.ts'
 import {spendSeed, writeCredentials} from './seed.ts'
 import {watchPanics} from './restarts.ts'
+import {type Records, newRecords} from './records.ts'
 
 /** What a plan is applied to. */
 export interface Target {
@@ -40,52 +41,65 @@ export interface Target {
 export const stopGraceMs = (spec: Pick<VmSpec, 'stopGraceMs'>): number => spec.stopGraceMs ?? 30_000
 
 /** Does the steps of a plan in order and tells about each. It decides nothing. The caller holds the VM's lock. */
-export const applyPlan = async (engine: Engine, target: Target, plan: VmPlan): Promise<void> => {
+export const applyPlan = async (
+  engine: Engine,
+  target: Target,
+  {plan, records: known}: {readonly plan: VmPlan; readonly records: Records},
+): Promise<void> => {
   const {name} = target.spec
+  let records = known
   await sweepLeftovers(engine.store, name)
   for (const step of plan.steps) {
     engine.signal.throwIfAborted()
     const started = performance.now()
     await engine.emit({type: 'action.begin', vm: name, action: step.action})
-    await applyStep(engine, {...target, verdicts: plan.provision}, step)
+    await applyStep(engine, {...target, verdicts: plan.provision, records}, step)
+    // Those of the VM before it are gone.
+    if (step.action === 'recreate') records = newRecords(vmDirectory(engine.store, name))
     await engine.emit({type: 'action.end', vm: name, action: step.action, durationMs: performance.now() - started})
   }
 }
 
-const applyStep = async (engine: Engine, target: Target & {readonly verdicts: readonly StepVerdict[]}, step: PlanStep): Promise<void> => {
-  const {name} = target.spec
+interface Task extends Target {
+  readonly verdicts: readonly StepVerdict[]
+  readonly records: Records
+}
+
+const applyStep = async (engine: Engine, task: Task, step: PlanStep): Promise<void> => {
+  const {spec, records} = task
+  const {name} = spec
   switch (step.action) {
     case 'fetch-image':
-      await fetchImage(engine, target.spec)
+      await fetchImage(engine, spec)
       return
     case 'create':
     case 'recreate':
-      await createVm(engine, target)
+      await createVm(engine, task)
       return
     case 'update':
-      await updateVm(engine, await existing(engine, name), target.spec)
+      await updateVm(engine, await existing(engine, name), spec)
       return
     case 'start':
-      await startVm(engine, await existing(engine, name))
+      await startVm(engine, await existing(engine, name), records)
       return
     case 'resume':
       await resumeVm(engine, await existing(engine, name))
       return
     case 'stop':
-      await stopVm(engine, await existing(engine, name), stopGraceMs(target.spec))
+      await stopVm(engine, await existing(engine, name), stopGraceMs(spec))
       return
     case 'destroy':
       await destroyVm(engine, await existing(engine, name))
       return
     case 'wait':
     case 'configure':
-      await waitUntilUsable(engine, await existing(engine, name))
+      await waitUntilUsable(engine, await existing(engine, name), records)
       return
     case 'check-health':
-      await awaitHealthy(engine, await existing(engine, name), target.spec)
+      await awaitHealthy(engine, await existing(engine, name), spec)
       return
     case 'provision':
-      await provisionVm(engine, await existing(engine, name), target)
+      await provisionVm(engine, await existing(engine, name), task)
   }
 }
 
@@ -112,7 +126,7 @@ export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> =>
  * Makes a VM, in place of an existing one of the same name. Everything is made in a directory without a name first; only
  * when all of it is there is the old VM ended and replaced, so a failure costs nothing that existed.
  */
-export const createVm = async (engine: Engine, {spec, vmfile}: Target): Promise<Vm> => {
+export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spec' | 'vmfile'>): Promise<Vm> => {
   const hypervisor = await hypervisorOf(engine)
   await hypervisor.check(spec)
   const base = await fetchImage(engine, spec)
@@ -174,14 +188,14 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
 }
 
 /** Starts a VM and records how that ended. */
-export const startVm = async (engine: Engine, vm: Vm): Promise<void> => {
+export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const {failure: _failure, ...before} = vm
   const rest = {...before, attachments: await attach(engine, vm)}
   // What was seen of the run before is no news of this one.
   await remove(vmFiles(vm.directory).health)
   // Before the start: a kill in between must not hide it.
-  await noteStart(vm.directory)
+  await noteStart(records)
   try {
     await raiseNetworks(engine, vm.spec)
     await hypervisor.start(rest, operation(engine))
@@ -214,21 +228,22 @@ export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
 }
 
 /** Waits until a guest is ready and set up. */
-export const waitUntilUsable = async (engine: Engine, vm: Vm): Promise<void> => {
-  const guest = await usableGuest(engine, vm)
+export const waitUntilUsable = async (engine: Engine, vm: Vm, records: Records): Promise<void> => {
+  const guest = await usableGuest(engine, vm, records)
   guest.close()
 }
 
 /** A connection to a guest that is ready and set up. Open only when this succeeds: one that nobody closes keeps vmctl alive. */
-const usableGuest = async (engine: Engine, vm: Vm): Promise<ReturnType<typeof asGuest>> => {
+const usableGuest = async (engine: Engine, vm: Vm, records: Records): Promise<ReturnType<typeof asGuest>> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const {connection, bootId, warnings} = await waitForGuest(engine, vm, {
+    ready: records.guest.ready,
     onStall: async (reason) => (await hypervisor.startOtherwise?.(vm, {...operation(engine), reason})) ?? false,
   })
   try {
     for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
-    await becomeReady(engine, vm, connection)
-    await configureGuest(engine, vm, connection)
+    await becomeReady(engine, vm, {connection, records})
+    await configureGuest(engine, vm, {connection, records})
   } catch (error) {
     connection.close()
     throw error
@@ -236,9 +251,13 @@ const usableGuest = async (engine: Engine, vm: Vm): Promise<ReturnType<typeof as
   return asGuest(connection, bootId)
 }
 
-const becomeReady = async (engine: Engine, vm: Vm, connection: Pick<GuestConnection, 'exec'>): Promise<void> => {
-  const journal = await readJournal(vm.directory)
-  if (journal.ready) return
+const becomeReady = async (
+  engine: Engine,
+  vm: Vm,
+  {connection, records}: {readonly connection: Pick<GuestConnection, 'exec'>; readonly records: Records},
+): Promise<void> => {
+  const {guest} = records
+  if (guest.ready) return
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
@@ -250,24 +269,21 @@ const becomeReady = async (engine: Engine, vm: Vm, connection: Pick<GuestConnect
     const message = `the seed keeps its private host key until the VM is made anew: ${kept}`
     await engine.emit({type: 'vm.notice', vm: vm.name, message})
   }
-  await writeJournal(vm.directory, {...journal, ready: true})
+  await records.writeGuest({...guest, ready: true})
 }
 
-const provisionVm = async (
-  engine: Engine,
-  vm: Vm,
-  {steps, verdicts}: {readonly steps: readonly PreparedStep[]; readonly verdicts: readonly StepVerdict[]},
-): Promise<void> => {
+const provisionVm = async (engine: Engine, vm: Vm, {steps, verdicts, records}: Task): Promise<void> => {
   // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
-  using session = openSession(() => usableGuest(engine, vm))
+  using session = openSession(() => usableGuest(engine, vm, records))
   await session.guest()
   const hypervisor = await hypervisorOf(engine, vm)
   // A step that an earlier vmctl has left ran before now.
-  const isContinued = (await readJournal(vm.directory)).steps.some(({state, memory}) => state === 'running' && memory !== undefined)
+  const isContinued = records.journal.steps.some(({state, memory}) => state === 'running' && memory !== undefined)
   const since = isContinued ? (await hypervisor.vitals?.(vm))?.consoleFrom : undefined
   await runSteps(vm, steps, {
     verdicts,
     whyRestarted: await watchPanics(vm, since),
+    journal: records,
     provisioners: engine.provisioners,
     guest: session.guest,
     user: sshUser(vm),

@@ -25,7 +25,7 @@ export const setupOf = async (engine: Engine, spec: VmSpec): Promise<GuestSetup>
     ...emptySetup,
     interfaces: nics.flatMap(({mac, ip, prefix, dhcp}) => (dhcp || ip === undefined ? [] : [{mac, address: `${ip}/${prefix ?? 24}`}])),
     hosts: hostEntries(records),
-    environment: {...(await dockerfileEnvironment(spec)), ...spec.env},
+    environment: {...(await dockerfileEnvironment(engine, spec)), ...spec.env},
     mounts: mountsOf(spec),
   }
 }

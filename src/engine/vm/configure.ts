@@ -1,3 +1,5 @@
+import {isDeepStrictEqual} from 'node:util'
+
 import {exec} from '../../guest/commands.ts'
 import type {GuestConnection} from '../../guest/ssh/connection.ts'
 import {unfitForLogin} from '../../guest/setup/environment.ts'
@@ -6,19 +8,23 @@ import {lastLines} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {Vm} from '../../model/vm.ts'
-import {readJournal, writeJournal} from '../../provision/run/journal.ts'
 import {setupOf} from './attach.ts'
 import type {Engine} from '../engine.ts'
+import type {Records} from './records.ts'
 
 /**
  * Brings a guest to what its stack gives it, and checks that it is so: after each start, and when it has changed.
  * @throws VmctlError `vmctl::guest::setup_failed` with what the guest said
  */
-export const configureGuest = async (engine: Engine, vm: Vm, connection: GuestConnection): Promise<void> => {
+export const configureGuest = async (
+  engine: Engine,
+  vm: Vm,
+  {connection, records}: {readonly connection: GuestConnection; readonly records: Records},
+): Promise<void> => {
   const setup = await setupOf(engine, vm.spec)
   const hashes = setupHashes(setup)
-  const journal = await readJournal(vm.directory)
-  if (Object.keys({...hashes, ...journal.setup}).length === 0) return
+  const {guest} = records
+  if (Object.keys({...hashes, ...guest.setup}).length === 0) return
   // `eval`: a shell that reads its program from a pipe reads it byte by byte, and so would the programs that it starts.
   const {exitCode, stderr} = await exec(connection, `sh -c 'eval "$(cat)"' vmctl-setup`, {
     stdin: setupScript(setup),
@@ -29,7 +35,7 @@ export const configureGuest = async (engine: Engine, vm: Vm, connection: GuestCo
     const said = lastLines(stripControls(stderr).replaceAll(/^vmctl-setup: (?:note: )?/gm, ''), 5) || `the shell ended with ${exitCode}`
     throw new VmctlError('vmctl::guest::setup_failed', `The guest of ${vm.name} could not be set up: ${said}`)
   }
-  await writeJournal(vm.directory, {...journal, setup: hashes})
+  if (!isDeepStrictEqual(guest.setup, hashes)) await records.writeGuest({...guest, setup: hashes})
   for (const message of setupNotes(stripControls(stderr))) await engine.emit({type: 'vm.notice', vm: vm.name, message})
   const unfit = unfitForLogin(setup.environment)
   if (unfit.length > 0) {

@@ -10,6 +10,8 @@ import {tidyNetworks} from '../resources/networks.ts'
 import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {wantedSpec} from './pending.ts'
 import {noteForced} from './forced.ts'
+import {newRecords, holdRecords, peekRecords} from './records.ts'
+import {readingOnce} from './steps.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
 export interface LifecycleResult {
@@ -49,9 +51,9 @@ export const create = async (engine: Engine, spec: VmSpec, options: {start?: boo
       })
     }
     await sweepLeftovers(engine.store, spec.name)
-    const vm = await createVm(engine, {spec, steps: []})
+    const vm = await createVm(engine, {spec})
     if (!options.start) return resultOf(vm, 'prepared')
-    await startVm(engine, vm)
+    await startVm(engine, vm, newRecords(vm.directory))
     return resultOf(vm, 'running')
   })
 }
@@ -100,15 +102,17 @@ const specToStart = async (engine: Engine, vm: Vm): Promise<VmSpec> => {
 /** Starts a VM that is at rest, with what its VMFile says now as far as a start can bring it. */
 const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
   const plan = planStart(spec, {vm, state: stateAtRest(vm)})
-  if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm)
+  const records = holdRecords(vm.directory, await peekRecords(vm.directory))
+  if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm, records)
   await engine.emit({type: 'plan.ready', vm: vm.name, plan})
-  await applyPlan(engine, {spec, steps: []}, plan)
+  await applyPlan(engine, {spec, steps: []}, {plan, records})
 }
 
 /** Boots a VM, with changes of its VMFile that have waited for that. */
 export const start = async (engine: Engine, name: string): Promise<LifecycleResult> => {
   try {
-    return await transition(engine, {name, verb: 'start', to: 'running'}, async (vm) => boot(engine, vm, await specToStart(engine, vm)))
+    const reading = readingOnce(engine)
+    return await transition(reading, {name, verb: 'start', to: 'running'}, async (vm) => boot(reading, vm, await specToStart(reading, vm)))
   } catch (error) {
     engine.signal.throwIfAborted()
     await tidyNetworks(engine, [name])
@@ -133,9 +137,10 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
       const vm = await requireVm(engine.store, name)
       const noted = noteForced(engine)
       try {
-        const spec = await specToStart(engine, vm)
+        const reading = readingOnce(engine)
+        const spec = await specToStart(reading, vm)
         await stopVm(noted.engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
-        await boot(engine, vm, spec)
+        await boot(reading, vm, spec)
       } catch (error) {
         throw aboutVm(error, name)
       }

@@ -6,6 +6,7 @@ import {waitUntilUsable} from './apply.ts'
 import type {Engine} from '../engine.ts'
 import {type Extras, readExtras} from './extras.ts'
 import {create, destroy, start} from './lifecycle.ts'
+import {holdRecords, readRecords} from './records.ts'
 import {specFromOptions, type SpecOptions} from './spec.ts'
 import {openShell} from '../reach/ssh.ts'
 
@@ -50,7 +51,8 @@ export const runOnce = async (engine: Engine, options: RunOptions): Promise<RunR
   // Only what was made here may be removed here: the name could have been another VM's.
   try {
     await start(engine, name)
-    await waitUntilUsable(engine, await requireVm(engine.store, name))
+    const vm = await requireVm(engine.store, name)
+    await waitUntilUsable(engine, vm, holdRecords(vm.directory, await readRecords(vm.directory)))
     const exitCode = await openShell(engine, name, {
       user: login,
       command: options.command,

@@ -3,14 +3,22 @@ import {dirname} from 'node:path'
 import {quoteAll} from '../../model/quote.ts'
 import type {CloudCommand, DockerfileSpec} from '../../model/stack.ts'
 import type {ProvisionStep, VmSpec} from '../../model/vm.ts'
-import {type DockerfilePlan, readDockerfile} from '../../provision/dockerfile/index.ts'
+import {readDockerfile, type ReadDockerfile, readOnce} from '../../provision/dockerfile/index.ts'
 import {type PreparedStep, prepareSteps} from '../../provision/run/declare.ts'
 import {sshUser} from '../reach/access.ts'
 import type {Engine} from '../engine.ts'
 
+const readerOf = (engine: Engine): ReadDockerfile => engine.readDockerfile ?? readDockerfile
+
+/** The engine for one verb, which reads each Dockerfile once, or not at all when `reader` knows it. */
+export const readingOnce = (engine: Engine, reader?: ReadDockerfile): Engine => ({
+  ...engine,
+  readDockerfile: reader ?? readOnce(engine.readDockerfile),
+})
+
 /** The provision steps of a spec, ready to run. Reads the local files that they name. */
 export const stepsOf = async (engine: Engine, spec: VmSpec, vmfilePath?: string): Promise<PreparedStep[]> =>
-  prepareSteps(await declaredSteps(spec), engine.provisioners, {
+  prepareSteps(await declaredSteps(spec, readerOf(engine)), engine.provisioners, {
     user: sshUser({spec}),
     env: spec.env,
     ...(vmfilePath !== undefined && {directory: dirname(vmfilePath)}),
@@ -20,18 +28,18 @@ export const stepsOf = async (engine: Engine, spec: VmSpec, vmfilePath?: string)
  * The steps of a spec in their order: those of its own Dockerfile, then what cloud-init would run at the end of the first boot and
  * a Dockerfile must precede, then the declared ones, with a Dockerfile among them replaced by its instructions.
  */
-const declaredSteps = async ({dockerfile, cloudInit, provision}: VmSpec): Promise<readonly ProvisionStep[]> => {
+const declaredSteps = async ({dockerfile, cloudInit, provision}: VmSpec, read: ReadDockerfile): Promise<readonly ProvisionStep[]> => {
   const declared = await Promise.all(
     provision.map(async (step) => {
       const inner = dockerfileOf(step)
       if (!inner) return [step]
-      const {steps} = await readDockerfile(inner)
+      const {steps} = await read(inner)
       const {run} = step
       return run === undefined ? steps : steps.map((one) => ({...one, run}))
     }),
   )
   if (!dockerfile) return declared.flat()
-  const {steps} = await readDockerfile(dockerfile)
+  const {steps} = await read(dockerfile)
   return [...steps, ...(cloudInit?.runCommands ?? []).map(commandStep), ...declared.flat()]
 }
 
@@ -44,8 +52,8 @@ const dockerfileOf = ({type, settings}: ProvisionStep): DockerfileSpec | undefin
   type === 'dockerfile' ? (settings as unknown as DockerfileSpec) : undefined
 
 /** What the Dockerfiles of a spec set for every log-in; the later ones win. */
-export const dockerfileEnvironment = async ({dockerfile, provision}: VmSpec): Promise<Readonly<Record<string, string>>> => {
+export const dockerfileEnvironment = async (engine: Engine, {dockerfile, provision}: VmSpec): Promise<Readonly<Record<string, string>>> => {
   const all = [dockerfile, ...provision.map(dockerfileOf)].filter((one) => one !== undefined)
-  const plans: readonly DockerfilePlan[] = await Promise.all(all.map(readDockerfile))
+  const plans = await Promise.all(all.map(readerOf(engine)))
   return Object.assign({}, ...plans.map(({environment}) => environment))
 }

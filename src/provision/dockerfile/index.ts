@@ -9,11 +9,25 @@ import {type DockerfilePlan, dockerfileSteps} from './steps.ts'
 
 export type {DockerfilePlan} from './steps.ts'
 
+export type ReadDockerfile = (spec: DockerfileSpec) => Promise<DockerfilePlan>
+
+/** A reader that reads each Dockerfile once (with one context and the same arguments), and says the same of it from then on. */
+export const readOnce = (read: ReadDockerfile = readDockerfile): ReadDockerfile => {
+  const plans = new Map<string, Promise<DockerfilePlan>>()
+  return (spec) => {
+    const {path, context, buildArgs} = spec
+    const key = JSON.stringify([path, context, Object.entries(buildArgs).toSorted(([a], [b]) => (a < b ? -1 : 1))])
+    const plan = plans.get(key) ?? read(spec)
+    plans.set(key, plan)
+    return plan
+  }
+}
+
 /**
  * Reads a Dockerfile and says what it comes to in a VM.
  * @throws VmctlError `vmctl::provision::dockerfile_invalid` with its path and line, or `vmctl::io`
  */
-export const readDockerfile = async ({path, context, buildArgs}: DockerfileSpec): Promise<DockerfilePlan> => {
+export const readDockerfile: ReadDockerfile = async ({path, context, buildArgs}) => {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw ioError('read', path, error)
   })

@@ -42,7 +42,7 @@ const entryOf = (
   ...change,
 })
 
-const journalOf = (...steps: readonly JournalEntry[]): Journal => ({schema: 1, ready: true, steps})
+const journalOf = (...steps: readonly JournalEntry[]): Journal => ({schema: 2, steps})
 
 const allDone = (steps: readonly DeclaredStep[]): Journal => journalOf(...steps.map((step) => entryOf(step)))
 

@@ -7,7 +7,7 @@ import {temporaryDirectory} from '../../../test/support/builders.ts'
 import {emptyJournal, type Journal, type JournalEntry, peekJournal, readJournal, writeJournal} from './journal.ts'
 
 const entry = (hash: string, state: JournalEntry['state'] = 'done'): JournalEntry => ({hash, state, title: 't', startedAt: ''})
-const journal = (...steps: readonly JournalEntry[]): Journal => ({schema: 1, ready: true, steps})
+const journal = (...steps: readonly JournalEntry[]): Journal => ({schema: 2, steps})
 
 test('a journal comes back as it was written, and is private', async () => {
   const directory = temporaryDirectory()
@@ -34,17 +34,17 @@ test('nothing was run when there is no journal; one that is cut off is damaged',
 test.each([
   '[]',
   'null',
-  '{"schema":2,"ready":true,"steps":[]}',
+  '{"schema":3,"steps":[]}',
   '{"schema":1,"steps":[]}',
   '{"schema":1,"ready":"yes","steps":[]}',
-  '{"schema":1,"ready":true,"steps":{}}',
-  '{"schema":1,"ready":true,"steps":[null]}',
-  '{"schema":1,"ready":true,"steps":[{"hash":"a","state":"finished"}]}',
-  '{"schema":1,"ready":true,"steps":[{"hash":1,"state":"done"}]}',
-  '{"schema":1,"ready":true,"steps":[{"state":"done"}]}',
-  '{"schema":1,"ready":true,"steps":[{"hash":"a","state":"done"}]}',
-  '{"schema":1,"ready":true,"steps":[{"hash":"a","title":"t","state":"done","facts":{"a":1}}]}',
-  '{"schema":1,"ready":true,"steps":[{"hash":"a","title":"t","state":"done","startedAt":7}]}',
+  '{"schema":2,"steps":{}}',
+  '{"schema":2,"steps":[null]}',
+  '{"schema":2,"steps":[{"hash":"a","state":"finished"}]}',
+  '{"schema":2,"steps":[{"hash":1,"state":"done"}]}',
+  '{"schema":2,"steps":[{"state":"done"}]}',
+  '{"schema":2,"steps":[{"hash":"a","state":"done"}]}',
+  '{"schema":2,"steps":[{"hash":"a","title":"t","state":"done","facts":{"a":1}}]}',
+  '{"schema":2,"steps":[{"hash":"a","title":"t","state":"done","startedAt":7}]}',
 ])('a damaged journal is refused, and shows nothing: %s', async (text) => {
   const directory = temporaryDirectory()
   writeFileSync(join(directory, 'journal.json'), text)

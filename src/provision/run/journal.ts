@@ -31,11 +31,8 @@ export interface JournalEntry {
 
 /** The truth about the provisioning of a VM, stored as `journal.json` beside its disk. */
 export interface Journal {
-  readonly schema: 1
-  /** Whether the guest was seen ready (SSH answers, cloud-init has finished well) since it was made. */
-  readonly ready: boolean
-  /** What the guest was given of its stack, hashed, by part. */
-  readonly setup?: Readonly<Record<string, string>>
+  /** Version 0.1 wrote schema 1: with what `guest.json` says now (`ready`, `setup`). It stays in there until that file has it. */
+  readonly schema: 1 | 2
   readonly steps: readonly JournalEntry[]
   /** The VM was started since all steps were seen to be done: what some of them have left in the guest may be gone. */
   readonly restarted?: boolean
@@ -43,7 +40,7 @@ export interface Journal {
   readonly removed?: readonly JournalEntry[]
 }
 
-export const emptyJournal: Journal = {schema: 1, ready: false, steps: []}
+export const emptyJournal: Journal = {schema: 2, steps: []}
 
 /**
  * The journal of a VM; an empty one when nothing was ever run.
@@ -80,10 +77,35 @@ const parseJournal = (text: string): Journal | undefined => {
 export const writeJournal = (vmDirectory: string, journal: Journal): Promise<void> =>
   writeFileAtomic(vmFiles(vmDirectory).journal, seal(journal))
 
-/** Notes that a VM is about to be started on the disk that it has. A damaged journal is left to who needs it. */
-export const noteStart = async (vmDirectory: string): Promise<void> => {
-  const journal = await peekJournal(vmDirectory)
-  if (journal.steps.length > 0 && !journal.restarted) await writeJournal(vmDirectory, {...journal, restarted: true})
+/** The journal in the hands of who holds the VM's lock: read once, written through. */
+export interface JournalKeeper {
+  /** As it was read, or as it was last written. */
+  readonly journal: Journal
+  readonly writeJournal: (next: Journal) => Promise<void>
+}
+
+export const openJournal = async (vmDirectory: string): Promise<JournalKeeper> => {
+  let journal = await readJournal(vmDirectory)
+  return {
+    get journal() {
+      return journal
+    },
+    async writeJournal(next) {
+      await writeJournal(vmDirectory, next)
+      journal = next
+    },
+  }
+}
+
+/** Notes that a VM is about to be started on the disk that it has. */
+export const noteStart = async ({journal, writeJournal: write}: JournalKeeper): Promise<void> => {
+  if (journal.steps.length > 0 && !journal.restarted) await write({...journal, restarted: true})
+}
+
+/** The journal without what one of schema 1 says of the guest. */
+export const withoutGuest = (journal: Journal): Journal => {
+  const {ready: _ready, setup: _setup, ...steps}: Journal & {readonly ready?: unknown; readonly setup?: unknown} = journal
+  return {...steps, schema: 2}
 }
 
 /** The journal with one entry replaced. */
@@ -98,9 +120,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> => typeof va
 
 const isJournal = (value: unknown): value is Journal =>
   isRecord(value) &&
-  value.schema === 1 &&
-  typeof value.ready === 'boolean' &&
-  (value.setup === undefined || isHashes(value.setup)) &&
+  (value.schema === 2 ||
+    (value.schema === 1 && typeof value.ready === 'boolean' && (value.setup === undefined || isHashes(value.setup)))) &&
   ['boolean', 'undefined'].includes(typeof value.restarted) &&
   Array.isArray(value.steps) &&
   value.steps.every(isEntry) &&

@@ -13,7 +13,7 @@ import {argumentsOf, directoryOf, processes} from '../../../test/support/vm-proc
 import {readJournal} from './journal.ts'
 
 const missing = sshdMissing()
-const program = resolve(import.meta.dirname, '../../test/support/follow-step.ts')
+const program = resolve(import.meta.dirname, '../../../test/support/follow-step.ts')
 
 /** The two streams use letters that vmctl's own words in the log do not have, so that each can be picked out of it. */
 const alphabets = {stdout: 'ABCDEFGHIJ<', stderr: 'KLMNOPQRUV>'}

@@ -1,10 +1,12 @@
+import {isDeepStrictEqual} from 'node:util'
+
 import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {Vm} from '../../model/vm.ts'
 import {decideSteps, isActive, openFollowers, openSteps, pendingEntry, type StepVerdict} from './decide.ts'
 import type {PreparedStep} from './declare.ts'
-import {type JournalEntry, readJournal, withEntry, writeJournal} from './journal.ts'
+import {type JournalEntry, type JournalKeeper, openJournal, withEntry} from './journal.ts'
 import {openProvisionLog, type ProvisionLog} from '../log/log.ts'
 import type {Guest, Provisioner} from '../provisioner.ts'
 
@@ -22,6 +24,8 @@ export interface RunOptions {
   readonly provisioners: ReadonlyMap<string, Provisioner>
   /** One for each step; by default what the journal says is not done is run. */
   readonly verdicts?: readonly StepVerdict[]
+  /** From who has read it; the one in the VM's directory is read when absent. */
+  readonly journal?: JournalKeeper
   readonly guest: () => Promise<Guest>
   /** Who logs in, for the record. */
   readonly user?: string
@@ -38,10 +42,7 @@ export interface RunOptions {
  * @throws VmctlError of the step, with its number and its last lines
  */
 export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: RunOptions): Promise<void> => {
-  const journal = await readJournal(vm.directory)
-  const verdicts = options.verdicts ?? decideSteps(journal, steps, {restarted: false})
-  requireDecisions(vm, verdicts)
-  await writeJournal(vm.directory, openSteps(journal, steps, verdicts))
+  const {keeper, verdicts} = await openRun(vm, steps, options)
   const files = vmFiles(vm.directory)
   await using log = await openProvisionLog({log: files.provisionLog, index: files.provisionIndex})
   const tidying: Promise<void>[] = []
@@ -49,23 +50,34 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
     for (const action of actions) tidying.push(action().catch(() => undefined))
   }
   try {
-    const turns = steps.map((step, index): Turn => ({step, index, total: steps.length, log, tidy}))
+    const turns = steps.map((step, index): Turn => ({step, index, total: steps.length, keeper, log, tidy}))
     // Before anything else runs, so that no two steps are under way in the guest at once.
-    await abandonRemoved(vm, {log, tidy}, options)
-    for (const turn of turns) if (verdicts[turn.index]?.verdict === 'rerun') await abandonStep(vm, turn, options)
+    await abandonRemoved(vm, {keeper, log, tidy}, options)
+    for (const turn of turns) if (verdicts[turn.index]?.verdict === 'rerun') await abandonStep(turn, options)
     let hasRun = false
     const active = turns.filter(({index}) => verdicts[index] !== undefined && isActive(verdicts[index]))
     for (const turn of active) {
       const isChecked = verdicts[turn.index]?.verdict === 'check'
       if (isChecked && (turn.step.follows ? !hasRun : await isIntact(turn, options))) continue
-      if (isChecked) await writeJournal(vm.directory, openFollowers(await readJournal(vm.directory), steps, verdicts))
+      if (isChecked) await keeper.writeJournal(openFollowers(keeper.journal, steps, verdicts))
       await runStep(vm, turn, options)
       hasRun = true
     }
-    await closeStart(vm, steps, verdicts)
+    await closeStart(keeper, steps, verdicts)
   } finally {
     await Promise.all(tidying)
   }
+}
+
+/** Puts on record what is going to run. */
+const openRun = async (vm: Vm, steps: readonly PreparedStep[], options: RunOptions) => {
+  const keeper = options.journal ?? (await openJournal(vm.directory))
+  const verdicts = options.verdicts ?? decideSteps(keeper.journal, steps, {restarted: false})
+  requireDecisions(vm, verdicts)
+  const opened = openSteps(keeper.journal, steps, verdicts)
+  // Whoever started the VM has written it before.
+  if (!isDeepStrictEqual(opened, keeper.journal)) await keeper.writeJournal(opened)
+  return {keeper, verdicts}
 }
 
 /** Asks the guest about a step that was done. The journal stays as it is: a kill meanwhile means that the question is asked again. */
@@ -76,10 +88,10 @@ const isIntact = async ({step, index, total}: Turn, options: RunOptions): Promis
 }
 
 /** Nothing is to be checked any more on account of an earlier start, unless a step was left alone that is. */
-const closeStart = async (vm: Vm, steps: readonly PreparedStep[], verdicts: readonly StepVerdict[]): Promise<void> => {
-  const {restarted, ...journal} = await readJournal(vm.directory)
+const closeStart = async (keeper: JournalKeeper, steps: readonly PreparedStep[], verdicts: readonly StepVerdict[]): Promise<void> => {
+  const {restarted, ...journal} = keeper.journal
   const isLeft = steps.some(({isChecked, run}, index) => isChecked && run === 'always' && verdicts[index]?.verdict === 'skip')
-  if (restarted && !isLeft) await writeJournal(vm.directory, journal)
+  if (restarted && !isLeft) await keeper.writeJournal(journal)
 }
 
 const requireDecisions = (vm: Vm, verdicts: readonly StepVerdict[]): void => {
@@ -99,15 +111,16 @@ interface Turn {
   readonly step: PreparedStep
   readonly index: number
   readonly total: number
+  readonly keeper: JournalKeeper
   readonly log: ProvisionLog
   /** Does what was put off until the result is on record. */
   readonly tidy: (actions: readonly (() => Promise<void>)[]) => void
 }
 
 /** Ends what runs of steps that are no longer declared may have left in the guest. */
-const abandonRemoved = async (vm: Vm, {log, tidy}: Pick<Turn, 'log' | 'tidy'>, options: RunOptions): Promise<void> => {
+const abandonRemoved = async (vm: Vm, {keeper, log, tidy}: Pick<Turn, 'keeper' | 'log' | 'tidy'>, options: RunOptions): Promise<void> => {
   for (;;) {
-    const {removed: [entry, ...rest] = [], ...journal} = await readJournal(vm.directory)
+    const {removed: [entry, ...rest] = [], ...journal} = keeper.journal
     if (!entry) return
     const provisioner = options.provisioners.get(entry.type ?? '')
     if (!provisioner) {
@@ -119,7 +132,7 @@ const abandonRemoved = async (vm: Vm, {log, tidy}: Pick<Turn, 'log' | 'tidy'>, o
     }
     const afterwards: (() => Promise<void>)[] = []
     await provisioner.abandon?.(entry.memory, {guest: options.guest, afterwards: (action) => void afterwards.push(action)})
-    await writeJournal(vm.directory, {...journal, ...(rest.length > 0 && {removed: rest})})
+    await keeper.writeJournal({...journal, ...(rest.length > 0 && {removed: rest})})
     tidy(afterwards)
     await log.begin(`abandoned ${new Date().toISOString()}`)
     await log.append('note', `=== ${entry.title}: its run was ended, the step is no longer declared ===\n`)
@@ -128,14 +141,13 @@ const abandonRemoved = async (vm: Vm, {log, tidy}: Pick<Turn, 'log' | 'tidy'>, o
 }
 
 /** Ends what an earlier run of the step may have left in the guest. Until that is done, the journal knows of it. */
-const abandonStep = async (vm: Vm, {step, index, log, tidy}: Turn, options: RunOptions): Promise<void> => {
+const abandonStep = async ({step, index, keeper, log, tidy}: Turn, options: RunOptions): Promise<void> => {
   const number = index + 1
-  const journal = await readJournal(vm.directory)
-  const earlier = journal.steps[index]
+  const earlier = keeper.journal.steps[index]
   if (earlier?.memory === undefined) return
   const afterwards: (() => Promise<void>)[] = []
   await step.provisioner.abandon?.(earlier.memory, {guest: options.guest, afterwards: (action) => void afterwards.push(action)})
-  await writeJournal(vm.directory, withEntry(journal, index, pendingEntry(step, 'its earlier run was ended')))
+  await keeper.writeJournal(withEntry(keeper.journal, index, pendingEntry(step, 'its earlier run was ended')))
   tidy(afterwards)
   await log.begin(`abandoned ${new Date().toISOString()}`)
   await log.append('note', `=== Step ${number}: its earlier run was ended ===\n`)
@@ -147,7 +159,7 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
   const afterwards: (() => Promise<void>)[] = []
   const number = index + 1
   const started = performance.now()
-  const book = await openRecord(vm, turn, options)
+  const book = await openRecord(turn, options)
   const {memory} = book
   const isContinued = memory !== undefined
   const delivered = await log.begin(book.startedAt)
@@ -196,9 +208,8 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
 }
 
 /** The journal's entry of the step that runs, written before the step begins and at every change of what is known. */
-const openRecord = async (vm: Vm, {step, index}: Turn, {user}: RunOptions) => {
-  const journal = await readJournal(vm.directory)
-  const earlier = journal.steps[index]
+const openRecord = async ({step, index, keeper}: Turn, {user}: RunOptions) => {
+  const earlier = keeper.journal.steps[index]
   // Without a memory there is nothing to come back to.
   const resumed = earlier?.state === 'running' && earlier.memory !== undefined ? earlier : undefined
   const startedAt = resumed?.startedAt ?? new Date().toISOString()
@@ -216,7 +227,7 @@ const openRecord = async (vm: Vm, {step, index}: Turn, {user}: RunOptions) => {
   }
   const write = (change: Partial<JournalEntry>): Promise<void> => {
     entry = {...entry, ...change}
-    return writeJournal(vm.directory, withEntry(journal, index, entry))
+    return keeper.writeJournal(withEntry(keeper.journal, index, entry))
   }
   await write({})
   return {

@@ -1,6 +1,7 @@
 import {strict as assert} from 'node:assert'
 import {writeFileSync} from 'node:fs'
 
+import {readGuest} from '../../../src/guest/record.ts'
 import {vmFiles} from '../../../src/model/layout.ts'
 import {decideSteps, matchEntries, openSteps} from '../../../src/provision/run/decide.ts'
 import type {DeclaredStep} from '../../../src/provision/run/declare.ts'
@@ -26,6 +27,7 @@ export const journal: Target = {
   json: true,
   dictionary: [
     '"schema":1',
+    '"schema":2',
     '"state":"done"',
     '"state":"running"',
     '"state":"unknown"',
@@ -40,6 +42,8 @@ export const journal: Target = {
     return {
       async try(input) {
         writeFileSync(files.journal, input)
+        // A journal of version 0.1 says this too.
+        await resultOrFailure(['vmctl::vm::record_damaged'], () => readGuest(scratch.path))
         const known = await resultOrFailure(['vmctl::vm::record_damaged'], () => readJournal(scratch.path))
         if (!known) return
         for (const restarted of [false, true]) {
