@@ -11,11 +11,8 @@ export interface OperationOptions {
   readonly notify?: Notify
 }
 
-/** Where the guest's serial console can be reached, as the vmctl book has it. */
-export type ConsoleEndpoint =
-  | {readonly type: 'unix-socket'; readonly path: string}
-  | {readonly type: 'web-socket'; readonly url: string}
-  | {readonly type: 'none'}
+/** Where the guest's serial console can be reached. */
+export type ConsoleEndpoint = {readonly type: 'unix-socket'; readonly path: string} | {readonly type: 'none'}
 
 /**
  * A backend: it makes, runs and removes VMs. Extension point; every backend passes `testHypervisor` of `vmctl/testing`.
