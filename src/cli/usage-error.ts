@@ -13,7 +13,7 @@ export interface CommandShape {
 }
 
 /** Commands that end or remove something: a slip of the hand must not be led there. */
-const destructive = /^(?:destroy|down|reload|stop|uninstall|(?:image|network|volume|plugins) (?:rm|remove|uninstall|unlink|reset))$/
+const destructive = /^(?:destroy|down|reload|stop|uninstall|(?:image|network|volume|plugins) (?:rm|remove|uninstall|unlink))$/
 
 /**
  * There is no command of this name: what vmctl calls it, or what was probably meant. Nothing is run.

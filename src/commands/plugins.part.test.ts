@@ -1,10 +1,11 @@
+import {execFileSync} from 'node:child_process'
 import {existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync} from 'node:fs'
-import {join} from 'node:path'
+import {join, relative} from 'node:path'
 
 import {beforeEach, describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {packPackage, pluginFiles, serveRegistry, writePackage} from '../../test/support/plugins.ts'
+import {type PackageFiles, packPackage, pluginFiles, serveRegistry, writePackage} from '../../test/support/plugins.ts'
 import {type CommandResult, spawnCommand} from '../../test/support/run-command.ts'
 
 let root: string
@@ -52,8 +53,25 @@ const telltale = (): {readonly pjson: Record<string, unknown>; readonly files: R
   }
 }
 
+/** Puts a package where it can be installed from, and says how that is written. */
+const placeOf: Readonly<Record<string, (files: PackageFiles) => string>> = {
+  'a directory': (files) => `./${relative(root, writePackage(join(root, 'src'), files))}`,
+  'an archive': (files) => packPackage(root, files),
+  'a repository': (files) => {
+    const directory = writePackage(join(root, 'src'), files)
+    const who = ['-c', 'user.name=me', '-c', 'user.email=me@here']
+    for (const words of [
+      ['init', '-q'],
+      ['add', '.'],
+      [...who, 'commit', '-qm', 'first'],
+    ])
+      execFileSync('git', ['-C', directory, ...words])
+    return `git+file://${directory}`
+  },
+}
+
 describe('install', () => {
-  test.each(['a directory', 'an archive'])(
+  test.each(['a directory', 'an archive', 'a repository'])(
     'from %s, without a network: nothing of it is run, it works, and goes without a trace',
     async (what) => {
       const tell = telltale()
@@ -63,8 +81,7 @@ describe('install', () => {
         pjson: {...tell.pjson, peerDependencies: {vmctl: '*'}},
         files: tell.files,
       })
-      if (what === 'a directory') writePackage(join(root, 'src'), files)
-      const path = what === 'a directory' ? './src' : packPackage(root, files)
+      const path = placeOf[what]?.(files) ?? ''
       const {json, exitCode} = await plugins('install', path)
       expect(json).toMatchObject({installed: {name: 'vmctl-plugin-greet', version: '1.2.3', type: 'user'}})
       expect([exitCode, tell.ran()]).toEqual([0, false])
@@ -107,6 +124,23 @@ describe('install', () => {
     const {json, exitCode} = await plugins('install', './src')
     expect([exitCode, json.error]).toMatchObject([4, {code: 'vmctl::host::not_installed', help: expect.stringContaining('Node.js')}])
     expect([await names(), places()]).toEqual([[], []])
+  })
+
+  test('Ctrl+C while npm is at work: nothing is left behind, and nobody works on', async () => {
+    writePackage(join(root, 'src'), pluginFiles('greet', {name: 'vmctl-plugin-greet'}))
+    mkdirSync(join(root, 'bin'))
+    writeFileSync(join(root, 'bin/npm'), `#!/bin/sh\necho $$ >${join(root, 'pid')}\nexec sleep 60\n`, {mode: 0o755})
+    env = {...env, PATH: `${join(root, 'bin')}:${process.env.PATH}`}
+    const timer = setInterval(() => {
+      if (!existsSync(join(root, 'pid'))) return
+      clearInterval(timer)
+      interrupt?.('SIGINT')
+    }, 50)
+    let interrupt: ((signal: NodeJS.Signals) => void) | undefined
+    const ran = await spawnCommand(['plugins', 'install', './src'], {env, cwd: root, onOutput: (_output, kill) => (interrupt ??= kill)})
+    expect([ran.exitCode, ran.stderr]).toEqual([130, expect.stringContaining('vmctl::interrupted')])
+    expect([await names(), places()]).toEqual([[], []])
+    expect(() => process.kill(Number(readFileSync(join(root, 'pid'), 'utf8')), 0)).toThrow('ESRCH')
   })
 
   test.each([
