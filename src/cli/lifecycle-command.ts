@@ -1,4 +1,4 @@
-import {aboutVm, isVmctlError, severalFailed} from '../model/errors.ts'
+import {about, isVmctlError, severalFailed} from '../model/errors.ts'
 import type {Engine} from '../engine/engine.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 import {formatError} from './diagnostics.ts'
@@ -34,7 +34,7 @@ export abstract class LifecycleCommand extends VmfileCommand {
           results.push(result)
           this.log(say(result))
         } catch (error) {
-          errors.push({name, error: aboutVm(error, name)})
+          errors.push({name, error: about(error, {vm: name})})
         }
       }),
     )

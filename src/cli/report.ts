@@ -1,7 +1,7 @@
 import * as Errors from '@oclif/core/errors'
 
 import {debug} from '../model/debug.ts'
-import {exitCodeOf, explained, isVmctlError, messageOf, type VmctlError} from '../model/errors.ts'
+import {exitCodeOf, explained, isVmctlError, messageOf, stackOf, type VmctlError} from '../model/errors.ts'
 import {stripControls} from '../model/strip.ts'
 import {formatError} from './diagnostics.ts'
 
@@ -23,7 +23,7 @@ export const errorJson = (error: unknown): ErrorJson => {
  */
 export const report = (error: unknown, {json}: {readonly json: boolean}): number => {
   const failure = explained(error)
-  debug('cli', () => (failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)))
+  debug('cli', () => stackOf(failure))
   if (json) process.stdout.write(`${JSON.stringify(errorJson(failure), undefined, 2)}\n`)
   else process.stderr.write(isVmctlError(failure) ? inColours(failure) : unexplained(failure))
   return exitOfOclif(failure) ?? exitCodeOf(failure)

@@ -1,7 +1,7 @@
 import type {Engine} from '../engine/engine.ts'
 import type {Vmfile} from '../engine/load.ts'
 import type {ConvergeOptions, VmResult} from '../engine/converge.ts'
-import {isVmctlError} from '../model/errors.ts'
+import {isFailure} from '../model/errors.ts'
 import {type EngineFlags, VmctlCommand} from './base-command.ts'
 import {formatProblem} from './diagnostics.ts'
 
@@ -20,7 +20,7 @@ export abstract class VmfileCommand extends VmctlCommand {
     try {
       return await this.readVmfile(engine, path, {toleratesMissing: true})
     } catch (error) {
-      if (path !== undefined || (isNeeded && !(isVmctlError(error) && error.code === 'vmctl::vmfile::not_found'))) throw error
+      if (path !== undefined || (isNeeded && !isFailure(error, 'vmctl::vmfile::not_found'))) throw error
       return undefined
     }
   }

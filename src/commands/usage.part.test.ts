@@ -48,3 +48,10 @@ test('--debug tells what is done, on standard error', async () => {
   expect(json).toMatchObject({name: 'web'})
   expect((await spawnCommand(['list', '--json'])).stderr).toBe('')
 })
+
+test('--debug shows where a failure began', async () => {
+  using workspace = makeWorkspace()
+  const {stderr, exitCode} = await spawnCommand(['--debug', 'start', 'nosuch'], {cwd: workspace.directory})
+  expect(exitCode).toBe(3)
+  expect(stderr).toMatch(/DEBUG cli: VmctlError: There is no VM named "nosuch"[^\n]*\n\s+at requireVm [^\n]*store\.ts/)
+})

@@ -1,6 +1,6 @@
 import {availableParallelism} from 'node:os'
 
-import {aboutVm, isVmctlError, messageOf, severalFailed, VmctlError} from '../model/errors.ts'
+import {about, isVmctlError, messageOf, severalFailed, VmctlError} from '../model/errors.ts'
 import {canLogIn} from '../model/login.ts'
 import {dependencyConditions, type DependencyCondition} from '../model/stack.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
@@ -124,7 +124,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       parallel: options.parallel ?? defaultParallel(),
       signal: engine.signal,
       onFailure: async (name, error) => {
-        if (specs.length > 1 && !engine.signal.aborted) await engine.emit({type: 'vm.failed', vm: name, error: aboutVm(error, name)})
+        if (specs.length > 1 && !engine.signal.aborted) await engine.emit({type: 'vm.failed', vm: name, error: about(error, {vm: name})})
       },
     },
   )
@@ -141,7 +141,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       const outcome = outcomes[index]
       const result = await resultOf(engine, spec, progress)
       if (outcome?.status !== 'rejected') return result
-      const error = aboutVm(outcome.reason, spec.name)
+      const error = about(outcome.reason, {vm: spec.name})
       errors.push({name: spec.name, error})
       return {...result, error: describeError(error)}
     }),

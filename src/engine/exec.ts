@@ -1,7 +1,7 @@
 import type {Readable} from 'node:stream'
 
 import {tee} from '../host/tee.ts'
-import {aboutVm, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {about, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'
 import {requireVm} from '../store/store.ts'
 import {waitForGuest} from './access.ts'
@@ -73,7 +73,7 @@ const execIn = async (engine: Engine, name: string, {command, user, stdin, onOut
     })
     return {name, ...(code !== null && {exitCode: code}), ...(signal !== null && {signal})}
   } catch (error) {
-    throw aboutVm(error, name)
+    throw about(error, {vm: name})
   } finally {
     connection.close()
   }

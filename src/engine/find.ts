@@ -2,7 +2,7 @@ import {realpath} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {resolvePath} from '../host/paths.ts'
-import {isVmctlError, VmctlError} from '../model/errors.ts'
+import {isFailure, VmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
 import {listVmNames, listVms, lockVm, requireVm, sweepLeftovers} from '../store/store.ts'
@@ -74,7 +74,8 @@ export const findVm = async (engine: Engine, word: string, options: FindOptions)
 export const findEach = async (engine: Engine, words: readonly string[], options: FindOptions): Promise<readonly string[]> => {
   const find = (word: string): Promise<string> =>
     findVm(engine, word, {...options, projects: false}).catch(async (error: unknown) => {
-      if (isVmctlError(error)) for (const name of namesOf(error.details.vms)) await sweepGone(engine, name)
+      if (!isFailure(error, 'vmctl::vm::not_found')) throw error
+      for (const name of await definedHere(engine, await vmfilePath(engine, options), word)) await sweepGone(engine, name)
       throw error
     })
   const names = [...new Set(await Promise.all(words.map(find)))]
@@ -82,8 +83,6 @@ export const findEach = async (engine: Engine, words: readonly string[], options
   if (names.length > 1) for (const name of names) if (!existing.has(name)) await requireVm(engine.store, name)
   return names
 }
-
-const namesOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [])
 
 /** What an earlier run could not remove of a VM that is no more goes now: no other verb is called for it. */
 const sweepGone = async (engine: Engine, name: string): Promise<void> => {

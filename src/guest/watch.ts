@@ -97,9 +97,9 @@ export const startWatch = (options: WatchOptions): Watch => {
   const details = (): Readonly<Record<string, unknown>> => ({rung: rung ?? null, stage: life.boot.stage ?? null})
   const timedOut = (after: string): VmctlError =>
     new VmctlError(
-      latest?.code ?? 'vmctl::ssh::unreachable',
+      latest?.kind ?? 'vmctl::ssh::unreachable',
       `The guest did not become ready ${after}; ${hasAnswered() ? `it came as far as ${JSON.stringify(rung)}` : progressOf(life)}.${latest ? ` ${latest.message}` : ''}`,
-      {cause: latest, details: {...latest?.details, ...details(), timedOut: true}},
+      {...latest?.facts, cause: latest, details: {...latest?.details, ...details(), timedOut: true}},
     )
   const doesNotBoot = (message: string): VmctlError =>
     new VmctlError('vmctl::vm::does_not_boot', message, {details: {...details(), restarts: life.boot.restarts}})
@@ -197,7 +197,7 @@ export const startWatch = (options: WatchOptions): Watch => {
       const tail = stripControls(await console.tail(10).catch(() => '')).trim()
       const shown =
         tail === '' ? 'The console is empty: the guest wrote nothing to its serial port.' : `The last lines of the console:\n${tail}`
-      return new VmctlError(error.code, `${error.message}\n\n${shown}`, {help: error.help, details: error.details, cause: error.cause})
+      return error.reword({message: `${error.message}\n\n${shown}`})
     },
     [Symbol.dispose]() {
       clearTimeout(timer)

@@ -93,7 +93,7 @@ test('the first failure stops everything, and says which step, why, and what was
   const fail: Run = async ({output}) => {
     await output('stdout', Buffer.from(Array.from({length: 30}, (_, index) => `line ${index}\n`).join('')))
     await output('stderr', Buffer.from('\u001b[31mno such package\u001b[0m\n'))
-    throw new VmctlError('vmctl::provision::failed', 'Step 2 ended with exit code 3.', {details: {exitCode: 3}})
+    throw new VmctlError('vmctl::provision::failed', 'Step 2 ended with exit code 3.', {exitCode: 3})
   }
   const steps = await prepare(['one', async () => undefined], ['two', fail], ['three', () => Promise.reject(new Error('must not run'))])
   const error = await runSteps(vm, steps, options()).catch((caught: unknown) => caught)

@@ -196,7 +196,8 @@ const judge = (outcome: JobOutcome, step: number): void => {
   if (typeof outcome === 'object') {
     if (outcome.exitCode === 0) return
     throw new VmctlError('vmctl::provision::failed', `Step ${step} ended with exit code ${outcome.exitCode}.`, {
-      details: {step, exitCode: outcome.exitCode},
+      exitCode: outcome.exitCode,
+      details: {step},
     })
   }
   const reasons = {

@@ -37,7 +37,7 @@ test('without one nobody waits for it', async () => {
   const {signal} = new AbortController()
   await expect(noopHypervisor().dial(makeVm(), 22, {signal})).rejects.toMatchObject({
     code: 'vmctl::backend::not_available',
-    details: {permanent: true},
+    facts: {retry: 'never'},
   })
 })
 

@@ -6,7 +6,7 @@ import {remove} from '../../host/durable.ts'
 import {isTemporaryName} from '../../host/files.ts'
 import {isBusy} from '../../host/proc.ts'
 import {lastLines, type RunResult, runUnderLimits} from '../../host/process.ts'
-import {messageOf, VmctlError} from '../../model/errors.ts'
+import {isFailure, messageOf} from '../../model/errors.ts'
 import {sandbox} from './arguments.ts'
 
 /**
@@ -121,7 +121,7 @@ export const runProbe = async (
     return {outcome: 'wrong', reason: whatWentWrong(result), ...times()}
   } catch (error) {
     signal?.throwIfAborted()
-    if (error instanceof VmctlError && error.code === 'vmctl::qemu::not_installed') throw error
+    if (isFailure(error, 'vmctl::qemu::not_installed')) throw error
     const reason = hang.signal.aborted ? `the guest hung: no result and an idle QEMU after ${limits.idleMs} ms` : messageOf(error)
     return {outcome: 'wrong', reason, ...times()}
   } finally {
