@@ -1,7 +1,6 @@
-import {about, isVmctlError, severalFailed} from '../model/errors.ts'
+import {about, severalFailed} from '../model/errors.ts'
 import type {Engine} from '../engine/engine.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
-import {formatError} from './diagnostics.ts'
 import {VmfileCommand} from './vmfile-command.ts'
 
 /** What a verb on VMs by name prints as JSON: that of the VM, or a list when there are several. */
@@ -41,7 +40,7 @@ export abstract class LifecycleCommand extends VmfileCommand {
     const [first] = errors
     if (first && names.length === 1) throw first.error
     if (first) {
-      for (const {error} of errors) if (isVmctlError(error)) this.tell(formatError(error, {colour: false}).trimEnd())
+      for (const {error} of errors) this.tellFailure(error)
       throw severalFailed(errors, {of: names.length, details: {vms: results}})
     }
     const [only] = results

@@ -1,9 +1,9 @@
 import type {Engine} from '../engine/engine.ts'
 import type {Vmfile} from '../engine/load.ts'
 import type {ConvergeOptions, VmResult} from '../engine/converge.ts'
-import {isFailure} from '../model/errors.ts'
+import {isFailure, isVmctlError, messageOf} from '../model/errors.ts'
 import {type EngineFlags, VmctlCommand} from './base-command.ts'
-import {formatProblem} from './diagnostics.ts'
+import {formatError, formatProblem} from './diagnostics.ts'
 
 /** A command that works on the VMs of a VMFile. */
 export abstract class VmfileCommand extends VmctlCommand {
@@ -13,6 +13,11 @@ export abstract class VmfileCommand extends VmctlCommand {
     const vmfile = await readVmfile(engine, discoverVmfile(path, process.cwd(), engine.env), options)
     for (const warning of vmfile.warnings) this.tell(formatProblem(warning, {colour: false}))
     return vmfile
+  }
+
+  /** Tells one failure of several; what they come to is thrown. */
+  protected tellFailure(error: unknown): void {
+    this.tell(isVmctlError(error) ? formatError(error, {colour: false}).trimEnd() : `error[unexplained]: ${messageOf(error)}`)
   }
 
   /** The VMFile of this directory, for a command that can do without. One that was named must be there. */

@@ -36,10 +36,7 @@ export default class Exec extends VmfileCommand {
     const {flags: given} = await this.parse(Exec, own)
     const {asked, program} = wordsOf(rest, given.all)
     const engine = await this.openEngine(given)
-    const [{execAll, exitStatus, inDirectory}, {findCreated, onlyVm}] = await Promise.all([
-      import('../engine/exec.ts'),
-      import('../engine/find.ts'),
-    ])
+    const [{execAll, inDirectory}, {findCreated, onlyVm}] = await Promise.all([import('../engine/exec.ts'), import('../engine/find.ts')])
     const vmfile = await this.vmfileIfAny(engine, given.file, asked.length === 0)
     const find = {vmfile, file: given.file, directory: process.cwd()}
     const words = asked.length > 0 || given.all ? asked : [onlyVm(vmfile, 'exec')]
@@ -59,10 +56,10 @@ export default class Exec extends VmfileCommand {
       this.above(() => output.write(name, this.jsonEnabled() ? 'stderr' : stream, chunk))
     // What a person types goes to one program, not to several.
     const stdin = isatty(0) ? undefined : process.stdin
-    const vms = await execAll(engine, {names, command, user: given.user, stdin, onOutput})
+    const {vms, exitCode} = await execAll(engine, {names, command, user: given.user, stdin, onOutput})
     output.close()
     for (const {name, error} of vms) if (error) this.tell(`${name}: ${error.message}`)
-    process.exitCode = exitStatus(vms)
+    process.exitCode = exitCode
     return {vms}
   }
 }

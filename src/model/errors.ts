@@ -143,24 +143,32 @@ const bySeverity: readonly number[] = (
 ).map((kind) => exitCodes[kind])
 
 /**
- * Failures of several VMs as one, whose exit status is the kind that they share, else the most severe, so that a script sees the
- * same status for one VM and for ten. A VM that was left alone because of another one says nothing of its own.
- * @param of how many VMs there were
+ * The exit status of several failures: the kind that they share, else the most severe, so that a script sees the same for one and for
+ * ten. A VM that was left alone because of another one says nothing of its own.
+ */
+export const exitCodeOfAll = (errors: readonly unknown[]): number => {
+  const causes = errors.filter((error) => !isFailure(error, 'vmctl::vm::dependency_failed'))
+  const statuses = new Set((causes.length > 0 ? causes : errors).map(exitCodeOf))
+  return bySeverity.find((status) => statuses.has(status)) ?? exitCodes.unexplained
+}
+
+/**
+ * Failures of several VMs or images as one.
+ * @param of how many there were of them
  */
 export const severalFailed = (
   failed: readonly {readonly name: string; readonly error: unknown}[],
-  {of, details}: {readonly of: number; readonly details: Readonly<Record<string, unknown>>},
-): VmctlError => {
-  const isConsequence = (error: unknown): boolean => isFailure(error, 'vmctl::vm::dependency_failed')
-  const causes = failed.filter(({error}) => !isConsequence(error))
-  const statuses = new Set((causes.length > 0 ? causes : failed).map(({error}) => exitCodeOf(error)))
-  const names = failed.map(({name}) => name).join(', ')
-  const exit = bySeverity.find((status) => statuses.has(status))
-  return new VmctlError('vmctl::vms::failed', `${failed.length} of ${of} VMs failed: ${names}.`, {
+  {
+    of,
     details,
-    exit,
-  })
-}
+    things = 'VMs',
+  }: {readonly of: number; readonly details: Readonly<Record<string, unknown>>; readonly things?: 'VMs' | 'images'},
+): VmctlError =>
+  new VmctlError(
+    things === 'VMs' ? 'vmctl::vms::failed' : 'vmctl::images::failed',
+    `${failed.length} of ${of} ${things} failed: ${failed.map(({name}) => name).join(', ')}.`,
+    {details, exit: exitCodeOfAll(failed.map(({error}) => error))},
+  )
 
 /** The text of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -9,7 +9,7 @@ interface Meaning {
 
 /**
  * Exit statuses by kind of failure, the same for every command.
- * `vmctl ssh NAME -- COMMAND` is the one exception: it passes the guest command's status through.
+ * `vmctl ssh NAME -- COMMAND` and `vmctl exec NAME COMMAND` are the exception: they pass the guest command's status through.
  */
 export const exitCodes = {
   done: 0,
@@ -94,6 +94,8 @@ const meanings = {
   'vmctl::image::disk_too_small': {exit: usage, help: 'Give a `disk` that is at least as large as the image, or leave it out.'},
   'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
   'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
+
+  'vmctl::images::failed': {exit: host, help: 'Each image that failed is explained above; run the command again for these.'},
 
   'vmctl::volume::not_found': {exit: notFound, help: 'Run `vmctl volume ls` to see the volumes that exist.'},
   'vmctl::volume::in_use': {exit: state, help: 'Stop the VM that uses the volume first.'},

@@ -245,8 +245,11 @@ const isUnreachable = (error: unknown): boolean =>
 /** Whether an error ends the step. What it has left in the guest goes on there, whatever happens to vmctl. */
 const isSettled = (error: unknown, {isAborted, isLeft}: {readonly isAborted: boolean; readonly isLeft: boolean}): boolean => {
   if (isUnreachable(error)) return false
-  return !isLeft || isAborted || isFailure(error, 'vmctl::provision::failed', 'vmctl::provision::timed_out')
+  return !isLeft || isAborted || isFailure(error, 'vmctl::provision::failed', 'vmctl::provision::timed_out') || isFinalOfPlugin(error)
 }
+
+/** A failure of a plugin's own, unless it says that its step goes on. */
+const isFinalOfPlugin = (error: unknown): boolean => isVmctlError(error) && typeof error.kind !== 'string' && error.facts.retry !== 'later'
 
 const failureOf = (error: unknown): Partial<JournalEntry> => {
   const {exitCode} = factsOf(error)
