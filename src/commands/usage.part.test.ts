@@ -15,6 +15,9 @@ test.each([
   ['a value that does not fit', ['create', '--name', 'x', '--vcpus', 'two'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['a size that is none', ['create', '--name', 'x', '--memory', 'much'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['flags that exclude each other', ['provision', '--step', '1', '--all'], 'vmctl::usage::invalid', 'vmctl provision --help'],
+  ['a command that a topic does not have', ['image', 'nosuch'], 'vmctl::usage::unknown_command', 'vmctl image --help'],
+  ['no VM where one is needed', ['status'], 'vmctl::usage::invalid', 'vmctl list'],
+  ['an argument that a plugin of oclif misses', ['plugins', 'install'], 'vmctl::usage::invalid', 'vmctl plugins install --help'],
   ['a flag of a plugin of oclif', ['plugins', 'install', '--nosuch'], 'vmctl::usage::unknown_flag', 'vmctl plugins install --help'],
 ])('%s: one voice, status 2, JSON under --json', async (_what, words, code, help) => {
   using workspace = makeWorkspace()
@@ -24,8 +27,17 @@ test.each([
   expect(ran.stderr).toContain(`error[${code}]: `)
   expect(ran.stderr).toContain(help)
   const json = await spawnCommand(['--json', ...words], {cwd: workspace.directory})
-  if (words[0] !== 'plugins')
-    expect(json).toMatchObject({exitCode: 2, stderr: '', json: {error: {code, help: expect.stringContaining(help)}}})
+  expect(json).toMatchObject({exitCode: 2, stderr: '', json: {error: {code, help: expect.stringContaining(help)}}})
+})
+
+test('a command of a plugin of oclif fails like one of vmctl', async () => {
+  using workspace = makeWorkspace()
+  const env = {XDG_DATA_HOME: workspace.directory, XDG_CONFIG_HOME: workspace.directory, XDG_CACHE_HOME: workspace.directory}
+  const words = ['plugins', 'inspect', 'no-such-plugin']
+  const failure = {code: 'vmctl::plugin::command_failed', message: '`vmctl plugins inspect` failed: no-such-plugin not installed'}
+  expect((await spawnCommand(words, {env})).stderr).toContain(`error[${failure.code}]: ${failure.message}`)
+  const {exitCode, json} = await spawnCommand([...words, '--json'], {env})
+  expect({exitCode, json}).toEqual({exitCode: 4, json: {error: {...failure, help: expect.any(String)}}})
 })
 
 test('a suggestion is never a question, also on a terminal, and nothing is run', async () => {

@@ -240,6 +240,10 @@ const meanings = {
   'vmctl::network::port_refused': {exit: host, help: 'Give an IPv4 address of this computer, or 0.0.0.0 for all of them.'},
 
   'vmctl::backend::not_available': {exit: host, help: 'Use a backend that works on this computer; see `vmctl doctor`.'},
+  'vmctl::plugin::command_failed': {
+    exit: host,
+    help: 'Read the message above. The command is one of a plugin; `vmctl plugins --core` names them.',
+  },
   'vmctl::plugin::invalid': {exit: host, help: 'Update or uninstall the plugin: `vmctl plugins`.'},
   'vmctl::host::program_failed': {exit: host, help: 'Read the message of the program above.'},
   'vmctl::host::not_installed': {exit: host, help: 'Install the program, then run `vmctl doctor`.'},
