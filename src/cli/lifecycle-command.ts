@@ -1,4 +1,4 @@
-import {about, severalFailed} from '../model/errors.ts'
+import {about, severalFailed, summaryOf} from '../model/errors.ts'
 import type {Engine} from '../engine/engine.ts'
 import type {LifecycleResult} from '../engine/lifecycle.ts'
 import {VmfileCommand} from './vmfile-command.ts'
@@ -38,13 +38,15 @@ export abstract class LifecycleCommand extends VmfileCommand {
       }),
     )
     const [first] = errors
+    const inOrder = <T extends {readonly name: string}>(all: readonly T[]): readonly T[] =>
+      all.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
     if (first && names.length === 1) throw first.error
     if (first) {
       for (const {error} of errors) this.tellFailure(error)
-      throw severalFailed(errors, {of: names.length, details: {vms: results}})
+      const failed = errors.map(({name, error}) => ({name, error: summaryOf(error)}))
+      throw severalFailed(inOrder(errors), {of: names.length, details: {vms: inOrder([...results, ...failed])}})
     }
     const [only] = results
-    const inOrder = results.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
-    return only && names.length === 1 ? only : {vms: inOrder}
+    return only && names.length === 1 ? only : {vms: inOrder(results)}
   }
 }

@@ -1,4 +1,7 @@
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {rmSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
 import {writePlugin} from '../../test/support/link-plugin.ts'
 import {type CommandResult, makeWorkspace, runCommand, type Workspace} from '../../test/support/run-command.ts'
@@ -43,12 +46,20 @@ beforeAll(() => {
   process.env.VMCTL_BACKEND = 'faulty'
 })
 afterAll(() => workspace[Symbol.dispose]())
+beforeEach(() => rmSync(join(workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
 
-/** Makes VMs of these names, as the one VMFile says, and runs a verb on them in this state. */
-const runOn = async (names: readonly string[], {words, state}: {words: readonly string[]; state: string}): Promise<CommandResult> => {
-  const vm = (name: string): string =>
-    `vm "${name}" { image "base.qcow2"; cloud-init { user "me"; }; ssh { user "me"; }; provision "shell" { inline "true"; }; stop-grace-period "0s"; }\n`
-  process.env.VMCTL_FILE = workspace.write('VMFile.kdl', names.map(vm).join(''))
+interface Verb {
+  readonly words: readonly string[]
+  /** In which the VMs are. */
+  readonly state: string
+  /** What else is in each VM of the VMFile. */
+  readonly body?: string
+}
+
+/** Makes VMs of these names, as the one VMFile says, and runs a verb on them. */
+const runOn = async (names: readonly string[], {words, state, body = ''}: Verb): Promise<CommandResult> => {
+  const text = names.map((name) => `vm "${name}" { image "base.qcow2"; stop-grace-period "0s"; ${body} }\n`).join('')
+  process.env.VMCTL_FILE = workspace.write('VMFile.kdl', text)
   process.env.FAULTY = 'new'
   expect(await runCommand('up', '--no-provision')).toMatchObject({exitCode: 0})
   process.env.FAULTY = state
@@ -66,7 +77,7 @@ const statuses: readonly (readonly [names: readonly string[], exit: number])[] =
   [['timeout-1', 'guest-1'], 6],
 ]
 
-const verbs: Readonly<Record<string, {readonly words: readonly string[]; readonly state: string}>> = {
+const verbs: Readonly<Record<string, Verb>> = {
   start: {words: ['start'], state: 'stopped'},
   'start of the named': {words: ['start', 'NAMES'], state: 'stopped'},
   stop: {words: ['stop'], state: 'running'},
@@ -92,10 +103,11 @@ test.each(Object.entries(verbs))('%s ends with the status of the failure, of one
 })
 
 test('provision and exec cannot reach guests: the same', async () => {
+  const body = 'cloud-init { user "me"; }; ssh { user "me"; }; provision "shell" { inline "true"; }'
   for (const words of [['provision'], ['exec', '--all', '--', 'true'], ['exec', '--json', '--all', '--', 'true']]) {
     for (const [names, exitCode] of statuses) {
-      const reachable = names.filter((name) => !name.startsWith('well'))
-      const ran = await runOn(reachable, {words, state: 'running'})
+      const failing = names.filter((name) => !name.startsWith('well'))
+      const ran = await runOn(failing, {words, state: 'running', body})
       expect({words, names, exitCode: ran.exitCode, stderr: ran.stderr}).toMatchObject({words, names, exitCode})
     }
   }
@@ -104,6 +116,16 @@ test('provision and exec cannot reach guests: the same', async () => {
 test('a failure of the plugin is a failure under --json too', async () => {
   expect((await runOn(['host-1'], {words: ['start', 'host-1', '--json'], state: 'stopped'})).json).toEqual({
     error: {code: 'faulty::host::failed', message: 'host-1 fails.', help: 'Look at host-1.', vm: 'host-1', retry: 'never'},
+  })
+  expect((await runOn(['host-1', 'well-1', 'guest-1'], {words: ['start', '--json'], state: 'stopped'})).json).toMatchObject({
+    error: {
+      message: '2 of 3 VMs failed: host-1, guest-1.',
+      vms: [
+        {name: 'host-1', error: {code: 'faulty::host::failed', help: 'Look at host-1.'}},
+        {name: 'well-1', state: 'running'},
+        {name: 'guest-1', error: {code: 'faulty::guest::failed'}},
+      ],
+    },
   })
   expect((await runOn(['host-1', 'guest-1'], {words: ['up', '--json'], state: 'stopped'})).json).toMatchObject({
     error: {

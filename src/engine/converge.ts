@@ -1,6 +1,6 @@
 import {availableParallelism} from 'node:os'
 
-import {about, isVmctlError, messageOf, severalFailed, VmctlError} from '../model/errors.ts'
+import {about, severalFailed, summaryOf, VmctlError} from '../model/errors.ts'
 import {canLogIn} from '../model/login.ts'
 import {dependencyConditions, type DependencyCondition} from '../model/stack.ts'
 import type {VmSpec, VmState} from '../model/vm.ts'
@@ -143,7 +143,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       if (outcome?.status !== 'rejected') return result
       const error = about(outcome.reason, {vm: spec.name})
       errors.push({name: spec.name, error})
-      return {...result, error: describeError(error)}
+      return {...result, error: summaryOf(error)}
     }),
   )
   if (errors.length === 0) return results
@@ -251,6 +251,3 @@ const resultOfStray = ({vm, steps}: VmPlan, durationMs: number): VmResult => ({
   timings: [{what: 'destroy', startMs: 0, durationMs}],
   notices: [],
 })
-
-const describeError = (error: unknown): NonNullable<VmResult['error']> =>
-  isVmctlError(error) ? {code: error.code, message: error.message, help: error.help} : {code: 'unexplained', message: messageOf(error)}

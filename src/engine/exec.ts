@@ -1,7 +1,7 @@
 import type {Readable} from 'node:stream'
 
 import {tee} from '../host/tee.ts'
-import {about, exitCodeOfAll, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {about, exitCodeOfAll, summaryOf, VmctlError} from '../model/errors.ts'
 import {quoteAll} from '../model/quote.ts'
 import {requireVm} from '../store/store.ts'
 import {waitForGuest} from './access.ts'
@@ -58,8 +58,8 @@ export const execAll = async (
       } catch (error) {
         if (engine.signal.aborted) throw error
         errors.push(error)
-        const code = isVmctlError(error) ? error.code : 'unexplained'
-        return {name, error: {code, message: messageOf(error)}}
+        const {code, message} = summaryOf(error)
+        return {name, error: {code, message}}
       } finally {
         stdin?.destroy()
       }

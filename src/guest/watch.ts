@@ -1,4 +1,4 @@
-import {type FailureCode, VmctlError} from '../model/errors.ts'
+import {type FailureCode, isVmctlError, VmctlError} from '../model/errors.ts'
 import {formatDuration} from '../model/quantity.ts'
 import {stripControls} from '../model/strip.ts'
 import type {Vitals} from '../model/vitals.ts'
@@ -141,7 +141,7 @@ export const startWatch = (options: WatchOptions): Watch => {
   }
   const check = async (): Promise<VmctlError | undefined> => {
     const death = await isAlive()
-    if (death instanceof VmctlError) return death
+    if (isVmctlError(death)) return death
     if (death !== undefined) {
       return new VmctlError('vmctl::ssh::unreachable', `The VM ended while vmctl waited for it: ${death}.`, {
         details: {...details(), died: true},
@@ -193,7 +193,7 @@ export const startWatch = (options: WatchOptions): Watch => {
       }
     },
     async explain(error) {
-      if (error !== over.signal.reason || !(error instanceof VmctlError)) return error
+      if (error !== over.signal.reason || !isVmctlError(error)) return error
       const tail = stripControls(await console.tail(10).catch(() => '')).trim()
       const shown =
         tail === '' ? 'The console is empty: the guest wrote nothing to its serial port.' : `The last lines of the console:\n${tail}`

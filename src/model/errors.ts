@@ -170,6 +170,16 @@ export const severalFailed = (
     {details, exit: exitCodeOfAll(failed.map(({error}) => error))},
   )
 
+/** A failure among the results of several; part of `--json`. */
+export interface FailureSummary {
+  readonly code: string
+  readonly message: string
+  readonly help?: string
+}
+
+export const summaryOf = (error: unknown): FailureSummary =>
+  isVmctlError(error) ? {code: error.code, message: error.message, help: error.help} : {code: 'unexplained', message: messageOf(error)}
+
 /** The text of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 

@@ -6,7 +6,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import type {Header} from 'tar-stream'
 
-import {VmctlError} from '../model/errors.ts'
+import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {unsafePath} from '../model/safe-path.ts'
 
 export interface ExtractOptions {
@@ -46,7 +46,7 @@ export const extractTar = async (stream: Readable, directory: string, options: E
     loop.catch(() => undefined)
     archive.destroy()
     stream.destroy()
-    throw error instanceof VmctlError ? error : refused(`it is damaged (${error instanceof Error ? error.message : String(error)})`)
+    throw isVmctlError(error) ? error : refused(`it is damaged (${error instanceof Error ? error.message : String(error)})`)
   }
   over.abort()
   await reading
