@@ -9,6 +9,8 @@ import {
   exitCodes,
   explained,
   factsOf,
+  type Failure,
+  type FailureCode,
   failures,
   isVmctlError,
   messageOf,
@@ -80,6 +82,14 @@ test('advice names the VM only where it speaks of it', () => {
   const error = new VmctlError('vmctl::network::bridge_not_found', 'There is no br0.').about({vm: 'web'})
   expect(error.help).toContain('ip link add NAME type bridge')
   expect(new VmctlError('vmctl::io', 'x', {help: (vm) => `look at ${vm}`}).about({vm: 'web'}).help).toBe('look at web')
+})
+
+test('a plugin without types gets no other status than one of a failure, and its message is kept', () => {
+  const unknown = new VmctlError('note::disk::full' as FailureCode, 'The disk is full.', {cause: 'why'})
+  expect(unknown).toMatchObject({code: 'note::disk::full', message: 'The disk is full.', help: expect.stringContaining('plugin')})
+  expect(exitCodeOf(unknown)).toBe(exitCodes.unexplained)
+  for (const exit of [0, 9, undefined])
+    expect(exitCodeOf(new VmctlError({code: 'note::disk::full', exit, help: 'x'} as unknown as Failure, 'x'))).toBe(exitCodes.unexplained)
 })
 
 test('no VM is at fault when the user interrupts', () => {

@@ -133,9 +133,8 @@ export const about = (thrown: unknown, subject: Subject): unknown => {
 }
 
 /** The exit status for anything that was thrown. */
-export const exitCodeOf = (error: unknown): number => (isVmctlError(error) && known.has(error.exit) ? error.exit : exitCodes.unexplained)
-
-const known: ReadonlySet<number> = new Set(Object.values(exitCodes))
+export const exitCodeOf = (error: unknown): number =>
+  isVmctlError(error) && bySeverity.includes(error.exit) ? error.exit : exitCodes.unexplained
 
 /** Exit statuses from the most severe on: what concerns vmctl itself, the host and so every VM, one guest, the request. */
 const bySeverity: readonly number[] = (

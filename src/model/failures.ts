@@ -266,7 +266,13 @@ export interface Failure {
   readonly help: Advice
 }
 
-export const meaningOf = (code: FailureCode): Meaning => meanings[code]
+/** What a code means. A plugin that has no types may name any. */
+export const meaningOf = (code: FailureCode): Meaning => (Object.hasOwn(meanings, code) ? meanings[code] : unregistered)
+
+const unregistered: Meaning = {
+  exit: unexplained,
+  help: 'This is a defect of a plugin, which does not say what its failure means: `vmctl plugins` names it.',
+}
 
 /** The advice as text. */
 export const adviceText = (help: Advice, vm = 'NAME'): string => (typeof help === 'string' ? help : help(vm))
