@@ -33,7 +33,7 @@ With \`--json\` it is printed on standard output:
 \`\`\`
 
 Problems of a VMFile come all at once in \`problems\`, each with \`file\`, \`line\`, \`column\`, \`length\`, \`severity\`, \`message\` and, where there is one, a \`hint\`.
-Other facts, such as \`vm\`, \`state\` or \`exitCode\`, stand beside \`code\`. A failure without a code is a defect of vmctl; it has the code \`unexplained\`.
+Other facts, such as \`vm\`, \`state\` or \`exitCode\`, stand beside \`code\`; \`retry\` says whether the same may succeed \`later\` or \`never\`. A code that does not begin with \`vmctl::\` is one of a [plugin](../extending.md#failures). A failure without a code is a defect of vmctl; it has the code \`unexplained\`.
 
 The advice below is the default. vmctl says something more exact where it knows more.
 
@@ -57,7 +57,7 @@ ${Object.entries(exitCodes)
 
 Two things differ:
 
-- \`vmctl ssh NAME -- COMMAND\` passes on the status of the command in the guest. A failure of vmctl itself keeps the meaning above, so the two can look alike: \`--json\` tells them apart.
+- \`vmctl ssh NAME -- COMMAND\` and \`vmctl exec NAME COMMAND\` pass on the status of the command in the guest; of several VMs it is the first that is not 0. A failure of vmctl itself keeps the meaning above, so the two can look alike: \`--json\` tells them apart.
 - \`vmctl doctor\` prints its findings and ends with 4 when something is missing that everybody needs.
 
 When a command works on several VMs and some fail, every failure is printed, the error is \`vmctl::vms::failed\`, and the status is the one that the failures share, else that of the most severe: 130, 1, 4, 6, 7, 5, 3, 2, in this order. A VM that was left alone because another one failed does not count. So one VM and ten that fail for the same reason end with the same status.

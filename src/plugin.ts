@@ -1,8 +1,8 @@
 /** What a plugin needs: the extension points and the words of the domain. Types only, but for the error. */
-export type {Extension} from './engine/extensions.ts'
+export type {Extend, Extension, PluginTools} from './engine/extensions.ts'
 export type {ConsoleEndpoint, Hypervisor, Notify, OperationOptions} from './hypervisor/hypervisor.ts'
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'
-export {isVmctlError, VmctlError} from './model/errors.ts'
+export {isVmctlError, VmctlError, type Failure, type FailureFacts, type VmctlErrorOptions} from './model/errors.ts'
 export type {
   BackendTag,
   BaseImage,

@@ -49,7 +49,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     run: ['.', 'log'],
     dockerfile: ['tree'],
   },
-  hypervisor: {'.': [], noop: ['.'], qemu: ['.']},
+  hypervisor: {'.': [], contract: ['.'], noop: ['.'], qemu: ['.']},
   import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
 }
 
@@ -195,7 +195,7 @@ test('what the product imports is installed with it, and has a home', () => {
   const packageOf = (name: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name
   const imported = new Set(
     sources
-      .filter(({isTest, path}) => !isTest && path !== 'hypervisor/contract.ts')
+      .filter(({isTest, path}) => !isTest && !path.startsWith('hypervisor/contract/'))
       .flatMap(({imports}) => imports.filter((name) => !/^(?:\.|node:)/.test(name)).map(packageOf)),
   )
   const wanted = Object.keys(pjson.dependencies).filter((name) => !pjson.oclif.plugins.includes(name))

@@ -1,10 +1,20 @@
 const quote = (word) => `'${word.replaceAll("'", String.raw`'\''`)}'`
 
 /**
- * provision "note" { text "…"; path "/etc/motd" } writes a line into a file of the guest.
- * @type {import('vmctl/plugin').Provisioner<{text: string, path: string}>}
+ * A failure of its own: a code, the kind by its exit status (6 is the guest), and what to do.
+ * @type {import('vmctl/plugin').Failure}
  */
-export const noteProvisioner = {
+export const notWritten = {
+  code: 'note::file::not_written',
+  exit: 6,
+  help: (vm) => `Look at the directory in the guest (\`vmctl ssh ${vm}\`), or choose another \`path\`.`,
+}
+
+/**
+ * provision "note" { text "…"; path "/etc/motd" } writes a line into a file of the guest.
+ * @returns {import('vmctl/plugin').Provisioner<{text: string, path: string}>}
+ */
+export const noteProvisioner = ({VmctlError}) => ({
   type: 'note',
 
   parse({text, path = '/tmp/note'}) {
@@ -23,7 +33,9 @@ export const noteProvisioner = {
       onStderr: (chunk) => output('stderr', chunk),
       signal,
     })
-    if (exit.code !== 0) throw new Error(`the note could not be written (exit code ${exit.code})`)
+    if (exit.code !== 0) {
+      throw new VmctlError(notWritten, `The note could not be written to ${path}.`, {exitCode: exit.code ?? undefined})
+    }
     await output('stdout', Buffer.from(`noted in ${path}\n`))
   },
-}
+})

@@ -13,9 +13,9 @@ const atRest = ({failure, phase}) => {
 /**
  * A backend whose VMs exist on paper only. `VMCTL_BACKEND=paper vmctl create …` uses it.
  * Every method may be called twice; `testHypervisor` of vmctl/testing checks that.
- * @type {import('vmctl/plugin').Hypervisor}
+ * @returns {import('vmctl/plugin').Hypervisor}
  */
-export const paperHypervisor = {
+export const paperHypervisor = ({VmctlError}) => ({
   name: 'paper',
   unavailable: async () => undefined,
   check: async () => undefined,
@@ -30,8 +30,8 @@ export const paperHypervisor = {
   resume: async (vm) => writeFile(file(vm), 'running'),
   observe: async (vm) => ({state: (await read(vm)) ?? atRest(vm)}),
   dial: async (vm) => {
-    // By its code vmctl knows that it need not try again.
-    throw Object.assign(new Error(`${vm.name} is made of paper; nobody answers`), {code: 'vmctl::backend::not_available'})
+    // So vmctl need not try again, as it would while a guest boots.
+    throw new VmctlError('vmctl::backend::not_available', `${vm.name} is made of paper; nobody answers.`, {retry: 'never'})
   },
   sshAddress: async () => undefined,
-}
+})

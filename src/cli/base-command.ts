@@ -5,7 +5,7 @@ import type {Input, ParserOutput} from '@oclif/core/interfaces'
 
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
-import type {Extension} from '../engine/extensions.ts'
+import type {Extension, PluginTools} from '../engine/extensions.ts'
 import {exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {everything, listenToDebug, logLevel} from './logging.ts'
 import {OutputEnded, whileOutputLasts} from './outputs.ts'
@@ -118,7 +118,7 @@ export abstract class VmctlCommand extends Command {
   }
 
   async #extensions(): Promise<Extension[]> {
-    const {successes, failures} = await this.config.runHook(extensionHook, {})
+    const {successes, failures} = await this.config.runHook(extensionHook, {VmctlError} satisfies PluginTools)
     for (const {plugin, error} of failures) {
       this.tell(`Warning: the plugin ${plugin.name} could not be loaded: ${messageOf(error)}`)
     }

@@ -36,6 +36,7 @@ describe('which command is meant', () => {
     ['list', {kind: 'command', id: 'list', argv: []}],
     ['ls --json', {kind: 'command', id: 'ls', argv: ['--json']}],
     ['image', {kind: 'help', id: 'image'}],
+    ['image --json', {kind: 'help', id: 'image'}],
     ['image list --json', {kind: 'command', id: 'image:list', argv: ['--json']}],
     ['image:list', {kind: 'command', id: 'image:list', argv: []}],
     ['--json image list', {kind: 'command', id: 'image:list', argv: ['--json']}],

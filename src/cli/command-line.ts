@@ -28,6 +28,9 @@ const leading: ReadonlyMap<string, boolean> = new Map([
   ['--file', true],
 ])
 
+/** Those without a value, which say nothing about what is asked for. */
+const switches: ReadonlySet<string> = new Set([...leading].flatMap(([flag, hasValue]) => (hasValue ? [] : [flag])))
+
 const helpFlags = ['--help', '-h']
 
 /**
@@ -39,7 +42,7 @@ export const readCommandLine = (words: readonly string[], commands: Commands): C
   const {front, rest, asksHelp} = takeLeading(words)
   const {id, argv} = takeCommand(rest, commands)
   const command = id === undefined ? undefined : commands.findCommand(id)
-  if (id === undefined || !command) return helpOrNothing(id, asksHelp ? undefined : argv[0], commands)
+  if (id === undefined || !command) return helpOrNothing(id, asksHelp ? undefined : argv.find((word) => !switches.has(word)), commands)
   if (id === 'help' && argv.length > 0) return readCommandLine([...argv, '--help'], commands)
   return asksHelp || ownWords(argv, command).some(isHelp) ? {kind: 'help', id} : {kind: 'command', id, argv: [...front, ...argv]}
 }

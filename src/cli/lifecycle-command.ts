@@ -1,6 +1,5 @@
-import {aboutVm, isVmctlError, severalFailed} from '../model/errors.ts'
+import {about, severalFailed, summaryOf} from '../model/errors.ts'
 import type {Engine} from '../engine/engine.ts'
-import {formatError} from './diagnostics.ts'
 import {VmfileCommand} from './vmfile-command.ts'
 import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 
@@ -34,18 +33,20 @@ export abstract class LifecycleCommand extends VmfileCommand {
           results.push(result)
           this.log(say(result))
         } catch (error) {
-          errors.push({name, error: aboutVm(error, name)})
+          errors.push({name, error: about(error, {vm: name})})
         }
       }),
     )
     const [first] = errors
+    const inOrder = <T extends {readonly name: string}>(all: readonly T[]): readonly T[] =>
+      all.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
     if (first && names.length === 1) throw first.error
     if (first) {
-      for (const {error} of errors) if (isVmctlError(error)) this.tell(formatError(error, {colour: false}).trimEnd())
-      throw severalFailed(errors, {of: names.length, details: {vms: results}})
+      for (const {error} of errors) this.tellFailure(error)
+      const failed = errors.map(({name, error}) => ({name, error: summaryOf(error)}))
+      throw severalFailed(inOrder(errors), {of: names.length, details: {vms: inOrder([...results, ...failed])}})
     }
     const [only] = results
-    const inOrder = results.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
-    return only && names.length === 1 ? only : {vms: inOrder}
+    return only && names.length === 1 ? only : {vms: inOrder(results)}
   }
 }

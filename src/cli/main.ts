@@ -5,8 +5,8 @@ import type {LoadOptions} from '@oclif/core/interfaces'
 
 import {readCommandLine} from './command-line.ts'
 import type {Outputs} from './outputs.ts'
+import {adoptCommand, failureOfCommand} from './plugin-commands.ts'
 import {report} from './report.ts'
-import {usageError} from './usage-error.ts'
 
 /** Runs one command line. What goes wrong is reported, and is the exit status of the process. */
 export const main = async (words: readonly string[], load: LoadOptions, outputs: Outputs): Promise<void> => {
@@ -43,16 +43,20 @@ const run = async (words: readonly string[], config: Config): Promise<void> => {
   const {id} = line
   const argv = line.kind === 'command' ? [...line.argv] : []
   await config.runHook('init', {id: id ?? '', argv})
-  if (line.kind === 'command') await config.runCommand(line.id, argv).catch((error: unknown) => rethrow(error, line.id))
+  if (line.kind === 'command') await runCommand(config, line.id, argv)
   else await showHelp(config, id === undefined ? [] : [id])
   await config.runHook('finally', {id: id ?? '', argv, Command: undefined, error: undefined})
 }
 
-/** Commands of oclif's own plugins do not put their parser's errors into our words themselves. */
-const rethrow = (error: unknown, id: string): never => {
-  throw error instanceof Errors.CLIError && 'parse' in error
-    ? usageError(error, {words: id.replaceAll(':', ' '), args: [], flags: []})
-    : error
+const runCommand = async (config: Config, id: string, argv: string[]): Promise<void> => {
+  const command = config.findCommand(id)
+  const isOwn = command?.pluginName === config.name
+  try {
+    if (command && !isOwn) await adoptCommand(command)
+    await config.runCommand(id, argv)
+  } catch (error) {
+    throw isOwn ? error : failureOfCommand(error, id)
+  }
 }
 
 const showHelp = async (config: Config, subject: string[]): Promise<void> => {

@@ -1,7 +1,5 @@
-import * as Errors from '@oclif/core/errors'
-
 import {debug} from '../model/debug.ts'
-import {exitCodeOf, explained, isVmctlError, messageOf, type VmctlError} from '../model/errors.ts'
+import {exitCodeOf, explained, isVmctlError, messageOf, stackOf, type VmctlError} from '../model/errors.ts'
 import {stripControls} from '../model/strip.ts'
 import {formatError} from './diagnostics.ts'
 
@@ -23,21 +21,16 @@ export const errorJson = (error: unknown): ErrorJson => {
  */
 export const report = (error: unknown, {json}: {readonly json: boolean}): number => {
   const failure = explained(error)
-  debug('cli', () => (failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)))
+  debug('cli', () => stackOf(failure))
   if (json) process.stdout.write(`${JSON.stringify(errorJson(failure), undefined, 2)}\n`)
   else process.stderr.write(isVmctlError(failure) ? inColours(failure) : unexplained(failure))
-  return exitOfOclif(failure) ?? exitCodeOf(failure)
+  return exitCodeOf(failure)
 }
-
-/** Commands of oclif's own plugins end with errors that carry their exit status. */
-const exitOfOclif = (error: unknown): number | undefined => (error instanceof Errors.CLIError ? (error.oclif.exit ?? 1) : undefined)
 
 const inColours = (failure: VmctlError): string =>
   formatError(failure, {colour: process.stderr.hasColors?.() === true && !process.env.NO_COLOR})
 
 const unexplained = (error: unknown): string =>
-  exitOfOclif(error) === undefined
-    ? `error[unexplained]: ${stripControls(messageOf(error))}
+  `error[unexplained]: ${stripControls(messageOf(error))}
   help: This is a defect of vmctl or of a plugin. Run the command again with \`--debug\`, and report what it prints.
 `
-    : `error: ${stripControls(messageOf(error))}\n`

@@ -1,9 +1,9 @@
 import type {Engine} from '../engine/engine.ts'
 import type {Vmfile} from '../engine/load.ts'
 import type {ConvergeOptions, VmResult} from '../engine/converge/converge.ts'
-import {isVmctlError} from '../model/errors.ts'
+import {isVmctlError, messageOf, isFailure} from '../model/errors.ts'
 import {type EngineFlags, VmctlCommand} from './base-command.ts'
-import {formatProblem} from './diagnostics.ts'
+import {formatError, formatProblem} from './diagnostics.ts'
 
 /** A command that works on the VMs of a VMFile. */
 export abstract class VmfileCommand extends VmctlCommand {
@@ -15,12 +15,17 @@ export abstract class VmfileCommand extends VmctlCommand {
     return vmfile
   }
 
+  /** Tells one failure of several; what they come to is thrown. */
+  protected tellFailure(error: unknown): void {
+    this.tell(isVmctlError(error) ? formatError(error, {colour: false}).trimEnd() : `error[unexplained]: ${messageOf(error)}`)
+  }
+
   /** The VMFile of this directory, for a command that can do without. One that was named must be there. */
   protected async vmfileIfAny(engine: Engine, path: string | undefined, isNeeded: boolean): Promise<Vmfile | undefined> {
     try {
       return await this.readVmfile(engine, path, {toleratesMissing: true})
     } catch (error) {
-      if (path !== undefined || (isNeeded && !(isVmctlError(error) && error.code === 'vmctl::vmfile::not_found'))) throw error
+      if (path !== undefined || (isNeeded && !isFailure(error, 'vmctl::vmfile::not_found'))) throw error
       return undefined
     }
   }

@@ -36,7 +36,7 @@ export default class Exec extends VmfileCommand {
     const {flags: given} = await this.parse(Exec, own)
     const {asked, program} = wordsOf(rest, given.all)
     const engine = await this.openEngine(given)
-    const [{execAll, exitStatus, inDirectory}, {findCreated, onlyVm}] = await Promise.all([
+    const [{execAll, inDirectory}, {findCreated, onlyVm}] = await Promise.all([
       import('../engine/reach/exec.ts'),
       import('../engine/find.ts'),
     ])
@@ -59,10 +59,10 @@ export default class Exec extends VmfileCommand {
       this.above(() => output.write(name, this.jsonEnabled() ? 'stderr' : stream, chunk))
     // What a person types goes to one program, not to several.
     const stdin = isatty(0) ? undefined : process.stdin
-    const vms = await execAll(engine, {names, command, user: given.user, stdin, onOutput})
+    const {vms, exitCode} = await execAll(engine, {names, command, user: given.user, stdin, onOutput})
     output.close()
     for (const {name, error} of vms) if (error) this.tell(`${name}: ${error.message}`)
-    process.exitCode = exitStatus(vms)
+    process.exitCode = exitCode
     return {vms}
   }
 }

@@ -120,6 +120,26 @@ test('pull of a path, of an alias that is none, and of all images of a VMFile, e
   expect((await runCommand('image', 'list', '--json')).json.images).toHaveLength(1)
 })
 
+test('pull of all images of a VMFile: a failure of one does not stop the others, and the status is that of one', async () => {
+  const vm = (name: string, path: string): string => `vm "${name}" { image-url "${server.origin}/${path}" insecure=#true; }\n`
+  const pullAll = (...paths: readonly string[]) => {
+    const text = paths.map((path, index) => vm(`vm${index}`, path)).join('')
+    return runCommand('image', 'pull', '--file', workspace.write('VMFile.kdl', text), '--json')
+  }
+  expect((await pullAll('gone')).json.error.code).toBe('vmctl::image::download_failed')
+  const {json, exitCode, stderr} = await pullAll('gone', 'disk.qcow2', 'lost')
+  expect(exitCode).toBe(4)
+  expect(json.error).toMatchObject({
+    code: 'vmctl::images::failed',
+    message: `2 of 3 images failed: ${server.origin}/gone, ${server.origin}/lost.`,
+    images: [{format: 'qcow2'}],
+  })
+  expect(stderr).not.toContain('error[')
+  const told = await runCommand('image', 'pull', '--file', join(workspace.directory, 'VMFile.kdl'))
+  expect(told).toMatchObject({exitCode: 4})
+  expect(told.stderr.match(/error\[vmctl::image::download_failed\]/g)).toHaveLength(2)
+})
+
 test('pull --force fetches what is there already, and keeps it when that fails', async () => {
   await pull()
   const before = requests()

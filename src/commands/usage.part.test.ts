@@ -15,6 +15,8 @@ test.each([
   ['a value that does not fit', ['create', '--name', 'x', '--vcpus', 'two'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['a size that is none', ['create', '--name', 'x', '--memory', 'much'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['flags that exclude each other', ['provision', '--step', '1', '--all'], 'vmctl::usage::invalid', 'vmctl provision --help'],
+  ['a command that a topic does not have', ['image', 'nosuch'], 'vmctl::usage::unknown_command', 'vmctl image --help'],
+  ['no VM where one is needed', ['status'], 'vmctl::usage::invalid', 'vmctl list'],
   ['a flag of a plugin of oclif', ['autocomplete', '--nosuch'], 'vmctl::usage::unknown_flag', 'vmctl autocomplete --help'],
 ])('%s: one voice, status 2, JSON under --json', async (_what, words, code, help) => {
   using workspace = makeWorkspace()
@@ -24,8 +26,7 @@ test.each([
   expect(ran.stderr).toContain(`error[${code}]: `)
   expect(ran.stderr).toContain(help)
   const json = await spawnCommand(['--json', ...words], {cwd: workspace.directory})
-  if (words[0] !== 'autocomplete')
-    expect(json).toMatchObject({exitCode: 2, stderr: '', json: {error: {code, help: expect.stringContaining(help)}}})
+  expect(json).toMatchObject({exitCode: 2, stderr: '', json: {error: {code, help: expect.stringContaining(help)}}})
 })
 
 test('a suggestion is never a question, also on a terminal, and nothing is run', async () => {
@@ -47,4 +48,11 @@ test('--debug tells what is done, on standard error', async () => {
   expect(stderr).toContain('DEBUG ')
   expect(json).toMatchObject({name: 'web'})
   expect((await spawnCommand(['list', '--json'])).stderr).toBe('')
+})
+
+test('--debug shows where a failure began', async () => {
+  using workspace = makeWorkspace()
+  const {stderr, exitCode} = await spawnCommand(['--debug', 'start', 'nosuch'], {cwd: workspace.directory})
+  expect(exitCode).toBe(3)
+  expect(stderr).toMatch(/DEBUG cli: VmctlError: There is no VM named "nosuch"[^\n]*\n\s+at requireVm [^\n]*store\.ts/)
 })

@@ -2,7 +2,7 @@ import {realpath} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {resolvePath} from '../host/paths.ts'
-import {isVmctlError, VmctlError} from '../model/errors.ts'
+import {VmctlError, isVmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
 import {listVmNames, listVms, requireVm} from '../store/store.ts'

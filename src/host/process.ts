@@ -3,7 +3,7 @@ import {once} from 'node:events'
 import type {FileHandle} from 'node:fs/promises'
 
 import {debug} from '../model/debug.ts'
-import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
+import {isFailure, systemCode, VmctlError} from '../model/errors.ts'
 import {act, pass} from './durable.ts'
 import {lastingEnvironment, programEnvironment} from './environment.ts'
 
@@ -104,7 +104,7 @@ export const runUnderLimits = async (
     // Both are prlimit's own: it could not execute the program.
     if (result.exitCode !== 127 && result.exitCode !== 126) return result
   } catch (error) {
-    if (!isVmctlError(error) || error.code !== 'vmctl::host::not_installed') throw error
+    if (!isFailure(error, 'vmctl::host::not_installed')) throw error
   }
   return run(program, args, options)
 }

@@ -1,7 +1,7 @@
 import {chmod} from 'node:fs/promises'
 import {isAbsolute} from 'node:path'
 
-import {isVmctlError, messageOf, VmctlError, type FailureCode} from '../model/errors.ts'
+import {type FailureCode, isFailure, messageOf, VmctlError} from '../model/errors.ts'
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
 import {remove, rename} from './durable.ts'
 import {ioError, temporaryPath} from './files.ts'
@@ -174,7 +174,7 @@ const translated = async (code: FailureCode, step: () => Promise<void>): Promise
   try {
     await step()
   } catch (error) {
-    if (!isVmctlError(error) || error.code !== 'vmctl::host::program_failed') throw error
+    if (!isFailure(error, 'vmctl::host::program_failed')) throw error
     const full = /No space left on device/.test(error.message)
     throw new VmctlError(full ? 'vmctl::image::no_space' : code, error.message, {cause: error})
   }

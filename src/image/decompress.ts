@@ -8,7 +8,7 @@ import {createGunzip} from 'node:zlib'
 import {freeSpaceBytes} from '../host/disk-space.ts'
 import {filter} from '../host/filter.ts'
 import {createSparseWriter, type SparseWriter} from '../host/sparse-writer.ts'
-import {isVmctlError, messageOf, systemCode, VmctlError} from '../model/errors.ts'
+import {isFailure, messageOf, systemCode, VmctlError} from '../model/errors.ts'
 import type {Compression} from './compression.ts'
 import {storageError} from './storage-error.ts'
 import {decompressZstd, type Sink} from './zstd.ts'
@@ -120,7 +120,7 @@ async function* program(input: Readable, name: string, options: ProgramOptions):
       },
     )
   } catch (error) {
-    throw isVmctlError(error) && error.code === 'vmctl::host::program_failed' ? failed(name, error.message, error) : error
+    throw isFailure(error, 'vmctl::host::program_failed') ? failed(name, error.message, error) : error
   }
 }
 

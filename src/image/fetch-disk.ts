@@ -1,7 +1,7 @@
 import {chmod, stat} from 'node:fs/promises'
 
 import {remove} from '../host/durable.ts'
-import {isVmctlError, VmctlError, type FailureCode} from '../model/errors.ts'
+import {isFailure} from '../model/errors.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {auditImage, type AuditedImage, readHead} from './audit.ts'
 import {detectCompression} from './compression.ts'
@@ -26,12 +26,12 @@ export interface FetchedDisk {
 }
 
 /** After these the bytes are worthless; after any other failure (a cut, a full disk, Ctrl+C) the next run goes on with them. */
-const spoilt: ReadonlySet<FailureCode> = new Set<FailureCode>([
+const spoilt = [
   'vmctl::image::checksum_mismatch',
   'vmctl::image::decompression_failed',
   'vmctl::image::refused',
   'vmctl::image::format_detection_failed',
-])
+] as const
 
 /**
  * Fetches an image to `partial` and decompresses it beside that. The caller gives the result its final name, then calls `removePartial`.
@@ -58,8 +58,7 @@ export const fetchDisk = async (
     return {...file, fetched, audited}
   } catch (error) {
     await remove(decompressedPath(partial))
-    const isSpoilt = isVmctlError(error) && spoilt.has(error.code)
-    if (isSpoilt || (await isEmpty(partial))) await removePartial(partial)
+    if (isFailure(error, ...spoilt) || (await isEmpty(partial))) await removePartial(partial)
     throw error
   }
 }
@@ -88,7 +87,7 @@ export const toDisk = async (
     })
     return {path: destination, sha256}
   } catch (error) {
-    if (!isVmctlError(error) || error.code !== 'vmctl::image::decompression_failed') throw error
-    throw new VmctlError(error.code, `Cannot decompress ${options.displayName}: ${error.message}`, {cause: error, details: error.details})
+    if (!isFailure(error, 'vmctl::image::decompression_failed')) throw error
+    throw error.reword({message: `Cannot decompress ${options.displayName}: ${error.message}`})
   }
 }

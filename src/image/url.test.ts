@@ -1,14 +1,14 @@
 import {expect, test} from 'vitest'
 
 import {createRandom, hostileText} from '../../test/fuzz/random.ts'
-import {isVmctlError} from '../model/errors.ts'
+import {isFailure} from '../model/errors.ts'
 import {displayUrl, fileNameOf, parseImageUrl, urlKey} from './url.ts'
 
 const tryToParse = (text: string): URL | undefined => {
   try {
     return parseImageUrl(text)
   } catch (error) {
-    if (!isVmctlError(error) || error.code !== 'vmctl::usage::invalid') throw error
+    if (!isFailure(error, 'vmctl::usage::invalid')) throw error
     expect(error.message).not.toContain('secret')
     return undefined
   }

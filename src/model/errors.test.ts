@@ -4,14 +4,18 @@ import {join, resolve} from 'node:path'
 import {expect, test} from 'vitest'
 
 import {
-  aboutVm,
+  about,
   exitCodeOf,
   exitCodes,
   explained,
+  factsOf,
+  type Failure,
+  type FailureCode,
   failures,
   isVmctlError,
   messageOf,
   severalFailed,
+  stackOf,
   systemCode,
   VmctlError,
 } from './errors.ts'
@@ -35,10 +39,15 @@ test('every failure is one that some part of the program reports', () => {
   expect(Object.keys(failures).filter((code) => !text.includes(`'${code}'`))).toEqual([])
 })
 
-test('an error of another copy of vmctl is recognised, a stranger is not', () => {
-  const foreign = Object.assign(new Error('x'), {code: 'vmctl::io', [Symbol.for('vmctl.error')]: true})
+test('an error of another copy of vmctl is recognised, a stranger is not', async () => {
+  const copy = './errors.ts?copy'
+  const other = (await import(copy)) as typeof import('./errors.ts')
+  const foreign = new other.VmctlError('vmctl::io', 'x')
+  expect(foreign).not.toBeInstanceOf(VmctlError)
   expect(isVmctlError(foreign)).toBe(true)
   expect(exitCodeOf(foreign)).toBe(exitCodes.host)
+  expect(about(foreign, {vm: 'web'})).toBe(foreign)
+  expect(foreign.details).toEqual({vm: 'web'})
   for (const stranger of [new Error('x'), 'vmctl::io', undefined, null, {code: 'vmctl::io'}]) {
     expect(isVmctlError(stranger)).toBe(false)
     expect(exitCodeOf(stranger)).toBe(1)
@@ -55,6 +64,47 @@ test('the advice of a throw site wins, the cause is kept', () => {
   expect(messageOf('text')).toBe('text')
 })
 
+test('an error learns on its way up what it is about, and stays the one that it was', () => {
+  const cause = new Error('why')
+  const error = new VmctlError('vmctl::ssh::unreachable', 'It is silent.', {cause, details: {stage: 'kernel'}})
+  const {stack} = error
+  expect(error.help).toContain('`vmctl log NAME --console`')
+  expect(about(error, {vm: 'web', step: 2})).toBe(error)
+  expect(about(error, {vm: 'db', step: 3})).toBe(error)
+  expect(error.reword({message: `web: ${error.message}`})).toBe(error)
+  expect(error).toMatchObject({message: 'web: It is silent.', details: {vm: 'web', step: 2, stage: 'kernel'}, cause})
+  expect(error.help).toContain('`vmctl log web --console`')
+  expect(error.stack).toBe(stack)
+  expect(stackOf(error)).toBe(`${stack}\nbecause: ${cause.stack}`)
+})
+
+test('advice names the VM only where it speaks of it', () => {
+  const error = new VmctlError('vmctl::network::bridge_not_found', 'There is no br0.').about({vm: 'web'})
+  expect(error.help).toContain('ip link add NAME type bridge')
+  expect(new VmctlError('vmctl::io', 'x', {help: (vm) => `look at ${vm}`}).about({vm: 'web'}).help).toBe('look at web')
+})
+
+test('a plugin without types gets no other status than one of a failure, and its message is kept', () => {
+  const unknown = new VmctlError('note::disk::full' as FailureCode, 'The disk is full.', {cause: 'why'})
+  expect(unknown).toMatchObject({code: 'note::disk::full', message: 'The disk is full.', help: expect.stringContaining('plugin')})
+  expect(exitCodeOf(unknown)).toBe(exitCodes.unexplained)
+  for (const exit of [0, 9, undefined])
+    expect(exitCodeOf(new VmctlError({code: 'note::disk::full', exit, help: 'x'} as unknown as Failure, 'x'))).toBe(exitCodes.unexplained)
+})
+
+test('no VM is at fault when the user interrupts', () => {
+  const error = new VmctlError('vmctl::interrupted', 'Interrupted.')
+  expect(about(error, {vm: 'web'})).toBe(error)
+  expect(error.details).toEqual({})
+})
+
+test('what vmctl decides by stands in the details too', () => {
+  const error = new VmctlError('vmctl::provision::failed', 'no', {exitCode: 3, retry: 'never', details: {step: 1}})
+  expect(factsOf(error)).toEqual({exitCode: 3, retry: 'never'})
+  expect(error.details).toEqual({exitCode: 3, retry: 'never', step: 1})
+  expect(factsOf(new Error('x'))).toEqual({})
+})
+
 const thrownBy = (action: () => unknown): unknown => {
   try {
     return action()
@@ -68,7 +118,7 @@ test('a failure of the operating system that nobody named is one that the user c
   const error = explained(cause)
   expect(error).toMatchObject({code: 'vmctl::io', message: 'Cannot mkdir /proc/1/no: no such file or directory.', cause})
   expect(exitCodeOf(error)).toBe(exitCodes.host)
-  expect(aboutVm(cause, 'web')).toMatchObject({code: 'vmctl::io', details: {vm: 'web'}})
+  expect(about(cause, {vm: 'web'})).toMatchObject({code: 'vmctl::io', details: {vm: 'web'}})
 })
 
 test.each([
@@ -95,10 +145,10 @@ test.each([
   ['those that were left alone do not count', ['vmctl::vm::dependency_failed', 'vmctl::ssh::unreachable'], 7],
   ['nobody but those that were left alone', ['vmctl::vm::dependency_failed'], 6],
 ] as const)('the status of several failures %s', (_title, codes, exit) => {
-  const failed = codes.map((code, index) => ({name: `vm${index}`, error: aboutVm(new VmctlError(code, 'so it is'), 'vm')}))
+  const failed = codes.map((code, index) => ({name: `vm${index}`, error: about(new VmctlError(code, 'so it is'), {vm: 'vm'})}))
   const error = severalFailed(failed, {of: 9, details: {}})
   expect(exitCodeOf(error)).toBe(exit)
-  expect(exitCodeOf(aboutVm(error, 'again'))).toBe(exit)
+  expect(exitCodeOf(about(error, {vm: 'again'}))).toBe(exit)
   expect(error).toMatchObject({
     code: 'vmctl::vms::failed',
     message: `${codes.length} of 9 VMs failed: ${failed.map(({name}) => name).join(', ')}.`,

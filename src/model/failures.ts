@@ -1,12 +1,15 @@
+/** What to do next. Advice that names the VM is a function of its name; as long as nobody knows that, it is `NAME`. */
+export type Advice = string | ((vm: string) => string)
+
 /** What a failure code means to a program (exit status) and to a person (what to do next). */
-interface Failure {
+interface Meaning {
   readonly exit: number
-  readonly help: string
+  readonly help: Advice
 }
 
 /**
  * Exit statuses by kind of failure, the same for every command.
- * `vmctl ssh NAME -- COMMAND` is the one exception: it passes the guest command's status through.
+ * `vmctl ssh NAME -- COMMAND` and `vmctl exec NAME COMMAND` are the exception: they pass the guest command's status through.
  */
 export const exitCodes = {
   done: 0,
@@ -24,7 +27,7 @@ export const exitCodes = {
 const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} = exitCodes
 
 /** Every failure that vmctl can explain: its exit status and the default advice. A throw site that knows more overrides the advice. */
-export const failures = {
+const meanings = {
   'vmctl::vmfile::not_found': {
     exit: usage,
     help: 'Create a VMFile.kdl in the current directory or name one with `--file`.',
@@ -36,10 +39,10 @@ export const failures = {
   'vmctl::usage::invalid': {exit: usage, help: 'Run the command with `--help` to see what it accepts.'},
 
   'vmctl::vm::not_found': {exit: notFound, help: 'Run `vmctl list` to see the VMs that exist.'},
-  'vmctl::vm::invalid_state': {exit: state, help: 'Run `vmctl status NAME` to see the state of the VM.'},
+  'vmctl::vm::invalid_state': {exit: state, help: (vm) => `Run \`vmctl status ${vm}\` to see the state of the VM.`},
   'vmctl::vm::name_exists': {
     exit: state,
-    help: 'Choose a different name, or remove the existing VM with `vmctl destroy NAME`.',
+    help: (vm) => `Choose a different name, or remove the existing VM with \`vmctl destroy ${vm}\`.`,
   },
   'vmctl::vm::owned_elsewhere': {
     exit: state,
@@ -47,13 +50,15 @@ export const failures = {
   },
   'vmctl::vm::does_not_boot': {
     exit: guest,
-    help: 'Read what the guest said: `vmctl log NAME --console`. Is the image whole, made for this firmware (`firmware`) and for x86-64?',
+    help: (vm) =>
+      `Read what the guest said: \`vmctl log ${vm} --console\`. Is the image whole, made for this firmware (\`firmware\`) and for x86-64?`,
   },
-  'vmctl::vm::paused': {exit: host, help: 'Mend what the message says, then let the guest go on: `vmctl resume NAME`.'},
+  'vmctl::vm::paused': {exit: host, help: (vm) => `Mend what the message says, then let the guest go on: \`vmctl resume ${vm}\`.`},
   'vmctl::vm::locked': {exit: state, help: 'Wait until the other command has finished, then try again.'},
   'vmctl::vm::record_damaged': {
     exit: state,
-    help: 'The disk of the VM is untouched. Repair the file named above (its last field, `sha256`, is left out by whoever edits it), or remove the VM with `vmctl destroy NAME`.',
+    help: (vm) =>
+      `The disk of the VM is untouched. Repair the file named above (its last field, \`sha256\`, is left out by whoever edits it), or remove the VM with \`vmctl destroy ${vm}\`.`,
   },
   'vmctl::vm::of_older_vmctl': {
     exit: state,
@@ -90,6 +95,8 @@ export const failures = {
   'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
   'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
 
+  'vmctl::images::failed': {exit: host, help: 'Each image that failed is explained above; run the command again for these.'},
+
   'vmctl::volume::not_found': {exit: notFound, help: 'Run `vmctl volume ls` to see the volumes that exist.'},
   'vmctl::volume::in_use': {exit: state, help: 'Stop the VM that uses the volume first.'},
   'vmctl::volume::mismatch': {
@@ -121,15 +128,18 @@ export const failures = {
   'vmctl::cloudinit::iso_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
   'vmctl::cloudinit::failed': {
     exit: guest,
-    help: 'Read `vmctl log NAME --console`, and /var/log/cloud-init.log in the guest.',
+    help: (vm) => `Read \`vmctl log ${vm} --console\`, and /var/log/cloud-init.log in the guest.`,
   },
   'vmctl::cloudinit::timed_out': {
     exit: timeout,
-    help: 'cloud-init is still at work or hangs. Read `vmctl log NAME --console`, then run the command again.',
+    help: (vm) => `cloud-init is still at work or hangs. Read \`vmctl log ${vm} --console\`, then run the command again.`,
   },
 
-  'vmctl::ssh::failed': {exit: guest, help: 'Check the key, the user, and that sshd runs in the guest: `vmctl log NAME --console`.'},
-  'vmctl::ssh::unreachable': {exit: timeout, help: 'Read what the guest said while it booted: `vmctl log NAME --console`.'},
+  'vmctl::ssh::failed': {
+    exit: guest,
+    help: (vm) => `Check the key, the user, and that sshd runs in the guest: \`vmctl log ${vm} --console\`.`,
+  },
+  'vmctl::ssh::unreachable': {exit: timeout, help: (vm) => `Read what the guest said while it booted: \`vmctl log ${vm} --console\`.`},
   'vmctl::ssh::host_key_mismatch': {
     exit: guest,
     help: 'Something other than this VM answers on its SSH port, or its host key was replaced. Nothing was sent to it.',
@@ -138,7 +148,7 @@ export const failures = {
     exit: guest,
     help: 'Check `ssh { user … private-key … }`; the user must exist in the guest and accept the key.',
   },
-  'vmctl::ssh::no_login': {exit: usage, help: 'Use its serial console: `vmctl console NAME`.'},
+  'vmctl::ssh::no_login': {exit: usage, help: (vm) => `Use its serial console: \`vmctl console ${vm}\`.`},
   'vmctl::ssh::key_unusable': {exit: usage, help: 'Name a private key that can be read; load an encrypted one into ssh-agent first.'},
   'vmctl::ssh::keygen_failed': {exit: unexplained, help: 'This is a defect of vmctl; please report it.'},
   'vmctl::ssh::connection_lost': {
@@ -153,11 +163,11 @@ export const failures = {
   },
   'vmctl::guest::setup_failed': {
     exit: guest,
-    help: 'Repair what is named, in the guest (`vmctl ssh NAME`) or in the VMFile, then run `vmctl up` again.',
+    help: (vm) => `Repair what is named, in the guest (\`vmctl ssh ${vm}\`) or in the VMFile, then run \`vmctl up\` again.`,
   },
   'vmctl::guest::unhealthy': {
     exit: guest,
-    help: 'Look into it with `vmctl ssh NAME`; the last result of the health check is in `vmctl status NAME`.',
+    help: (vm) => `Look into it with \`vmctl ssh ${vm}\`; the last result of the health check is in \`vmctl status ${vm}\`.`,
   },
   'vmctl::guest::health_timed_out': {
     exit: timeout,
@@ -170,7 +180,7 @@ export const failures = {
 
   'vmctl::provision::failed': {
     exit: guest,
-    help: 'Correct the step, then run `vmctl up` again. `vmctl log NAME --provision` has the whole output.',
+    help: (vm) => `Correct the step, then run \`vmctl up\` again. \`vmctl log ${vm} --provision\` has the whole output.`,
   },
   'vmctl::provision::dockerfile_invalid': {
     exit: usage,
@@ -210,7 +220,7 @@ export const failures = {
   },
   'vmctl::network::ip_discovery_timeout': {
     exit: timeout,
-    help: 'The guest may not have a DHCP lease: check what serves the bridge, and `vmctl log NAME --console`.',
+    help: (vm) => `The guest may not have a DHCP lease: check what serves the bridge, and \`vmctl log ${vm} --console\`.`,
   },
   'vmctl::network::not_found': {exit: notFound, help: 'Run `vmctl network ls` to see the networks that exist.'},
   'vmctl::network::in_use': {exit: state, help: 'Stop the VMs of the network first, or destroy them.'},
@@ -230,6 +240,10 @@ export const failures = {
   'vmctl::network::port_refused': {exit: host, help: 'Give an IPv4 address of this computer, or 0.0.0.0 for all of them.'},
 
   'vmctl::backend::not_available': {exit: host, help: 'Use a backend that works on this computer; see `vmctl doctor`.'},
+  'vmctl::plugin::command_failed': {
+    exit: host,
+    help: 'Read the message above. The command is one of a plugin; `vmctl plugins --core` names them.',
+  },
   'vmctl::plugin::invalid': {exit: host, help: 'Update or uninstall the plugin: `vmctl plugins`.'},
   'vmctl::plugin::not_found': {exit: notFound, help: 'Run `vmctl plugins` to see the plugins that are installed or linked.'},
   'vmctl::plugin::install_failed': {exit: host, help: 'Read the message of npm above. The plugins are what they were before.'},
@@ -242,6 +256,34 @@ export const failures = {
   'vmctl::host::insecure_directory': {exit: host, help: 'Remove the directory, or give it to yourself with mode 0700.'},
   'vmctl::io': {exit: host, help: 'Check the path named above: does it exist, may you use it, is there room?'},
   'vmctl::interrupted': {exit: interrupted, help: 'Run the command again to continue where it stopped.'},
-} as const satisfies Record<string, Failure>
+} as const satisfies Record<string, Meaning>
 
-export type FailureCode = keyof typeof failures
+/** A code of vmctl's own. */
+export type FailureCode = keyof typeof meanings
+
+/** The code of a plugin's own failure: its name, what it is about, what happened, as in `my-plugin::disk::full`. */
+export type PluginCode = `${string}::${string}::${string}`
+
+/** A kind of failure that a plugin brings, which is registered by its extension. */
+export interface Failure {
+  readonly code: PluginCode
+  /** What kind of failure it is, as for vmctl's own: 2 usage, 3 not found, 4 host, 5 state, 6 guest, 7 time-out. */
+  readonly exit: 2 | 3 | 4 | 5 | 6 | 7
+  readonly help: Advice
+}
+
+/** What a code means. A plugin that has no types may name any. */
+export const meaningOf = (code: FailureCode): Meaning => (Object.hasOwn(meanings, code) ? meanings[code] : unregistered)
+
+const unregistered: Meaning = {
+  exit: unexplained,
+  help: 'This is a defect of a plugin, which does not say what its failure means: `vmctl plugins` names it.',
+}
+
+/** The advice as text. */
+export const adviceText = (help: Advice, vm = 'NAME'): string => (typeof help === 'string' ? help : help(vm))
+
+/** Exit status and advice of each code, for programs and for the reference. */
+export const failures = Object.fromEntries(
+  Object.entries<Meaning>(meanings).map(([code, {exit, help}]) => [code, {exit, help: adviceText(help)}]),
+) as Readonly<Record<FailureCode, {readonly exit: number; readonly help: string}>>

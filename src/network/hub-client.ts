@@ -8,7 +8,7 @@ import {acquireLock} from '../host/lock.ts'
 import {endForCertain, parseIdentity, waitForEnd} from '../host/proc.ts'
 import {lastLines, spawnDetached} from '../host/process.ts'
 import {connectUnix} from '../host/sockets.ts'
-import {isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {isFailure, messageOf, VmctlError} from '../model/errors.ts'
 import {networkFiles} from '../model/layout.ts'
 import type {HubRequest, HubStatus} from './hub.ts'
 import {sweepDirectory} from './record.ts'
@@ -100,7 +100,7 @@ const isHeld = async (directory: string): Promise<boolean> => {
     return false
   } catch (error) {
     // A directory that is gone has no lock.
-    return isVmctlError(error) && error.code === 'vmctl::vm::locked'
+    return isFailure(error, 'vmctl::vm::locked')
   }
 }
 

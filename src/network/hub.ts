@@ -6,7 +6,7 @@ import {writeFileAtomic} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import {identifyProcess} from '../host/proc.ts'
 import {connectUnix, listenUnix} from '../host/sockets.ts'
-import {isVmctlError} from '../model/errors.ts'
+import {isFailure} from '../model/errors.ts'
 import {meshSocket, networkFiles} from '../model/layout.ts'
 import {plugIn, type PortCounters} from './port.ts'
 import {parseRecord} from './record.ts'
@@ -42,7 +42,7 @@ export interface HubOptions {
 export const runHub = async ({directory, vmsDirectory, idleMs = 60_000, scanMs = 500}: HubOptions): Promise<void> => {
   const files = networkFiles(directory)
   await using lock = await acquireLock(files.hubLock, {purpose: 'mesh hub', timeoutMs: 0}).catch((error: unknown) => {
-    if (isVmctlError(error) && error.code === 'vmctl::vm::locked') return undefined
+    if (isFailure(error, 'vmctl::vm::locked')) return undefined
     throw error
   })
   if (!lock) return

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 
 import {remove, rename} from '../host/durable.ts'
 import {ioError, makePrivateDirectory, temporaryPath} from '../host/files.ts'
-import {systemCode, VmctlError} from '../model/errors.ts'
+import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {Share} from '../model/stack.ts'
 import type {SharedFolder} from '../model/vm.ts'
@@ -94,7 +94,7 @@ const shareFile = async (directory: string, {source, target, readOnly}: Share): 
     await rename(temporary, place)
     return directory
   } catch (error) {
-    if (error instanceof VmctlError) throw error
+    if (isVmctlError(error)) throw error
     throw ioError('share', source, error)
   } finally {
     await rm(temporary, {force: true})

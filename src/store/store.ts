@@ -6,7 +6,7 @@ import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
 import {seal, unseal} from '../host/sealed.ts'
-import {systemCode, VmctlError} from '../model/errors.ts'
+import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {withoutSecrets} from '../model/secrets.ts'
 import {closest, isVmName} from '../model/names.ts'
@@ -26,9 +26,9 @@ export interface Store {
 export const openStore = async (directory: string): Promise<Store> => {
   const store = {directory, vmsDirectory: join(directory, 'vms'), lockDirectory: join(directory, 'locks')}
   await makePrivateDirectory(directory).catch((error: unknown) => {
-    if (!(error instanceof VmctlError)) throw error
-    const help = 'Name a directory that you can write to with `--state-dir` or VMCTL_STATE_DIR.'
-    throw new VmctlError(error.code, error.message, {cause: error.cause, help})
+    throw isVmctlError(error)
+      ? error.reword({help: 'Name a directory that you can write to with `--state-dir` or VMCTL_STATE_DIR.'})
+      : error
   })
   await requirePrivate(directory)
   await Promise.all([makePrivateDirectory(store.vmsDirectory), makePrivateDirectory(store.lockDirectory)])

@@ -9,7 +9,7 @@ import {promisify} from 'node:util'
 import {afterAll, beforeAll, describe} from 'vitest'
 
 import {hostBootId, listProcesses, processArguments} from '../../src/host/proc.ts'
-import {testHypervisor} from '../../src/hypervisor/contract.ts'
+import {testHypervisor} from '../../src/hypervisor/contract/contract.ts'
 import {qemuHypervisor} from '../../src/hypervisor/qemu/index.ts'
 import {tapName} from '../../src/hypervisor/qemu/tap.ts'
 import {vmFiles} from '../../src/model/layout.ts'

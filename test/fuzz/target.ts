@@ -2,7 +2,7 @@ import {strict as assert} from 'node:assert'
 import {readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {isVmctlError, type FailureCode} from '../../src/model/errors.ts'
+import {type FailureCode, isFailure, isVmctlError} from '../../src/model/errors.ts'
 
 /** Code of vmctl that reads what somebody else has written, and what must hold whatever that is. */
 export interface Target {
@@ -36,7 +36,7 @@ export const resultOrFailure = async <T>(codes: readonly FailureCode[], action: 
     return await action()
   } catch (error) {
     if (!isVmctlError(error)) throw error
-    assert.ok(codes.includes(error.code), `unexpected code ${error.code}: ${error.message}`)
+    assert.ok(isFailure(error, ...codes), `unexpected code ${error.code}: ${error.message}`)
     assert.ok(error.message.length > 0 && error.help.length > 0, `no words for ${error.code}`)
     return undefined
   }

@@ -29,7 +29,8 @@ export default class ImagePull extends VmfileCommand {
     const engine = await this.openEngine(given)
     const {pullAll, pullImage} = await import('../../engine/manage/images.ts')
     if (args.image === undefined) {
-      const images = await pullAll(engine, await this.readVmfile(engine, given.file), {force: given.force})
+      const vmfile = await this.readVmfile(engine, given.file)
+      const images = await pullAll(engine, vmfile, {force: given.force, onFailure: (error) => this.tellFailure(error)})
       for (const {path} of images) this.log(`Image cached at: ${path}`)
       return {images}
     }

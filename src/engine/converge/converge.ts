@@ -1,6 +1,6 @@
 import {availableParallelism} from 'node:os'
 
-import {aboutVm, isVmctlError, messageOf, severalFailed, VmctlError} from '../../model/errors.ts'
+import {severalFailed, VmctlError, about, summaryOf} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
 import {dependencyConditions, type DependencyCondition} from '../../model/stack.ts'
 import type {VmSpec, VmState} from '../../model/vm.ts'
@@ -133,7 +133,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       parallel: options.parallel ?? defaultParallel(),
       signal: engine.signal,
       onFailure: async (name, error) => {
-        if (specs.length > 1 && !engine.signal.aborted) await engine.emit({type: 'vm.failed', vm: name, error: aboutVm(error, name)})
+        if (specs.length > 1 && !engine.signal.aborted) await engine.emit({type: 'vm.failed', vm: name, error: about(error, {vm: name})})
       },
     },
   )
@@ -150,9 +150,9 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       const outcome = outcomes[index]
       const result = await resultOf(engine, spec, progress)
       if (outcome?.status !== 'rejected') return result
-      const error = aboutVm(outcome.reason, spec.name)
+      const error = about(outcome.reason, {vm: spec.name})
       errors.push({name: spec.name, error})
-      return {...result, error: describeError(error)}
+      return {...result, error: summaryOf(error)}
     }),
   )
   if (errors.length === 0) return results
@@ -266,6 +266,3 @@ const resultOfStray = ({plan: {vm, steps}, durationMs, forced}: RemovedStray): V
   notices: [],
   ...(forced !== undefined && {forced}),
 })
-
-const describeError = (error: unknown): NonNullable<VmResult['error']> =>
-  isVmctlError(error) ? {code: error.code, message: error.message, help: error.help} : {code: 'unexplained', message: messageOf(error)}

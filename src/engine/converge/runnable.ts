@@ -1,4 +1,4 @@
-import {aboutVm, exitCodeOf, exitCodes, isVmctlError, messageOf, type Problem, severalFailed} from '../../model/errors.ts'
+import {exitCodeOf, exitCodes, isVmctlError, messageOf, type Problem, severalFailed, about} from '../../model/errors.ts'
 import {type VmSpec, isAlive} from '../../model/vm.ts'
 import {readVm} from '../../store/store.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
@@ -16,7 +16,7 @@ const ask = async (engine: Engine, specs: readonly VmSpec[]): Promise<readonly R
   engine.signal.throwIfAborted()
   return specs.flatMap((spec, index) => {
     const answer = answers[index]
-    return answer?.status === 'rejected' ? [{spec, error: aboutVm(answer.reason, spec.name)}] : []
+    return answer?.status === 'rejected' ? [{spec, error: about(answer.reason, {vm: spec.name})}] : []
   })
 }
 

@@ -4,7 +4,7 @@ import {ensureImage} from '../../image/cache.ts'
 import {type ImageInspection, inspectImage} from '../../image/inspect.ts'
 import {type CachedImage, listImages, removeImage, type VerifiedImage, verifyImages} from '../../image/manage.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
-import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
+import {isVmctlError, systemCode, VmctlError, explained, severalFailed} from '../../model/errors.ts'
 import {findAlias, imageAliases} from '../../model/image-aliases.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
@@ -12,6 +12,7 @@ import {listVmNames, readVm, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import type {Vmfile} from '../load.ts'
 import {imageNamed} from '../vm/spec.ts'
+import {displaySource} from '../../model/secrets.ts'
 
 export type {CachedImage, VerifiedImage} from '../../image/manage.ts'
 export type {ImageInspection} from '../../image/inspect.ts'
@@ -45,14 +46,32 @@ export const pullImage = async (
   return ensureImage(engine.images, reference, {signal: engine.signal, name, fresh: force, onEvent: (event) => void engine.emit(event)})
 }
 
-/** The same for every image that the VMs of a VMFile start from, each once. */
-export const pullAll = async (engine: Engine, {vms}: Vmfile, {force}: Pick<PullOptions, 'force'> = {}): Promise<readonly BaseImage[]> => {
+/**
+ * The same for every image that the VMs of a VMFile start from, each once. A failure of one does not stop the others.
+ * @param onFailure gets each failure, when there are several images
+ * @throws VmctlError of the image when there is but one, else `vmctl::images::failed`
+ */
+export const pullAll = async (
+  engine: Engine,
+  {vms}: Vmfile,
+  {force, onFailure}: Pick<PullOptions, 'force'> & {readonly onFailure?: (error: unknown) => void} = {},
+): Promise<readonly BaseImage[]> => {
   const references = new Map(vms.map(({image}) => [JSON.stringify(image), image]))
   const images: BaseImage[] = []
-  for (const reference of references.values())
-    images.push(
-      await ensureImage(engine.images, reference, {signal: engine.signal, fresh: force, onEvent: (event) => void engine.emit(event)}),
-    )
+  const errors: {name: string; error: unknown}[] = []
+  for (const reference of references.values()) {
+    try {
+      images.push(
+        await ensureImage(engine.images, reference, {signal: engine.signal, fresh: force, onEvent: (event) => void engine.emit(event)}),
+      )
+    } catch (thrown) {
+      const error = explained(thrown)
+      if (engine.signal.aborted || references.size === 1) throw error
+      errors.push({name: displaySource(reference), error})
+      onFailure?.(error)
+    }
+  }
+  if (errors.length > 0) throw severalFailed(errors, {of: references.size, details: {images}, things: 'images'})
   return images
 }
 

@@ -43,7 +43,7 @@ export const requireWayIn = (spec: VmSpec, {user, key, ssh}: Asked): void => {
 export const requireKeys = <Key>({name}: Pick<VmSpec, 'name'>, keys: readonly Key[]): readonly Key[] => {
   if (keys.length > 0) return keys
   throw new VmctlError('vmctl::ssh::no_login', `vmctl cannot log in to ${name}: there is no private key to try.`, {
-    help: 'Name one: `vmctl ssh NAME --key PATH`, or `ssh { private-key "PATH" }` in the VMFile; or load it into ssh-agent. `ssh-keygen` makes one.',
+    help: `Name one: \`vmctl ssh ${name} --key PATH\`, or \`ssh { private-key "PATH" }\` in the VMFile; or load it into ssh-agent. \`ssh-keygen\` makes one.`,
   })
 }
 

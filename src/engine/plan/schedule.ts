@@ -1,4 +1,4 @@
-import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import {VmctlError, factsOf} from '../../model/errors.ts'
 import {describeAwaited} from './order.ts'
 import type {Awaited} from './vm-plan.ts'
 
@@ -59,15 +59,16 @@ const unknown = (name: string): never => {
 const explain =
   (name: string, awaited: Awaited) =>
   (cause: unknown): VmctlError => {
-    const inner = isVmctlError(cause) && cause.code === 'vmctl::vm::dependency_failed' ? cause : undefined
-    const root = typeof inner?.details.dependency === 'string' ? inner.details.dependency : awaited.vm
-    const why = inner ? `${awaited.vm} was left alone` : `${awaited.vm} failed`
+    const {dependency} = factsOf(cause)
+    const root = dependency ?? awaited.vm
+    const why = dependency !== undefined ? `${awaited.vm} was left alone` : `${awaited.vm} failed`
     return new VmctlError(
       'vmctl::vm::dependency_failed',
       `${name} was left alone, because it waits until ${describeAwaited(awaited)}, and ${why}.`,
       {
         help: `Correct what is wrong with ${root}, then run the command again.`,
-        details: {vm: name, dependency: root},
+        dependency: root,
+        details: {vm: name},
         cause,
       },
     )

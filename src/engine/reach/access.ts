@@ -10,7 +10,7 @@ import type {GuestConnection} from '../../guest/ssh/ssh.ts'
 import {upload} from '../../guest/transfer.ts'
 import {readEnd, readIfExists, readPiece, writeFileAtomic} from '../../host/files.ts'
 import {lastLines} from '../../host/process.ts'
-import {aboutVm, VmctlError} from '../../model/errors.ts'
+import {VmctlError, about} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
@@ -177,7 +177,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     if (other !== undefined) tell(other)
     return guest
   } catch (error) {
-    throw aboutVm(error, vm.name)
+    throw about(error, {vm: vm.name})
   } finally {
     await engine.emit({type: 'guest.waited', vm: vm.name})
   }

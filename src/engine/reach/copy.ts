@@ -4,7 +4,7 @@ import {posix} from 'node:path'
 
 import {ioError} from '../../host/files.ts'
 import {download, upload} from '../../guest/transfer.ts'
-import {aboutVm, systemCode, VmctlError} from '../../model/errors.ts'
+import {systemCode, VmctlError, about} from '../../model/errors.ts'
 import {quote} from '../../model/quote.ts'
 import {elevate} from '../../model/elevate.ts'
 import type {Vm} from '../../model/vm.ts'
@@ -72,7 +72,7 @@ export const copy = async (engine: Engine, {from, to, ...options}: CopyRequest):
     const work = {engine, vm, guest: asGuest(connection), options}
     return await (to.vm === undefined ? copyOut(work, from.path, to.path) : copyIn(work, from.path, to.path))
   } catch (error) {
-    throw aboutVm(error, name)
+    throw about(error, {vm: name})
   } finally {
     connection.close()
     await engine.emit({type: 'copy.done', vm: name})

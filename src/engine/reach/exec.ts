@@ -1,7 +1,7 @@
 import type {Readable} from 'node:stream'
 
 import {tee} from '../../host/tee.ts'
-import {aboutVm, isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {VmctlError, summaryOf, exitCodeOfAll, about} from '../../model/errors.ts'
 import {quoteAll} from '../../model/quote.ts'
 import {requireVm} from '../../store/store.ts'
 import {waitForGuest} from './access.ts'
@@ -39,24 +39,33 @@ export const inDirectory = (program: readonly string[], directory: string | unde
   return ['sh', '-c', 'cd -- "$1" || exit 126; shift; exec "$@"', 'sh', directory, ...words]
 }
 
-/** Runs a program in several guests at once. A VM in which that is impossible does not keep it from the others. */
-export const execAll = (engine: Engine, request: ExecRequest): Promise<ExecResult[]> => {
+/**
+ * Runs a program in several guests at once. A VM in which that is impossible does not keep it from the others.
+ * @returns with the exit status for all of them
+ */
+export const execAll = async (
+  engine: Engine,
+  request: ExecRequest,
+): Promise<{readonly vms: readonly ExecResult[]; readonly exitCode: number}> => {
   const {names} = request
   const inputs = request.stdin ? tee(request.stdin, names.length) : []
-  return Promise.all(
-    names.map(async (name, index) => {
+  const errors: unknown[] = []
+  const vms = await Promise.all(
+    names.map(async (name, index): Promise<ExecResult> => {
       const stdin = inputs[index]
       try {
         return await execIn(engine, name, {...request, stdin})
       } catch (error) {
         if (engine.signal.aborted) throw error
-        const code = isVmctlError(error) ? error.code : 'unexplained'
-        return {name, error: {code, message: messageOf(error)}}
+        errors.push(error)
+        const {code, message} = summaryOf(error)
+        return {name, error: {code, message}}
       } finally {
         stdin?.destroy()
       }
     }),
   )
+  return {vms, exitCode: errors.length > 0 ? exitCodeOfAll(errors) : exitStatus(vms)}
 }
 
 const execIn = async (engine: Engine, name: string, {command, user, stdin, onOutput}: ExecRequest): Promise<ExecResult> => {
@@ -73,17 +82,16 @@ const execIn = async (engine: Engine, name: string, {command, user, stdin, onOut
     })
     return {name, ...(code !== null && {exitCode: code}), ...(signal !== null && {signal})}
   } catch (error) {
-    throw aboutVm(error, name)
+    throw about(error, {vm: name})
   } finally {
     connection.close()
   }
 }
 
-/** The exit status for all of them: the first that is not 0; 128 and more for a signal, as shells have it; 255 when one could not be run, as with ssh. */
-export const exitStatus = (results: readonly ExecResult[]): number => {
-  for (const {exitCode, signal, error} of results) {
-    if (error) return 255
-    if (signal !== undefined) return 128
+/** The first status of programs that is not 0; 255 for a signal, as ssh(1) has it. */
+const exitStatus = (results: readonly ExecResult[]): number => {
+  for (const {exitCode, signal} of results) {
+    if (signal !== undefined) return 255
     if (exitCode !== undefined && exitCode !== 0) return exitCode
   }
   return 0

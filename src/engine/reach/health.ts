@@ -2,7 +2,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import type {GuestConnection} from '../../guest/ssh/connection.ts'
 import {probe} from '../../guest/health.ts'
-import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {messageOf, VmctlError, isFailure} from '../../model/errors.ts'
 import {advance, type Health, type ProbeResult} from '../../model/health.ts'
 import type {Healthcheck} from '../../model/stack.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
@@ -53,7 +53,7 @@ export const awaitHealthy = async (engine: Engine, vm: Vm, {healthcheck: check, 
 
 /** The result of a probe that could not be made because the connection broke. Any other error is not about the guest. */
 const failedProbe = (error: unknown): ProbeResult => {
-  if (!isVmctlError(error) || error.code !== 'vmctl::ssh::connection_lost') throw error
+  if (!isFailure(error, 'vmctl::ssh::connection_lost')) throw error
   return {isGood: false, output: messageOf(error), durationMs: 0}
 }
 
@@ -64,7 +64,8 @@ const unhealthy = ({name}: Vm, {retries}: Healthcheck, {last}: Health): VmctlErr
     'vmctl::guest::unhealthy',
     `${name} is not healthy: its health check failed ${retries} times in a row${how}.${said}`,
     {
-      details: {output: last.output, ...(last.exitCode !== undefined && {exitCode: last.exitCode})},
+      exitCode: last.exitCode,
+      details: {output: last.output},
     },
   )
 }

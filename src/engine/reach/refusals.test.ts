@@ -1,17 +1,17 @@
 import {expect, test} from 'vitest'
 
-import {type FailureCode, VmctlError} from '../../model/errors.ts'
+import {type FailureCode, VmctlError, type FailureFacts} from '../../model/errors.ts'
 import {watchRefusals} from './refusals.ts'
 
 /** What is said, and what ends the wait, as one and the same refusal comes again at the given seconds. */
 const follow = (
   isSeeded: boolean,
-  refusal: {readonly code?: FailureCode; readonly details?: Readonly<Record<string, unknown>>},
+  refusal: {readonly code?: FailureCode; readonly facts?: FailureFacts},
   seconds: readonly number[],
 ): string[] => {
   let time = 0
   const seen: string[] = []
-  const error = new VmctlError(refusal.code ?? 'vmctl::ssh::authentication_failed', 'No.', {details: refusal.details ?? {}})
+  const error = new VmctlError(refusal.code ?? 'vmctl::ssh::authentication_failed', 'No.', refusal.facts)
   const refused = watchRefusals({
     isSeeded,
     tell: (message) => seen.push(`${time} ${message}`),
@@ -37,11 +37,11 @@ test('a guest without a seed is told at once, and given up soon', () => {
 })
 
 test('a guest without a key of that kind is given up sooner', () => {
-  expect(follow(true, {details: {lacksType: true}}, [1, 10, 11])).toEqual(['11 over: No.'])
-  expect(follow(true, {code: 'vmctl::ssh::host_key_mismatch', details: {lacksType: true}}, [1, 10, 11])).toEqual(['11 over: No.'])
+  expect(follow(true, {facts: {lacksType: true}}, [1, 10, 11])).toEqual(['11 over: No.'])
+  expect(follow(true, {code: 'vmctl::ssh::host_key_mismatch', facts: {lacksType: true}}, [1, 10, 11])).toEqual(['11 over: No.'])
   expect(follow(true, {code: 'vmctl::ssh::host_key_mismatch'}, [1, 100])).toEqual([])
 })
 
 test('a server that hangs up before it has seen all keys has not refused', () => {
-  expect(follow(false, {details: {temporary: true}}, [1, 100])).toEqual([])
+  expect(follow(false, {facts: {retry: 'later'}}, [1, 100])).toEqual([])
 })

@@ -1,4 +1,4 @@
-import type {VmctlError} from '../../model/errors.ts'
+import {type VmctlError, isFailure} from '../../model/errors.ts'
 
 interface RefusalOptions {
   /** Whether the guest learns of the user and the key by a seed, which takes a while at the first boot. */
@@ -40,14 +40,14 @@ export const watchRefusals = ({
     if (!isTold) tell(message)
     isTold = true
   }
-  const limitMs = ({details}: VmctlError, isLogin: boolean): number => {
-    if (details.lacksType === true) return patienceMs.otherKind
+  const limitMs = ({facts}: VmctlError, isLogin: boolean): number => {
+    if (facts.lacksType) return patienceMs.otherKind
     return isLogin && !isSeeded ? Math.max(patienceMs.unseeded, askedMs) : Infinity
   }
   return (error) => {
-    const {code, details, message} = error
-    const isLogin = code === 'vmctl::ssh::authentication_failed'
-    if (isLogin ? details.temporary === true : code !== 'vmctl::ssh::host_key_mismatch') return
+    const {code, facts, message} = error
+    const isLogin = isFailure(error, 'vmctl::ssh::authentication_failed')
+    if (isLogin ? facts.retry === 'later' : !isFailure(error, 'vmctl::ssh::host_key_mismatch')) return
     const first = since.get(code)
     since.set(code, first ?? now())
     const waitedMs = now() - (first ?? now())

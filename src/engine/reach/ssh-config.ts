@@ -1,7 +1,7 @@
-import {isVmctlError} from '../../model/errors.ts'
 import {requireVm} from '../../store/store.ts'
 import {sshCommand} from './ssh-command.ts'
 import type {Engine} from '../engine.ts'
+import {isFailure} from '../../model/errors.ts'
 
 /** How the `ssh` program reaches a VM; the `--json` shape of an element of `vmctl ssh-config`. */
 export interface SshHost {
@@ -30,7 +30,7 @@ const sshHost = async (engine: Engine, name: string): Promise<SshHost | undefine
     const lines = [`HostName ${host}`, `Port ${port}`, `User ${user}`, ...settings.map((setting) => setting.replace('=', ' '))]
     return {names: known, host, port, user, config: `Host ${known.join(' ')}\n${lines.map((line) => `  ${line}\n`).join('')}`}
   } catch (error) {
-    if (isVmctlError(error) && (error.code === 'vmctl::ssh::failed' || error.code === 'vmctl::ssh::no_login')) return undefined
+    if (isFailure(error, 'vmctl::ssh::failed', 'vmctl::ssh::no_login')) return undefined
     throw error
   }
 }

@@ -2,7 +2,7 @@ import {isTerminal, runInteractive} from '../../host/interactive.ts'
 import {resolvePath} from '../../host/paths.ts'
 import type {Candidate} from '../../guest/ssh/candidates.ts'
 import {anyShellWords} from '../../model/any-shell.ts'
-import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import {VmctlError, factsOf} from '../../model/errors.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
 import {requireVm} from '../../store/store.ts'
 import {type Login, waitForGuest} from './access.ts'
@@ -86,8 +86,8 @@ const checkGuest = async (engine: Engine, vm: Vm, login: Login): Promise<Candida
     const {key} = connection
     return login.key === undefined || key?.path === login.key ? key : undefined
   } catch (error) {
-    const needsPassphrase = isVmctlError(error) && Array.isArray(error.details.encrypted) && error.details.encrypted.length > 0
-    if (!needsPassphrase) throw error
+    const {encrypted = []} = factsOf(error)
+    if (encrypted.length === 0) throw error
     return undefined
   }
 }

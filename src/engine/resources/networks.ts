@@ -1,6 +1,6 @@
 import {networkConfig} from '../../guest/seed/network-config.ts'
 import type {Lock} from '../../host/lock.ts'
-import {messageOf, VmctlError} from '../../model/errors.ts'
+import {messageOf, VmctlError, isFailure} from '../../model/errors.ts'
 import {usesNetplan} from '../../model/image-aliases.ts'
 import type {NetworkSpec} from '../../model/stack.ts'
 import {type Nic, type Observation, type Vm, type VmSpec, isAlive} from '../../model/vm.ts'
@@ -172,7 +172,7 @@ const atRest = async (engine: Engine, record: NetworkRecord, action: (isEmpty: b
 
 const tryLock = (engine: Engine, name: string): Promise<Lock | undefined> =>
   lockVm(engine.store, name, {purpose: `tidy the networks of ${name}`, timeoutMs: 0}).catch((error: unknown) => {
-    if (error instanceof VmctlError && error.code === 'vmctl::vm::locked') return undefined
+    if (isFailure(error, 'vmctl::vm::locked')) return undefined
     throw error
   })
 

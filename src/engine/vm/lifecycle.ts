@@ -1,4 +1,4 @@
-import {aboutVm, isVmctlError, VmctlError} from '../../model/errors.ts'
+import {VmctlError, about, isFailure} from '../../model/errors.ts'
 import {isVmName, vmNameRule} from '../../model/names.ts'
 import {allowedFrom, alreadyIn} from '../../model/transitions.ts'
 import {stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
@@ -80,7 +80,7 @@ const transition = (
         })
       }
       await action(vm).catch((error: unknown) => {
-        throw aboutVm(error, name)
+        throw about(error, {vm: name})
       })
       return resultOf(vm, to)
     }),
@@ -142,7 +142,7 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
         await stopVm(noted.engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
         await boot(reading, vm, spec)
       } catch (error) {
-        throw aboutVm(error, name)
+        throw about(error, {vm: name})
       }
       return {...resultOf(vm, 'running'), ...noted.result()}
     }),
@@ -188,7 +188,7 @@ export const destroy = async (engine: Engine, name: string, {absent}: {readonly 
 }
 
 const orDamaged = (error: unknown): undefined => {
-  if (!isVmctlError(error) || error.code !== 'vmctl::vm::record_damaged') throw error
+  if (!isFailure(error, 'vmctl::vm::record_damaged')) throw error
 }
 
 /** Without a record nothing proves whose process it is, so a VM whose disk is in use stays. */

@@ -1,6 +1,6 @@
 import {readFile} from 'node:fs/promises'
 
-import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
+import {messageOf, systemCode, VmctlError, type FailureFacts} from '../../model/errors.ts'
 import {readIfExists} from '../../host/files.ts'
 import {opensshMagic, publicKeyLine} from './keys.ts'
 import {sshReader} from './wire.ts'
@@ -14,15 +14,13 @@ export interface PrivateKey {
   readonly publicKey?: string
 }
 
-type Reason = 'missing' | 'unreadable' | 'not-a-key' | 'unsupported'
-
-const unusable = (path: string, reason: Reason, message: string, cause?: unknown): VmctlError =>
-  new VmctlError('vmctl::ssh::key_unusable', message, {cause, details: {path, reason}})
+const unusable = (path: string, reason: FailureFacts['reason'], message: string, cause?: unknown): VmctlError =>
+  new VmctlError('vmctl::ssh::key_unusable', message, {cause, reason, details: {path}})
 
 /**
  * Reads a private key file and says what is wrong with it before a connection is tried.
  * Understood are OpenSSH's format (PROTOCOL.key) and the older PEM ones (RSA, EC).
- * @throws VmctlError `vmctl::ssh::key_unusable` with `details.reason`
+ * @throws VmctlError `vmctl::ssh::key_unusable` with its `reason`
  */
 export const readPrivateKey = async (path: string): Promise<PrivateKey> => {
   const pem = await readKeyFile(path)

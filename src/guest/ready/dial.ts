@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {isVmctlError, messageOf, VmctlError, factsOf} from '../../model/errors.ts'
 import {awaitGreeting} from '../ssh/greeting.ts'
 
 /** Makes a connection to the SSH port of the guest, wherever that is. */
@@ -46,12 +46,12 @@ export const greetedStream = async ({dial, isAccepted, onConnected, onFailure, s
     } catch (error) {
       stream?.destroy()
       signal.throwIfAborted()
-      if (isVmctlError(error) && error.details.permanent === true) throw error
+      if (factsOf(error).retry === 'never') throw error
       const failure = isVmctlError(error)
         ? error
         : new VmctlError('vmctl::ssh::unreachable', `No connection to the SSH port: ${messageOf(error)}.`, {cause: error})
       onFailure(failure)
-      if (failure.details.silent === true) silences++
+      if (failure.facts.retry === 'now') silences++
       else {
         await sleep(pauseMs, undefined, {signal}).catch(() => signal.throwIfAborted())
         pauseMs = Math.min(timing.pauseMs.longest, pauseMs * timing.pauseMs.growth)
@@ -72,7 +72,7 @@ const greeted = async (
   const silent = (): void =>
     patience.abort(
       new VmctlError('vmctl::ssh::unreachable', `SSH did not greet within ${Math.round(performance.now() - started)} ms.`, {
-        details: {silent: true},
+        retry: 'now',
       }),
     )
   const impatience = async (): Promise<void> => {

@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {isVmctlError, type VmctlError} from '../../model/errors.ts'
+import {isVmctlError, type VmctlError, isFailure} from '../../model/errors.ts'
 import {type GuestPaths, guestPaths} from './cloud-init-result.ts'
 import {type Dial, type GreetedOptions, greetedStream} from './dial.ts'
 import {fingerprint, requirePublicKey} from '../keys/keys.ts'
@@ -79,7 +79,7 @@ const climb = async (options: ReadinessOptions, watch: Watch): Promise<ReadyGues
     } catch (error) {
       connection.close()
       // cloud-init may restart sshd, or the whole guest.
-      if (watch.signal.aborted || !isVmctlError(error) || error.code !== 'vmctl::ssh::connection_lost') throw error
+      if (watch.signal.aborted || !isFailure(error, 'vmctl::ssh::connection_lost')) throw error
       watch.note(error)
       await pause(200, watch.signal)
     }
@@ -94,9 +94,9 @@ const pause = (ms: number | undefined, signal: AbortSignal): Promise<void> =>
  * OpenSSH 9.8 and later shut out a client whose penalties add up to 15 s: 5 s for a refused log-in, 1 s for a
  * connection without one (PerSourcePenalties of sshd_config(5)). These pauses stay below.
  */
-const pausesMs = (code: VmctlError['code']): readonly number[] => {
-  if (code === 'vmctl::ssh::authentication_failed') return [1000, 2000, 4000, 5000]
-  return code === 'vmctl::ssh::host_key_mismatch' ? [500, 1000] : [200]
+const pausesMs = (error: VmctlError): readonly number[] => {
+  if (isFailure(error, 'vmctl::ssh::authentication_failed')) return [1000, 2000, 4000, 5000]
+  return isFailure(error, 'vmctl::ssh::host_key_mismatch') ? [500, 1000] : [200]
 }
 
 const logIn = async (options: ReadinessOptions, watch: Watch): Promise<GuestConnection> => {
@@ -124,18 +124,19 @@ const logIn = async (options: ReadinessOptions, watch: Watch): Promise<GuestConn
       watch.note(error)
       const count = failures.get(error.code) ?? 0
       failures.set(error.code, count + 1)
-      const pauses = pausesMs(error.code)
+      const pauses = pausesMs(error)
       await pause(pauses[count] ?? pauses.at(-1), signal)
     }
   }
 }
 
 /** Can the same attempt succeed a little later? */
-const mayPass = ({code, details}: VmctlError, {firstBoot}: ReadinessOptions): boolean => {
-  if (details.permanent === true) return false
-  if (code === 'vmctl::ssh::host_key_mismatch') return firstBoot
-  if (code === 'vmctl::ssh::authentication_failed') return firstBoot || details.temporary === true
-  return code === 'vmctl::ssh::unreachable' || code === 'vmctl::ssh::failed'
+const mayPass = (error: VmctlError, {firstBoot}: ReadinessOptions): boolean => {
+  const {retry} = error.facts
+  if (retry === 'never') return false
+  if (isFailure(error, 'vmctl::ssh::host_key_mismatch')) return firstBoot
+  if (isFailure(error, 'vmctl::ssh::authentication_failed')) return firstBoot || retry === 'later'
+  return isFailure(error, 'vmctl::ssh::unreachable', 'vmctl::ssh::failed')
 }
 
 const hostKeyCheck = ({hostKey, firstBoot}: ReadinessOptions): Pick<ConnectOptions, 'verifyHostKey' | 'hostKeyType'> => {

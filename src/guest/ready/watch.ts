@@ -1,4 +1,4 @@
-import {type FailureCode, VmctlError} from '../../model/errors.ts'
+import {type FailureCode, VmctlError, isVmctlError} from '../../model/errors.ts'
 import {formatDuration} from '../../model/quantity.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {Vitals} from '../../model/vitals.ts'
@@ -97,9 +97,9 @@ export const startWatch = (options: WatchOptions): Watch => {
   const details = (): Readonly<Record<string, unknown>> => ({rung: rung ?? null, stage: life.boot.stage ?? null})
   const timedOut = (after: string): VmctlError =>
     new VmctlError(
-      latest?.code ?? 'vmctl::ssh::unreachable',
+      latest?.kind ?? 'vmctl::ssh::unreachable',
       `The guest did not become ready ${after}; ${hasAnswered() ? `it came as far as ${JSON.stringify(rung)}` : progressOf(life)}.${latest ? ` ${latest.message}` : ''}`,
-      {cause: latest, details: {...latest?.details, ...details(), timedOut: true}},
+      {...latest?.facts, cause: latest, details: {...latest?.details, ...details(), timedOut: true}},
     )
   const doesNotBoot = (message: string): VmctlError =>
     new VmctlError('vmctl::vm::does_not_boot', message, {details: {...details(), restarts: life.boot.restarts}})
@@ -141,7 +141,7 @@ export const startWatch = (options: WatchOptions): Watch => {
   }
   const check = async (): Promise<VmctlError | undefined> => {
     const death = await isAlive()
-    if (death instanceof VmctlError) return death
+    if (isVmctlError(death)) return death
     if (death !== undefined) {
       return new VmctlError('vmctl::ssh::unreachable', `The VM ended while vmctl waited for it: ${death}.`, {
         details: {...details(), died: true},
@@ -193,11 +193,11 @@ export const startWatch = (options: WatchOptions): Watch => {
       }
     },
     async explain(error) {
-      if (error !== over.signal.reason || !(error instanceof VmctlError)) return error
+      if (error !== over.signal.reason || !isVmctlError(error)) return error
       const tail = stripControls(await console.tail(10).catch(() => '')).trim()
       const shown =
         tail === '' ? 'The console is empty: the guest wrote nothing to its serial port.' : `The last lines of the console:\n${tail}`
-      return new VmctlError(error.code, `${error.message}\n\n${shown}`, {help: error.help, details: error.details, cause: error.cause})
+      return error.reword({message: `${error.message}\n\n${shown}`})
     },
     [Symbol.dispose]() {
       clearTimeout(timer)

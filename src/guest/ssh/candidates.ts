@@ -2,7 +2,7 @@ import {join} from 'node:path'
 
 import type {ParsedKey} from 'ssh2'
 
-import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import {isVmctlError, VmctlError, type FailureFacts} from '../../model/errors.ts'
 import {fingerprint, publicKeyLine} from '../keys/keys.ts'
 import {type PrivateKey, readPrivateKey} from '../keys/private-key.ts'
 
@@ -98,16 +98,17 @@ const candidateOf = (key: PrivateKey, {agentSocket, canPrompt}: CandidateSources
     `The private key ${key.path} is encrypted${agentSocket ? ', and its public half is not beside it' : ''}.`,
     {
       help: `Load it into ssh-agent first: \`ssh-add ${key.path}\`.`,
-      details: {path: key.path, reason: 'encrypted'},
+      reason: 'encrypted',
+      details: {path: key.path},
     },
   )
 }
 
-const readUnless = async (path: string, passOver: (reason: unknown) => boolean): Promise<PrivateKey | undefined> => {
+const readUnless = async (path: string, passOver: (reason: FailureFacts['reason']) => boolean): Promise<PrivateKey | undefined> => {
   try {
     return await readPrivateKey(path)
   } catch (error) {
-    if (isVmctlError(error) && passOver(error.details.reason)) return undefined
+    if (isVmctlError(error) && passOver(error.facts.reason)) return undefined
     throw error
   }
 }

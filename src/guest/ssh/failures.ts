@@ -1,8 +1,9 @@
-import {type FailureCode, VmctlError} from '../../model/errors.ts'
+import {type FailureCode, VmctlError, type VmctlErrorOptions, type FailureFacts} from '../../model/errors.ts'
 import {stripControls} from '../../model/strip.ts'
 import {type Candidate, describeCandidate, publicHalf} from './candidates.ts'
 import {fingerprint, kindOfKey} from '../keys/keys.ts'
 import {keyTypeOf} from '../../model/public-key.ts'
+import type {Advice} from '../../model/failures.ts'
 
 export type Stage = 'key-exchange' | 'authentication'
 
@@ -25,24 +26,20 @@ export interface FailedHandshake {
   readonly exhausted: boolean
 }
 
-type Fail = (
-  code: FailureCode,
-  message: string,
-  more?: {readonly help?: string | undefined; readonly details?: Readonly<Record<string, unknown>>},
-) => VmctlError
+type Fail = (code: FailureCode, message: string, more?: Omit<VmctlErrorOptions, 'cause'>) => VmctlError
 
 /** The error for a connection that did not come about, by the stage that it had reached. */
 export const explainFailure = (failed: FailedHandshake): VmctlError => {
   const {error, hostKey, refusal, stage} = failed
-  const fail: Fail = (code, message, {help, details} = {}) =>
-    new VmctlError(code, message, {cause: error, ...(help !== undefined && {help}), details: {stage, ...details}})
+  const fail: Fail = (code, message, {details, ...more} = {}) =>
+    new VmctlError(code, message, {...more, cause: error, details: {stage, ...details}})
   if (refusal !== undefined && hostKey) return refusedHostKey(fail, {hostKey, refusal, hostKeyType: failed.hostKeyType})
   if (error?.level === 'client-timeout') return fail('vmctl::ssh::unreachable', `SSH answered, but the ${words[stage]} took too long.`)
   if (stage === 'key-exchange') {
     // "No matching … algorithm" will not change by trying again.
-    const permanent = /no matching/i.test(error?.message ?? '')
+    const isFinal = /no matching/i.test(error?.message ?? '')
     return fail('vmctl::ssh::failed', `The SSH key exchange failed: ${error?.message ?? 'the guest closed the connection'}.`, {
-      details: {permanent},
+      retry: isFinal ? 'never' : undefined,
     })
   }
   return refusedUser(fail, failed)
@@ -60,7 +57,8 @@ const refusedHostKey = (
     : ''
   return fail('vmctl::ssh::host_key_mismatch', `The host key ${fingerprint(hostKey)} was refused: ${refusal}.${why}`, {
     help: lacksType ? otherKeys : undefined,
-    details: {fingerprint: fingerprint(hostKey), lacksType},
+    lacksType,
+    details: {fingerprint: fingerprint(hostKey)},
   })
 }
 
@@ -69,22 +67,20 @@ const refusedUser = (fail: Fail, failed: FailedHandshake): VmctlError => {
   const isExpired = failed.banners.some((text) => /\b(?:account|password)\b.{0,20}\bexpired\b/i.test(text))
   return fail('vmctl::ssh::authentication_failed', refusedLogin(failed), {
     help: adviceFor(failed, {lacksType, isExpired}),
-    details: {
-      user: failed.user,
-      tried: failed.tried.map(describeCandidate),
-      encrypted: failed.encrypted,
-      lacksType,
-      // A guest that hangs up without looking at all keys may change its mind: pam_nologin does so while it boots.
-      temporary: !failed.exhausted && !isExpired,
-      permanent: isExpired,
-    },
+    encrypted: failed.encrypted,
+    lacksType,
+    retry: isExpired ? 'never' : mayChange(failed),
+    details: {user: failed.user, tried: failed.tried.map(describeCandidate)},
   })
 }
+
+/** A guest that hangs up without looking at all keys may change its mind: pam_nologin does so while it boots. */
+const mayChange = ({exhausted}: FailedHandshake): FailureFacts['retry'] => (exhausted ? undefined : 'later')
 
 const adviceFor = (
   {exhausted, error}: FailedHandshake,
   {lacksType, isExpired}: {readonly lacksType: boolean; readonly isExpired: boolean},
-): string | undefined => {
+): Advice | undefined => {
   if (isExpired) return 'The account is at fault, not the key: renew it in the guest (`chage`), or log in as another user.'
   if (lacksType) return otherKeys
   return !exhausted && isTooMany(error) ? fewerKeys : undefined
@@ -95,8 +91,8 @@ const words: Readonly<Record<Stage, string>> = {'key-exchange': 'key exchange', 
 /** What an answer to too many keys says (MaxAuthTries of sshd_config(5)). */
 export const isTooMany = (error: Error | undefined): boolean => /too many authentication failures/i.test(error?.message ?? '')
 
-const fewerKeys =
-  'Name the right key: `vmctl ssh NAME --key PATH`, or `ssh { private-key "PATH" }` in the VMFile; it is offered first. For the `ssh` program: `IdentityFile` with `IdentitiesOnly yes`.'
+const fewerKeys: Advice = (vm) =>
+  `Name the right key: \`vmctl ssh ${vm} --key PATH\`, or \`ssh { private-key "PATH" }\` in the VMFile; it is offered first. For the \`ssh\` program: \`IdentityFile\` with \`IdentitiesOnly yes\`.`
 
 const otherKeys =
   'Write `ssh { key-type "ecdsa" }` in the VMFile and make the VM anew: vmctl makes keys of that kind then. A key of your own of another kind works too: `ssh-keygen -t ecdsa`, `ssh { private-key … }`.'

@@ -81,7 +81,7 @@ const noSsh = (said: string): VmctlError =>
     'vmctl::ssh::failed',
     `What answers on the SSH port does not speak SSH 2: ${JSON.stringify(stripControls(said).trim().slice(0, 60))}`,
     {
-      help: 'Find out who listens there: the port of `vmctl status NAME`, or sshd in the guest.',
-      details: {permanent: true},
+      help: (vm) => `Find out who listens there: the port of \`vmctl status ${vm}\`, or sshd in the guest.`,
+      retry: 'never',
     },
   )

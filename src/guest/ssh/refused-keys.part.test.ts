@@ -69,7 +69,7 @@ describe.skipIf(missing)(`keys that a guest refuses${missing === undefined ? '' 
   test.each([4, 6])('when all of %i are refused, once each, that is the answer', async (count) => {
     await using sshd = await startSshd({config: ['MaxAuthTries 3']})
     const error = (await waitUntilReady(readiness(sshd, strangers(count))).catch((reason: unknown) => reason)) as VmctlError
-    expect(error).toMatchObject({code: 'vmctl::ssh::authentication_failed', details: {temporary: false}})
+    expect(error).toMatchObject({code: 'vmctl::ssh::authentication_failed', facts: {retry: undefined}})
     expect(error.details.tried).toHaveLength(count)
   })
 

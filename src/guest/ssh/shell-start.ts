@@ -36,7 +36,8 @@ export const notBegun = ({user, how, ...outputs}: NotBegun): VmctlError => {
     }`,
     {
       help: 'Give the user a login shell that runs commands (`chsh`), log in as another one (`ssh { user … }`), or correct its start-up files (~/.bashrc, ~/.zshenv, ~/.ssh/rc …).',
-      details: {permanent: true, said},
+      retry: 'never',
+      details: {said},
     },
   )
 }

@@ -7,7 +7,7 @@ import {expect, test} from 'vitest'
 
 import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
 import {fakeServer} from '../../../test/support/sshd.ts'
-import {testHypervisor} from '../contract.ts'
+import {testHypervisor} from '../contract/contract.ts'
 import {noopHypervisor} from './index.ts'
 
 testHypervisor({
@@ -37,7 +37,7 @@ test('without one nobody waits for it', async () => {
   const {signal} = new AbortController()
   await expect(noopHypervisor().dial(makeVm(), 22, {signal})).rejects.toMatchObject({
     code: 'vmctl::backend::not_available',
-    details: {permanent: true},
+    facts: {retry: 'never'},
   })
 })
 

@@ -62,5 +62,5 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
 const noGuest = (name: string): VmctlError =>
   new VmctlError('vmctl::backend::not_available', `The noop VM ${name} has no guest to talk to.`, {
     help: 'Name an SSH server that stands in for it: `VMCTL_NOOP_SSH=HOST:PORT`.',
-    details: {permanent: true},
+    retry: 'never',
   })

@@ -6,7 +6,7 @@ import {remove} from '../../host/durable.ts'
 import {isTemporaryName} from '../../host/files.ts'
 import {isBusy} from '../../host/proc.ts'
 import {lastLines, type RunResult, runUnderLimits} from '../../host/process.ts'
-import {messageOf, VmctlError} from '../../model/errors.ts'
+import {isFailure, messageOf} from '../../model/errors.ts'
 import {sandbox} from './arguments.ts'
 
 /**
@@ -48,7 +48,7 @@ const isIdle = async (pid: number | undefined): Promise<boolean> => {
 export interface ProbeLimits {
   /** Processor time of QEMU, which a busy host does not use up. It holds also when vmctl is killed and nobody is left to end QEMU. */
   readonly cpuSeconds: number
-  /** After this time a QEMU that is idle hangs, in milliseconds; one that works has ten times as much. */
+  /** A QEMU that is idle after this time, or a multiple of it, hangs, in milliseconds; one that works may go on for a hundred of them. */
   readonly idleMs: number
 }
 
@@ -93,7 +93,7 @@ export const runProbe = async (
   }
   let pid: number | undefined
   const hang = new AbortController()
-  const watch = setTimeout(() => {
+  const watch = setInterval(() => {
     void isIdle(pid).then((idle) => idle && hang.abort())
   }, limits.idleMs)
   const times = (): Omit<Heat, 'outcome'> => ({
@@ -110,7 +110,7 @@ export const runProbe = async (
       [binary, ...probeArguments(accelerator, image)],
       {
         signal: signal ? AbortSignal.any([signal, hang.signal]) : hang.signal,
-        timeoutMs: 10 * limits.idleMs,
+        timeoutMs: 100 * limits.idleMs,
         onSpawn: (number) => (pid = number),
         onStdout,
         notInstalled: {code: 'vmctl::qemu::not_installed'},
@@ -121,11 +121,11 @@ export const runProbe = async (
     return {outcome: 'wrong', reason: whatWentWrong(result), ...times()}
   } catch (error) {
     signal?.throwIfAborted()
-    if (error instanceof VmctlError && error.code === 'vmctl::qemu::not_installed') throw error
+    if (isFailure(error, 'vmctl::qemu::not_installed')) throw error
     const reason = hang.signal.aborted ? `the guest hung: no result and an idle QEMU after ${limits.idleMs} ms` : messageOf(error)
     return {outcome: 'wrong', reason, ...times()}
   } finally {
-    clearTimeout(watch)
+    clearInterval(watch)
     await remove(directory)
   }
 }

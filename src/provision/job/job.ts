@@ -5,7 +5,7 @@ import {stat} from 'node:fs/promises'
 import {PassThrough, type Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 
-import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import {VmctlError, isFailure} from '../../model/errors.ts'
 import {elevate} from '../../model/elevate.ts'
 import {quote} from '../../model/quote.ts'
 import {attachProgram, innerProgram, killProgram, startProgram, verdicts} from './job-programs.ts'
@@ -193,4 +193,4 @@ export const killJob = async (guest: Guest, directory: string, privileged: boole
 }
 
 /** Whether an error means that the connection is gone and the job may well go on. */
-export const isConnectionLost = (error: unknown): boolean => isVmctlError(error) && error.code === 'vmctl::ssh::connection_lost'
+export const isConnectionLost = (error: unknown): boolean => isFailure(error, 'vmctl::ssh::connection_lost')

@@ -1,6 +1,6 @@
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {seal, unseal} from '../../host/sealed.ts'
-import {isVmctlError, VmctlError} from '../../model/errors.ts'
+import {VmctlError, isFailure} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 
 /** What is known of one step, written before and after it runs. */
@@ -61,7 +61,7 @@ export const readJournal = async (vmDirectory: string): Promise<Journal> => {
 /** The same for those who only look, and for verbs that do not care about steps: nothing is told of a damaged one. */
 export const peekJournal = (vmDirectory: string): Promise<Journal> =>
   readJournal(vmDirectory).catch((error: unknown) => {
-    if (isVmctlError(error) && error.code === 'vmctl::vm::record_damaged') return emptyJournal
+    if (isFailure(error, 'vmctl::vm::record_damaged')) return emptyJournal
     throw error
   })
 

@@ -93,7 +93,7 @@ test('the first failure stops everything, and says which step, why, and what was
   const fail: Run = async ({output}) => {
     await output('stdout', Buffer.from(Array.from({length: 30}, (_, index) => `line ${index}\n`).join('')))
     await output('stderr', Buffer.from('\u001b[31mno such package\u001b[0m\n'))
-    throw new VmctlError('vmctl::provision::failed', 'Step 2 ended with exit code 3.', {details: {exitCode: 3}})
+    throw new VmctlError('vmctl::provision::failed', 'Step 2 ended with exit code 3.', {exitCode: 3})
   }
   const steps = await prepare(['one', async () => undefined], ['two', fail], ['three', () => Promise.reject(new Error('must not run'))])
   const error = await runSteps(vm, steps, options()).catch((caught: unknown) => caught)
@@ -164,7 +164,7 @@ test('why the guest has restarted under a step is told, kept, and told again', a
   const restart: Run = async ({remember}) => {
     await remember('a job')
     const message = 'What became of step 1 is unknown: the guest has restarted while it ran.'
-    throw new VmctlError('vmctl::provision::unknown_outcome', message, {details: {step: 1, restarted: true}})
+    throw new VmctlError('vmctl::provision::unknown_outcome', message, {restarted: true, details: {step: 1}})
   }
   const steps = await prepare(['one', restart])
   const whyRestarted = async (): Promise<string> => 'Kernel panic - not syncing: crash'

@@ -1,6 +1,6 @@
 import {isDeepStrictEqual} from 'node:util'
 
-import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {isVmctlError, messageOf, VmctlError, isFailure, factsOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {Vm} from '../../model/vm.ts'
@@ -200,7 +200,7 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
     const end = options.signal.aborted ? 'was interrupted' : `${isOver ? 'failed' : 'was left'}: ${messageOf(error)}`
     // The log may be what failed; the journal has the message.
     await log.append('note', `=== Step ${number} ${end} ===\n`).catch(() => undefined)
-    throw explain(error, {vm, number, step, log})
+    throw explain(error, {vm, turn, signal: options.signal})
   }
   await book.end({state: 'done', exitCode: 0})
   tidy(afterwards)
@@ -251,49 +251,42 @@ const openRecord = async ({step, index, keeper}: Turn, {user}: RunOptions) => {
   }
 }
 
-const hasCode = (error: unknown, ...codes: readonly string[]): boolean => isVmctlError(error) && codes.includes(error.code)
-
-const isUnknown = (error: unknown): boolean => hasCode(error, 'vmctl::provision::unknown_outcome')
+const isUnknown = (error: unknown): boolean => isFailure(error, 'vmctl::provision::unknown_outcome')
 
 /** An error about a restart of the guest, with why the guest did so, where that is known. */
 const withReason = async (error: unknown, {whyRestarted}: RunOptions): Promise<unknown> => {
-  if (!isVmctlError(error) || error.details.restarted !== true) return error
+  if (!isVmctlError(error) || !error.facts.restarted) return error
   const reason = await whyRestarted?.()
-  if (reason === undefined) return error
-  return new VmctlError(error.code, `${error.message} Its console says: ${reason}`, {
-    help: error.help,
-    cause: error.cause,
-    details: {...error.details, reason},
-  })
+  return reason === undefined ? error : error.reword({message: `${error.message} Its console says: ${reason}`, details: {reason}})
 }
 
 const isUnreachable = (error: unknown): boolean =>
-  hasCode(error, 'vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch')
+  isFailure(error, 'vmctl::ssh::connection_lost', 'vmctl::ssh::unreachable', 'vmctl::ssh::host_key_mismatch')
 
 /** Whether an error ends the step. What it has left in the guest goes on there, whatever happens to vmctl. */
 const isSettled = (error: unknown, {isAborted, isLeft}: {readonly isAborted: boolean; readonly isLeft: boolean}): boolean => {
   if (isUnreachable(error)) return false
-  return !isLeft || isAborted || hasCode(error, 'vmctl::provision::failed', 'vmctl::provision::timed_out')
+  return !isLeft || isAborted || isFailure(error, 'vmctl::provision::failed', 'vmctl::provision::timed_out') || isFinalOfPlugin(error)
 }
 
-const failureOf = (error: unknown): Partial<JournalEntry> => ({
-  state: 'failed',
-  message: messageOf(error),
-  ...(isVmctlError(error) && typeof error.details.exitCode === 'number' && {exitCode: error.details.exitCode}),
-})
+/** A failure of a plugin's own, unless it says that its step goes on. */
+const isFinalOfPlugin = (error: unknown): boolean => isVmctlError(error) && typeof error.kind !== 'string' && error.facts.retry !== 'later'
 
-const explain = (error: unknown, {vm, number, step, log}: {vm: Vm; number: number; step: PreparedStep; log: ProvisionLog}): unknown => {
-  if (!isVmctlError(error)) return error
+const failureOf = (error: unknown): Partial<JournalEntry> => {
+  const {exitCode} = factsOf(error)
+  return {state: 'failed', message: messageOf(error), ...(exitCode !== undefined && {exitCode})}
+}
+
+const explain = (error: unknown, {vm, turn: {step, index, log}, signal}: {vm: Vm; turn: Turn; signal: AbortSignal}): unknown => {
+  // What has ended everything belongs to no step.
+  if (!isVmctlError(error) || error === signal.reason) return error
+  const number = index + 1
   const last = stripControls(log.tail(10))
   // Most messages say which step they are about; here its title belongs to it.
   const said = error.message.replace(/^Step \d+ /, '')
-  return new VmctlError(
-    error.code,
-    `${vm.name}: step ${number} (${step.title})${said === error.message ? ':' : ''} ${said}${last === '' ? '' : `\nLast lines:\n  ${last.replaceAll('\n', '\n  ')}`}`,
-    {
-      help: isUnknown(error) ? adviceOnUnknown(vm, number) : error.help.replaceAll('NAME', vm.name),
-      cause: error.cause,
-      details: {...error.details, vm: vm.name, step: number},
-    },
-  )
+  const output = last === '' ? '' : `\nLast lines:\n  ${last.replaceAll('\n', '\n  ')}`
+  return error.about({vm: vm.name, step: number}).reword({
+    message: `${vm.name}: step ${number} (${step.title})${said === error.message ? ':' : ''} ${said}${output}`,
+    ...(isUnknown(error) && {help: adviceOnUnknown(vm, number)}),
+  })
 }

@@ -211,7 +211,8 @@ const judge = (outcome: Ending, step: number): void => {
   if (typeof outcome === 'object') {
     if (outcome.exitCode === 0) return
     throw new VmctlError('vmctl::provision::failed', `Step ${step} ended with exit code ${outcome.exitCode}.`, {
-      details: {step, exitCode: outcome.exitCode},
+      exitCode: outcome.exitCode,
+      details: {step},
     })
   }
   const reasons = {
@@ -222,6 +223,7 @@ const judge = (outcome: Ending, step: number): void => {
     'never-started': 'it was never started',
   }
   throw new VmctlError('vmctl::provision::unknown_outcome', `What became of step ${step} is unknown: ${reasons[outcome]}.`, {
-    details: {step, ...((outcome === 'rebooted' || outcome === 'gone-with-boot') && {restarted: true})},
+    ...((outcome === 'rebooted' || outcome === 'gone-with-boot') && {restarted: true}),
+    details: {step},
   })
 }

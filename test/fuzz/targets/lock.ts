@@ -3,7 +3,7 @@ import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {acquireLock} from '../../../src/host/lock.ts'
-import {isVmctlError} from '../../../src/model/errors.ts'
+import {isFailure} from '../../../src/model/errors.ts'
 import {resultOrFailure, type Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
 
@@ -30,7 +30,7 @@ export const lock: Target = {
         await using _held = await acquireLock(path, {purpose: 'one', timeoutMs: 0})
         writeFileSync(`${path}.holder`, input.subarray(1))
         await assert.rejects(acquireLock(path, {purpose: 'two', timeoutMs: 0}), (error) => {
-          assert.ok(isVmctlError(error) && error.code === 'vmctl::vm::locked')
+          assert.ok(isFailure(error, 'vmctl::vm::locked'))
           assert.match(error.message, /^\P{Control}*$/u)
           assert.ok(error.message.length < 1000)
           return true

@@ -4,8 +4,8 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {expect} from 'vitest'
 
-import type {Vm} from '../model/vm.ts'
-import {type It, signal} from './contract-bench.ts'
+import type {Vm} from '../../model/vm.ts'
+import {type It, signal} from './bench.ts'
 
 /** What the verbs on a VM do, in the order of its life, cancelled and repeated. */
 export const testLife = (it: It): void => {

@@ -1,10 +1,10 @@
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
-import {type Bench, type HypervisorHarness, type It, openBench} from './contract-bench.ts'
-import {testLife} from './contract-life.ts'
-import {testSight} from './contract-sight.ts'
+import {type Bench, type HypervisorHarness, type It, openBench} from './bench.ts'
+import {testLife} from './life.ts'
+import {testSight} from './sight.ts'
 
-export type {HypervisorHarness} from './contract-bench.ts'
+export type {HypervisorHarness} from './bench.ts'
 
 export interface HypervisorContract {
   readonly create: () => Promise<HypervisorHarness>

@@ -1,7 +1,7 @@
 import {expect, type TestContext} from 'vitest'
 
-import type {Vm} from '../model/vm.ts'
-import type {Hypervisor} from './hypervisor.ts'
+import type {Vm} from '../../model/vm.ts'
+import type {Hypervisor} from '../hypervisor.ts'
 
 /** What the suite needs of a backend. Every test gets one of its own. */
 export interface HypervisorHarness {

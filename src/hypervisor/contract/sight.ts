@@ -3,8 +3,8 @@ import {join} from 'node:path'
 
 import {expect} from 'vitest'
 
-import type {Vm} from '../model/vm.ts'
-import {type It, signal} from './contract-bench.ts'
+import type {Vm} from '../../model/vm.ts'
+import {type It, signal} from './bench.ts'
 
 /** What is seen of a VM from outside, and that nothing else is taken for it. */
 export const testSight = (it: It): void => {
