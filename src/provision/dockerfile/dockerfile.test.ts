@@ -6,7 +6,7 @@ import {basename, dirname, join, relative} from 'node:path'
 import {afterEach, beforeEach, describe, expect, onTestFinished, test} from 'vitest'
 
 import {fileProvisioner} from '../steps/file.ts'
-import {type DockerfilePlan, readDockerfile} from './index.ts'
+import {type DockerfilePlan, readDockerfile, readOnce} from './index.ts'
 import {parseDockerfile} from './parse.ts'
 import {expandWord, splitWords} from './words.ts'
 
@@ -365,4 +365,16 @@ E
     })
     await expect(read(text)).rejects.toThrow(message)
   })
+})
+
+test('a reader that reads once says the same again for the same arguments, and tries again what it could not read', async () => {
+  const readAgain = readOnce()
+  const of = async (buildArgs: Record<string, string> = {}): Promise<string> =>
+    (await readAgain({path: join(directory, 'Dockerfile'), context: directory, buildArgs})).base
+  await expect(of()).rejects.toMatchObject({code: 'vmctl::io'})
+  write('Dockerfile', 'ARG A=1\nARG B=1\nFROM one-$A-$B')
+  expect(await of()).toBe('one-1-1')
+  expect(await of({A: '2', B: '3'})).toBe('one-2-3')
+  write('Dockerfile', 'ARG A=1\nARG B=1\nFROM two-$A-$B')
+  expect(await Promise.all([of(), of({B: '3', A: '2'}), of({A: '4'})])).toEqual(['one-1-1', 'one-2-3', 'two-4-1'])
 })

@@ -17,8 +17,12 @@ export const readOnce = (read: ReadDockerfile = readDockerfile): ReadDockerfile 
   return (spec) => {
     const {path, context, buildArgs} = spec
     const key = JSON.stringify([path, context, Object.entries(buildArgs).toSorted(([a], [b]) => (a < b ? -1 : 1))])
-    const plan = plans.get(key) ?? read(spec)
+    const known = plans.get(key)
+    if (known) return known
+    const plan = read(spec)
     plans.set(key, plan)
+    // One that could not be read may be mended.
+    plan.catch(() => plans.delete(key))
     return plan
   }
 }
