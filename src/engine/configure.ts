@@ -4,6 +4,7 @@ import {unfitForLogin} from '../guest/setup/environment.ts'
 import {setupHashes, setupNotes, setupScript} from '../guest/setup/script.ts'
 import {lastLines} from '../host/process.ts'
 import {VmctlError} from '../model/errors.ts'
+import {shellFromInput} from '../model/guest-program.ts'
 import {stripControls} from '../model/strip.ts'
 import type {Vm} from '../model/vm.ts'
 import {readJournal, writeJournal} from '../provision/journal.ts'
@@ -19,8 +20,7 @@ export const configureGuest = async (engine: Engine, vm: Vm, connection: GuestCo
   const hashes = setupHashes(setup)
   const journal = await readJournal(vm.directory)
   if (Object.keys({...hashes, ...journal.setup}).length === 0) return
-  // `eval`: a shell that reads its program from a pipe reads it byte by byte, and so would the programs that it starts.
-  const {exitCode, stderr} = await exec(connection, `sh -c 'eval "$(cat)"' vmctl-setup`, {
+  const {exitCode, stderr} = await exec(connection, shellFromInput('vmctl-setup'), {
     stdin: setupScript(setup),
     privileged: true,
     signal: engine.signal,

@@ -6,6 +6,7 @@ import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest'
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {makeContext} from '../../test/support/guests.ts'
 import {missingProgram} from '../../test/support/programs.ts'
+import {loginShells} from '../../test/support/shells.ts'
 import {sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {sshCandidates} from '../guest/candidates.ts'
 import {exec} from '../guest/commands.ts'
@@ -86,8 +87,7 @@ describe.skipIf(missing)(`login shells${missing === undefined ? '' : ` (skipped:
   /** What sshd runs by the shell of the account: another shell, as if it were that of the account. */
   const withShell = (program: string) => startSshd({config: [`ForceCommand ${program} -c "$SSH_ORIGINAL_COMMAND"`]})
 
-  const shells = ['fish', 'tcsh', 'zsh', 'mksh', 'dash', 'bash']
-  test.each(shells.filter((shell) => missingProgram(shell, ['-c', 'true']) === undefined))('%s', async (shell) => {
+  test.each(loginShells.filter((shell) => missingProgram(shell, ['-c', 'true']) === undefined))('%s', async (shell) => {
     await using sshd = await withShell(shell)
     await useGuest(sshd)
   })

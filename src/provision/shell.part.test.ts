@@ -7,15 +7,8 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {
-  type CuttableSession,
-  localGuest,
-  makeContext,
-  openSshGuest,
-  type RecordedContext,
-  shellDirectories,
-} from '../../test/support/guests.ts'
-import {missingProgram} from '../../test/support/programs.ts'
+import {type CuttableSession, localGuest, makeContext, openSshGuest, type RecordedContext} from '../../test/support/guests.ts'
+import {guestShellNames, guestShells} from '../../test/support/shells.ts'
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {listProcesses, processArguments} from '../host/proc.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -489,13 +482,12 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
   })
 })
 
-describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of the guest', (shell) => {
-  const lacking = missingProgram(shell, shell === 'busybox' ? ['true'] : ['-c', 'true'])
+describe.concurrent.each(guestShells())('$name as /bin/sh of the guest', ({name: shell, missing: lacking, path}) => {
   let directory: string
   let guest: Guest
   beforeAll(() => {
-    directory = mkdtempSync(join(tmpdir(), 'vmctl-shells-'))
-    guest = localGuest(shellDirectories(directory)[shell], directory)
+    directory = mkdtempSync(join(tmpdir(), 'vmctl-home-'))
+    guest = localGuest(path, directory)
   })
   afterAll(() => rmSync(directory, {recursive: true}))
   const context = (change: Parameters<typeof makeContext>[1] = {}) => makeContext(async () => guest, change)
@@ -534,13 +526,13 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
     const abort = new AbortController()
     const reason = new Error('enough')
     const ran = context({signal: abort.signal, output: async () => abort.abort(reason)})
-    const {length} = shell
-    const inline = `(sleep 700${length} & sleep 701${length} & wait) & (sleep 702${length} &); echo ready; sleep 703${length}; :`
+    const own = 1 + guestShellNames.indexOf(shell)
+    const inline = `(sleep 700${own} & sleep 701${own} & wait) & (sleep 702${own} &); echo ready; sleep 703${own}; :`
     await expect(runStep({inline}, ran)).rejects.toBe(reason)
     expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
     await eventually(async () => {
       const all = await Promise.all((await listProcesses()).map(processArguments))
-      return !all.some((args) => args.some((argument) => new RegExp(`^70[0-3]${length}$`).test(argument)))
+      return !all.some((args) => args.some((argument) => new RegExp(`^70[0-3]${own}$`).test(argument)))
     })
   })
 })

@@ -22,8 +22,9 @@ import fc from 'fast-check'
 import {afterAll, describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {localGuest, shellDirectories} from '../../test/support/guests.ts'
+import {localGuest} from '../../test/support/guests.ts'
 import {missingProgram} from '../../test/support/programs.ts'
+import {guestShells} from '../../test/support/shells.ts'
 import {quote} from '../model/quote.ts'
 import {ignorePatterns} from './ignore.ts'
 import type {Guest} from './provisioner.ts'
@@ -32,8 +33,7 @@ import {describeTree} from './tree.ts'
 
 const tools = mkdtempSync(join(tmpdir(), 'vmctl-test-'))
 afterAll(() => rmSync(tools, {recursive: true}))
-const missing = missingProgram('/usr/bin/busybox', ['true'])
-const paths = missing === undefined ? shellDirectories(tools) : {dash: '/usr/bin:/bin'}
+const shells = guestShells().filter(({missing}) => missing === undefined)
 
 /** A guest that counts what is asked of it. */
 const counting = (guest: Guest): Guest & {calls: number} => ({
@@ -79,7 +79,7 @@ const makeTree = (): string => {
   return root
 }
 
-describe.each(Object.entries(paths))('with the shell and the programs of %s', (_, path) => {
+describe.each(shells)('with the shell and the programs of $name', ({path}) => {
   const guest = counting(localGuest(path, tools))
   const put = async (source: string, destination: string, options?: TreeUploadOptions) => {
     guest.calls = 0
