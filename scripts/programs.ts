@@ -1,5 +1,5 @@
 /**
- * Writes `src/PART/programs.ts` from the files `src/PART/programs/*.sh`: the text that goes to the guest, and its types.
+ * Writes `src/PART/programs/index.ts` from the files `src/PART/programs/*.sh`: the text that goes to the guest, and its types.
  *
  *   node scripts/programs.ts            writes what is stale
  *   node scripts/programs.ts --check    only lists it; status 1 when there is any
@@ -59,7 +59,9 @@ export const generatePrograms = (): ReadonlyMap<string, string> => {
   const parts = new Set(programs.flatMap(({path}) => partsOf(path)))
   const top = programs.filter(({path}) => !parts.has(path))
   return new Map(
-    [...Map.groupBy(top, ({path}) => dirname(path))].map(([directory, own]) => [`${directory}.ts`, moduleOf(directory, own)] as const),
+    [...Map.groupBy(top, ({path}) => dirname(path))].map(
+      ([directory, own]) => [`${directory}/index.ts`, moduleOf(directory, own)] as const,
+    ),
   )
 }
 
@@ -68,9 +70,9 @@ const partsOf = (path: string): string[] =>
   [...readFileSync(join(root, path), 'utf8').matchAll(include)].map(({groups}) => join(dirname(path), groups?.file ?? ''))
 
 const moduleOf = (directory: string, programs: readonly ProgramSource[]): string => {
-  const types = directory === 'src/model/programs' ? './guest-program.ts' : '../model/guest-program.ts'
+  const types = directory === 'src/model/programs' ? '../guest-program.ts' : '../../model/guest-program.ts'
   return [
-    `// Made from programs/*.sh by \`npm run programs\`; what is changed here is lost.`,
+    `// Made from *.sh beside it by \`npm run programs\`; what is changed here is lost.`,
     `import type {GuestProgram} from '${types}'`,
     ...programs.map(exportOf),
     '',

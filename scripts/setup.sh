@@ -32,8 +32,6 @@ test  nft                   nftables            NAT of a bridge, in that namespa
 test  ss                    iproute2            shows who listens where
 test  mksh                  mksh                a shell that a guest may have
 test  ksh93                 ksh93u+m            the same
-test  yash                  yash                the same
-test  posh                  posh                the same
 test  fish                  fish                a login shell that is none of POSIX
 test  tcsh                  tcsh                another one
 test  shellcheck            shellcheck          reads the shell programs of the project

@@ -3,7 +3,7 @@ import {basename, join, resolve} from 'node:path'
 import {posix} from 'node:path'
 
 import {ioError} from '../host/files.ts'
-import {kindOfPath} from '../guest/programs.ts'
+import {kindOfPath} from '../guest/programs/index.ts'
 import {download, upload} from '../guest/transfer.ts'
 import {aboutVm, systemCode, VmctlError} from '../model/errors.ts'
 import {programText, shellCommand} from '../model/guest-program.ts'

@@ -1,7 +1,7 @@
 import {programText} from '../model/guest-program.ts'
 import type {GuestOs} from '../model/vm.ts'
 import type {GuestFile} from './cloud-init-block.ts'
-import {autologinInittab} from './programs.ts'
+import {autologinInittab} from './programs/index.ts'
 
 /** What makes the serial console log a user in without asking. */
 export interface Autologin {

@@ -1,5 +1,5 @@
 import {programText, shellCommand} from '../model/guest-program.ts'
-import {awaitCloudInit} from './programs.ts'
+import {awaitCloudInit} from './programs/index.ts'
 
 /** Where the guest keeps what is asked of it; tests point them elsewhere. */
 export interface GuestPaths {

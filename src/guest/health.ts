@@ -9,7 +9,7 @@ import {quote, quoteAll} from '../model/quote.ts'
 import type {Healthcheck, HealthTest} from '../model/stack.ts'
 import {stripControls} from '../model/strip.ts'
 import type {GuestConnection} from './connection.ts'
-import {checkHealth} from './programs.ts'
+import {checkHealth} from './programs/index.ts'
 
 export interface ProbeOptions {
   /** Environment of a program that is the test. */
@@ -69,7 +69,7 @@ const programOf = (test: Extract<HealthTest, {kind: 'exec' | 'shell'}>, seconds:
     environment: Object.entries(env)
       .map(([name, value]) => `export ${name}=${quote(value)}`)
       .join('\n'),
-    seconds,
+    vmctl_seconds: seconds,
   })
 
 const runProgram = async (

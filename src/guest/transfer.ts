@@ -9,7 +9,7 @@ import {VmctlError} from '../model/errors.ts'
 import {programText, shellCommand} from '../model/guest-program.ts'
 import type {ExecExit, ExecOptions, GuestConnection} from './connection.ts'
 import {elevate} from '../model/elevate.ts'
-import {receiveFile, sendFile} from './programs.ts'
+import {receiveFile, sendFile} from './programs/index.ts'
 
 export interface TransferOptions {
   /** Permission bits of the copy; those of the original when absent. */

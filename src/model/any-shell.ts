@@ -1,4 +1,4 @@
-import {anyShell as program} from './programs.ts'
+import {anyShell as program} from './programs/index.ts'
 import {quote, quoteAll} from './quote.ts'
 
 /**

@@ -1,4 +1,4 @@
-import {elevate as asRoot} from './programs.ts'
+import {elevate as asRoot} from './programs/index.ts'
 import {quote} from './quote.ts'
 
 /** The command line that runs `command` (a POSIX shell command line) with the rights of root. */

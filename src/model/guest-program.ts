@@ -1,7 +1,7 @@
 import {quote} from './quote.ts'
 
 /**
- * A program for the shell of a guest: a file `programs/*.sh` of a part, which the generated `programs.ts` beside it holds as text.
+ * A program for the shell of a guest: a file `programs/*.sh` of a part, which the generated `index.ts` beside it holds as text.
  * `Name` are the variables that it wants, `Status` the exit statuses that mean something.
  */
 export interface GuestProgram<Name extends string, Status extends string = never> {

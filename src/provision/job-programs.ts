@@ -2,7 +2,7 @@ import {elevate} from '../model/elevate.ts'
 import {programText, shellCommand} from '../model/guest-program.ts'
 import {quote, quoteAll} from '../model/quote.ts'
 import type {JobSpec} from './job.ts'
-import * as programs from './programs.ts'
+import * as programs from './programs/index.ts'
 import type {Delivered} from './provisioner.ts'
 
 /** What the status of a follower says of the job, or of the lack of one. */

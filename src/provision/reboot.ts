@@ -4,7 +4,7 @@ import {keepTail} from '../host/tail.ts'
 import {elevate} from '../model/elevate.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {formatDuration} from '../model/quantity.ts'
-import {reboot} from './programs.ts'
+import {reboot} from './programs/index.ts'
 import type {Guest, Provisioner, StepContext} from './provisioner.ts'
 
 export interface RebootSettings {

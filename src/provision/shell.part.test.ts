@@ -44,7 +44,7 @@ const eventually = async (check: () => boolean | Promise<boolean>): Promise<void
 const awkward: Readonly<Record<string, string>> = {
   EMPTY: '',
   BLANKS: '  two  blanks  ',
-  LINES: 'one\ntwo\n\nfour\n',
+  SEVERAL: 'one\ntwo\n\nfour\n',
   RETURN: 'a\r\nb\t',
   SINGLE: "it's 'quoted'",
   DOUBLE: '"double" \\ backslash \\n',
@@ -91,8 +91,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
 
   test('the environment of the VM is below that of the step, and part of what the step is', async () => {
     const ran = context({env: {MODE: 'vm', OWN: 'vm', ...awkward}})
-    await runStep({inline: tell('"$MODE"', '"$OWN"', '"$SINGLE"', '"$LINES"'), env: {OWN: 'step'}}, ran)
-    expect(parts(text(ran))).toEqual(['vm', 'step', awkward.SINGLE, awkward.LINES])
+    await runStep({inline: tell('"$MODE"', '"$OWN"', '"$SINGLE"', '"$SEVERAL"'), env: {OWN: 'step'}}, ran)
+    expect(parts(text(ran))).toEqual(['vm', 'step', awkward.SINGLE, awkward.SEVERAL])
     const factsOf = (inherited: Readonly<Record<string, string>>) =>
       shellProvisioner.facts(settings({inline: 'true', env: {OWN: 'step'}}), {env: inherited})
     expect(await factsOf({MODE: 'one'})).not.toEqual(await factsOf({MODE: 'two'}))

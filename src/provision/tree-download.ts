@@ -10,7 +10,7 @@ import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {programText} from '../model/guest-program.ts'
 import {extractTar} from './extract.ts'
 import {runInGuest} from './guest-shell.ts'
-import {sendTree} from './programs.ts'
+import {sendTree} from './programs/index.ts'
 import type {Guest} from './provisioner.ts'
 import type {TreePaths} from './tree-upload.ts'
 

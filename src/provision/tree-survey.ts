@@ -2,7 +2,7 @@ import {VmctlError} from '../model/errors.ts'
 import {quote, quoteAll} from '../model/quote.ts'
 import {unsafePath} from '../model/safe-path.ts'
 import {runInGuest} from './guest-shell.ts'
-import {surveyTree as survey} from './programs.ts'
+import {surveyTree as survey} from './programs/index.ts'
 import type {Guest, GuestUploadOptions} from './provisioner.ts'
 import type {TreeEntry} from './tree.ts'
 

@@ -1,4 +1,4 @@
-import {setupMounts, setupShares, setupVolumes} from '../programs.ts'
+import {setupMounts, setupShares, setupVolumes} from '../programs/index.ts'
 import {type GuestShare, shareCall} from './shares.ts'
 import {type GuestVolume, volumeCall} from './volumes.ts'
 

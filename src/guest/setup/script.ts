@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto'
 
-import {setup as program} from '../programs.ts'
+import {setup as program} from '../programs/index.ts'
 import {environmentSection} from './environment.ts'
 import {type HostEntry, hostsSection} from './hosts.ts'
 import {type InterfaceAddress, interfacesSection} from './interfaces.ts'

@@ -27,8 +27,9 @@ checker=
 trap '[ -z "$checker" ] || { kill $checker || :; wait $checker || :; } 2>/dev/null
 cd .. && rm -rf ./plan ./tree ./sums* ./unpacked && cd .. && rmdir "$stage"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-# This shell's own place, by a name that cannot be exchanged where the system has one.
-staged=/proc/$$/cwd; [ -d "$staged/" ] || staged=$top/${stage#./}/tree
+# This shell's own place, by a name that cannot be exchanged where the system has one. For ksh93, which makes no process of a
+# subshell, it is the place where that has gone.
+staged=/proc/$$/cwd; { [ -d "$staged/" ] && (cd .. && [ ! -d "$staged/tree" ]); } || staged=$top/${stage#./}/tree
 wrong() { fail "$1 did not arrive as it was; did it change meanwhile?"; }
 . ./hashes.sh
 verify() { [ "$(hashes "$2")" = "$1" ] || wrong "$2"; }

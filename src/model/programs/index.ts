@@ -1,5 +1,5 @@
-// Made from programs/*.sh by `npm run programs`; what is changed here is lost.
-import type {GuestProgram} from './guest-program.ts'
+// Made from *.sh beside it by `npm run programs`; what is changed here is lost.
+import type {GuestProgram} from '../guest-program.ts'
 
 /** any-shell.sh: Runs a POSIX shell command line in the home directory, without surprises of the log-in. */
 export const anyShell: GuestProgram<never> = {

@@ -1,5 +1,5 @@
-// Made from programs/*.sh by `npm run programs`; what is changed here is lost.
-import type {GuestProgram} from '../model/guest-program.ts'
+// Made from *.sh beside it by `npm run programs`; what is changed here is lost.
+import type {GuestProgram} from '../../model/guest-program.ts'
 
 /** autologin-inittab.sh: Makes the serial console of a guest with inittab(5) start a program of ours in place of login: busybox init and sysvinit read the table again at SIGHUP. The line of that console keeps its id and runlevels, for these mean different things to the two: sysvinit takes four characters, busybox the name of the terminal. */
 export const autologinInittab: GuestProgram<'login'> = {
@@ -39,16 +39,14 @@ cat "$directory/status.json" 2>/dev/null || :`,
 }
 
 /** check-health.sh: Runs a test in a session of its own, so that it can be ended with everything that it has started, and a watcher that does so although nobody listens any more. The watcher looks every second, so that none is left long after a test has ended. */
-export const checkHealth: GuestProgram<'test_words' | 'environment' | 'seconds'> = {
-  variables: ["test_words","environment","seconds"],
+export const checkHealth: GuestProgram<'test_words' | 'environment' | 'vmctl_seconds'> = {
+  variables: ["test_words","environment","vmctl_seconds"],
   statuses: {},
-  text: `own=; command -v setsid >/dev/null 2>&1 && own=1
-eval "(
-$environment
-exec \${own:+setsid} $test_words
-) </dev/null 2>&1 &"
+  text: `vmctl_own=; command -v setsid >/dev/null 2>&1 && [ "$(command -v kill)" = kill ] && vmctl_own=1
+eval "$environment
+\${vmctl_own:+setsid }$test_words </dev/null 2>&1 &"
 test=$!
-{ n=0; while [ $n -lt "$seconds" ]; do sleep 1; kill -0 $test || exit 0; n=$((n+1)); done; kill -9 \${own:+-}$test; } >/dev/null 2>&1 </dev/null &
+{ n=0; while [ $n -lt "$vmctl_seconds" ]; do sleep 1; kill -0 $test || exit 0; n=$((n+1)); done; kill -9 \${vmctl_own:+-}$test; } >/dev/null 2>&1 </dev/null &
 wait $test`,
 }
 

@@ -1,5 +1,5 @@
-// Made from programs/*.sh by `npm run programs`; what is changed here is lost.
-import type {GuestProgram} from '../model/guest-program.ts'
+// Made from *.sh beside it by `npm run programs`; what is changed here is lost.
+import type {GuestProgram} from '../../model/guest-program.ts'
 
 /** attach-job.sh: Comes back to a job. One that was never started is fenced off, so that a late starter (its connection may be lost but not yet noticed) can never run it. */
 export const attachJob: GuestProgram<'mark' | 'directory' | 'out_at' | 'err_at', 'gone' | 'neverStarted' | 'succeeded' | 'failed' | 'died' | 'rebooted'> = {
@@ -234,7 +234,7 @@ checker=
 trap '[ -z "$checker" ] || { kill $checker || :; wait $checker || :; } 2>/dev/null
 cd .. && rm -rf ./plan ./tree ./sums* ./unpacked && cd .. && rmdir "$stage"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-staged=/proc/$$/cwd; [ -d "$staged/" ] || staged=$top/\${stage#./}/tree
+staged=/proc/$$/cwd; { [ -d "$staged/" ] && (cd .. && [ ! -d "$staged/tree" ]); } || staged=$top/\${stage#./}/tree
 wrong() { fail "$1 did not arrive as it was; did it change meanwhile?"; }
 hashes() {
 if [ $# -eq 1 ]; then sums=$(sha256sum 2>/dev/null <"$1") || sums=-
