@@ -80,7 +80,7 @@ const makeTree = (): string => {
   return root
 }
 
-describe.each(shells)('with the shell and the programs of $name', ({name, path}) => {
+describe.each(shells)('with the shell and the programs of $name', ({name: shell, path}) => {
   const guest = counting(localGuest(path, tools))
   const put = async (source: string, destination: string, options?: TreeUploadOptions) => {
     guest.calls = 0
@@ -113,7 +113,7 @@ describe.each(shells)('with the shell and the programs of $name', ({name, path})
   })
 
   // A busybox that knows tar and gzip takes no others.
-  test.skipIf(name === 'busybox').each([
+  test.skipIf(shell === 'busybox').each([
     ['tar', 2],
     ['gzip', 3],
   ])('what comes back is refused when %s is not content with it', async (program, status) => {
