@@ -2,7 +2,7 @@
 # The commands of README's start, then the tests: readme.sh [ARGUMENT of npm test]... The last line counts: each command is
 # one, and the tests are as many as they say.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 file=examples/quickstart/VMFile.kdl
 passed=0 failed=0 skipped=0
 log=$(mktemp)

@@ -53,6 +53,7 @@ why=$(unshare --mount --pid --fork --kill-child sh -c 'mount --make-rprivate / &
 
 # The mirrors that this machine's apt has for any Debian, as lines for $suite; without any, mmdebstrap's own.
 mirrors() {
+  # shellcheck disable=SC2016 # names of apt's, not of the shell's
   apt-get indextargets --format '$(ORIGIN) $(CODENAME) deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
     'Created-By: Packages' 2>/dev/null |
     awk -v suite="$suite" '$1 == "Debian" && $6 == "main" {
@@ -92,6 +93,7 @@ exec 8>&-
 
 for old in "$cache"/run-*.lock; do
   [ -e "$old" ] || continue
+  # shellcheck disable=SC2094 # a lock: nothing is read or written
   (flock -n 7 && rm -rf --one-file-system "${old%.lock}" "$old") 7>"$old" || :
 done
 lock=$(mktemp "$cache/run-XXXXXX.lock")

@@ -30,10 +30,12 @@ test  ip                    iproute2            a bridge and TAP devices in a ne
 test  dnsmasq               dnsmasq-base        DHCP on that bridge
 test  nft                   nftables            NAT of a bridge, in that namespace
 test  ss                    iproute2            shows who listens where
-test  mksh                  mksh                another shell that reads what is quoted for guests
+test  mksh                  mksh                a shell that a guest may have
+test  ksh93                 ksh93u+m            the same
 test  fish                  fish                a login shell that is none of POSIX
 test  tcsh                  tcsh                another one
-test  zsh                   zsh                 a login shell that always reads a start-up file
+test  shellcheck            shellcheck          reads the shell programs of the project
+test  zsh                   zsh                 a login shell that always reads a start-up file, and one of a guest
 test  busybox               busybox             a guest whose programs are all busybox
 test  virsh                 libvirt-clients     domains of its built-in test driver are imported
 test  debugfs               e2fsprogs           looks into file systems that guests make

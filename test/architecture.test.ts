@@ -39,17 +39,28 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     nodes: ['resolve', 'grammar', 'kdl'],
     '.': ['nodes', 'resolve', 'grammar', 'kdl'],
   },
-  guest: {keys: [], ssh: ['keys'], seed: ['keys'], setup: [], ready: ['keys', 'ssh'], '.': ['ssh']},
+  guest: {
+    programs: [],
+    keys: [],
+    ssh: ['keys'],
+    seed: ['keys', 'programs'],
+    setup: ['programs'],
+    ready: ['keys', 'programs', 'ssh'],
+    '.': ['programs', 'ssh'],
+  },
   provision: {
+    programs: [],
     '.': [],
     log: ['.'],
-    job: ['.'],
-    tree: ['.', 'job'],
-    steps: ['.', 'job', 'log', 'tree'],
+    job: ['.', 'programs'],
+    tree: ['.', 'job', 'programs'],
+    steps: ['.', 'job', 'log', 'programs', 'tree'],
     run: ['.', 'log'],
     dockerfile: ['tree'],
   },
   hypervisor: {'.': [], contract: ['.'], noop: ['.'], qemu: ['.']},
+  // Programs are texts with a type; what sends them is beside that type.
+  model: {'.': ['programs'], programs: ['.']},
   import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
 }
 

@@ -3,11 +3,30 @@ import {basename, join, resolve} from 'node:path'
 
 import {expect, test} from 'vitest'
 
+import {guestShellNames, loginShells} from './support/shells.ts'
+
 const root = resolve(import.meta.dirname, '..')
 
 /** In every Debian: packages that are essential, or that a minimal installation has; git has fetched the repository. */
 const everywhere = [
-  ...['apt-get', 'blkid', 'cat', 'chmod', 'cp', 'dpkg-deb', 'find', 'git', 'mkdir', 'mkfifo', 'mkfs.ext4', 'mount', 'sh', 'sleep'],
+  ...[
+    'apt-get',
+    'bash',
+    'blkid',
+    'cat',
+    'chmod',
+    'cp',
+    'dash',
+    'dpkg-deb',
+    'find',
+    'git',
+    'mkdir',
+    'mkfifo',
+    'mkfs.ext4',
+    'mount',
+    'sh',
+    'sleep',
+  ],
   ...['script', 'stty', 'tar', 'touch', 'true', 'umount', 'unshare', 'useradd', 'userdel'],
 ]
 
@@ -26,7 +45,7 @@ test('every program that a test starts or asks for is one that scripts/setup.sh 
       ([, first, all]) => (first ?? all ?? '').split(/[\s',]+/).filter(Boolean),
     ).flat(),
   )
-  const programs = new Set(calls.map((program) => basename(program)))
+  const programs = new Set([...guestShellNames, ...loginShells, ...calls.map((program) => basename(program))])
   expect(programs).toContain('busybox')
   expect(programs).toContain('nft')
   expect([...programs].filter((program) => ![...installed, ...everywhere, ...unpacked].includes(program))).toEqual([])

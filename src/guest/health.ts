@@ -1,15 +1,15 @@
 import type {Duplex} from 'node:stream'
 
+import {keepTail, type Tail} from '../host/tail.ts'
 import {messageOf} from '../model/errors.ts'
+import {programText, shellCommand, shellFromInput} from '../model/guest-program.ts'
 import type {ProbeResult} from '../model/health.ts'
 import {formatDuration} from '../model/quantity.ts'
 import {quote, quoteAll} from '../model/quote.ts'
 import type {Healthcheck, HealthTest} from '../model/stack.ts'
 import {stripControls} from '../model/strip.ts'
 import type {GuestConnection} from './ssh/connection.ts'
-
-/** Bytes of a probe's output that are kept, the last ones; as Docker does. */
-const outputBytes = 4096
+import {checkHealth} from './programs/index.ts'
 
 export interface ProbeOptions {
   /** Environment of a program that is the test. */
@@ -25,19 +25,16 @@ export const probe = async (connection: GuestConnection, check: Healthcheck, opt
   const started = performance.now()
   const deadline = AbortSignal.timeout(check.timeoutMs)
   const signal = AbortSignal.any([options.signal, deadline])
-  const tail: Tail = {text: ''}
+  // As much as Docker keeps.
+  const tail = keepTail(4096)
   const outcome = await runTest(connection, check, {...options, signal, tail}).catch((error: unknown) => {
     options.signal.throwIfAborted()
     if (!deadline.aborted) throw error
     return {isGood: false, note: `did not end within ${formatDuration(check.timeoutMs)}`}
   })
   const {note, ...rest} = {note: undefined, ...outcome}
-  const output = [stripControls(tail.text).trimEnd(), note].filter((part) => part !== undefined && part !== '').join('\n')
+  const output = [stripControls(tail.text()).trimEnd(), note].filter((part) => part !== undefined && part !== '').join('\n')
   return {...rest, output, durationMs: Math.round(performance.now() - started)}
-}
-
-interface Tail {
-  text: string
 }
 
 interface Outcome {
@@ -66,38 +63,25 @@ const runTest = (connection: GuestConnection, check: Healthcheck, options: TestO
   }
 }
 
-/**
- * The test in a session of its own, so that it can be ended with everything that it has started, and a watcher that does so
- * although nobody listens any more. The watcher looks every second, so that none is left long after a test has ended.
- */
-const program = (test: Extract<HealthTest, {kind: 'exec' | 'shell'}>, seconds: number, env: Readonly<Record<string, string>>): string => {
-  const words = test.kind === 'exec' ? quoteAll(test.command) : `sh -c ${quote(test.line)}`
-  const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`)
-  return [
-    'own=; command -v setsid >/dev/null 2>&1 && own=1',
-    ...exports,
-    `if [ "$own" ]; then setsid ${words} </dev/null 2>&1 & else ${words} </dev/null 2>&1 & fi`,
-    'test=$!',
-    `{ n=0; while [ $n -lt ${seconds} ]; do sleep 1; kill -0 $test || exit 0; n=$((n+1)); done; kill -9 \${own:+-}$test; } >/dev/null 2>&1 </dev/null &`,
-    'wait $test',
-  ].join('\n')
-}
+const programOf = (test: Extract<HealthTest, {kind: 'exec' | 'shell'}>, seconds: number, env: Readonly<Record<string, string>>): string =>
+  programText(checkHealth, {
+    test_words: test.kind === 'exec' ? quoteAll(test.command) : shellCommand(test.line),
+    environment: Object.entries(env)
+      .map(([name, value]) => `export ${name}=${quote(value)}`)
+      .join('\n'),
+    vmctl_seconds: seconds,
+  })
 
 const runProgram = async (
   connection: GuestConnection,
   {test, seconds}: {readonly test: Extract<HealthTest, {kind: 'exec' | 'shell'}>; readonly seconds: number},
   {env = {}, tail, signal}: TestOptions,
 ): Promise<Outcome> => {
-  let bytes = Buffer.alloc(0)
-  const collect = (chunk: Buffer): void => {
-    bytes = Buffer.concat([bytes, chunk]).subarray(-outputBytes)
-    tail.text = bytes.toString()
-  }
   // By standard input: what stands in a command line can be seen by every user of the guest.
-  const {code, signal: killed} = await connection.exec(`sh -c 'eval "$(cat)"' vmctl-health`, {
-    stdin: program(test, seconds, env),
-    onStdout: collect,
-    onStderr: collect,
+  const {code, signal: killed} = await connection.exec(shellFromInput('vmctl-health'), {
+    stdin: programOf(test, seconds, env),
+    onStdout: tail.take,
+    onStderr: tail.take,
     signal,
   })
   if (code === null) return {isGood: false, note: `was ended by ${killed ?? 'a signal'}`}

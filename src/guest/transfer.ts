@@ -3,13 +3,13 @@ import {dirname} from 'node:path'
 
 import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, temporaryPath} from '../host/files.ts'
-import {lastLines} from '../host/process.ts'
+import {keepTail, type Tail} from '../host/tail.ts'
 import {clean} from '../model/any-shell.ts'
 import {VmctlError} from '../model/errors.ts'
-import {quoteAll} from '../model/quote.ts'
-import {stripControls} from '../model/strip.ts'
 import type {ExecExit, ExecOptions, GuestConnection} from './ssh/connection.ts'
 import {elevate} from '../model/elevate.ts'
+import {receiveFile, sendFile} from './programs/index.ts'
+import {programText, shellCommand} from '../model/guest-program.ts'
 
 export interface TransferOptions {
   /** Permission bits of the copy; those of the original when absent. */
@@ -29,32 +29,6 @@ export interface UploadOptions extends TransferOptions {
 type Execute = Pick<GuestConnection, 'exec'>
 
 /**
- * The guest's side of an upload, for any POSIX shell. All bytes, owner and mode come together in a private directory beside
- * the destination, and only then the rename; it ends in one of two states. Whoever else may write to that place can move
- * the private directory but not look or reach into it: it is entered once, and from then on only named by `.` and `..`.
- */
-const receive = `d=$1 size=$2 mode=$3 owner=$4
-fail() { echo "$1" >&2; exit 1; }
-name=\${d##*/}; parent=\${d%/*}/
-[ -n "$name" ] || fail "$d is not the name of a file"
-[ ! -d "$d" ] || fail "$d is a directory"
-[ -d "$parent" ] || (umask 022; mkdir -p "$parent") || exit 1
-umask 077
-cd "$parent" || exit 1
-here=$(pwd -P; echo .); here=\${here%??}
-stage=$(mktemp -d ./.vmctl-XXXXXXXXXX) && cd "$stage" || exit 1
-trap 'rm -f "./$name"; cd .. && rmdir "$stage" 2>/dev/null' EXIT
-trap 'exit 1' HUP INT TERM PIPE
-[ "$(pwd -P)" = "\${here%/}/\${stage#./}" ] || fail "$parent changed meanwhile"
-cat >"./$name" || exit 1
-count=$(($(wc -c <"./$name")))
-[ "$count" -eq "$size" ] || fail "$count of $size bytes arrived"
-[ -z "$owner" ] || chown "$owner" "./$name" || exit 1
-chmod "$mode" "./$name" || exit 1
-mv -f "./$name" .. || exit 1
-sync`
-
-/**
  * Copies a local file into the guest as a whole: a reader there sees the old file or the new one, never a part.
  * It goes through the shell, not SFTP: that is faster, and works as root and where there is no SFTP server.
  * A relative `remotePath` starts at the user's home; a symbolic link is replaced, not followed. Directories that are missing
@@ -70,19 +44,13 @@ export const upload = async (guest: Execute, localPath: string, remotePath: stri
       size === 0 ? undefined : handle.createReadStream({start: 0, end: size - 1, highWaterMark: 256 * 2 ** 10, autoClose: false})
     stdin?.on('data', (chunk) => options.onProgress?.((sent += chunk.length)))
     stdin?.pause()
-    const permissions = (options.mode ?? mode).toString(8)
-    const command = ['sh', '-c', receive, 'sh', destination, String(size), permissions, options.owner ?? '']
-    const {exit, stderr} = await perform(guest, command, options, stdin ? {stdin} : {})
-    if (exit.code !== 0) throw failed(`upload ${localPath} to ${remotePath}`, exit, stderr)
+    const program = programText(receiveFile, {destination, size, mode: (options.mode ?? mode).toString(8), owner: options.owner ?? ''})
+    const {exit, said} = await perform(guest, program, options, stdin ? {stdin} : {})
+    if (exit.code !== 0) throw failed(`upload ${localPath} to ${remotePath}`, exit, said)
   } finally {
     await handle.close()
   }
 }
-
-// The permissions travel as `ls` writes them: stat(1) is different on every system.
-const send = `f=$1
-[ ! -d "$f" ] || { echo "$f is a directory" >&2; exit 1; }
-ls -ldL "$f" | cut -c 1-10 >&2 && exec cat "$f"`
 
 /**
  * Copies a file of the guest to a local path, as a whole: the local file is replaced when all has arrived.
@@ -106,9 +74,9 @@ export const download = async (guest: Execute, remotePath: string, localPath: st
       })
       options.onProgress?.((written += chunk.length))
     }
-    const {exit, stderr} = await perform(guest, ['sh', '-c', send, 'sh', shellPath(remotePath)], options, {onStdout, aheadBytes})
-    if (exit.code !== 0) throw failed(`download ${remotePath} to ${localPath}`, exit, stderr)
-    await handle.chmod(options.mode ?? modeOf(stderr))
+    const {exit, said} = await perform(guest, programText(sendFile, {source: shellPath(remotePath)}), options, {onStdout, aheadBytes})
+    if (exit.code !== 0) throw failed(`download ${remotePath} to ${localPath}`, exit, said)
+    await handle.chmod(options.mode ?? modeOf(said.text()))
     await handle.sync()
     await handle.close()
     handle = undefined
@@ -129,26 +97,24 @@ const writeAt = async (file: FileHandle, chunk: Buffer, at: number): Promise<voi
 
 const perform = async (
   guest: Execute,
-  words: readonly string[],
+  program: string,
   {privileged, signal}: TransferOptions,
   streams: Pick<ExecOptions, 'stdin' | 'onStdout' | 'aheadBytes'>,
-): Promise<{readonly exit: ExecExit; readonly stderr: string}> => {
-  let stderr = ''
-  const command = quoteAll(words)
+): Promise<{readonly exit: ExecExit; readonly said: Tail}> => {
+  const said = keepTail()
+  const command = shellCommand(program)
   const exit = await guest.exec(clean(privileged ? elevate(command) : command), {
     ...streams,
     signal,
-    onStderr: (chunk) => {
-      stderr = (stderr + chunk.toString()).slice(-4096)
-    },
+    onStderr: said.take,
   })
-  return {exit, stderr}
+  return {exit, said}
 }
 
-const failed = (action: string, exit: ExecExit, stderr: string): VmctlError =>
+const failed = (action: string, exit: ExecExit, said: Tail): VmctlError =>
   new VmctlError(
     'vmctl::guest::copy_failed',
-    `Cannot ${action}: ${lastLines(stripControls(stderr), 3) || `the shell in the guest ended with ${exit.code ?? exit.signal}`}`,
+    `Cannot ${action}: ${said.lines(3) || `the shell in the guest ended with ${exit.code ?? exit.signal}`}`,
   )
 
 const openForUpload = async (path: string): Promise<{handle: FileHandle; size: number; mode: number}> => {

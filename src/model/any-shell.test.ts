@@ -4,11 +4,9 @@ import {describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {missingProgram} from '../../test/support/programs.ts'
+import {loginShells} from '../../test/support/shells.ts'
 import {anyShell, anyShellWords, clean} from './any-shell.ts'
 import {quoteAll} from './quote.ts'
-
-/** What a login may have for a shell. */
-const shells = ['dash', 'bash', 'zsh', 'mksh', 'fish', 'tcsh']
 
 const awkward = [
   `it's`,
@@ -26,7 +24,7 @@ const awkward = [
 
 const pathOf = (shell: string): string => execFileSync('/bin/sh', ['-c', `command -v ${shell}`], {encoding: 'utf8'}).trim()
 
-describe.each(shells.filter((shell) => missingProgram(shell, ['-c', 'true']) === undefined))('by the login shell %s', (shell) => {
+describe.each(loginShells.filter((shell) => missingProgram(shell, ['-c', 'true']) === undefined))('by the login shell %s', (shell) => {
   const path = pathOf(shell)
   const run = (line: string, env: Readonly<Record<string, string>> = {}): string =>
     execFileSync(path, ['-c', line], {encoding: 'utf8', env: {HOME: temporaryDirectory(), PATH: process.env.PATH, ...env}, stdio: 'pipe'})

@@ -1,13 +1,5 @@
+import {anyShell as program} from './programs/index.ts'
 import {quote, quoteAll} from './quote.ts'
-
-/**
- * Variables of a log-in that change what shells and the usual programs do: start-up files and options. A start-up file may have
- * exported them for a person; a program that vmctl runs is not to be surprised by them.
- */
-const surprises = 'BASH_ENV ENV CDPATH POSIXLY_CORRECT TAR_OPTIONS GREP_OPTIONS GZIP'
-
-/** A start-up file may have made PATH one on which nothing is found; then the usual places follow it. */
-const findPrograms = 'command -v env >/dev/null 2>&1 || PATH=$PATH:/usr/local/bin:/usr/bin:/bin'
 
 /**
  * What the shell that a log-in may have makes of a text between single quotes is the same in all of them (POSIX shells, csh, fish)
@@ -15,6 +7,8 @@ const findPrograms = 'command -v env >/dev/null 2>&1 || PATH=$PATH:/usr/local/bi
  */
 const encode = (text: string): string =>
   text.replaceAll(/[\\'!\u0001-\u001f\u007f]/g, (character) => `\\0${character.charCodeAt(0).toString(8).padStart(3, '0')}`)
+
+const line = program.text.replaceAll('\n', '; ')
 
 /**
  * A command line that every login shell understands, and that runs a POSIX shell command line by /bin/sh in the place of the login
@@ -25,7 +19,7 @@ const encode = (text: string): string =>
 export const anyShell = (command: string, mark?: string): string => {
   if (command.includes('\0')) throw new RangeError('A shell command cannot contain a NUL character.')
   const begin = mark === undefined ? '' : 'echo "$0"; echo "$0" >&2; '
-  return `exec /bin/sh -c '${begin}unset ${surprises}; ${findPrograms}; cd 2>/dev/null; eval "$(printf %b "$1")"' ${mark ?? 'vmctl'} '${encode(command)}'`
+  return `exec /bin/sh -c '${begin}${line}' ${mark ?? 'vmctl'} '${encode(command)}'`
 }
 
 /** A command line of quoted words that every login shell understands. */

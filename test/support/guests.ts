@@ -1,9 +1,7 @@
 import {spawn} from 'node:child_process'
 import {randomUUID} from 'node:crypto'
 import {once} from 'node:events'
-import {mkdirSync, symlinkSync} from 'node:fs'
 import type {Socket} from 'node:net'
-import {join} from 'node:path'
 import {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 
@@ -39,56 +37,6 @@ export const openSshGuest = (sshd: TestSshd): CuttableSession => {
       return connections
     },
     [Symbol.dispose]: () => session[Symbol.dispose](),
-  }
-}
-
-/** The shells that a guest may have as /bin/sh, each as the only `sh` on PATH; busybox brings all of its programs along. */
-export const shellDirectories = (directory: string): Record<'dash' | 'bash' | 'busybox', string> => {
-  const make = (name: string, links: readonly (readonly [string, string])[]): string => {
-    const path = join(directory, name)
-    mkdirSync(path)
-    for (const [link, target] of links) symlinkSync(target, join(path, link))
-    return path
-  }
-  const applets = [
-    'awk',
-    'cat',
-    'chmod',
-    'chown',
-    'cut',
-    'dd',
-    'echo',
-    'env',
-    'find',
-    'gzip',
-    'head',
-    'id',
-    'kill',
-    'mkdir',
-    'mktemp',
-    'mv',
-    'ps',
-    'readlink',
-    'rm',
-    'rmdir',
-    'sed',
-    'setsid',
-    'sh',
-    'sha256sum',
-    'sleep',
-    'stat',
-    'sync',
-    'tail',
-    'tar',
-    'wc',
-  ]
-  return {
-    dash: `${make('dash', [['sh', '/usr/bin/dash']])}:/usr/bin:/bin`,
-    bash: `${make('bash', [['sh', '/usr/bin/bash']])}:/usr/bin:/bin`,
-    busybox: make(
-      'busybox',
-      applets.map((applet) => [applet, '/usr/bin/busybox'] as const),
-    ),
   }
 }
 

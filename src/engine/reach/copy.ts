@@ -5,7 +5,6 @@ import {posix} from 'node:path'
 import {ioError} from '../../host/files.ts'
 import {download, upload} from '../../guest/transfer.ts'
 import {systemCode, VmctlError, about} from '../../model/errors.ts'
-import {quote} from '../../model/quote.ts'
 import {elevate} from '../../model/elevate.ts'
 import type {Vm} from '../../model/vm.ts'
 import {downloadTree} from '../../provision/tree/tree-download.ts'
@@ -14,6 +13,8 @@ import {requireVm} from '../../store/store.ts'
 import {asGuest, waitForGuest} from './access.ts'
 import {type Engine, observe} from '../engine.ts'
 import {findVm} from '../find.ts'
+import {shellCommand, programText} from '../../model/guest-program.ts'
+import {kindOfPath} from '../../guest/programs/index.ts'
 
 /** One side of a copy: a path here, or `NAME:PATH` in the guest of a VM. */
 export interface Place {
@@ -148,10 +149,8 @@ const isDirectory = async (path: string): Promise<boolean> => {
 }
 
 const kindInGuest = async ({engine, guest, options}: Work, path: string): Promise<'file' | 'directory' | 'missing'> => {
-  const command = `sh -c ${quote('if [ -d "$1" ]; then exit 10; elif [ -e "$1" ]; then exit 11; else exit 12; fi')} sh ${quote(guestPath(path))}`
+  const command = shellCommand(programText(kindOfPath, {path: guestPath(path)}))
   const {code} = await guest.exec(options.privileged ? elevate(command) : command, {signal: engine.signal})
-  if (code === 10) return 'directory'
-  if (code === 11) return 'file'
-  if (code === 12) return 'missing'
+  for (const kind of ['directory', 'file', 'missing'] as const) if (code === kindOfPath.statuses[kind]) return kind
   throw new VmctlError('vmctl::ssh::failed', `The guest could not be asked about ${path} (status ${code}).`)
 }

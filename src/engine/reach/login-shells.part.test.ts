@@ -16,6 +16,7 @@ import {shellProvisioner} from '../../provision/steps/shell.ts'
 import {downloadTree} from '../../provision/tree/tree-download.ts'
 import {uploadTree} from '../../provision/tree/tree-upload.ts'
 import {asGuest} from './access.ts'
+import {loginShells} from '../../../test/support/shells.ts'
 
 const missing = sshdMissing()
 
@@ -86,8 +87,7 @@ describe.skipIf(missing)(`login shells${missing === undefined ? '' : ` (skipped:
   /** What sshd runs by the shell of the account: another shell, as if it were that of the account. */
   const withShell = (program: string) => startSshd({config: [`ForceCommand ${program} -c "$SSH_ORIGINAL_COMMAND"`]})
 
-  const shells = ['fish', 'tcsh', 'zsh', 'mksh', 'dash', 'bash']
-  test.each(shells.filter((shell) => missingProgram(shell, ['-c', 'true']) === undefined))('%s', async (shell) => {
+  test.each(loginShells.filter((shell) => missingProgram(shell, ['-c', 'true']) === undefined))('%s', async (shell) => {
     await using sshd = await withShell(shell)
     await useGuest(sshd)
   })

@@ -11,6 +11,7 @@ import type {Vm} from '../../model/vm.ts'
 import {setupOf} from './attach.ts'
 import type {Engine} from '../engine.ts'
 import type {Records} from './records.ts'
+import {shellFromInput} from '../../model/guest-program.ts'
 
 /**
  * Brings a guest to what its stack gives it, and checks that it is so: after each start, and when it has changed.
@@ -25,8 +26,7 @@ export const configureGuest = async (
   const hashes = setupHashes(setup)
   const {guest} = records
   if (Object.keys({...hashes, ...guest.setup}).length === 0) return
-  // `eval`: a shell that reads its program from a pipe reads it byte by byte, and so would the programs that it starts.
-  const {exitCode, stderr} = await exec(connection, `sh -c 'eval "$(cat)"' vmctl-setup`, {
+  const {exitCode, stderr} = await exec(connection, shellFromInput('vmctl-setup'), {
     stdin: setupScript(setup),
     privileged: true,
     signal: engine.signal,

@@ -1,4 +1,5 @@
-import {quote, quoteAll} from '../../model/quote.ts'
+import {shellCommand, programText} from '../../model/guest-program.ts'
+import {awaitCloudInit} from '../programs/index.ts'
 
 /** Where the guest keeps what is asked of it; tests point them elsewhere. */
 export interface GuestPaths {
@@ -21,32 +22,9 @@ export type CloudInitReport =
 
 const marker = '-- vmctl --'
 
-/**
- * Waits in the guest for cloud-init's result, at most `rounds` times 0.2 s, and prints it.
- * The files say the same as `cloud-init status --format json`, which costs seconds of Python on a slow guest;
- * it is asked only when the files do not come, as in a guest that keeps them elsewhere.
- */
-const program = `boot=$1 dir=$2 rounds=$3
-cat "$boot" 2>/dev/null
-echo '${marker}'
-if [ "$rounds" -eq 0 ]; then echo skipped; exit 0; fi
-if ! command -v cloud-init >/dev/null 2>&1 && [ ! -d "$dir" ]; then echo absent; exit 0; fi
-while [ ! -s "$dir/result.json" ]; do
-  if [ -e "$dir/disabled" ]; then echo disabled; exit 0; fi
-  rounds=$((rounds - 1))
-  if [ "$rounds" -le 0 ]; then echo running; echo '${marker}'; cloud-init status --format json 2>/dev/null; exit 0; fi
-  sleep 0.2 2>/dev/null || sleep 1
-done
-echo 'done'
-echo '${marker}'
-cat "$dir/result.json"
-echo
-echo '${marker}'
-cat "$dir/status.json" 2>/dev/null || :`
-
 /** The command whose output `parseProbe` understands; `rounds` 0 asks for the boot id only. */
 export const probeCommand = (paths: GuestPaths, rounds: number): string =>
-  `sh -c ${quote(program)} sh ${quoteAll([paths.bootId, paths.cloudInit, String(rounds)])}`
+  shellCommand(programText(awaitCloudInit, {boot_id: paths.bootId, directory: paths.cloudInit, rounds, marker}))
 
 /** The boot id comes first, so it can be read while cloud-init is still waited for; undefined until it is complete. */
 export const parseBootId = (output: string): string | undefined => {

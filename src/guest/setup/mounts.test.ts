@@ -6,7 +6,7 @@ import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
 import {absent, sbinPath} from '../../../test/support/vm-lab-programs.ts'
-import {missingProgram} from '../../../test/support/programs.ts'
+import {guestShells} from '../../../test/support/shells.ts'
 import type {GuestMount} from './mounts.ts'
 import {emptySetup, setupHashes, setupNotes, setupScript} from './script.ts'
 import {type GuestShare, shareCall} from './shares.ts'
@@ -59,12 +59,8 @@ describe('options of shares', () => {
 
 const lacking = absent('mkfs.ext4', 'blkid', 'debugfs')
 
-describe.each([
-  ['dash', ['dash']],
-  ['bash', ['bash', '--posix']],
-  ['busybox', ['busybox', 'sh']],
-] as const)('under %s', (name, shell) => {
-  const missing = missingProgram(name, name === 'busybox' ? ['true'] : ['-c', 'true']) ?? (lacking.length > 0 ? lacking.join() : undefined)
+describe.each(guestShells())('under $name', (shell) => {
+  const missing = shell.missing ?? (lacking.length > 0 ? lacking.join() : undefined)
   let root: string
   let disk: string
 
@@ -101,7 +97,7 @@ printf '30 20 254:16 / %s rw - ext4 /dev/vdb rw\\n' "$(printf %s "$target" | sed
       // busybox has a mount of its own, which it prefers to that of PATH.
       .replaceAll(/\bmount (?=-[to] )/g, `${root}/bin/mount `)
     const path = `${root}/bin:${sbinPath()}`
-    const {status, stderr} = spawnSync(shell[0], [...shell.slice(1), '-c', script, 'vmctl-setup'], {
+    const {status, stderr} = spawnSync(shell.sh, ['-c', script, 'vmctl-setup'], {
       encoding: 'utf8',
       env: {PATH: path, HOME: root, SHLVL: '1'},
     })

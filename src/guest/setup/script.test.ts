@@ -5,7 +5,7 @@ import {join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
-import {missingProgram} from '../../../test/support/programs.ts'
+import {guestShells} from '../../../test/support/shells.ts'
 import {emptySetup, type GuestSetup, setupHashes, setupScript} from './script.ts'
 
 const setup: GuestSetup = {
@@ -25,12 +25,8 @@ test('hashes name what a setup holds, and nothing else', () => {
   expect(setupHashes(other).env).not.toBe(setupHashes(setup).env)
 })
 
-describe.each([
-  ['dash', ['dash']],
-  ['bash', ['bash', '--posix']],
-  ['busybox', ['busybox', 'sh']],
-] as const)('under %s', (name, shell) => {
-  const lacking = missingProgram(name, name === 'busybox' ? ['true'] : ['-c', 'true'])
+describe.each(guestShells())('under $name', (shell) => {
+  const lacking = shell.missing
   let root: string
 
   beforeEach(() => {
@@ -42,7 +38,7 @@ describe.each([
 
   const apply = (wanted: GuestSetup, ...args: readonly string[]) => {
     const script = setupScript(wanted).replaceAll(/\/(?=etc\/|var\/lib)/g, `${root}/`)
-    const {status, stderr} = spawnSync(shell[0], [...shell.slice(1), '-c', script, 'vmctl-setup', ...args], {encoding: 'utf8'})
+    const {status, stderr} = spawnSync(shell.sh, ['-c', script, 'vmctl-setup', ...args], {encoding: 'utf8'})
     return {status, stderr}
   }
   const hosts = (): string => readFileSync(join(root, 'etc/hosts'), 'utf8')

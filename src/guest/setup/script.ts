@@ -1,8 +1,9 @@
 import {createHash} from 'node:crypto'
 
+import {setup as program} from '../programs/index.ts'
 import {environmentSection} from './environment.ts'
 import {type HostEntry, hostsSection} from './hosts.ts'
-import {type InterfaceAddress, interfacesFrame, interfacesSection} from './interfaces.ts'
+import {type InterfaceAddress, interfacesSection} from './interfaces.ts'
 import {type GuestMount, mountsSection} from './mounts.ts'
 
 /** What a guest gets from its stack. Every part of it may be empty. */
@@ -57,34 +58,8 @@ export const setupHashes = (setup: GuestSetup): Readonly<Record<string, string>>
  * cannot change later, so at other boots it steps back for the one that comes over SSH.
  */
 export const setupScript = (setup: GuestSetup): string =>
-  [frame, interfacesFrame, ...sectionNames.map((name) => (sections[name] as (part: unknown) => string)(setup[name])), end].join('\n')
+  [program.text, ...sectionNames.map((name) => (sections[name] as (part: unknown) => string)(setup[name])), 'finish'].join('\n')
 
 /** What a setup that succeeded wants to be known, from what it wrote on stderr. */
 export const setupNotes = (stderr: string): readonly string[] =>
   [...stderr.matchAll(/^vmctl-setup: note: (.+)$/gm)].map(([, text = '']) => text)
-
-const frame = String.raw`[ "\${1-}" = boot ] && [ -e /var/lib/vmctl/setup ] && exit 0
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-umask 022
-failed=0
-problem() { printf 'vmctl-setup: %s\n' "$1" >&2; failed=1; }
-note() { printf 'vmctl-setup: note: %s\n' "$1" >&2; }
-# managed FILE TEXT: what lies between our marks in FILE becomes TEXT; the rest of FILE stays.
-managed() {
-  block=$2
-  [ -n "$block" ] || grep -q '^# vmctl begin$' "$1" 2>/dev/null || return 0
-  new=$1.vmctl-new
-  cp -p "$1" "$new" 2>/dev/null
-  {
-    [ ! -e "$1" ] || awk '
-      /^# vmctl begin$/ { if (inside) printf "%s", held; inside = 1; held = "" }
-      inside { held = held $0 "\n" }
-      !inside { print }
-      /^# vmctl end$/ { inside = 0; held = "" }
-      END { if (inside) printf "%s", held }' "$1"
-    [ -z "$block" ] || printf '# vmctl begin\n%s\n# vmctl end\n' "$block"
-  } >"$new" && { cmp -s "$new" "$1" && rm -f "$new" || mv -f "$new" "$1"; } || problem "cannot write $1"
-}`.replaceAll(String.raw`\$`, '$')
-
-const end = `mkdir -p /var/lib/vmctl && : >/var/lib/vmctl/setup
-exit "$failed"`

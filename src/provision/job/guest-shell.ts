@@ -1,39 +1,37 @@
 import type {Readable} from 'node:stream'
 
-import {lastLines} from '../../host/process.ts'
 import {clean} from '../../model/any-shell.ts'
 import {elevate} from '../../model/elevate.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {quote} from '../../model/quote.ts'
-import {stripControls} from '../../model/strip.ts'
 import type {Guest, GuestExecOptions} from '../provisioner.ts'
+import {keepTail} from '../../host/tail.ts'
+import {shellFromInput, shellCommand} from '../../model/guest-program.ts'
 
 export interface GuestProgramOptions extends Pick<GuestExecOptions, 'onStdout' | 'signal'> {
-  readonly privileged?: boolean
+  readonly privileged?: boolean | undefined
   /** What is being done, for the message of a failure: `look at /srv in the guest`. */
   readonly action: string
-  /** Standard input of the program, whose text then travels in the command line and must be short. */
-  readonly stdin?: Readable
+  /** Standard input of the program, or null for none. Its text then travels in the command line, and must be short. */
+  readonly stdin?: Readable | null
 }
 
 /**
- * Runs a POSIX shell program in the guest. Its text comes over standard input, so it may be long and nothing of it is in a
- * process list.
+ * Runs a POSIX shell program in the guest, whose text comes over standard input unless that is for something else.
  * @throws VmctlError `vmctl::guest::copy_failed` with what it said, when it ends with another status than 0
  */
 export const runInGuest = async (guest: Guest, program: string, options: GuestProgramOptions): Promise<void> => {
-  let said = ''
-  // `eval`: a shell that reads its program from a pipe reads it byte by byte.
-  const command = options.stdin ? `sh -c ${quote(program)}` : `sh -c 'eval "$(cat)"'`
+  const said = keepTail()
+  const {stdin = program} = options
+  const command = stdin === program ? shellFromInput() : shellCommand(program)
   const {code, signal} = await guest.exec(clean(options.privileged ? elevate(command) : command), {
-    stdin: options.stdin ?? program,
+    ...(stdin !== null && {stdin}),
     ...(options.onStdout && {onStdout: options.onStdout}),
-    onStderr: (chunk) => {
-      said = `${said}${chunk.toString()}`.slice(-2000)
-    },
+    onStderr: said.take,
     signal: options.signal,
   })
   if (code === 0) return
-  const reason = lastLines(stripControls(said), 3) || `the shell ended with ${code ?? signal}`
-  throw new VmctlError('vmctl::guest::copy_failed', `Cannot ${options.action}: ${reason}`)
+  throw new VmctlError(
+    'vmctl::guest::copy_failed',
+    `Cannot ${options.action}: ${said.lines(3) || `the shell ended with ${code ?? signal}`}`,
+  )
 }

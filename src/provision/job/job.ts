@@ -10,6 +10,7 @@ import {elevate} from '../../model/elevate.ts'
 import {quote} from '../../model/quote.ts'
 import {attachProgram, innerProgram, killProgram, startProgram, verdicts} from './job-programs.ts'
 import type {Guest, GuestExit, StepContext} from '../provisioner.ts'
+import {shellCommand} from '../../model/guest-program.ts'
 
 /**
  * A command in the guest that does not depend on the connection: it runs in a session of its own, writes its output to
@@ -121,7 +122,7 @@ const follow = async (
     return shown
   }
   const guest = await context.guest()
-  const exec = guest.exec(`sh -c ${quote(program(mark))}`, {
+  const exec = guest.exec(shellCommand(program(mark)), {
     ...(stdin && {stdin}),
     onStdout: (chunk) => (job ? deliver('stdout', chunk) : find(chunk)),
     onStderr: (chunk) => deliver('stderr', chunk),
@@ -184,7 +185,7 @@ const killingMs = 30_000
  * That is: the children of its shell and theirs, and whoever is in a session of one of them, even when its parent is gone.
  */
 export const killJob = async (guest: Guest, directory: string, privileged: boolean): Promise<void> => {
-  const command = `sh -c ${quote(killProgram(directory))}`
+  const command = shellCommand(killProgram(directory))
   const run = (asRoot: boolean) => guest.exec(asRoot ? elevate(command) : command, {signal: AbortSignal.timeout(killingMs)})
   const first = await run(privileged)
   // It may have been started by another user than the one who logs in now.

@@ -4,6 +4,8 @@ import {elevate} from '../../model/elevate.ts'
 import {isVmctlError, VmctlError} from '../../model/errors.ts'
 import {formatDuration} from '../../model/quantity.ts'
 import type {Guest, Provisioner, StepContext} from '../provisioner.ts'
+import {keepTail} from '../../host/tail.ts'
+import {reboot} from '../programs/index.ts'
 
 export interface RebootSettings {
   readonly timeoutMs: number
@@ -47,10 +49,6 @@ export const rebootProvisioner: Provisioner<RebootSettings> = {
   },
 }
 
-/** Tells the guest to reboot, in the background, so that the answer still gets through. */
-const order =
-  'PATH=$PATH:/sbin:/usr/sbin; command -v reboot >/dev/null || { echo "there is no reboot command" >&2; exit 1; }; (sleep 1; exec reboot) </dev/null >/dev/null 2>&1 &'
-
 /** Gives the order, unless an earlier vmctl has left that boot already. Given twice to one boot it does no harm. */
 const leaveBoot = async (context: StepContext): Promise<string> => {
   const guest = await context.guest()
@@ -63,16 +61,14 @@ const leaveBoot = async (context: StepContext): Promise<string> => {
     )
   }
   await context.remember({bootId} satisfies RebootMemory)
-  let said = ''
-  const exit = await guest
-    .exec(elevate(order), {onStderr: (chunk) => void (said = `${said}${chunk.toString()}`.slice(-2000)), signal: context.signal})
-    .catch((error: unknown) => {
-      // The connection may end with the boot that it was made to.
-      if (isPassing(error)) return {code: 0}
-      throw error
-    })
+  const said = keepTail()
+  const exit = await guest.exec(elevate(reboot.text), {onStderr: said.take, signal: context.signal}).catch((error: unknown) => {
+    // The connection may end with the boot that it was made to.
+    if (isPassing(error)) return {code: 0}
+    throw error
+  })
   if (exit.code !== 0) {
-    throw new VmctlError('vmctl::provision::failed', `The guest refused to reboot: ${said.trim() || `status ${exit.code}`}`)
+    throw new VmctlError('vmctl::provision::failed', `The guest refused to reboot: ${said.text().trim() || `status ${exit.code}`}`)
   }
   return bootId
 }

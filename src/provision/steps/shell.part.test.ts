@@ -7,21 +7,14 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../../test/support/builders.ts'
-import {
-  type CuttableSession,
-  localGuest,
-  makeContext,
-  openSshGuest,
-  type RecordedContext,
-  shellDirectories,
-} from '../../../test/support/guests.ts'
-import {missingProgram} from '../../../test/support/programs.ts'
+import {type CuttableSession, localGuest, makeContext, openSshGuest, type RecordedContext} from '../../../test/support/guests.ts'
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../../test/support/sshd.ts'
 import {listProcesses, processArguments} from '../../host/proc.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {attachJob, type Job, killJob} from '../job/job.ts'
 import type {Guest} from '../provisioner.ts'
 import {shellProvisioner} from './shell.ts'
+import {guestShells, guestShellNames} from '../../../test/support/shells.ts'
 
 const missing = sshdMissing()
 
@@ -51,7 +44,7 @@ const eventually = async (check: () => boolean | Promise<boolean>): Promise<void
 const awkward: Readonly<Record<string, string>> = {
   EMPTY: '',
   BLANKS: '  two  blanks  ',
-  LINES: 'one\ntwo\n\nfour\n',
+  SEVERAL: 'one\ntwo\n\nfour\n',
   RETURN: 'a\r\nb\t',
   SINGLE: "it's 'quoted'",
   DOUBLE: '"double" \\ backslash \\n',
@@ -98,8 +91,8 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
 
   test('the environment of the VM is below that of the step, and part of what the step is', async () => {
     const ran = context({env: {MODE: 'vm', OWN: 'vm', ...awkward}})
-    await runStep({inline: tell('"$MODE"', '"$OWN"', '"$SINGLE"', '"$LINES"'), env: {OWN: 'step'}}, ran)
-    expect(parts(text(ran))).toEqual(['vm', 'step', awkward.SINGLE, awkward.LINES])
+    await runStep({inline: tell('"$MODE"', '"$OWN"', '"$SINGLE"', '"$SEVERAL"'), env: {OWN: 'step'}}, ran)
+    expect(parts(text(ran))).toEqual(['vm', 'step', awkward.SINGLE, awkward.SEVERAL])
     const factsOf = (inherited: Readonly<Record<string, string>>) =>
       shellProvisioner.facts(settings({inline: 'true', env: {OWN: 'step'}}), {env: inherited})
     expect(await factsOf({MODE: 'one'})).not.toEqual(await factsOf({MODE: 'two'}))
@@ -523,13 +516,12 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
   })
 })
 
-describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of the guest', (shell) => {
-  const lacking = missingProgram(shell, shell === 'busybox' ? ['true'] : ['-c', 'true'])
+describe.concurrent.each(guestShells())('$name as /bin/sh of the guest', ({name: shell, missing: lacking, path}) => {
   let directory: string
   let guest: Guest
   beforeAll(() => {
-    directory = mkdtempSync(join(tmpdir(), 'vmctl-shells-'))
-    guest = localGuest(shellDirectories(directory)[shell], directory)
+    directory = mkdtempSync(join(tmpdir(), 'vmctl-home-'))
+    guest = localGuest(path, directory)
   })
   afterAll(() => rmSync(directory, {recursive: true}))
   const context = (change: Parameters<typeof makeContext>[1] = {}) => makeContext(async () => guest, change)
@@ -568,13 +560,13 @@ describe.concurrent.each(['dash', 'bash', 'busybox'] as const)('%s as /bin/sh of
     const abort = new AbortController()
     const reason = new Error('enough')
     const ran = context({signal: abort.signal, output: async () => abort.abort(reason)})
-    const {length} = shell
-    const inline = `(sleep 700${length} & sleep 701${length} & wait) & (sleep 702${length} &); echo ready; sleep 703${length}; :`
+    const own = 1 + guestShellNames.indexOf(shell)
+    const inline = `(sleep 700${own} & sleep 701${own} & wait) & (sleep 702${own} &); echo ready; sleep 703${own}; :`
     await expect(runStep({inline}, ran)).rejects.toBe(reason)
     expect(existsSync(jobOf(ran.remembered[0]).directory)).toBe(false)
     await eventually(async () => {
       const all = await Promise.all((await listProcesses()).map(processArguments))
-      return !all.some((args) => args.some((argument) => new RegExp(`^70[0-3]${length}$`).test(argument)))
+      return !all.some((args) => args.some((argument) => new RegExp(`^70[0-3]${own}$`).test(argument)))
     })
   })
 })

@@ -6,24 +6,19 @@ import {createGunzip} from 'node:zlib'
 
 import {remove, rename} from '../../host/durable.ts'
 import {ioError, temporaryPath} from '../../host/files.ts'
-import {lastLines} from '../../host/process.ts'
-import {clean} from '../../model/any-shell.ts'
-import {elevate} from '../../model/elevate.ts'
 import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
-import {quote} from '../../model/quote.ts'
-import {stripControls} from '../../model/strip.ts'
 import {extractTar} from './extract.ts'
 import type {Guest} from '../provisioner.ts'
 import type {TreePaths} from './tree-upload.ts'
+import {runInGuest} from '../job/guest-shell.ts'
+import {programText} from '../../model/guest-program.ts'
+import {sendTree} from '../programs/index.ts'
 
 export interface TreeDownloadOptions {
   readonly privileged?: boolean
   readonly onProgress?: (bytes: number) => void
   readonly signal?: AbortSignal | undefined
 }
-
-// A pipe hides how tar ended, so tar says it: the last word on standard error.
-const sendProgram = (path: string): string => `cd ${quote(`${path}/`)} && { tar -cf - .; echo "tar: $?" >&2; } | gzip -1c`
 
 /**
  * Copies a directory of the guest into a local one, as one compressed stream: unpacked beside the destination, and when all
@@ -55,31 +50,21 @@ const receive = async (
   let received = 0
   const extracting = extractTar(plain, directory, {...(onProgress && {onBytes: (bytes: number) => onProgress((received += bytes))})})
   extracting.catch((error: unknown) => compressed.destroy(error instanceof Error ? error : new Error(String(error))))
-  let said = ''
-  const program = sendProgram(source)
-  const command = clean(privileged ? elevate(program) : program)
-  const exit = await guest
-    .exec(command, {
-      signal,
-      onStdout: async (chunk) => {
-        if (compressed.destroyed) return extracting
-        if (!compressed.write(chunk)) await Promise.race([new Promise((resolve) => compressed.once('drain', resolve)), extracting])
-      },
-      onStderr: (chunk) => {
-        said = `${said}${chunk.toString()}`.slice(-4000)
-      },
-    })
-    .catch((error: unknown) => {
-      compressed.destroy(error instanceof Error ? error : new Error(String(error)))
-      throw error
-    })
-  const status = /tar: (\d+)\n$/.exec(said)?.[1]
-  if (exit.code !== 0 || status !== '0') {
-    compressed.destroy(new Error('cut'))
+  await runInGuest(guest, programText(sendTree, {source}), {
+    privileged,
+    action: `copy ${source} from the guest`,
+    // A program by standard input would cost a round trip.
+    stdin: null,
+    signal,
+    onStdout: async (chunk) => {
+      if (compressed.destroyed) return extracting
+      if (!compressed.write(chunk)) await Promise.race([new Promise((resolve) => compressed.once('drain', resolve)), extracting])
+    },
+  }).catch(async (error: unknown) => {
+    compressed.destroy(error instanceof Error ? error : new Error(String(error)))
     await extracting.catch(() => undefined)
-    const reason = lastLines(stripControls(said.replace(/tar: \d+\n$/, '')), 3) || `the shell ended with ${exit.code ?? exit.signal}`
-    throw new VmctlError('vmctl::guest::copy_failed', `Cannot copy ${source} from the guest: ${reason}`)
-  }
+    throw error
+  })
   compressed.end()
   await unzipping.catch((error: unknown) => {
     if (isVmctlError(error)) throw error

@@ -149,7 +149,7 @@ const stagedMode = ({type, mode}: Pick<HashedEntry, 'type' | 'mode'>): number =>
 
 const chunkBytes = 128 * 2 ** 10
 
-/** Calls of the functions of `unpackProgram`, in the order in which they have to happen. */
+/** Calls of the functions of unpack-tree.sh, in the order in which they have to happen. */
 const planProgram = (changes: TreeChanges, hashes: ReadonlyMap<string, string>, owner: string | undefined): string => {
   const {send, move, clear, modes, owners, remove} = changes
   const verify = [...hashes].map(([name, sha256]) => `verify ${sha256} ${words([name])}`)

@@ -4,6 +4,7 @@ import {unsafePath} from '../../model/safe-path.ts'
 import {runInGuest} from '../job/guest-shell.ts'
 import type {Guest, GuestUploadOptions} from '../provisioner.ts'
 import type {TreeEntry} from './tree.ts'
+import {surveyTree as survey} from '../programs/index.ts'
 
 /** What the guest has under a name that a tree has. */
 export interface Found {
@@ -61,10 +62,10 @@ export const surveyTree = async (
   const calls = questions(entries)
   const chunks: Buffer[] = []
   const program = [
-    functions,
+    survey.text,
     `look ${quote(destination)}`,
     ...calls.map(({command, names}) => `${command} ${quoteAll(names.map((name) => `./${name}`))}`),
-    ...(listAll ? [`find . ! -name . -exec sh -c 'printf "%s\\0" "$@"' sh {} +`] : []),
+    ...(listAll ? ['all'] : []),
   ].join('\n')
   await runInGuest(guest, program, {
     ...options,
@@ -95,39 +96,6 @@ const questions = (entries: readonly TreeEntry[]): Question[] =>
 
 /** sha256sum(1) writes such a name in another way, or in two lines. */
 export const isEscaped = (name: string): boolean => /[\\\n\r]/.test(name)
-
-/** Also used by the program that unpacks: prints the sha256 of each file, or `-`, in order, a line each. */
-export const hashFunction = `hashes() {
-  if [ $# -eq 1 ]; then sums=$(sha256sum 2>/dev/null <"$1") || sums=-
-  else sums=$(sha256sum "$@" 2>/dev/null) || sums=$(for f; do sha256sum 2>/dev/null <"$f" || echo -; done); fi
-  printf '%s\\n' "$sums" | cut -c 1-64
-}`
-
-// kinds: a letter for each name. Then a line of stat for each that is of the kind that was asked for, then what only that kind has.
-const functions = `command -v sha256sum >/dev/null || { echo 'the guest has no sha256sum' >&2; exit 1; }
-if command -v zstd >/dev/null; then echo zstd; else echo gzip; fi
-${hashFunction}
-look() {
-  if [ -d "$1" ]; then echo present; cd "$1/" || exit 1
-  elif [ -e "$1" ] || [ -L "$1" ]; then echo "$1 exists and is not a directory" >&2; exit 1
-  else echo absent; exit 0; fi
-}
-kind() { if [ -L "$1" ]; then k=l; elif [ -f "$1" ]; then k=f; elif [ -d "$1" ]; then k=d; elif [ -e "$1" ]; then k=o; else k=-; fi; }
-sift() {
-  want=$1; kinds=; mixed=; shift
-  for f; do kind "$f"; kinds=$kinds$k; [ $k = $want ] || mixed=1; done
-  if [ "$mixed" ]; then n=$#; while [ $n -gt 0 ]; do f=$1; shift; n=$((n-1)); kind "$f"; [ $k != $want ] || set -- "$@" "$f"; done; fi
-  printf '%s\\n' "$kinds"
-  [ $# -gt 0 ] || return 0
-  stat -c '%a %u %g %U %G' "$@" || exit 1
-  case $want in
-    f) hashes "$@" ;;
-    l) for f; do target=$(readlink -n "$f"; echo .); printf '%s\\0' "\${target%.}"; done ;;
-  esac
-}
-F() { sift f "$@"; }
-D() { sift d "$@"; }
-L() { sift l "$@"; }`
 
 const types: Readonly<Record<string, Found['type']>> = {f: 'file', d: 'directory', l: 'symlink', o: 'other'}
 

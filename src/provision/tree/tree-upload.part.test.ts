@@ -22,18 +22,19 @@ import fc from 'fast-check'
 import {afterAll, describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../../test/support/builders.ts'
-import {localGuest, shellDirectories} from '../../../test/support/guests.ts'
+import {localGuest} from '../../../test/support/guests.ts'
 import {missingProgram} from '../../../test/support/programs.ts'
 import {quote} from '../../model/quote.ts'
 import {ignorePatterns} from './ignore.ts'
 import type {Guest} from '../provisioner.ts'
 import {type TreeUploadOptions, uploadTree} from './tree-upload.ts'
 import {describeTree} from './tree.ts'
+import {guestShells} from '../../../test/support/shells.ts'
+import {downloadTree} from './tree-download.ts'
 
 const tools = mkdtempSync(join(tmpdir(), 'vmctl-test-'))
 afterAll(() => rmSync(tools, {recursive: true}))
-const missing = missingProgram('/usr/bin/busybox', ['true'])
-const paths = missing === undefined ? shellDirectories(tools) : {dash: '/usr/bin:/bin'}
+const shells = guestShells().filter(({missing}) => missing === undefined)
 
 /** A guest that counts what is asked of it. */
 const counting = (guest: Guest): Guest & {calls: number} => ({
@@ -79,7 +80,7 @@ const makeTree = (): string => {
   return root
 }
 
-describe.each(Object.entries(paths))('with the shell and the programs of %s', (_, path) => {
+describe.each(shells)('with the shell and the programs of $name', ({name: shell, path}) => {
   const guest = counting(localGuest(path, tools))
   const put = async (source: string, destination: string, options?: TreeUploadOptions) => {
     guest.calls = 0
@@ -96,6 +97,34 @@ describe.each(Object.entries(paths))('with the shell and the programs of %s', (_
     const inodes = readdirSync(join(destination, 'sub')).map((name) => lstatSync(join(destination, 'sub', name)).ino)
     expect(await put(source, destination)).toEqual({sent: 0, bytes: 0, unchanged: entries, removed: 0, leftOut: [], calls: 1})
     expect(readdirSync(join(destination, 'sub')).map((name) => lstatSync(join(destination, 'sub', name)).ino)).toEqual(inodes)
+  })
+
+  test('and it comes back; what is not there is told', async () => {
+    const source = makeTree()
+    const destination = join(temporaryDirectory(), 'x')
+    await downloadTree(guest, {source, destination})
+    expect(await describeTree(destination)).toEqual(await describeTree(source))
+    const other = join(temporaryDirectory(), 'x')
+    await expect(downloadTree(guest, {source: join(source, 'none'), destination: other})).rejects.toMatchObject({
+      code: 'vmctl::guest::copy_failed',
+      message: expect.stringMatching(/^Cannot copy .* from the guest: .*none/),
+    })
+    expect(existsSync(other)).toBe(false)
+  })
+
+  // A busybox that knows tar and gzip takes no others.
+  test.skipIf(shell === 'busybox').each([
+    ['tar', 2],
+    ['gzip', 3],
+  ])('what comes back is refused when %s is not content with it', async (program, status) => {
+    const programs = join(temporaryDirectory(), 'bin')
+    mkdirSync(programs)
+    writeFileSync(join(programs, program), `#!/bin/sh\n/bin/${program} "$@"\necho "it is ill" >&2\nexit ${status}\n`, {mode: 0o755})
+    const destination = join(temporaryDirectory(), 'x')
+    await expect(downloadTree(localGuest(`${programs}:${path}`, tools), {source: makeTree(), destination})).rejects.toMatchObject({
+      message: expect.stringMatching(/: it is ill$/),
+    })
+    expect(existsSync(destination)).toBe(false)
   })
 
   test.each<[string, number, (root: string) => void]>([

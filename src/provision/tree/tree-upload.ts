@@ -2,14 +2,15 @@ import {basename, dirname} from 'node:path/posix'
 
 import {hashFile} from '../../host/hash.ts'
 import {systemCode} from '../../model/errors.ts'
-import {quote} from '../../model/quote.ts'
 import {vitalDirectories} from '../../model/safe-path.ts'
 import {runInGuest} from '../job/guest-shell.ts'
 import type {Guest, GuestUploadOptions} from '../provisioner.ts'
 import {isNothing, planTree, type TreeChanges, type TreeOptions} from './tree-plan.ts'
 import {part, shipment} from './tree-shipment.ts'
-import {hashFunction, type Survey, surveyTree} from './tree-survey.ts'
+import {type Survey, surveyTree} from './tree-survey.ts'
 import {type HashedEntry, hashTree, listTree, smallFileBytes} from './tree.ts'
+import {programText} from '../../model/guest-program.ts'
+import {unpackTree} from '../programs/index.ts'
 
 export interface TreeUploadOptions extends TreeOptions, Pick<GuestUploadOptions, 'privileged' | 'signal'> {
   /** Called with the bytes of the files that were sent so far, and of all that are to be sent. */
@@ -119,58 +120,13 @@ const accessOf = ({privileged, signal}: TreeUploadOptions): Pick<GuestUploadOpti
   signal,
 })
 
-/*
- * Whoever may write to the destination in the guest may exchange what is there at any moment, also while root works on it. So
- * what is unpacked lies in a private directory, which is entered once and then named by `.` and `..` only; and a directory
- * of the destination is entered, then compared with where it ought to be, and then worked in by plain names.
- */
 const unpackProgram = (
-  destination: string,
-  {owner, mirror, compression, inParts}: Pick<TreeOptions, 'owner' | 'mirror'> & Pick<Survey, 'compression'> & {readonly inParts: boolean},
-): string => `set -e
-umask 022
-target=${quote(destination)}
-owner=${quote(owner ?? '')}
-fail() { echo "$1" >&2; exit 1; }
-if [ ! -d "$target" ]; then mkdir -p "$target"; [ -z "$owner" ] || chown -h "$owner" "$target"; fi
-cd "$target/"; top=$(pwd -P; echo .); top=\${top%??}; top=\${top%/}
-${mirror ? `case $top in ${vitalDirectories.map(quote).join('|')}) fail "$target is $top/, which is too much to be mirrored" ;; esac` : ''}
-stage=$(mktemp -d ./.vmctl-XXXXXXXXXX); cd "$stage"
-[ "$(pwd -P)" = "$top/\${stage#./}" ] || fail "$target changed meanwhile"
-mkdir tree; cd tree
-checker=
-trap '[ -z "$checker" ] || { kill $checker || :; wait $checker || :; } 2>/dev/null
-cd .. && rm -rf ./plan ./tree ./sums* ./unpacked && cd .. && rmdir "$stage"' EXIT
-trap 'exit 1' HUP INT TERM PIPE
-# This shell's own place, by a name that cannot be exchanged where the system has one.
-staged=/proc/$$/cwd; [ -d "$staged/" ] || staged=$top/\${stage#./}/tree
-wrong() { fail "$1 did not arrive as it was; did it change meanwhile?"; }
-${hashFunction}
-verify() { [ "$(hashes "$2")" = "$1" ] || wrong "$2"; }
-# Files come in their order: those of a list are whole when the next list, or the end, is there.
-check() {
-  n=1
-  while :; do
-    over=; [ ! -e ../unpacked ] || over=1
-    if [ ! "$over" ] && [ ! -e ../sums$((n+1)) ]; then sleep 0.03; continue; fi
-    [ -e ../sums$n ] || return 0
-    sha256sum -c ../sums$n >/dev/null 2>&1 || wrong "$(LC_ALL=C sha256sum -c ../sums$n 2>/dev/null | sed -n 's/: FAILED.*//p' | head -n 1)"
-    n=$((n+1))
-  done
-}
-${inParts ? 'if sleep 0.01 2>/dev/null; then check & checker=$!; fi' : ''}
-${compression} -dc | tar -xpmof - -C ..
-: >../unpacked
-[ -z "$owner" ] || chown -hR "$owner" .
-if [ "$checker" ]; then wait $checker; checker=; else check; fi
-enter() {
-  expected=$top\${1:+/$1}; [ "$expected" ] || expected=/
-  cd "$expected" && [ "$(pwd -P; echo .)" = "$expected
-." ] || fail "$expected was exchanged meanwhile"
-}
-move() { (enter "$1"; shift; mv -f "$@" .) || fail "$top/$1 was not changed"; }
-clear() { (enter "$1"; shift; rm -rf "$@") || fail 'what is in the way could not be removed'; }
-own() { (enter "$1"; shift; chown -h "$owner" "$@") || fail 'the owner could not be changed'; }
-mode() { (to=$1; enter "$2"; shift 2; for f; do [ ! -L "$f" ] || exit 1; done; chmod "$to" "$@") || fail 'a mode could not be changed'; }
-. ../plan
-sync`
+  target: string,
+  {
+    owner = '',
+    mirror,
+    compression,
+    inParts,
+  }: Pick<TreeOptions, 'owner' | 'mirror'> & Pick<Survey, 'compression'> & {readonly inParts: boolean},
+): string =>
+  programText(unpackTree, {target, owner, vital: mirror ? `\n${vitalDirectories.join('\n')}\n` : '', compression, in_parts: inParts})
