@@ -5,6 +5,7 @@ import {cold, eight, four} from './benches/cold.ts'
 import {image} from './benches/image.ts'
 import {meshGuests} from './benches/mesh-guests.ts'
 import {mesh} from './benches/mesh.ts'
+import {notice} from './benches/notice.ts'
 import {startup} from './benches/startup.ts'
 import {output, tree, upload} from './benches/transfer.ts'
 import {unchanged} from './benches/unchanged.ts'
@@ -22,6 +23,7 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   image,
   mesh,
   'mesh-guests': meshGuests,
+  notice,
   cold,
   four,
   eight,

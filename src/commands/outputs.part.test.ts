@@ -90,6 +90,20 @@ describe.skipIf(missing)(`outputs that take nothing any longer${missing === unde
     expect(stdout).toMatch(/^3\n4\n(?:.*\n)+0\n$/)
   })
 
+  test.each([
+    ['up', 0],
+    ['exec web -- sh -c "echo out; echo err >&2; exit 7"', 7],
+    ['exec --all -- sh -c "echo err >&2; exit 7"', 7],
+    ['ssh web -- "echo err >&2; exit 7"', 7],
+    ['cp "$PWD/VMFile.kdl" "web:$PWD/copied"', 0],
+    ['plan --debug', 0],
+    ['up --nonsense', 2],
+  ])('standard error that is full, or closed, changes nothing for `vmctl %s`', async (words, status) => {
+    writeFileSync(project.path, [project.vm('web', project.inline('echo err >&2')), project.vm('db')].join(''))
+    const {stdout} = await sh(`vmctl ${words} >out 2>/dev/full; echo $?; cat out | grep -c at: ; vmctl ${words} >out 2>&-; echo $?`)
+    expect(stdout).toBe(`${status}\n0\n${status}\n`)
+  })
+
   test.each(['log web --follow', 'ps --watch', 'up', 'exec --all -- sleep 5', 'exec web -- sleep 5'])(
     'the terminal of `vmctl %s` goes away: the process ends, without a stack trace',
     async (words) => {

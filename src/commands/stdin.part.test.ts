@@ -7,7 +7,7 @@ import {text} from 'node:stream/consumers'
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
-import {type Project, startProject} from '../../test/support/project.ts'
+import {type Project, startRunningProject} from '../../test/support/project.ts'
 import {runShell, vmctlWords} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
@@ -16,14 +16,9 @@ const missing = sshdMissing()
 describe.skipIf(missing)(`standard input${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
   let project: Project
   beforeAll(async () => {
-    project = await startProject()
-    expect(await project.run([project.vm('web'), project.vm('db')].join(''), 'up')).toMatchObject({exitCode: 0})
-    process.env.VMCTL_FILE = project.path
+    project = await startRunningProject()
   })
-  afterAll(async () => {
-    delete process.env.VMCTL_FILE
-    await project[Symbol.asyncDispose]()
-  })
+  afterAll(() => project[Symbol.asyncDispose]())
 
   const bytes = randomBytes(5_000_000)
   const digest = createHash('sha256').update(bytes).digest('hex')

@@ -1,38 +1,20 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 
 import {missingProgram} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {type Project, startRunningProject} from '../../test/support/project.ts'
 import {fakeServer, sshdMissing} from '../../test/support/sshd.ts'
-import {linesOf, onTerminal, type OnTerminal} from '../../test/support/terminal.ts'
+import {leftOn, onTerminal, type OnTerminal, screenFrom, type TerminalOptions} from '../../test/support/terminal.ts'
 
 const missing = sshdMissing() ?? missingProgram('python3', ['-c', 'import pty'])
-
-const hide = '\u001b[?25l'
-const show = '\u001b[?25h'
 
 describe.skipIf(missing)(`vmctl on a terminal${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
   let project: Project
   beforeAll(async () => {
-    project = await startProject()
-    expect(await project.run([project.vm('web'), project.vm('db')].join(''), 'up')).toMatchObject({exitCode: 0})
-    process.env.VMCTL_FILE = project.path
+    project = await startRunningProject()
   })
-  afterAll(async () => {
-    delete process.env.VMCTL_FILE
-    await project[Symbol.asyncDispose]()
-  })
-  const run = (words: readonly string[], keys: Parameters<typeof onTerminal>[2] = []): Promise<OnTerminal> =>
-    onTerminal(project.workspace.directory, words, keys)
-
-  /** What is left on the screen, without the pty's own line ends; the cursor is visible, and the settings are as before. */
-  const left = ({screen, isRestored}: OnTerminal): string => {
-    expect(isRestored).toBe(true)
-    expect(screen.lastIndexOf(show)).toBeGreaterThanOrEqual(screen.lastIndexOf(hide))
-    return linesOf(screen)
-      .map((line) => line.trimEnd())
-      .filter((line) => line !== '')
-      .join('\n')
-  }
+  afterAll(() => project[Symbol.asyncDispose]())
+  const run = (words: readonly string[], keys: TerminalOptions['keys'] = []): Promise<OnTerminal> =>
+    onTerminal(project.workspace.directory, words, {keys})
 
   test.each([
     ['exec', ['exec', 'web', 'sh', '-c', 'sleep 1; echo started; sleep 2; echo ended']],
@@ -40,8 +22,8 @@ describe.skipIf(missing)(`vmctl on a terminal${missing === undefined ? '' : ` (s
   ])('%s: from the moment that the program runs nothing of ours is drawn', async (_what, words) => {
     const ran = await run(words)
     expect(ran.exitCode).toBe(0)
-    expect(left(ran)).toBe('started\nended')
-    expect(ran.screen.slice(ran.screen.indexOf('started')).replace(show, '')).toBe('started\r\nended\r\n')
+    expect(leftOn(ran)).toBe('started\nended')
+    expect(screenFrom(ran, 'started')).toBe('started\r\nended\r\n')
   })
 
   test('a shell by ssh is clean, and the cursor is there while it waits for a command', async () => {
@@ -53,7 +35,7 @@ describe.skipIf(missing)(`vmctl on a terminal${missing === undefined ? '' : ` (s
       ].slice(process.getuid?.() === 0 ? 1 : 0, process.getuid?.() === 0 ? 2 : 1),
     )
     expect(ran.exitCode).toBe(3)
-    left(ran)
+    leftOn(ran)
     const shell = ran.screen.slice(ran.screen.indexOf('a42b'))
     expect(ran.screen.slice(0, ran.screen.indexOf('a42b'))).not.toContain('waiting for cloud-init 1s')
     expect(shell).not.toContain('waiting')
@@ -62,13 +44,13 @@ describe.skipIf(missing)(`vmctl on a terminal${missing === undefined ? '' : ` (s
   test('Ctrl+C in a program is its own: status 130, and nothing of ssh remains', async () => {
     const ran = await run(['exec', 'web', 'sh', '-c', 'echo started; exec sleep 100'], [{after: 'started', type: '\u0003'}])
     expect(ran.exitCode).toBe(130)
-    expect(left(ran)).toBe('started\n^C')
+    expect(leftOn(ran)).toBe('started\n^C')
   })
 
   test('a failure stands alone', async () => {
     const ran = await run(['ssh', 'ghost'])
     expect(ran.exitCode).toBe(3)
-    expect(left(ran)).toMatch(/^error\[vmctl::vm::not_found\]: .*\n {2}help: .*$/)
+    expect(leftOn(ran)).toMatch(/^error\[vmctl::vm::not_found\]: .*\n {2}help: .*$/)
   })
 
   test('Ctrl+C while vmctl waits for a guest that says nothing', async () => {
@@ -78,18 +60,18 @@ describe.skipIf(missing)(`vmctl on a terminal${missing === undefined ? '' : ` (s
     const ran = await run(['ssh', 'web'], [{after: 'waiting', type: '\u0003'}])
     process.env.VMCTL_NOOP_SSH = port
     expect(ran.exitCode).toBe(130)
-    expect(left(ran)).toMatch(/(?:^|\n|\^C)error\[vmctl::interrupted\]: Interrupted\.\n {2}help: .*$/)
+    expect(leftOn(ran)).toMatch(/(?:^|\n|\^C)error\[vmctl::interrupted\]: Interrupted\.\n {2}help: .*$/)
   })
 
   test('with several VMs the lines of programs stand alone', async () => {
     const ran = await run(['exec', '--all', '--', 'sh', '-c', 'echo one; sleep 1; echo two'])
     expect(ran.exitCode).toBe(0)
-    expect(left(ran).split('\n').toSorted()).toEqual(['db  | one', 'db  | two', 'web | one', 'web | two'])
+    expect(leftOn(ran).split('\n').toSorted()).toEqual(['db  | one', 'db  | two', 'web | one', 'web | two'])
   })
 
   test('progress of up is gone at its end', async () => {
     const ran = await run(['provision', 'web'])
     expect(ran.exitCode).toBe(0)
-    left(ran)
+    leftOn(ran)
   })
 })

@@ -1,16 +1,21 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {expect} from 'vitest'
+import {expect, inject} from 'vitest'
 
+import {missingProgram} from '../support/programs.ts'
+import {leftOn, onTerminal as onPty, type OnTerminal, screenFrom, type TerminalOptions} from '../support/terminal.ts'
 import {eventually, inline, microVm} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Running, vmctlProgram} from '../support/vm-lab.ts'
 import {needs, scenario} from '../support/vm-scenario.ts'
 
-/** The serial console on a real terminal (script(1) makes it), and the logs. */
-const {lab, step, check} = scenario('console', {missing: needs('script', 'stty')})
+/** The serial console and one-off VMs on a real terminal, and the logs. */
+const {lab, step, check} = scenario('console', {missing: needs('script', 'stty') ?? missingProgram('python3', ['-c', 'import pty'])})
+
+const onTerminal = (words: readonly string[], keys: TerminalOptions['keys'] = []): Promise<OnTerminal> =>
+  onPty(lab.project, words, {keys, program: [vmctlProgram], env: lab.env, timeoutMs: 140_000})
 
 /** Runs a shell command line on a terminal of its own; what is typed goes to the terminal. */
-const onTerminal = (commandLine: string): Running =>
+const onLine = (commandLine: string): Running =>
   lab.start([commandLine], {program: ['script', '-qefc', commandLine, '/dev/null'], env: {TERM: 'xterm'}})
 const consoleCommand = `'${process.execPath}' '${vmctlProgram}' console web`
 
@@ -20,7 +25,7 @@ step('a VM with a shell on its serial line is up', async () => {
 })
 
 check('what is typed gets its answer, Ctrl+C goes to the guest, Ctrl+] detaches and restores the terminal', async () => {
-  const terminal = onTerminal(
+  const terminal = onLine(
     `stty -a > ${lab.root}/before; ${consoleCommand}; echo "status $?"; stty -a > ${lab.root}/after; cmp ${lab.root}/before ${lab.root}/after && echo restored`,
   )
   await eventually(() => expect(terminal.written.stdout).toContain('Connected to the console of web'))
@@ -41,8 +46,40 @@ check('what is typed gets its answer, Ctrl+C goes to the guest, Ctrl+] detaches 
   expect(stdout).toContain('restored')
 })
 
+check('a console on a terminal: what it says, what the guest writes, and nothing else', async () => {
+  const ran = await onTerminal(
+    ['console', 'web'],
+    [
+      {after: 'Ctrl+] detaches.', type: '\recho $((50 + 4))-answer\r'},
+      {after: '54-answer', type: '\x1d'},
+    ],
+  )
+  expect(ran.exitCode).toBe(0)
+  const lines = leftOn(ran).split('\n')
+  expect([lines.at(0), lines.at(-1)]).toEqual(['Connected to the console of web. Ctrl+] detaches.', 'Detached.'])
+  expect(screenFrom(ran, 'Connected')).not.toMatch(/web: /)
+})
+
+check(
+  'run on a terminal: a shell in a new VM, in which Ctrl+C is its own, and from its first prompt on nothing of ours is drawn',
+  async () => {
+    const ran = await onTerminal(
+      ['run', '--rm', '--user', 'dev', inject('micro')],
+      [
+        {after: '$ ', type: 'echo a$((40+2))b; sleep 1000\r'},
+        {after: 'a42b\r\n', type: '\u0003'},
+        {after: '^C', type: 'sh -c "exit 3"; exit\r'},
+      ],
+    )
+    expect(ran.exitCode).toBe(3)
+    expect(leftOn(ran)).toMatch(/:~\$ echo a\$.*; sleep 1000\na42b\n\^C\n.*; exit(?:\nlogout)?$/)
+    expect(screenFrom(ran, '$ echo')).not.toMatch(/waiting|logged in|\u001b\[1G/)
+    expect(await lab.json('list')).toMatchObject({vms: [{name: 'web'}]})
+  },
+)
+
 check('what was typed before Ctrl+] in the same write still reaches the guest', async () => {
-  const terminal = onTerminal(consoleCommand)
+  const terminal = onLine(consoleCommand)
   await eventually(() => expect(terminal.written.stdout).toContain('Connected'))
   terminal.type('touch /tmp/typed\r\x1d')
   expectSuccess(await terminal.outcome)

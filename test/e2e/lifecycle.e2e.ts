@@ -1,6 +1,6 @@
 import {spawnSync} from 'node:child_process'
-import {copyFileSync} from 'node:fs'
-import {join} from 'node:path'
+import {copyFileSync, cpSync, mkdirSync, symlinkSync} from 'node:fs'
+import {join, resolve} from 'node:path'
 
 import {expect, inject} from 'vitest'
 
@@ -12,6 +12,7 @@ import {scenario} from '../support/vm-scenario.ts'
 /** The imperative tutorial of the book, with what happens when a verb does not fit the state, and when QEMU dies. */
 const {lab, step, check} = scenario('lifecycle')
 
+const repository = resolve(import.meta.dirname, '../..')
 const vm = 'tutorial'
 const pidOf = (): number => qemusBelow(lab.root)[0]?.pid ?? 0
 const uptime = async (): Promise<number> => Number((await lab.guest(vm, 'cat /proc/uptime')).split(' ')[0])
@@ -188,4 +189,14 @@ check('create --start and every other verb print JSON and nothing else with --js
   expect(await lab.json('stop', 'j', '--timeout', '0')).toEqual({name: 'j', id: made.id, state: 'stopped'})
   expect(await lab.json('destroy', 'j')).toEqual({name: 'j'})
   expect(await lab.jsonError('status', 'j')).toMatchObject({exitCode: 3, error: {code: 'vmctl::vm::not_found'}})
+})
+
+check('the first program of the library page makes a VM, runs a program in it, and removes it', async () => {
+  mkdirSync(join(lab.project, 'node_modules'))
+  lab.write('package.json', '{"type": "module"}')
+  symlinkSync(repository, join(lab.project, 'node_modules/vmctl'))
+  cpSync(join(repository, 'examples/library/first.ts'), join(lab.project, 'first.ts'))
+  const ran = await lab.run([], {program: [process.execPath, 'first.ts', 'image.qcow2']})
+  expect(expectSuccess(ran).stdout).toMatch(/^first is running, SSH on port \d+\n0: Linux first .*\n$/)
+  expect((await lab.ok('list')).stdout).toBe('No VMs found.\n')
 })

@@ -13,6 +13,7 @@ const samples = {
   F4: {trials: 10, rows: 2},
   F5: {trials: 20, rows: 2},
   F6: {trials: 32, rows: 1},
+  PAIRS: {trials: 4, rows: 1},
   F8: {trials: 2, rows: 5},
   F12: {trials: 2, rows: 1},
 }

@@ -1,6 +1,8 @@
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
+import {expect} from 'vitest'
+
 import {type CommandResult, makeWorkspace, runCommand, type Workspace} from './run-command.ts'
 import {startSshd, type TestSshd} from './sshd.ts'
 
@@ -40,6 +42,20 @@ export const startProject = async (): Promise<Project> => {
     async [Symbol.asyncDispose]() {
       await sshd[Symbol.asyncDispose]()
       workspace[Symbol.dispose]()
+    },
+  }
+}
+
+/** One whose VMs `web` and `db` are up, and whose VMFile the environment of this process names. */
+export const startRunningProject = async (): Promise<Project> => {
+  const project = await startProject()
+  expect(await project.run([project.vm('web'), project.vm('db')].join(''), 'up')).toMatchObject({exitCode: 0})
+  process.env.VMCTL_FILE = project.path
+  return {
+    ...project,
+    async [Symbol.asyncDispose]() {
+      delete process.env.VMCTL_FILE
+      await project[Symbol.asyncDispose]()
     },
   }
 }

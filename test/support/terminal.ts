@@ -3,6 +3,8 @@ import {once} from 'node:events'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
+import {expect} from 'vitest'
+
 import {vmctlWords} from './run-command.ts'
 
 export interface OnTerminal {
@@ -13,26 +15,35 @@ export interface OnTerminal {
   readonly isRestored: boolean
 }
 
-/**
- * Runs vmctl on a terminal of 100 columns of its own.
- * @param keys what is typed, and after which text on the screen
- */
-export const onTerminal = async (
-  directory: string,
-  words: readonly string[],
-  keys: readonly {readonly after: string; readonly type: string}[] = [],
-): Promise<OnTerminal> => {
+export interface TerminalOptions {
+  /** What is typed, and after which text on the screen. */
+  readonly keys?: readonly {readonly after: string; readonly type: string}[]
+  /** What `node` is given before the words; vmctl from src/ by default. */
+  readonly program?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  readonly timeoutMs?: number
+}
+
+/** Runs vmctl on a terminal of 100 columns of its own. */
+export const onTerminal = async (directory: string, words: readonly string[], options: TerminalOptions = {}): Promise<OnTerminal> => {
+  const {keys = [], program: vmctl = vmctlWords, timeoutMs = 60_000} = options
   const path = join(directory, 'on-terminal.py')
   writeFileSync(path, program)
-  const {CI: _ci, NO_COLOR: _noColor, ...env} = process.env
-  const child = spawn('python3', [path, JSON.stringify(keys), process.execPath, ...vmctlWords, ...words], {
+  const {CI: _ci, NO_COLOR: _noColor, ...env} = options.env ?? process.env
+  const child = spawn('python3', [path, JSON.stringify(keys), process.execPath, ...vmctl, ...words], {
     cwd: directory,
     env: {...env, TERM: 'xterm'},
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  await once(child, 'close', {signal: AbortSignal.timeout(60_000)})
+  try {
+    await once(child, 'close', {signal: AbortSignal.timeout(timeoutMs)})
+  } catch (error) {
+    child.kill()
+    await once(child, 'close')
+    throw new Error(`The terminal shows after ${timeoutMs} ms:\n${output}`, {cause: error})
+  }
   const [screen = '', exitCode = '', isRestored = ''] = output.split('\0')
   return {screen, exitCode: Number(exitCode), isRestored: isRestored === 'True'}
 }
@@ -57,8 +68,26 @@ export const linesOf = (screen: string): readonly string[] => {
   return lines
 }
 
+const hide = '\u001b[?25l'
+const show = '\u001b[?25h'
+
+/**
+ * What is left on the screen: lines without the blanks at their ends, and no empty ones.
+ * @throws when the cursor is not visible, the settings are not as before, or a spinner remains
+ */
+export const leftOn = ({screen, isRestored}: OnTerminal): string => {
+  expect(isRestored).toBe(true)
+  expect(screen.lastIndexOf(show)).toBeGreaterThanOrEqual(screen.lastIndexOf(hide))
+  const lines = linesOf(screen).map((line) => line.trimEnd())
+  expect(lines.filter((line) => /[\u2801-\u28ff]/.test(line))).toEqual([])
+  return lines.filter((line) => line !== '').join('\n')
+}
+
+/** What was written from a text on; the cursor may have been shown once more at the end. */
+export const screenFrom = ({screen}: OnTerminal, text: string): string => screen.slice(screen.indexOf(text)).replace(show, '')
+
 const program = String.raw`
-import fcntl, json, os, pty, select, struct, sys, termios, time
+import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 keys = json.loads(sys.argv[1])
 pid, fd = pty.fork()
 if pid == 0:
@@ -67,6 +96,10 @@ if pid == 0:
 fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 30, 100, 0, 0))
 before = termios.tcgetattr(fd)
 screen = b''
+def give_up(*_):
+    sys.stdout.write(screen.decode('utf8', 'replace'))
+    sys.exit()
+signal.signal(signal.SIGTERM, give_up)
 status = None
 while True:
     ready, _, _ = select.select([fd], [], [], 0.1)

@@ -6,6 +6,7 @@ import {faults} from './faults.ts'
 import type {Figure} from './figure.ts'
 import {impostor} from './impostor.ts'
 import {killPoints} from './kill-points.ts'
+import {pairs} from './pairs.ts'
 import {qemuKilled} from './qemu-killed.ts'
 import {randomKills} from './random-kills.ts'
 import {hostReboot} from './reboot.ts'
@@ -21,6 +22,7 @@ export const figures: readonly Figure[] = [
   hostReboot,
   concurrency,
   pulls,
+  pairs,
   faults,
   downloads,
   dropped,

@@ -3,42 +3,32 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
-import {makeSpec} from '../../../test/support/builders.ts'
-import {makeWorkspace, type Workspace} from '../../../test/support/run-command.ts'
-import {sshdMissing, startSshd, type TestSshd} from '../../../test/support/sshd.ts'
 import type {ProvisionStep} from '../../model/vm.ts'
 import {readJournal} from '../../provision/run/journal.ts'
 import {converge, type ConvergeOptions, planOne} from './converge.ts'
-import {type Engine, openEngine} from '../engine.ts'
+import type {Engine} from '../engine.ts'
 import {stop, restart} from '../vm/lifecycle.ts'
+import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {sshdMissing} from '../../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-/** What is left of the steps of a VM that was started again: the noop backend, and a real sshd as its guest. */
+/** What is left of the steps of a VM that was started again. */
 describe.skipIf(missing)(`after a restart${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let workspace: Workspace
-  let sshd: TestSshd
+  let lab: NoopLab
   let engine: Engine
   let told: string[]
   beforeAll(async () => {
-    workspace = makeWorkspace()
-    sshd = await startSshd()
+    lab = await startNoopLab()
   })
-  afterAll(async () => {
-    await sshd[Symbol.asyncDispose]()
-    workspace[Symbol.dispose]()
-  })
+  afterAll(() => lab[Symbol.asyncDispose]())
   beforeEach(async () => {
     told = []
-    rmSync(join(workspace.stateDirectory, 'vms'), {recursive: true, force: true})
-    rmSync(guest(''), {recursive: true, force: true})
+    lab.clear('guest')
     mkdirSync(guest(''))
-    mkdirSync(here('tree'), {recursive: true})
-    for (const name of ['src', 'tree/a', 'tree/b']) writeFileSync(here(name), name)
-    engine = await openEngine({
-      stateDirectory: workspace.stateDirectory,
-      backend: 'noop',
-      env: {HOME: workspace.directory, VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`},
+    mkdirSync(lab.file('tree'), {recursive: true})
+    for (const name of ['src', 'tree/a', 'tree/b']) writeFileSync(lab.file(name), name)
+    engine = await lab.openEngine({
       onEvent: (event) => {
         if (event.type === 'provision.step') told.push(`${event.step} runs`)
         if (event.type === 'provision.intact') told.push(`${event.step} is there`)
@@ -46,29 +36,14 @@ describe.skipIf(missing)(`after a restart${missing === undefined ? '' : ` (skipp
     })
   })
 
-  const here = (name: string): string => join(workspace.directory, name)
-  const guest = (name: string): string => join(workspace.directory, 'guest', name)
+  const guest = (name: string): string => lab.file(join('guest', name))
   const file = (source: string, change: Record<string, unknown> = {}): ProvisionStep => ({
     type: 'file',
-    settings: {source: here(source), destination: guest(source), ...change},
+    settings: {source: lab.file(source), destination: guest(source), ...change},
   })
   const count = (): ProvisionStep => ({type: 'shell', settings: {inline: `echo ran >> ${guest('count')}`}})
   const options = (provision: readonly ProvisionStep[]): ConvergeOptions => ({
-    vmfile: {
-      path: here('VMFile.kdl'),
-      directory: workspace.directory,
-      vms: [
-        makeSpec({
-          name: 'web',
-          image: {kind: 'file', source: workspace.image},
-          ssh: {user: sshd.user, privateKeyPath: sshd.keyPath},
-          provision,
-        }),
-      ],
-      networks: [],
-      volumes: [],
-      warnings: [],
-    },
+    vmfile: lab.vmfile(lab.vm('web', {provision})),
     verb: 'up',
     provision: true,
   })
@@ -109,7 +84,7 @@ describe.skipIf(missing)(`after a restart${missing === undefined ? '' : ` (skipp
   })
 
   test('a file of another owner is sent again when an owner is declared', async () => {
-    const {uid, gid} = statSync(here('src'))
+    const {uid, gid} = statSync(lab.file('src'))
     for (const [owner, expected] of [
       [`${uid}`, '1 is there'],
       [`:${gid}`, '1 is there'],
@@ -143,7 +118,7 @@ describe.skipIf(missing)(`after a restart${missing === undefined ? '' : ` (skipp
     await Promise.all([restart(engine, 'web'), up(...steps)])
     await up(...steps)
     expect(runs()).toBe(1)
-    expect((await readJournal(join(workspace.stateDirectory, 'vms', 'web'))).restarted).toBeUndefined()
+    expect((await readJournal(join(lab.workspace.stateDirectory, 'vms', 'web'))).restarted).toBeUndefined()
     // Whoever starts the VM with `up` does run it again.
     await stop(engine, 'web')
     await up(...steps)

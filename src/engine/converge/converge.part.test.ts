@@ -1,47 +1,32 @@
 import {rmSync, writeFileSync} from 'node:fs'
-import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
-import {makeSpec} from '../../../test/support/builders.ts'
-import {makeWorkspace, type Workspace} from '../../../test/support/run-command.ts'
-import {sshdMissing, startSshd, type TestSshd} from '../../../test/support/sshd.ts'
 import type {Hypervisor} from '../../hypervisor/hypervisor.ts'
 import type {VmctlError} from '../../model/errors.ts'
 import type {Dependency, Healthcheck} from '../../model/stack.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {converge, type ConvergeOptions, planAll} from './converge.ts'
-import {type Engine, openEngine} from '../engine.ts'
+import type {Engine} from '../engine.ts'
 import {list, status} from '../show/inspect.ts'
 import {stop, start, restart, destroy} from '../vm/lifecycle.ts'
+import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {sshdMissing} from '../../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-/**
- * A stack on the noop backend: starting costs nothing, and one real sshd is the guest of all. No VM here may have `env` or
- * anything else that guests are set up with: the guest is this computer.
- */
 describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let workspace: Workspace
-  let sshd: TestSshd
+  let lab: NoopLab
   let engine: Engine
   let told: string[]
   beforeAll(async () => {
-    workspace = makeWorkspace()
-    sshd = await startSshd()
+    lab = await startNoopLab()
   })
-  afterAll(async () => {
-    await sshd[Symbol.asyncDispose]()
-    workspace[Symbol.dispose]()
-  })
+  afterAll(() => lab[Symbol.asyncDispose]())
   beforeEach(async () => {
     told = []
-    rmSync(join(workspace.stateDirectory, 'vms'), {recursive: true, force: true})
-    rmSync(file('up'), {force: true})
-    engine = await openEngine({
-      stateDirectory: workspace.stateDirectory,
-      backend: 'noop',
-      env: {HOME: workspace.directory, VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`},
+    lab.clear('up')
+    engine = await lab.openEngine({
       onEvent: (event) => {
         if (event.type === 'action.begin' || event.type === 'action.end') told.push(`${event.vm} ${event.action} ${event.type.slice(7)}`)
         if (event.type === 'vm.notice') told.push(`${event.vm} ! ${event.message}`)
@@ -50,9 +35,8 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     })
   })
 
-  const file = (name: string): string => join(workspace.directory, name)
   const check = (change: Partial<Healthcheck> = {}): Healthcheck => ({
-    test: {kind: 'shell', line: `test -e ${file('up')} || { echo "it is not up"; exit 7; }`},
+    test: {kind: 'shell', line: `test -e ${lab.file('up')} || { echo "it is not up"; exit 7; }`},
     intervalMs: 100,
     timeoutMs: 5000,
     retries: 3,
@@ -61,22 +45,9 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
   })
   const shell = (inline: string): VmSpec['provision'][number] => ({type: 'shell', settings: {inline}})
   const vm = (name: string, change: Partial<VmSpec> = {}, ...dependsOn: readonly Dependency[]): VmSpec =>
-    makeSpec({
-      name,
-      image: {kind: 'file', source: workspace.image},
-      ssh: {user: sshd.user, privateKeyPath: sshd.keyPath},
-      ...(dependsOn.length > 0 && {dependsOn}),
-      ...change,
-    })
+    lab.vm(name, {...(dependsOn.length > 0 && {dependsOn}), ...change})
   const options = (vms: readonly VmSpec[], change: Partial<ConvergeOptions> = {}): ConvergeOptions => ({
-    vmfile: {
-      path: file('VMFile.kdl'),
-      directory: workspace.directory,
-      vms,
-      networks: [],
-      volumes: [],
-      warnings: [],
-    },
+    vmfile: lab.vmfile(...vms),
     verb: 'up',
     provision: true,
     ...change,
@@ -98,7 +69,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
   const starts = (): string[] => told.filter((line) => line.includes(' start begin')).map((line) => line.split(' ')[0] ?? '')
 
   test('web starts once the health check of db passes, which it does when db has been provisioned', async () => {
-    const db = vm('db', {healthcheck: check(), provision: [shell(`touch ${file('up')}`)]})
+    const db = vm('db', {healthcheck: check(), provision: [shell(`touch ${lab.file('up')}`)]})
     const web = vm('web', {}, {vm: 'db', condition: 'healthy'})
     expect(await planned([web, db])).toEqual([
       'db create (does not exist)',
@@ -158,7 +129,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
       {name: 'log', state: 'running'},
     ])
     expect(await status(engine, 'db')).toMatchObject({health: 'unhealthy', healthcheck: {failures: 3, output: 'it is not up'}})
-    writeFileSync(file('up'), '')
+    writeFileSync(lab.file('up'), '')
     told = []
     await up(stack)
     expect(starts()).toEqual(['api', 'web'])
@@ -166,7 +137,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
   })
 
   test('a condition of a step of provisioning: provisioned waits for it, ssh and started do not', async () => {
-    const mark = file('provisioned')
+    const mark = lab.file('provisioned')
     const slow = vm('db', {provision: [shell(`while [ ! -e ${mark} ]; do sleep 0.05; done`)]})
     const followers = [
       vm('early', {provision: [shell(`touch ${mark}`)]}, {vm: 'db', condition: 'ssh'}),
@@ -306,9 +277,9 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
       },
     }
     engine = {...engine, hypervisors: new Map([['noop', stubborn]])}
-    const share = {source: workspace.directory, isFile: false, target: '/data', automount: false, driver: '9p', options: []} as const
+    const share = {source: lab.workspace.directory, isFile: false, target: '/data', automount: false, driver: '9p', options: []} as const
     // Writers, which power off before they are destroyed.
-    const stack = ['stubborn', 'docile'].map((name) => vm(name, {shares: [{...share, readOnly: false}]}))
+    const stack = ['stubborn', 'docile'].map((name) => lab.vm(name, {shares: [{...share, readOnly: false}]}))
     const forced = (results: readonly {readonly forced?: string}[]) => results.map((result) => ('forced' in result ? result.forced : 'no'))
     expect(forced(await up(stack, {provision: false}))).toEqual(['no', 'no'])
     expect(forced(await up(stack, {verb: 'down'}))).toEqual([why, 'no'])
@@ -335,7 +306,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
       stop: async (one, given) => (stops.push(`${one.name} ${given.timeoutMs}`), await noop.stop(one, given)),
     }
     engine = {...engine, hypervisors: new Map([['noop', recording]])}
-    const share = {source: workspace.directory, isFile: false, target: '/data', automount: false, driver: '9p', options: []} as const
+    const share = {source: lab.workspace.directory, isFile: false, target: '/data', automount: false, driver: '9p', options: []} as const
     const stack = [
       vm('writer', {stopGraceMs: 9000, shares: [{...share, readOnly: false}]}),
       vm('reader', {shares: [{...share, readOnly: true}]}),
@@ -356,7 +327,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
   test('one that cannot even be looked at fails by itself', async () => {
     const stack = [
       vm('web', {}, {vm: 'db', condition: 'started'}),
-      vm('db', {provision: [{type: 'shell', settings: {script: file('no-such-script')}}]}),
+      vm('db', {provision: [{type: 'shell', settings: {script: lab.file('no-such-script')}}]}),
       vm('other'),
     ]
     expect(await fails(up(stack))).toMatchObject({message: '2 of 3 VMs failed: web, db.'})

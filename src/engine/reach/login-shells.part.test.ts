@@ -132,6 +132,7 @@ describe.skipIf(bash)(`start-up files${bash === undefined ? '' : ` (skipped: ${b
     ['export start-up files', 'echo echo noise >~/noise; export BASH_ENV=~/noise ENV=~/noise'],
     ['export a locale', 'export LC_ALL=C.UTF-8 LANG=C.UTF-8 LANGUAGE=de'],
     ['stop at the first failure', 'set -eu; set -o noclobber -o noglob'],
+    ['lower the limits', 'ulimit -n 32; ulimit -u 500; ulimit -c 0; ulimit -s 1024'],
     ['take their time', 'sleep 0.1'],
   ])('that %s do not matter', async (_what, text) => {
     write(text)

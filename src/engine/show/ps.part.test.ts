@@ -3,47 +3,31 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
-import {makeSpec} from '../../../test/support/builders.ts'
-import {makeWorkspace, type Workspace} from '../../../test/support/run-command.ts'
-import {sshdMissing, startSshd, type TestSshd} from '../../../test/support/sshd.ts'
 import type {Healthcheck} from '../../model/stack.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {lockVm} from '../../store/store.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
 import {converge} from '../converge/converge.ts'
-import {type Engine, openEngine} from '../engine.ts'
+import type {Engine} from '../engine.ts'
 import {list} from './inspect.ts'
 import {openPs, type PsRow, waitForHealth, watch} from './ps.ts'
+import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {sshdMissing} from '../../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-/** As for converge: the guest of all VMs is this computer. */
 describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let workspace: Workspace
-  let sshd: TestSshd
+  let lab: NoopLab
   let engine: Engine
-  const enter = (signal?: AbortSignal): Promise<Engine> =>
-    openEngine({
-      stateDirectory: workspace.stateDirectory,
-      backend: 'noop',
-      env: {HOME: workspace.directory, VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`},
-      ...(signal && {signal}),
-    })
   beforeAll(async () => {
-    workspace = makeWorkspace()
-    sshd = await startSshd()
+    lab = await startNoopLab()
   })
-  afterAll(async () => {
-    await sshd[Symbol.asyncDispose]()
-    workspace[Symbol.dispose]()
-  })
+  afterAll(() => lab[Symbol.asyncDispose]())
   beforeEach(async () => {
-    rmSync(join(workspace.stateDirectory, 'vms'), {recursive: true, force: true})
-    for (const name of ['a', 'b', 'up']) rmSync(file(name), {force: true})
-    engine = await enter()
+    lab.clear('a', 'b', 'up')
+    engine = await lab.openEngine()
   })
 
-  const file = (name: string): string => join(workspace.directory, name)
   const check = (line: string, change: Partial<Healthcheck> = {}): Healthcheck => ({
     test: {kind: 'shell', line},
     intervalMs: 1,
@@ -52,23 +36,8 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
     startPeriodMs: 0,
     ...change,
   })
-  const vm = (name: string, change: Partial<VmSpec> = {}): VmSpec =>
-    makeSpec({
-      name,
-      image: {kind: 'file', source: workspace.image},
-      ssh: {user: sshd.user, privateKeyPath: sshd.keyPath},
-      ...change,
-    })
-  const vmfileOf = (...vms: readonly VmSpec[]): Vmfile => ({
-    path: file('VMFile.kdl'),
-    directory: workspace.directory,
-    vms,
-    networks: [],
-    volumes: [],
-    warnings: [],
-  })
   const up = async (...vms: readonly VmSpec[]): Promise<Vmfile> => {
-    const vmfile = vmfileOf(...vms)
+    const vmfile = lab.vmfile(...vms)
     await converge(engine, {vmfile, verb: 'up', provision: true})
     return vmfile
   }
@@ -79,10 +48,10 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
 
   test('tells of all VMs of the VMFile, whatever state they are in', async () => {
     const port = {protocol: 'tcp', bind: '127.0.0.1', host: 8080, guest: 80} as const
-    const web = vm('web', {ports: [port], project: 'shop', service: 'web', diskBytes: 2 ** 30})
-    await up(web, vm('broken'), vm('other'))
-    writeFileSync(join(workspace.stateDirectory, 'vms/broken/vm.json'), '{')
-    expect(await look(vmfileOf(web, vm('broken'), vm('later')))).toEqual([
+    const web = lab.vm('web', {ports: [port], project: 'shop', service: 'web', diskBytes: 2 ** 30})
+    await up(web, lab.vm('broken'), lab.vm('other'))
+    writeFileSync(join(lab.workspace.stateDirectory, 'vms/broken/vm.json'), '{')
+    expect(await look(lab.vmfile(web, lab.vm('broken'), lab.vm('later')))).toEqual([
       {
         name: 'web',
         project: 'shop',
@@ -110,13 +79,13 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
       },
     ])
     expect((await look()).map(({name}) => name)).toEqual(['broken', 'other', 'web'])
-    expect((await look(vmfileOf(web, vm('later')), ['later'])).map(({name}) => name)).toEqual(['later'])
+    expect((await look(lab.vmfile(web, lab.vm('later')), ['later'])).map(({name}) => name)).toEqual(['later'])
   })
 
   test('asks the guests, all at once, without a lock, and writes down what it learns', async () => {
     // Each check passes only while the other one runs.
-    const meet = (own: string, other: string): string => `touch ${file(own)}; until [ -e ${file(other)} ]; do sleep 0.02; done`
-    const vmfile = await up(vm('one', {healthcheck: check(meet('a', 'b'))}), vm('two', {healthcheck: check(meet('b', 'a'))}))
+    const meet = (own: string, other: string): string => `touch ${lab.file(own)}; until [ -e ${lab.file(other)} ]; do sleep 0.02; done`
+    const vmfile = await up(lab.vm('one', {healthcheck: check(meet('a', 'b'))}), lab.vm('two', {healthcheck: check(meet('b', 'a'))}))
     expect((await list(engine)).map(({health}) => health)).toEqual(['starting', 'starting'])
     await using _lock = await lockVm(engine.store, 'one', {purpose: 'test', timeoutMs: 0})
     expect(await look(vmfile)).toMatchObject([
@@ -127,10 +96,10 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
   })
 
   test('failures add up over looks, until they are enough; a stop ends the story', async () => {
-    const vmfile = await up(vm('web', {healthcheck: check(`test -e ${file('up')} || { echo it is down; exit 1; }`)}))
-    writeFileSync(file('up'), '')
+    const vmfile = await up(lab.vm('web', {healthcheck: check(`test -e ${lab.file('up')} || { echo it is down; exit 1; }`)}))
+    writeFileSync(lab.file('up'), '')
     expect(await look(vmfile)).toMatchObject([{health: 'healthy', failures: 0, retries: 2}])
-    rmSync(file('up'))
+    rmSync(lab.file('up'))
     expect(await look(vmfile)).toMatchObject([{health: 'healthy', failures: 1, output: 'it is down'}])
     expect(await look(vmfile)).toMatchObject([{health: 'unhealthy', failures: 2}])
     await converge(engine, {vmfile, verb: 'down', provision: false})
@@ -140,8 +109,8 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
   })
 
   test('a guest that does not answer is starting before it was ever reached, and fails the check afterwards', async () => {
-    const vmfile = await up(vm('web', {healthcheck: check('true')}))
-    const mute = await openEngine({stateDirectory: workspace.stateDirectory, backend: 'noop', env: {VMCTL_NOOP_SSH: '127.0.0.1:9'}})
+    const vmfile = await up(lab.vm('web', {healthcheck: check('true')}))
+    const mute = await lab.openEngine({env: {VMCTL_NOOP_SSH: '127.0.0.1:9'}})
     const lookMute = async (): Promise<readonly PsRow[]> => {
       using ps = openPs(mute, {vmfile}, {connectMs: 300})
       return await ps.look()
@@ -152,7 +121,7 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
   })
 
   test('--wait is over when all are healthy, and says who is not when the time is up', async () => {
-    const vmfile = await up(vm('web', {healthcheck: check(`test -e ${file('up')} || { echo not yet; exit 1; }`)}), vm('db'))
+    const vmfile = await up(lab.vm('web', {healthcheck: check(`test -e ${lab.file('up')} || { echo not yet; exit 1; }`)}), lab.vm('db'))
     using ps = openPs(engine, {vmfile})
     await expect(waitForHealth(engine, ps, {timeoutMs: 0})).rejects.toMatchObject({
       code: 'vmctl::guest::health_timed_out',
@@ -162,7 +131,7 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
     const rows = await waitForHealth(engine, ps, {
       timeoutMs: 30_000,
       onRows: () => {
-        if (++looks === 2) writeFileSync(file('up'), '')
+        if (++looks === 2) writeFileSync(lab.file('up'), '')
       },
     })
     expect(rows).toMatchObject([{name: 'web', health: 'healthy'}, {name: 'db'}])
@@ -170,10 +139,10 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
   })
 
   test('watch looks until it is interrupted, over one connection to each guest', async () => {
-    const log = file('a')
-    const vmfile = await up(vm('web', {healthcheck: check(`echo "$SSH_CONNECTION" >>${log}`)}))
+    const log = lab.file('a')
+    const vmfile = await up(lab.vm('web', {healthcheck: check(`echo "$SSH_CONNECTION" >>${log}`)}))
     const controller = new AbortController()
-    const watched = await enter(controller.signal)
+    const watched = await lab.openEngine({signal: controller.signal})
     using ps = openPs(watched, {vmfile})
     let looks = 0
     await watch(watched, ps, {

@@ -5,7 +5,7 @@ import {type GuestPaths, guestPaths} from './cloud-init-result.ts'
 import {type Dial, type GreetedOptions, greetedStream} from './dial.ts'
 import {fingerprint, requirePublicKey} from '../keys/keys.ts'
 import {type ProbeOutcome, probeGuest} from './probe.ts'
-import {connect, type ConnectOptions, type GuestConnection} from '../ssh/ssh.ts'
+import {connect, type ConnectOptions, type GuestConnection, prepareToConnect} from '../ssh/ssh.ts'
 import {startWatch, type Watch, type WatchOptions} from './watch.ts'
 
 export interface HostKeyTrust {
@@ -69,6 +69,7 @@ export const waitUntilReady = async (options: ReadinessOptions): Promise<ReadyGu
 
 const climb = async (options: ReadinessOptions, watch: Watch): Promise<ReadyGuest> => {
   await watch.begun
+  prepareToConnect()
   for (;;) {
     const connection = await logIn(options, watch)
     try {

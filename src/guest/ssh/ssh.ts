@@ -48,6 +48,9 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Loads what a connection needs, so that whoever waits for a greeting does not begin with that when it comes. */
+export const prepareToConnect = (): void => void import('ssh2').catch(() => undefined)
+
 /**
  * Makes an SSH connection: the only place that does.
  * @throws VmctlError by the stage that failed: `vmctl::ssh::unreachable` (no greeting, or too slow),
