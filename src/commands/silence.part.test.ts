@@ -1,7 +1,8 @@
 import {connect} from 'node:net'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {type FakeServer, fakeServer, sshdMissing} from '../../test/support/sshd.ts'
@@ -9,7 +10,7 @@ import {type FakeServer, fakeServer, sshdMissing} from '../../test/support/sshd.
 const missing = sshdMissing()
 
 /** Nothing is reset: what is sent into either end is simply never seen again. */
-describe.skipIf(missing)(`a connection that becomes a black hole${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('a connection that becomes a black hole', () => {
   let project: Project
   let relay: FakeServer
   let swallows = false

@@ -3,8 +3,9 @@ import {chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writ
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
+import {describeUnless, needsRoot, testUnless} from '../../test/support/programs.ts'
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {sshCandidates} from './ssh/candidates.ts'
 import {exec} from './commands.ts'
@@ -13,7 +14,7 @@ import {download, upload} from './transfer.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('files to and from a real sshd', () => {
   let sshd: TestSshd
   let guest: GuestConnection
   let local: string
@@ -175,7 +176,7 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     expect(await readdir(local)).toEqual(['source'])
   })
 
-  test.runIf(process.getuid?.() === 0)('as root by the privileged way', async () => {
+  testUnless(needsRoot())('as root by the privileged way', async () => {
     await upload(guest, await localFile('x', 0o600), join(remote, 'file'), {privileged: true, owner: 'nobody'})
     expect((await stat(join(remote, 'file'))).uid).toBeGreaterThan(0)
     await download(guest, join(remote, 'file'), join(local, 'copy'), {privileged: true})

@@ -24,5 +24,5 @@ test('the complete example of the design is explained by a plan', async () => {
     ...notices.map((notice) => `${vm}: ! ${notice}`),
   ])
   const shown = lines.join('\n').replaceAll(workspace.directory, '/project')
-  await expect(`${shown}\n`).toMatchFileSnapshot('../../fixtures/vmfiles/good/stack.plan.txt')
+  await expect(`${shown}\n`).toMatchFileSnapshot('../../../fixtures/vmfiles/good/stack.plan.txt')
 })

@@ -5,8 +5,8 @@ import {join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
-import {absent, sbinPath} from '../../../test/support/vm-lab-programs.ts'
 import {missingProgram} from '../../../test/support/programs.ts'
+import {absent, sbinPath} from '../../../test/support/vm-lab-programs.ts'
 import type {GuestMount} from './mounts.ts'
 import {emptySetup, setupHashes, setupNotes, setupScript} from './script.ts'
 import {type GuestShare, shareCall} from './shares.ts'

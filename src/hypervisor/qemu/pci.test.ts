@@ -4,6 +4,7 @@ import {join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
+import {needsUser, testUnless} from '../../../test/support/programs.ts'
 import {listPciDevices, readPciNames} from '../../host/pci.ts'
 import {isVmctlError} from '../../model/errors.ts'
 import {checkDevices, deviceArguments, type PciHost} from './pci.ts'
@@ -69,7 +70,7 @@ describe('is refused before anything starts:', () => {
     device(gpu, {driver: 'vfio-pci', group: '7'})
     expect(await checked()).toContain(`${join(host.vfio, '7')} of the PCI device ${gpu} may not be opened`)
   })
-  test.skipIf(process.getuid?.() === 0)('a limit of locked memory', async () => {
+  testUnless(needsUser())('a limit of locked memory', async () => {
     device(gpu, {driver: 'vfio-pci', group: '7'})
     writeFileSync(join(host.vfio, '7'), '')
     writeFileSync(host.limits, 'Max locked memory         8388608              8388608              bytes\n')
