@@ -1,10 +1,10 @@
 import {randomBytes} from 'node:crypto'
-import {chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises'
-import {tmpdir} from 'node:os'
+import {chmod, lstat, mkdir, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
+import {temporaryDirectory} from '../../test/support/builders.ts'
 import {describeUnless, needsRoot, testUnless} from '../../test/support/programs.ts'
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {sshCandidates} from './ssh/candidates.ts'
@@ -30,11 +30,10 @@ describeUnless(missing)('files to and from a real sshd', () => {
     await sshd[Symbol.asyncDispose]()
   })
   beforeEach(async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'vmctl-transfer-'))
+    const directory = temporaryDirectory()
     ;[local, remote] = [join(directory, 'local'), join(directory, 'remote')]
     await mkdir(local)
     await mkdir(remote)
-    return () => rm(directory, {recursive: true})
   })
   const localFile = async (content: string | Uint8Array, mode = 0o644): Promise<string> => {
     const path = join(local, 'source')

@@ -1,19 +1,17 @@
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterEach, beforeEach, expect, test} from 'vitest'
+import {beforeEach, expect, test} from 'vitest'
 
-import {makeSpec} from '../../../test/support/builders.ts'
+import {makeSpec, temporaryDirectory} from '../../../test/support/builders.ts'
 import {setupOf} from './attach.ts'
 import {openEngine} from '../engine.ts'
 import {stepsOf} from './steps.ts'
 
 let directory: string
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'vmctl-steps-'))
+  directory = temporaryDirectory()
 })
-afterEach(() => rmSync(directory, {recursive: true, force: true}))
 
 test('a Dockerfile becomes steps in its order: the own one of a VM first, then runcmd, then what is declared', async () => {
   writeFileSync(join(directory, 'own'), 'FROM x\nENV MODE=own OWN=1\nRUN one\nWORKDIR /srv')
