@@ -1,17 +1,19 @@
-import {writeFileSync} from 'node:fs'
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
-import {beforeEach, expect, test} from 'vitest'
+import {afterEach, beforeEach, expect, test} from 'vitest'
 
-import {makeSpec, temporaryDirectory} from '../../../test/support/builders.ts'
+import {makeSpec} from '../../../test/support/builders.ts'
 import {setupOf} from './attach.ts'
 import {openEngine} from '../engine.ts'
 import {stepsOf} from './steps.ts'
 
 let directory: string
 beforeEach(() => {
-  directory = temporaryDirectory()
+  directory = mkdtempSync(join(tmpdir(), 'vmctl-steps-'))
 })
+afterEach(() => rmSync(directory, {recursive: true, force: true}))
 
 test('a Dockerfile becomes steps in its order: the own one of a VM first, then runcmd, then what is declared', async () => {
   writeFileSync(join(directory, 'own'), 'FROM x\nENV MODE=own OWN=1\nRUN one\nWORKDIR /srv')
