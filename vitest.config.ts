@@ -6,6 +6,9 @@ const quick = {testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 4}
 export default defineConfig({
   test: {
     disableConsoleIntercept: true,
+    // A test that asserts nothing fails, and so does a snapshot that is not there: only `-u` writes one.
+    expect: {requireAssertions: true},
+    update: 'none',
     projects: [
       {
         extends: true,

@@ -16,7 +16,7 @@ const goal = {atLeast: 0.9}
 
 /** One large file each way against OpenSSH's sftp. */
 export const upload = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
-  const lack = await missing('/usr/sbin/sshd', 'ssh-keygen', 'sftp')
+  const lack = await missing('/usr/sbin/sshd', 'sftp')
   if (lack !== undefined) return [{what: 'one large file', skipped: lack}]
   const sshd = await startSshd(workspace)
   const directory = await workspace.directory('upload', 'memory')
@@ -59,7 +59,7 @@ export const upload = async (workspace: Workspace): Promise<(Row | Skipped)[]> =
 
 /** 10,000 small files against `scp -r`. */
 export const tree = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
-  const lack = await missing('/usr/sbin/sshd', 'ssh-keygen', 'scp', 'tar', 'gzip')
+  const lack = await missing('/usr/sbin/sshd', 'scp', 'tar', 'gzip')
   if (lack !== undefined) return [{what: 'a tree of files', skipped: lack}]
   const sshd = await startSshd(workspace)
   const directory = await workspace.directory('tree', 'memory')
@@ -90,7 +90,7 @@ export const tree = async (workspace: Workspace): Promise<(Row | Skipped)[]> => 
 
 /** 100 MB of lines from a step to provision.log and to a terminal that is never slow. */
 export const output = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
-  const lack = await missing('/usr/sbin/sshd', 'ssh-keygen', 'ssh')
+  const lack = await missing('/usr/sbin/sshd', 'ssh')
   if (lack !== undefined) return [{what: 'output of a step', skipped: lack}]
   const sshd = await startSshd(workspace)
   const directory = await workspace.directory('output', 'memory')

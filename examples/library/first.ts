@@ -1,5 +1,5 @@
 // Makes a VM, runs a program in it, and removes it again: node first.ts [IMAGE]
-import {connectGuest, create, destroy, exec, failures, isVmctlError, openEngine, specFromOptions, start, status} from 'vmctl'
+import {connectGuest, create, destroy, exec, isVmctlError, openEngine, specFromOptions, start, status} from 'vmctl'
 
 const name = 'first'
 const interrupt = new AbortController()
@@ -37,7 +37,7 @@ try {
     process.exitCode = 130
   } else if (isVmctlError(error)) {
     process.stderr.write(`${error.code}: ${error.message}\n${error.help}\n`)
-    process.exitCode = failures[error.code].exit
+    process.exitCode = error.exit
   } else {
     throw error
   }

@@ -1,15 +1,16 @@
 import {chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`one broken VM among others${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 240_000}, () => {
+describeUnless(missing)('one broken VM among others', {timeout: 240_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

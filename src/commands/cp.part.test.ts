@@ -14,9 +14,10 @@ import {
 } from 'node:fs'
 import {join, relative} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
@@ -34,7 +35,7 @@ const describeTree = (root: string): unknown[] =>
       return [name, info.mode, content]
     })
 
-describe.skipIf(missing)(`vmctl cp${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('vmctl cp', () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

@@ -1,15 +1,16 @@
 import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const isRoot = process.getuid?.() === 0
 const missing = sshdMissing() ?? (isRoot ? undefined : 'a Dockerfile works as root in the guest, and this computer plays the guest')
 
-describe.skipIf(missing)(`provision "dockerfile"${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('provision "dockerfile"', () => {
   let project: Project
   let guest: string
   beforeAll(async () => {

@@ -1,14 +1,15 @@
 import {mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`a step that fails${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 240_000}, () => {
+describeUnless(missing)('a step that fails', {timeout: 240_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()
@@ -41,7 +42,7 @@ describe.skipIf(missing)(`a step that fails${missing === undefined ? '' : ` (ski
   }
 
   /** Runs commands that all have to fail, each with the status of the failed step. */
-  const allFail = async (step: string, ...commands: readonly (readonly string[])[]): Promise<void> => {
+  const expectFailures = async (step: string, ...commands: readonly (readonly string[])[]): Promise<void> => {
     const text = project.vm('web', `${step}\n${project.inline('echo must not run')}`)
     for (const words of commands) {
       const {exitCode, stdout, stderr} = await project.run(text, ...words)
@@ -52,11 +53,11 @@ describe.skipIf(missing)(`a step that fails${missing === undefined ? '' : ` (ski
   }
 
   test.each(Object.entries(kinds))('never ends in success, nor does the next up: %s', (_, step) =>
-    allFail(step.replace('MODE', ''), ['reload'], ['up', '--json']),
+    expectFailures(step.replace('MODE', ''), ['reload'], ['up', '--json']),
   )
 
   test.each(['run="always"', 'run="on-change"', 'run="once"'])('nor in any mode, by any command: %s', (mode) =>
-    allFail(shell('inline "exit 1"').replace('MODE', mode), ['reload'], ['up'], ['provision'], ['provision', '--step', '1'], ['up']),
+    expectFailures(shell('inline "exit 1"').replace('MODE', mode), ['reload'], ['up'], ['provision'], ['provision', '--step', '1'], ['up']),
   )
 
   test('in one VM of several it is the failure of all, and of the other alone it is none', async () => {

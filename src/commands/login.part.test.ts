@@ -1,8 +1,9 @@
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
@@ -10,7 +11,7 @@ import {generateKeyPair} from '../../test/support/state.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`a way into a guest${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('a way into a guest', () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

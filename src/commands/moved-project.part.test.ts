@@ -1,8 +1,9 @@
 import {cpSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
@@ -10,7 +11,7 @@ import {sshdMissing} from '../../test/support/sshd.ts'
 const missing = sshdMissing()
 
 /** A project that is no longer where its VMs were made: the noop backend, and a real sshd as the guest. */
-describe.skipIf(missing)(`a project that has moved${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('a project that has moved', () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

@@ -3,15 +3,16 @@ import {once} from 'node:events'
 import {appendFileSync, existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runShell, vmctlWords} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`outputs that take nothing any longer${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('outputs that take nothing any longer', () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

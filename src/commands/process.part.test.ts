@@ -1,15 +1,16 @@
 import {existsSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`vmctl as a process${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 240_000}, () => {
+describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

@@ -1,15 +1,16 @@
 import {mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`vmctl run${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('vmctl run', () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

@@ -2,9 +2,10 @@ import {createHash} from 'node:crypto'
 import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
 import {startImageServer} from '../../test/support/image-server.ts'
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
@@ -23,7 +24,7 @@ const traces = Object.values(canaries).flatMap((value) => [value, ...value.split
 
 const seen = (text: string): string[] => traces.filter((trace) => text.includes(trace) || text.includes(JSON.stringify(trace).slice(1, -1)))
 
-describe.skipIf(missing)(`secret-env${missing === undefined ? '' : ` (skipped: ${missing})`}`, {timeout: 240_000}, () => {
+describeUnless(missing)('secret-env', {timeout: 240_000}, () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

@@ -3,8 +3,9 @@ import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {connect, type Socket} from 'node:net'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {type FakeServer, fakeServer, sshdMissing} from '../../test/support/sshd.ts'
@@ -12,7 +13,7 @@ import {type FakeServer, fakeServer, sshdMissing} from '../../test/support/sshd.
 const missing = sshdMissing()
 
 /** Nothing is reset: what is sent into either end is simply never seen again. */
-describe.skipIf(missing)(`a connection that becomes a black hole${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('a connection that becomes a black hole', () => {
   let project: Project
   let relay: FakeServer
   let swallows = false

@@ -1,8 +1,9 @@
 import {existsSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
+import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
 import {makeWorkspace, runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
@@ -10,7 +11,7 @@ import {openStore, readVm, stageDirectory} from '../../test/support/state.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`the verbs of a VMFile${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('the verbs of a VMFile', () => {
   let project: Project
   beforeAll(async () => {
     project = await startProject()

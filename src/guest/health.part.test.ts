@@ -3,6 +3,7 @@ import {readFileSync} from 'node:fs'
 import {once} from 'node:events'
 import {createServer as createHttpServer} from 'node:http'
 import {type AddressInfo, createServer, type Server} from 'node:net'
+import {networkInterfaces} from 'node:os'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, describe, expect, onTestFinished, test} from 'vitest'
@@ -18,6 +19,9 @@ import {probe} from './health.ts'
 import {connect, type GuestConnection} from './ssh/ssh.ts'
 
 const missing = sshdMissing()
+const noIpv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({address}) => address === '::1'))
+  ? undefined
+  : 'this computer has no IPv6'
 
 const shells = guestShells().filter((one) => one.missing === undefined)
 
@@ -128,8 +132,11 @@ describe.skipIf(missing)(`probes in a real guest${missing === undefined ? '' : `
       isGood: false,
       output: expect.stringContaining(`Nothing accepts connections at 127.0.0.1 port ${port} of the guest`),
     })
-    const six = await listening(createServer(), '::1').catch(() => undefined)
-    if (six !== undefined) expect(await run({kind: 'tcp', port: six})).toMatchObject({isGood: true})
+  })
+
+  testUnless(noIpv6)('a port that is open on IPv6 only', async () => {
+    const port = await listening(createServer(), '::1')
+    expect(await run({kind: 'tcp', port})).toMatchObject({isGood: true, output: `port ${port} accepts connections`})
   })
 
   test('a URL whose status is below 400', async () => {

@@ -1,10 +1,11 @@
 import {randomBytes} from 'node:crypto'
-import {chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises'
-import {tmpdir} from 'node:os'
+import {chmod, lstat, mkdir, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
+import {temporaryDirectory} from '../../test/support/builders.ts'
+import {describeUnless, needsRoot, testUnless} from '../../test/support/programs.ts'
 import {endProcess, sshdMissing, startSshd, type TestSshd} from '../../test/support/sshd.ts'
 import {sshCandidates} from './ssh/candidates.ts'
 import {exec} from './commands.ts'
@@ -13,7 +14,7 @@ import {download, upload} from './transfer.ts'
 
 const missing = sshdMissing()
 
-describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('files to and from a real sshd', () => {
   let sshd: TestSshd
   let guest: GuestConnection
   let local: string
@@ -29,11 +30,10 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     await sshd[Symbol.asyncDispose]()
   })
   beforeEach(async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'vmctl-transfer-'))
+    const directory = temporaryDirectory()
     ;[local, remote] = [join(directory, 'local'), join(directory, 'remote')]
     await mkdir(local)
     await mkdir(remote)
-    return () => rm(directory, {recursive: true})
   })
   const localFile = async (content: string | Uint8Array, mode = 0o644): Promise<string> => {
     const path = join(local, 'source')
@@ -175,7 +175,7 @@ describe.skipIf(missing)(`files to and from a real sshd${missing === undefined ?
     expect(await readdir(local)).toEqual(['source'])
   })
 
-  test.runIf(process.getuid?.() === 0)('as root by the privileged way', async () => {
+  testUnless(needsRoot())('as root by the privileged way', async () => {
     await upload(guest, await localFile('x', 0o600), join(remote, 'file'), {privileged: true, owner: 'nobody'})
     expect((await stat(join(remote, 'file'))).uid).toBeGreaterThan(0)
     await download(guest, join(remote, 'file'), join(local, 'copy'), {privileged: true})

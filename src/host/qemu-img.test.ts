@@ -1,10 +1,11 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {mkdirSync, readdirSync, renameSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+import {beforeEach, describe, expect, it} from 'vitest'
 
+import {temporaryDirectory} from '../../test/support/builders.ts'
+import {missingProgram, testUnless} from '../../test/support/programs.ts'
 import type {BaseImage} from '../model/vm.ts'
 import {convertImage, createOverlay, growImage, imageInfo, repointOverlay} from './qemu-img.ts'
 
@@ -12,10 +13,8 @@ const MiB = 2 ** 20
 let directory: string
 
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'vmctl-qemu-img-'))
+  directory = temporaryDirectory()
 })
-
-afterEach(() => rmSync(directory, {recursive: true, force: true}))
 
 const makeBase = (name = 'base.qcow2', size = '64M'): BaseImage => {
   const path = join(directory, name)
@@ -112,15 +111,23 @@ it('converts, keeping holes, and leaves nothing behind when it fails', async () 
 it('says that QEMU is missing', async () => {
   const base = makeBase()
   const {PATH} = process.env
-  const limiter = execFileSync('sh', ['-c', 'command -v prlimit || true'], {encoding: 'utf8'}).trim()
   try {
     process.env.PATH = directory
     await expect(imageInfo(base.path)).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
     await expect(createOverlay(base, join(directory, 'o'))).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
-    if (limiter !== '') {
-      execFileSync('/bin/cp', [limiter, directory])
-      await expect(imageInfo(base.path)).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
-    }
+  } finally {
+    process.env.PATH = PATH
+  }
+})
+
+testUnless(missingProgram('prlimit'))('says so also where what limits its memory is there', async () => {
+  const base = makeBase()
+  const {PATH} = process.env
+  const limiter = execFileSync('sh', ['-c', 'command -v prlimit'], {encoding: 'utf8'}).trim()
+  try {
+    process.env.PATH = directory
+    execFileSync('/bin/cp', [limiter, directory])
+    await expect(imageInfo(base.path)).rejects.toMatchObject({code: 'vmctl::qemu::not_installed'})
   } finally {
     process.env.PATH = PATH
   }

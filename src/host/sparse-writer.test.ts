@@ -1,16 +1,15 @@
-import {mkdtemp, open, readFile, rm, stat} from 'node:fs/promises'
-import {tmpdir} from 'node:os'
+import {open, readFile, stat} from 'node:fs/promises'
 import {join} from 'node:path'
 
-import {expect, it, onTestFinished} from 'vitest'
+import {expect, it} from 'vitest'
 
+import {temporaryDirectory} from '../../test/support/builders.ts'
 import {createSparseWriter} from './sparse-writer.ts'
 
 const KiB = 1024
 
 const writeAll = async (content: Buffer, chunkBytes: number) => {
-  const directory = await mkdtemp(join(tmpdir(), 'vmctl-sparse-'))
-  onTestFinished(() => rm(directory, {recursive: true}))
+  const directory = temporaryDirectory()
   const path = join(directory, 'file')
   await using handle = await open(path, 'w')
   const writer = createSparseWriter(handle)

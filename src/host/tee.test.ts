@@ -38,9 +38,13 @@ test('one that has gone does not hold up the others', async () => {
 test('the source is given up with the last reader, also while it has nothing to say', async () => {
   const source = new PassThrough()
   const readers = tee(source, 2)
+  reader(readers, 0).destroy()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(source.destroyed).toBe(false)
   const closed = once(source, 'close')
-  for (const one of readers) one.destroy()
+  reader(readers, 1).destroy()
   await closed
+  expect(source.destroyed).toBe(true)
 })
 
 test('a source that cannot be read is an error for each, one that has ended already is empty', async () => {

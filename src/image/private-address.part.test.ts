@@ -3,6 +3,7 @@ import {join} from 'node:path'
 
 import {expect, test} from 'vitest'
 
+import {testUnless} from '../../test/support/programs.ts'
 import {isPrivateAddress} from './private-address.ts'
 
 test.each([
@@ -44,9 +45,9 @@ test.each([
 })
 
 const prepare = 'ip link set lo up && ip addr add 203.0.113.7/32 dev lo && ip addr add 169.254.169.254/32 dev lo'
-const canPrepare = spawnSync('unshare', ['-n', 'sh', '-c', prepare]).status === 0
+const missing = spawnSync('unshare', ['-n', 'sh', '-c', prepare]).status === 0 ? undefined : 'no network namespace can be made'
 
-test.runIf(canPrepare)('a redirect leads from the internet into the own network only when that is allowed', () => {
+testUnless(missing)('a redirect leads from the internet into the own network only when that is allowed', () => {
   const script = join(import.meta.dirname, '../../test/support/private-redirects.ts')
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/_proxy$/i.test(name)))
   const output = execFileSync('unshare', ['-n', 'sh', '-c', `${prepare} && exec "$@"`, 'sh', process.execPath, script], {

@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
-import {missingProgram} from '../../test/support/programs.ts'
+import {missingProgram, testUnless} from '../../test/support/programs.ts'
 import {dnsmasqConfig} from './dnsmasq.ts'
 import type {NetworkRecord} from './record.ts'
 
@@ -49,7 +49,7 @@ test('what is off is off: no DNS, no DHCP, no way out, no dnsmasq', () => {
   expect(dnsmasqConfig('/state', record({dhcp: false, dns: false}))).toBeUndefined()
 })
 
-test.skipIf(missingProgram('dnsmasq'))('dnsmasq takes it', () => {
+testUnless(missingProgram('dnsmasq'))('dnsmasq takes it', () => {
   const path = join(temporaryDirectory(), 'dnsmasq.conf')
   for (const change of [{}, {dns: false}, {dhcp: false}, {nat: false, mtu: 1400}]) {
     writeFileSync(path, dnsmasqConfig('/state', record(change)) ?? '')

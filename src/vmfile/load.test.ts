@@ -5,6 +5,7 @@ import {join, relative} from 'node:path'
 
 import {describe, expect, it} from 'vitest'
 
+import {needsUser, testUnless} from '../../test/support/programs.ts'
 import {inOneLine, privateKey, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 import {discoverVmfile, loadVmfile} from './index.ts'
 
@@ -157,7 +158,7 @@ describe('loadVmfile', () => {
     await expect(loadVmfile(workspace.directory)).rejects.toMatchObject({code: 'vmctl::vmfile::not_found'})
   })
 
-  it.skipIf(process.getuid?.() === 0)('says what may not be read', async () => {
+  testUnless(needsUser())('says what may not be read', async () => {
     chmodSync(workspace.write('secret', privateKey), 0)
     await expect(loadVmfile(workspace.path('secret'))).rejects.toMatchObject({
       code: 'vmctl::io',

@@ -1,4 +1,4 @@
-import {execFileSync, spawnSync} from 'node:child_process'
+import {spawnSync} from 'node:child_process'
 import {readFileSync} from 'node:fs'
 
 import {expect} from 'vitest'
@@ -7,6 +7,7 @@ import {microVm} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'
 import {scenario} from '../support/vm-scenario.ts'
+import {makeDisk} from '../support/vmctl-process.ts'
 
 /** The accelerator is proven by a run, not by the presence of /dev/kvm. */
 const {lab, step} = scenario('accelerator')
@@ -15,7 +16,7 @@ const notices = (text: string): string[] => text.split('\n').filter((line) => li
 const vmfile = (settings: string): string => `vm "cold" { image "empty.qcow2"; memory 64; ${settings} }\n`
 
 step('an accelerator that cannot run a guest is an error when it is asked for, and nothing is made', async () => {
-  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', `${lab.project}/empty.qcow2`, '16M'])
+  makeDisk(`${lab.project}/empty.qcow2`, '16M')
   lab.vmfile(vmfile(''))
   // No x86 Linux has hvf; whether there is KVM depends on the host.
   const outcome = await lab.run(['up'], {env: {VMCTL_ACCEL: 'hvf'}})

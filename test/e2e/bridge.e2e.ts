@@ -4,10 +4,11 @@ import {join} from 'node:path'
 
 import {afterAll, expect, inject} from 'vitest'
 
+import {needsRoot} from '../support/programs.ts'
 import {eventually} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'
 import {isAlive, qemusBelow} from '../support/vm-processes.ts'
-import {needs, needsRoot, scenario} from '../support/vm-scenario.ts'
+import {needs, scenario} from '../support/vm-scenario.ts'
 
 /** A network with a bridge of its own, in a network namespace of the test's own, behind which lies another one. */
 const {lab, step} = scenario('bridge', {missing: needsRoot() ?? needs('ip', 'dnsmasq', 'nft', 'setpriv')})

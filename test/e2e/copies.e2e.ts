@@ -29,7 +29,6 @@ step('a file goes in and comes out byte for byte, and directories that are missi
 
 check('what the guest made comes out with the hash that the guest tells, also as root', async () => {
   await lab.guest('box', 'dd if=/dev/urandom of=random bs=65536 count=40 2>/dev/null')
-  await lab.ok('cp', 'box:random', 'out/random').catch(() => undefined)
   mkdirSync(join(lab.project, 'out'), {recursive: true})
   await lab.ok('cp', 'box:random', 'out/random')
   expect(sha256(join(lab.project, 'out/random'))).toBe(await inGuest('random'))

@@ -7,6 +7,7 @@ import type {VmSummary} from '../../src/engine/show/inspect.ts'
 import {expectSuccess} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'
 import {scenario} from '../support/vm-scenario.ts'
+import {makeDisk} from '../support/vmctl-process.ts'
 
 /** Every VM has an SSH port of its own, which it keeps. The disks are empty: nothing boots, QEMU only binds. */
 const {lab, step} = scenario('ports')
@@ -19,7 +20,7 @@ const ports = async (): Promise<Record<string, number | undefined>> => {
 let first: Record<string, number | undefined> = {}
 
 step('five VMs that are created and started at once get five different ports of the range of the book', async () => {
-  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', `${lab.project}/empty.qcow2`, '16M'])
+  makeDisk(`${lab.project}/empty.qcow2`, '16M')
   const outcomes = await Promise.all(
     names.map((name) => lab.vmctl('create', '--name', name, '--image', 'empty.qcow2', '--memory', '64', '--start')),
   )

@@ -6,24 +6,26 @@ import {fileURLToPath} from 'node:url'
 
 import {afterAll, beforeAll, expect, inject} from 'vitest'
 
+import {needsRoot} from '../support/programs.ts'
 import {microVm} from '../support/vm-guests.ts'
 import {expectSuccess, type Outcome} from '../support/vm-lab.ts'
 import {isAlive, qemusBelow} from '../support/vm-processes.ts'
-import {needs, needsRoot, scenario} from '../support/vm-scenario.ts'
+import {needs, scenario} from '../support/vm-scenario.ts'
 
 /**
  * An ordinary user without sudo, without groups and without capabilities does everything from `up` to `down --destroy`.
  * The user is made by the test and removed after it. The repository may lie where that user cannot look (/root), so it
  * is mounted into the test's directory, in a mount namespace that only the user's commands see.
  */
-const {lab, step} = scenario('rootless', {missing: needsRoot() ?? needs('useradd', 'userdel', 'setpriv', 'unshare')})
+const missing = needsRoot() ?? needs('useradd', 'userdel', 'setpriv', 'unshare')
+const {lab, step} = scenario('rootless', {missing})
 
 const user = `vmctl-e2e-${randomBytes(3).toString('hex')}`
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 let ids = {uid: 0, gid: 0}
 
 beforeAll(() => {
-  if (needsRoot() !== undefined) return
+  if (missing !== undefined) return
   execFileSync('useradd', ['--no-create-home', '--home-dir', lab.home, '--shell', '/bin/sh', user])
   const [, , uid = '', gid = ''] = (
     readFileSync('/etc/passwd', 'utf8')
@@ -33,6 +35,7 @@ beforeAll(() => {
   ids = {uid: Number(uid), gid: Number(gid)}
 })
 afterAll(() => {
+  if (ids.uid === 0) return
   spawnSync('userdel', [user], {stdio: 'ignore'})
 })
 

@@ -5,10 +5,11 @@ import {join} from 'node:path'
 import {afterAll, expect} from 'vitest'
 
 import {generateKeyPair} from '../../src/guest/keys/keys.ts'
+import {needsRoot} from '../support/programs.ts'
 import {eventually, inline, microVm} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'
-import {needs, needsRoot, scenario} from '../support/vm-scenario.ts'
+import {needs, scenario} from '../support/vm-scenario.ts'
 
 /** What a VM exposes on the host, and what happens when something else answers in its place. */
 const {lab, step, check} = scenario('security', {missing: needsRoot() ?? needs('ip', 'ss', 'sshd')})

@@ -3,7 +3,7 @@ import {chmodSync, mkdirSync, symlinkSync} from 'node:fs'
 import {expect} from 'vitest'
 
 import {eventually, inline, microVm} from '../support/vm-guests.ts'
-import {expectFailure} from '../support/vm-lab.ts'
+import {expectFailure, expectSuccess} from '../support/vm-lab.ts'
 import {scenario} from '../support/vm-scenario.ts'
 
 /** What file and shell steps do in the guest: modes, owners, trees, arguments, environment, privileges, time limits. One VM for all. */
@@ -56,8 +56,11 @@ check('a file is replaced in one step: a reader sees the old or the new content 
   const inode = await lab.guest('box', 'stat -c %i big.bin')
   await lab.ok('up')
   expect(await lab.guest('box', 'stat -c %i big.bin; touch stop')).not.toBe(inode)
-  const {stdout} = await watch.outcome
-  expect(stdout.split('\n').filter(Boolean).toSorted()).toEqual(['4194304', 'a', 'b'].filter((line) => stdout.includes(line)))
+  const seen = expectSuccess(await watch.outcome)
+    .stdout.split('\n')
+    .filter(Boolean)
+  expect(seen).toContain('4194304')
+  expect(['4194304', 'a', 'b']).toEqual(expect.arrayContaining(seen))
   expect(await lab.guest('box', 'ls -A | grep -c vmctl || true')).toBe('0')
 })
 
@@ -116,14 +119,15 @@ check('privileged runs as root, and without it a step is the user', async () => 
 check('a secret of a step does not show in the process list of the guest', async () => {
   provisionWith(inline('ps -ef > ~/list; ps -o pid,args >> ~/list; sleep 0.5; true', 'env PASSWORD="hunter2"'))
   await lab.ok('up')
-  expect(await lab.guest('box', 'grep -c hunter2 list || true')).toBe('0')
+  const list = await lab.guest('box', 'cat list')
+  expect(list).toContain('ps -o pid,args')
+  expect(list).not.toContain('hunter2')
 })
 
 check('a step that takes too long is ended with all of its processes', async () => {
   provisionWith(inline('sleep 7777 & sleep 7778 | sleep 7779; echo never', 'timeout "2s"'))
   const outcome = expectFailure(await lab.vmctl('up'), 7, 'vmctl::provision::timed_out')
   expect(outcome.stderr).toMatch(/step 1 .* did not finish within 2/i)
-  expect(outcome.durationMs).toBeLessThan(20_000)
   expect(await lab.guest('box', 'ps -ef | grep -c "[s]leep 777" || true')).toBe('0')
 })
 

@@ -5,9 +5,10 @@ import {join} from 'node:path'
 import {afterAll, expect} from 'vitest'
 
 import type {VmStatus} from '../../src/engine/show/inspect.ts'
+import {needsRoot} from '../support/programs.ts'
 import {eventually, inline, microVm} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'
-import {needs, needsRoot, scenario} from '../support/vm-scenario.ts'
+import {needs, scenario} from '../support/vm-scenario.ts'
 
 /** A VM on a bridge with a DHCP server, all in a network namespace of the test's own. */
 const {lab, step} = scenario('tap', {missing: needsRoot() ?? needs('ip', 'dnsmasq', 'setpriv')})

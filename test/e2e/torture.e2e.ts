@@ -1,5 +1,6 @@
 import {expect, inject, test} from 'vitest'
 
+import {testUnless} from '../support/programs.ts'
 import {sshdMissing} from '../support/sshd.ts'
 import {figures} from '../torture/figures.ts'
 import {stackMissing} from '../torture/stack-world.ts'
@@ -25,10 +26,11 @@ test('every figure has its sample', () => {
   expect(figures.map(({id}) => id).filter((id) => !elsewhere.includes(id))).toEqual(Object.keys(samples))
 })
 
-const missing = inject('cannotRun') || sshdMissing()
+const missing = inject('cannotRun') || sshdMissing() || undefined
 
 for (const [id, {trials, rows}] of Object.entries(samples)) {
-  test.skipIf(missing || (id === 'STACK' && stackMissing() !== undefined))(`${id}: nothing goes wrong`, {timeout: 300_000}, async () => {
+  const lacking = missing ?? (id === 'STACK' ? stackMissing() : undefined)
+  testUnless(lacking)(`${id}: nothing goes wrong`, {timeout: 300_000}, async () => {
     const figure = figures.find((one) => one.id === id)
     const seed = Date.now() % 1_000_000
     let count = 0

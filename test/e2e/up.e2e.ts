@@ -13,7 +13,7 @@ const {lab, step} = scenario('up')
 
 const count = (line: string): string => `echo ${line} >> ~/runs`
 const first = inline(`${count('first')}; echo out-first; echo err-first >&2`)
-const slow = inline(`${count('slow')}; for n in 1 2 3; do echo tick-$n; sleep 0.7; done`)
+const slow = inline(`${count('slow')}; echo tick-1; until [ -e ~/go ]; do sleep 0.2; done; echo tick-2`)
 const broken = inline(`${count('third')}; echo about-to-fail; echo why >&2; exit 7`)
 const mended = inline(`${count('third')}; echo mended`)
 const last = inline(`${count('last')}; echo out-last`)
@@ -50,10 +50,11 @@ step('a name that the VMFile does not define is refused, with the names that it 
 step('up boots the VM, streams stdout and stderr of each step while it runs, and stops at the first that fails', async () => {
   const running = lab.start(['up'])
   await eventually(() => expect(running.written.stdout).toContain('tick-1'), {timeoutMs: 120_000, everyMs: 50})
-  expect(running.written.stdout).not.toContain('tick-3')
   expect(lab.read('web', 'provision.log')).toContain('tick-1')
+  // Without this the step would never end: what it printed has come while it ran.
+  await lab.guest('web', 'touch go')
   const outcome = expectFailure(await running.outcome, 6, 'vmctl::provision::failed')
-  expect(outcome.stdout.split('\n').filter(Boolean)).toEqual(['out-first', 'tick-1', 'tick-2', 'tick-3', 'about-to-fail'])
+  expect(outcome.stdout.split('\n').filter(Boolean)).toEqual(['out-first', 'tick-1', 'tick-2', 'about-to-fail'])
   expect(outcome.stderr).toMatch(/^err-first$/m)
   expect(outcome.stderr).toMatch(/step 3 .*exit code 7/)
   expect(outcome.stderr).toMatch(/Last lines:\n(?:.*\n)*\s+about-to-fail\n/)
@@ -62,7 +63,7 @@ step('up boots the VM, streams stdout and stderr of each step while it runs, and
 
 step('the provision log has all output, in order, and nothing of the steps after the failure', () => {
   const log = lab.read('web', 'provision.log')
-  const order = ['Step 1', 'out-first', 'Step 2', 'tick-1', 'tick-2', 'tick-3', 'Step 3', 'about-to-fail', 'exit code 7']
+  const order = ['Step 1', 'out-first', 'Step 2', 'tick-1', 'tick-2', 'Step 3', 'about-to-fail', 'exit code 7']
   expect(order.map((text) => log.indexOf(text))).toEqual(order.map((text) => log.indexOf(text)).toSorted((left, right) => left - right))
   expect(order.every((text) => log.includes(text))).toBe(true)
   expect(log).toContain('err-first')
@@ -152,7 +153,8 @@ step('another VMFile that defines a VM of the same name does not get it', async 
 step('down powers the guest off; a second down does nothing', async () => {
   const outcome = await lab.ok('down')
   expect(outcome.stdout).toContain("VM 'web' is stopped.")
-  expect(outcome.durationMs).toBeLessThan(15_000)
+  expect(outcome.stderr).not.toContain('forced off')
+  expect(lab.read('web', 'console.log')).toMatch(/reboot: Power down\s*$/)
   expect(isAlive(pid)).toBe(false)
   expect((await lab.status('web')).state).toBe('stopped')
   expect((await lab.ok('down')).stderr).toContain('is not running')

@@ -1,24 +1,25 @@
-import {execFileSync} from 'node:child_process'
 import {randomUUID} from 'node:crypto'
 import {mkdirSync, readdirSync, readFileSync} from 'node:fs'
 import {join, resolve} from 'node:path'
 
-import {afterEach, beforeEach, describe, expect, inject, test} from 'vitest'
+import {afterEach, beforeEach, expect, inject, test} from 'vitest'
 
 import {listProcesses, processArguments} from '../../src/host/proc.ts'
 import {qemuHypervisor} from '../../src/hypervisor/qemu/index.ts'
 import type {SharedFolder, Vm} from '../../src/model/vm.ts'
 import {makeSpec, makeVm, temporaryDirectory} from '../support/builders.ts'
+import {describeUnless} from '../support/programs.ts'
 import {eventually} from '../support/vm-guests.ts'
+import {makeDisk} from '../support/vmctl-process.ts'
 
 // Real QEMU on an empty disk, and a virtiofsd that serves nothing: Debian 12 has no real one. What a guest sees is not tested here.
-const cannotRun = inject('cannotRun')
+const cannotRun = inject('cannotRun') || undefined
 const bin = resolve(import.meta.dirname, '../../fixtures/bin')
 const {PATH} = process.env
 
 const {signal} = new AbortController()
 
-describe.skipIf(cannotRun)('shares by virtiofs', () => {
+describeUnless(cannotRun)('shares by virtiofs', () => {
   let vm: Vm
   let said: string[]
   let hypervisor: ReturnType<typeof qemuHypervisor>
@@ -46,8 +47,7 @@ describe.skipIf(cannotRun)('shares by virtiofs', () => {
     process.env.PATH = `${bin}:${PATH}`
     said = []
     const state = temporaryDirectory()
-    const image = join(state, 'empty.qcow2')
-    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', image, '16M'])
+    const image = makeDisk(join(state, 'empty.qcow2'), '16M')
     mkdirSync(join(state, 'vms/web'), {recursive: true})
     vm = makeVm({
       id: randomUUID(),

@@ -1,4 +1,4 @@
-import {execFileSync, spawn} from 'node:child_process'
+import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
@@ -7,6 +7,7 @@ import {join, resolve} from 'node:path'
 import {Config} from '@oclif/core/config'
 
 import {fromSource} from './from-source.ts'
+import {makeDisk} from './vmctl-process.ts'
 
 export interface CommandResult {
   readonly stdout: string
@@ -125,7 +126,7 @@ export interface Workspace extends Disposable {
 export const makeWorkspace = (): Workspace => {
   const directory = mkdtempSync(join(tmpdir(), 'vmctl-cli-'))
   const image = join(directory, 'base.qcow2')
-  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', image, '16M'])
+  makeDisk(image, '16M')
   const stateDirectory = join(directory, 'state')
   mkdirSync(stateDirectory, {mode: 0o700})
   Object.assign(process.env, {VMCTL_STATE_DIR: stateDirectory, VMCTL_BACKEND: 'noop', NO_COLOR: '1'})

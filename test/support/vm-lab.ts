@@ -1,38 +1,20 @@
-import {type ChildProcess, spawn} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
 import {appendFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {dirname, join, resolve} from 'node:path'
-import {fileURLToPath} from 'node:url'
 
 import {expect} from 'vitest'
 
 import type {VmStatus} from '../../src/engine/show/inspect.ts'
-import {sbinPath} from './vm-lab-programs.ts'
+import {type Ended, privateEnvironment, type Running as Started, startProgram, vmctlProgram} from './vmctl-process.ts'
 
-const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+export {vmctlProgram}
 
-/** The program under test, as a user has it. */
-export const vmctlProgram = join(repository, 'bin/run.js')
-
-export interface Outcome {
+export interface Outcome extends Ended {
   readonly command: string
-  readonly exitCode: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
-  readonly durationMs: number
 }
 
-/** A vmctl that is under way. */
-export interface Running {
-  readonly pid: number
-  readonly outcome: Promise<Outcome>
-  /** What it has written so far. */
-  readonly written: {readonly stdout: string; readonly stderr: string}
-  type(text: string | Uint8Array): void
-  kill(signal?: NodeJS.Signals): void
-}
+export type Running = Started<Outcome>
 
 export interface RunOptions {
   readonly cwd?: string
@@ -80,26 +62,13 @@ export interface VmLab {
   read(name: string, file: string): string
 }
 
-/** Environment variables of whoever runs the tests that would change what vmctl does. */
-const isForeign = (name: string): boolean =>
-  /^(?:VMCTL_|XDG_|NODE_ENV$|NODE_OPTIONS$|RUST_LOG$|VITEST|SSH_|FORCE_COLOR$|NO_COLOR$|COLUMNS$|LINES$|DEBUG$|OCLIF_|HTTPS?_PROXY$|ALL_PROXY$|NO_PROXY$|https?_proxy$|TERM$)/.test(
-    name,
-  )
-
-const environment = (home: string): NodeJS.ProcessEnv => ({
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign(name))),
-  HOME: home,
-  PATH: sbinPath(),
-  TERM: 'dumb',
-})
-
 /** Names the directories of a lab; whoever uses it makes `root`, `home` and `project`. */
 export const makeLab = (name: string, stateDirectory?: (root: string) => string): VmLab => {
   const root = join(realpathSync(tmpdir()), `vmctl-e2e-${name}-${randomBytes(4).toString('hex')}`)
   const home = join(root, 'home')
   const project = join(root, 'project')
   const state = stateDirectory?.(root) ?? join(home, '.local/share/vmctl')
-  const env = {...environment(home), ...(stateDirectory && {VMCTL_STATE_DIR: state})}
+  const env = privateEnvironment(home, stateDirectory && {VMCTL_STATE_DIR: state})
   const note = (text: string): void => {
     appendFileSync(join(root, 'transcript.log'), `${new Date().toISOString()} ${text}\n`)
   }
@@ -107,41 +76,20 @@ export const makeLab = (name: string, stateDirectory?: (root: string) => string)
   const start = (args: readonly string[], options: RunOptions = {}): Running => {
     const words = [...(options.prefix ?? []), ...(options.program ?? [process.execPath, vmctlProgram, ...args])]
     const line = options.umask === undefined ? words : ['sh', '-c', `umask ${options.umask}; exec "$@"`, 'sh', ...words]
-    const [program = '', ...rest] = line
-    const started = Date.now()
-    const child: ChildProcess = spawn(program, rest, {
+    const running = startProgram(line, {
       cwd: options.cwd ?? project,
       env: {...env, ...options.env},
-      stdio: ['pipe', 'pipe', 'pipe'],
+      isTyped: true,
+      ...(options.timeoutMs !== undefined && {timeoutMs: options.timeoutMs}),
     })
-    const written = {stdout: '', stderr: ''}
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => (written.stdout += text))
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => (written.stderr += text))
-    child.stdin?.on('error', () => undefined)
     const command = `vmctl ${args.join(' ')}`
-    note(`$ ${command} (pid ${child.pid})`)
-    const limit = setTimeout(() => {
-      note(`${command} (pid ${child.pid}) takes too long and is killed`)
-      child.kill('SIGKILL')
-    }, options.timeoutMs ?? 240_000)
-    const outcome = new Promise<Outcome>((settle, reject) => {
-      child.once('error', reject)
-      child.once('close', (exitCode, signal) => {
-        clearTimeout(limit)
-        const durationMs = Date.now() - started
-        note(
-          `${command} (pid ${child.pid}) ended: ${signal ?? exitCode} after ${durationMs} ms\n--- stdout\n${written.stdout}--- stderr\n${written.stderr}---`,
-        )
-        settle({command, exitCode, signal, ...written, durationMs})
-      })
+    note(`$ ${command} (pid ${running.pid})`)
+    const outcome = running.outcome.then((ended): Outcome => {
+      const {exitCode, signal, stdout, stderr} = ended
+      note(`${command} (pid ${running.pid}) ended: ${signal ?? exitCode}\n--- stdout\n${stdout}--- stderr\n${stderr}---`)
+      return {command, ...ended}
     })
-    return {
-      pid: child.pid ?? 0,
-      outcome,
-      written,
-      type: (text) => void child.stdin?.write(text),
-      kill: (signal = 'SIGKILL') => void child.kill(signal),
-    }
+    return {...running, outcome}
   }
   const run: VmLab['run'] = (args, options) => {
     const running = start(args, options)

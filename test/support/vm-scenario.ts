@@ -1,6 +1,6 @@
 import {mkdirSync, rmSync} from 'node:fs'
 
-import {afterAll, afterEach, beforeAll, inject, test} from 'vitest'
+import {afterAll, afterEach, beforeAll, inject, test, type TestContext} from 'vitest'
 
 import {makeLab, type VmLab} from './vm-lab.ts'
 import {absent} from './vm-lab-programs.ts'
@@ -22,9 +22,9 @@ declare module 'vitest' {
 export interface Scenario {
   readonly lab: VmLab
   /** A step of the story; the steps after one that failed are skipped, since they rest on it. */
-  step(sentence: string, body: () => unknown, timeoutMs?: number): void
+  step(sentence: string, body: (context: TestContext) => unknown, timeoutMs?: number): void
   /** A step on which nothing rests: the others run also when it fails. */
-  check(sentence: string, body: () => unknown, timeoutMs?: number): void
+  check(sentence: string, body: (context: TestContext) => unknown, timeoutMs?: number): void
 }
 
 export interface ScenarioOptions {
@@ -74,7 +74,7 @@ export const scenario = (name: string, options: ScenarioOptions = {}): Scenario 
       {timeout: timeoutMs, skip: Boolean(missing) && !isCi},
       async (context) => {
         if (broken !== undefined) context.skip(`"${broken}" failed before`)
-        await body()
+        await body(context)
       },
     )
   }
@@ -93,6 +93,3 @@ export const needs = (...programs: readonly string[]): string | undefined => {
   const names = absent(...programs)
   return names.length === 0 ? undefined : `${names.join(', ')} not installed`
 }
-
-/** Why a scenario that changes networks or users cannot run. */
-export const needsRoot = (): string | undefined => (process.getuid?.() === 0 ? undefined : 'it needs root')

@@ -45,7 +45,7 @@ const patient = async (_round: number, world: NoopWorld): Promise<string[]> => {
   oneProject(world)
   await afresh(world)
   const outcomes = await outcomesOf(numbers.map(() => world.start(['up', '--json'])))
-  const found = outcomes.filter(({status}) => status !== 0).map(describe)
+  const found = outcomes.filter(({exitCode}) => exitCode !== 0).map(describe)
   const creators = outcomes.filter(didCreate).length
   if (creators !== 1) found.push(`${creators} have made the VM`)
   const runs = await runsOf(world)
@@ -59,11 +59,11 @@ const impatient = async (_round: number, world: NoopWorld): Promise<string[]> =>
   await afresh(world)
   const all = numbers.map(() => world.start(['up', '--no-wait', '--json']))
   const outcomes = await outcomesOf(all)
-  const owners = new Set(all.flatMap(({pid}, index) => (outcomes[index]?.status === 0 ? [pid] : [])))
+  const owners = new Set(all.flatMap(({pid}, index) => (outcomes[index]?.exitCode === 0 ? [pid] : [])))
   const found: string[] = []
   const creators = outcomes.filter(didCreate).length
   if (creators !== 1) found.push(`${creators} have made the VM`)
-  for (const outcome of outcomes.filter(({status}) => status !== 0)) {
+  for (const outcome of outcomes.filter(({exitCode}) => exitCode !== 0)) {
     const {error} = resultOf(outcome)
     const owner = Number(/vmctl up web \(process (\d+)\)/.exec(error?.message ?? '')?.[1])
     if (error?.code !== 'vmctl::vm::locked' || !owners.has(owner)) found.push(`refused with ${JSON.stringify(error)}`)
@@ -79,9 +79,11 @@ const medley = async (_round: number, world: NoopWorld): Promise<string[]> => {
   const words = [['up'], ['down'], ['reload'], ['provision'], ['down', '--destroy'], ['suspend', 'web'], ['resume', 'web']]
   const outcomes = await outcomesOf(numbers.map((number) => world.start([...(words[number % words.length] as string[]), '--json'])))
   const expected = ['vmctl::vm::invalid_state', 'vmctl::vm::not_found']
-  const found = outcomes.filter((outcome) => outcome.status !== 0 && !expected.includes(resultOf(outcome).error?.code ?? '')).map(describe)
+  const found = outcomes
+    .filter((outcome) => outcome.exitCode !== 0 && !expected.includes(resultOf(outcome).error?.code ?? ''))
+    .map(describe)
   const up = await world.run(['up'])
-  if (up.status !== 0) found.push(describe(up))
+  if (up.exitCode !== 0) found.push(describe(up))
   const states = (await world.list()).map(({state}) => state).join()
   if (states !== 'running') found.push(`there is ${states}`)
   return [...found, ...(await order(world))]
@@ -102,9 +104,9 @@ const sameName = async (_round: number, world: World): Promise<string[]> => {
   const files = projects(world, () => 'vm "web" { image "../disk.qcow2"; }')
   if ((await world.list()).length > 0) await world.ok(['destroy', 'web'])
   const outcomes = await upAll(world, files)
-  const owners = files.filter((_, index) => outcomes[index]?.status === 0)
+  const owners = files.filter((_, index) => outcomes[index]?.exitCode === 0)
   const found = owners.length === 1 ? [] : [`${owners.length} have got the name`]
-  for (const outcome of outcomes.filter(({status}) => status !== 0)) {
+  for (const outcome of outcomes.filter(({exitCode}) => exitCode !== 0)) {
     const {error} = resultOf(outcome)
     if (error?.code !== 'vmctl::vm::owned_elsewhere' || !error.message.includes(owners[0] ?? '?')) found.push(describe(outcome))
   }
@@ -116,7 +118,7 @@ const allDifferent = async (_round: number, world: World): Promise<string[]> => 
   const files = projects(world, (number) => `vm "vm-${number}" { image "../disk.qcow2"; memory 64; }`)
   for (const {name} of await world.list()) await world.ok(['destroy', name])
   const outcomes = await upAll(world, files)
-  const found = outcomes.filter(({status}) => status !== 0).map(describe)
+  const found = outcomes.filter(({exitCode}) => exitCode !== 0).map(describe)
   const all = await Promise.all((await world.list()).map(({name}) => world.status(name)))
   if (all.length !== many) found.push(`there are ${all.length} VMs`)
   const running = all.filter(({state}) => state === 'running').length
@@ -164,7 +166,7 @@ const pullAtOnce = async (name: string): Promise<string[]> => {
   const all = Array.from({length: pullers}, () => world.start(['image', 'pull', '--json', `${server.origin}${name}`]))
   const outcomes = await outcomesOf(all)
   const path = join(world.stateDirectory, 'images', `sha256-${digestOf(disk)}.raw`)
-  const found = outcomes.filter(({status, stdout}) => status !== 0 || JSON.parse(stdout).path !== path).map(describe)
+  const found = outcomes.filter(({exitCode, stdout}) => exitCode !== 0 || JSON.parse(stdout).path !== path).map(describe)
   if (server.requests.length !== 1) found.push(`there were ${server.requests.length} requests`)
   return [...found, ...world.leftovers().map((left) => `left over: ${left}`)]
 }

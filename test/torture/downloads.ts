@@ -43,14 +43,14 @@ class Downloads implements AsyncDisposable {
 
   /** What is wrong when the image had to arrive as `content`. */
   wrongImage(outcome: Outcome, content: Buffer): string[] {
-    if (outcome.status !== 0) return [describe(outcome)]
+    if (outcome.exitCode !== 0) return [describe(outcome)]
     const same = readFileSync((JSON.parse(outcome.stdout) as {path: string}).path).equals(content)
     return [...(same ? [] : ['the image has other bytes']), ...this.world.leftovers().map((path) => `left over: ${path}`)]
   }
 
   /** What is wrong when the download had to be refused with this code. */
   wrongRefusal(outcome: Outcome, code: string): string[] {
-    const found = outcome.status !== 0 && outcome.stdout.includes(`"${code}"`) ? [] : [`not refused with ${code}: ${describe(outcome)}`]
+    const found = outcome.exitCode !== 0 && outcome.stdout.includes(`"${code}"`) ? [] : [`not refused with ${code}: ${describe(outcome)}`]
     const images = join(this.world.stateDirectory, 'images')
     const kept = existsSync(images) ? readdirSync(images).filter((name) => name.startsWith('sha256-')) : []
     return [...found, ...kept.map((name) => `${name} can be booted from`)]

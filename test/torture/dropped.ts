@@ -40,7 +40,7 @@ const tryCut = async (
   const ran = await project.run('provision')
   const wrong: string[] = []
   if (wire.connections < 2) wrong.push('nothing was cut')
-  if (ran.status !== (status === 0 ? 0 : 6)) wrong.push(`vmctl ended with ${ran.status}: ${ran.stderr.slice(-500)}`)
+  if (ran.exitCode !== (status === 0 ? 0 : 6)) wrong.push(`vmctl ended with ${ran.exitCode}: ${ran.stderr.slice(-500)}`)
   if (status !== 0 && !ran.stderr.includes(`ended with exit code ${status}`)) wrong.push(`another failure: ${ran.stderr.slice(-500)}`)
   const runs = readFileSync(project.path('runs'), 'utf8')
   if (runs !== 'run\n') wrong.push(`the step ran ${runs.split('\n').length - 1} times`)

@@ -1,5 +1,4 @@
-import {execFileSync, spawn} from 'node:child_process'
-import {once} from 'node:events'
+import {execFileSync} from 'node:child_process'
 import {cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join, resolve} from 'node:path'
@@ -11,8 +10,8 @@ import {failures} from '../../src/model/errors.ts'
 import {type ImageServer, startImageServer} from '../support/image-server.ts'
 import {digestOf, makeRawDisk} from '../support/images.ts'
 import {startSshd, type TestSshd} from '../support/sshd.ts'
+import {type Ended, makeDisk, privateEnvironment, startProgram, vmctlProgram} from '../support/vmctl-process.ts'
 
-const program = resolve(import.meta.dirname, '../../bin/run.js')
 const source = resolve(import.meta.dirname, '../../fixtures/faults.c')
 
 export const faultErrors = ['ENOSPC', 'EIO', 'EROFS', 'EMFILE'] as const
@@ -76,12 +75,6 @@ export const faultScenarios: readonly Scenario[] = [
   {name: 'image pull', backend: 'noop', before: [], command: ['image', 'pull', 'URL', '--name', 'disk']},
 ]
 
-interface Outcome {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
 const steps = 2
 const diskBytes = 3 * 2 ** 20
 
@@ -144,7 +137,7 @@ export class FaultBench implements Disposable {
     writeFileSync(this.#path('key.pub'), `${sshd.key.publicKey}\n`)
     writeFileSync(this.#path('key'), sshd.key.privateKey, {mode: 0o600})
     writeFileSync(this.#path('counter'), Buffer.alloc(8))
-    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', this.#path('disk.qcow2'), '1M'])
+    makeDisk(this.#path('disk.qcow2'))
     const step = (number: number): string => `provision "shell" { inline "echo ran >>'${world}/ran/${number}'; echo output ${number}"; }`
     writeFileSync(
       this.#path('VMFile.kdl'),
@@ -157,8 +150,8 @@ export class FaultBench implements Disposable {
       }`,
     )
     for (const command of this.#scenario.before) {
-      const {status, stderr} = await this.#run(command)
-      if (status !== 0) throw new Error(`${command.join(' ')} failed: ${stderr}`)
+      const {exitCode, stderr} = await this.#run(command)
+      if (exitCode !== 0) throw new Error(`${command.join(' ')} failed: ${stderr}`)
     }
     // The backend that runs nothing makes no disk; these stand for what must never be lost.
     const vm = join(world, 'state', 'vms', 'web')
@@ -173,26 +166,19 @@ export class FaultBench implements Disposable {
     return join(this.#directory, name)
   }
 
-  async #run(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  #run(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
     const {sshd, url} = this.#lab
     const words = command.map((word) => (word === 'URL' ? url : word))
-    const child = spawn(process.execPath, [program, ...words, '--json'], {
+    return startProgram([process.execPath, vmctlProgram, ...words, '--json'], {
       cwd: this.#directory,
-      env: {
-        ...process.env,
-        NODE_ENV: '',
+      env: privateEnvironment(this.#directory, {
         VMCTL_BACKEND: this.#scenario.backend,
         VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`,
         VMCTL_STATE_DIR: this.#path('world/state'),
         ...env,
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 120_000,
-    })
-    const output = {stdout: '', stderr: ''}
-    for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text))
-    const [status] = await once(child, 'close')
-    return {status, ...output}
+      }),
+      timeoutMs: 120_000,
+    }).outcome
   }
 
   #restore(): void {
@@ -202,7 +188,7 @@ export class FaultBench implements Disposable {
   }
 
   /** Runs the command with a fault; `at` 0 lets everything pass. */
-  async #inject({error, at, lasts}: Fault, log?: string): Promise<Outcome> {
+  async #inject({error, at, lasts}: Fault, log?: string): Promise<Ended> {
     this.#restore()
     writeFileSync(this.#path('counter'), Buffer.alloc(8))
     return this.#run(this.#scenario.command, {
@@ -220,8 +206,8 @@ export class FaultBench implements Disposable {
   async operations(error: FaultError): Promise<readonly string[]> {
     const log = this.#path('log')
     rmSync(log, {force: true})
-    const {status, stdout} = await this.#inject({error, at: 0, lasts: false}, log)
-    if (status !== 0) throw new Error(`${this.#scenario.name} failed without a fault: ${stdout}`)
+    const {exitCode, stdout} = await this.#inject({error, at: 0, lasts: false}, log)
+    if (exitCode !== 0) throw new Error(`${this.#scenario.name} failed without a fault: ${stdout}`)
     return readFileSync(log, 'utf8').trimEnd().split('\n')
   }
 
@@ -230,23 +216,24 @@ export class FaultBench implements Disposable {
     const identity = this.#identity()
     const first = await this.#inject(fault)
     if (readFileSync(this.#path('counter')).readUInt32LE(0) < fault.at) return []
-    const failure = first.status === 0 ? undefined : errorOf(first)
+    const failure = first.exitCode === 0 ? undefined : errorOf(first)
     const found = [...this.#wrongFailure(first), ...this.#lost(identity)]
     // A command that says that it has succeeded has done everything.
-    if (first.status === 0) return [...found, ...(await this.#problems('although it reported success'))]
+    if (first.exitCode === 0) return [...found, ...(await this.#problems('although it reported success'))]
     const again = await this.#run(this.#scenario.command)
     const isRefused = this.#scenario.mayRefuse !== undefined && errorOf(again)?.code === this.#scenario.mayRefuse
-    if (again.status !== 0 && !isRefused) {
-      return [...found, `after "${failure?.message}" one more run failed with status ${again.status}: ${again.stdout}${again.stderr}`]
+    if (again.exitCode !== 0 && !isRefused) {
+      return [...found, `after "${failure?.message}" one more run failed with status ${again.exitCode}: ${again.stdout}${again.stderr}`]
     }
     return [...found, ...(await this.#problems(`after "${failure?.message}" and one more run`))]
   }
 
-  #wrongFailure({status, stdout, stderr}: Outcome): string[] {
-    if (status === 0) return []
-    const error = errorOf({status, stdout, stderr})
-    if (!error) return [`it ended with ${status} and without an error: ${stdout}${stderr}`]
-    if (!Object.hasOwn(failures, error.code) || status === 1) return [`an error without a code: ${status} ${stdout}`]
+  #wrongFailure(ended: Ended): string[] {
+    const {exitCode, stdout, stderr} = ended
+    if (exitCode === 0) return []
+    const error = errorOf(ended)
+    if (!error) return [`it ended with ${exitCode} and without an error: ${stdout}${stderr}`]
+    if (!Object.hasOwn(failures, error.code) || exitCode === 1) return [`an error without a code: ${exitCode} ${stdout}`]
     return error.message.length > 0 && /^[^\n]*at .*\.js:\d+/m.exec(error.message) === null ? [] : [`no words: ${stdout}`]
   }
 
@@ -315,7 +302,7 @@ export class FaultBench implements Disposable {
 /** What a VM must never lose. */
 const precious = {disk: 'overlay.qcow2', key: 'id_ed25519_generated'} as const
 
-const errorOf = ({stdout}: Outcome): {readonly code: string; readonly message: string} | undefined => {
+const errorOf = ({stdout}: Ended): {readonly code: string; readonly message: string} | undefined => {
   try {
     return JSON.parse(stdout).error
   } catch {

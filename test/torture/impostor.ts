@@ -6,7 +6,8 @@ import ssh2 from 'ssh2'
 
 import {generateKeyPair} from '../../src/guest/keys/keys.ts'
 import {startSshd} from '../support/sshd.ts'
-import {type Tried, Wire, type WiredOutcome, WiredProject} from './wire.ts'
+import type {Ended} from '../support/vmctl-process.ts'
+import {type Tried, Wire, WiredProject} from './wire.ts'
 
 /** An SSH server with another host key that would let everybody in, and notes whoever asks to be. */
 const startImpostor = async () => {
@@ -53,10 +54,10 @@ const ways: readonly Way[] = [
   {name: 'provision, after a cut', command: ['provision'], from: 1, cutAt: 9000},
 ]
 
-const judge = (way: Way, {status, stderr}: WiredOutcome): string[] => {
+const judge = (way: Way, {exitCode, stderr}: Ended): string[] => {
   if (way.bySsh)
-    return status === 255 && /host key|HOST IDENTIFICATION/i.test(stderr) ? [] : [`ended with ${status}: ${stderr.slice(-300)}`]
-  return status === 6 && stderr.includes('[vmctl::ssh::host_key_mismatch]') ? [] : [`ended with ${status}: ${stderr.slice(-300)}`]
+    return exitCode === 255 && /host key|HOST IDENTIFICATION/i.test(stderr) ? [] : [`ended with ${exitCode}: ${stderr.slice(-300)}`]
+  return exitCode === 6 && stderr.includes('[vmctl::ssh::host_key_mismatch]') ? [] : [`ended with ${exitCode}: ${stderr.slice(-300)}`]
 }
 
 /** F31: another SSH server answers on the port of the guest, from the beginning or later; it is refused, and nobody logs in to it. */

@@ -239,12 +239,12 @@ const killAt = async <W extends World>(
   const killed = await world.run(scenario.command(world), {env: {VMCTL_KILL_AT: act.split(' ')[0]}})
   // A port that another VM just took makes more acts; without that the last ones are not reached.
   if (killed.signal === 'SIGKILL') onKill()
-  else if (killed.status !== 0) found.push(describe(killed))
+  else if (killed.exitCode !== 0) found.push(describe(killed))
   // A QEMU that was begun in this moment says who it is only when it has made its pid file.
   if (world instanceof QemuWorld) await sleep(300)
   found.push(...(await wrongVerdicts(world)))
   const again = await world.run(scenario.again(world))
-  if (again.status !== 0) found.push(describe(again))
+  if (again.exitCode !== 0) found.push(describe(again))
   else found.push(...(await scenario.problems(world, before)), ...(await wrongVerdicts(world)))
   found.push(...world.leftovers().map((path) => `left over: ${path}`), ...(await world.orphans()))
   return found.length === 0 ? [] : [`killed at ${act.replaceAll(world.directory, '')}: ${found.join('; ')}`]

@@ -48,7 +48,7 @@ const pairsFrom = (seed: number): Pair[] => {
 /** Codes by which one command may say that the other one was first. */
 const told = ['vmctl::vm::invalid_state', 'vmctl::vm::not_found']
 
-const isRight = ({words, status, stderr}: Outcome, isGuest: boolean): boolean => {
+const isRight = ({words, exitCode: status, stderr}: Outcome, isGuest: boolean): boolean => {
   if (status === 0) return true
   // 255: the connection to a guest that was stopped, as ssh says it.
   if (isGuest && (status === 255 || stderr.includes(': The VM ended while vmctl waited for it'))) return true

@@ -100,11 +100,11 @@ interface Timing {
 }
 
 const requireTruth = async (world: QemuWorld, timing: Timing): Promise<string[]> => {
-  const {stdout, status, durationMs} = await world.run(['status', 'web', '--json'])
+  const {stdout, exitCode, durationMs} = await world.run(['status', 'web', '--json'])
   timing.slowestStatusMs = Math.max(timing.slowestStatusMs, durationMs)
   const {state, error} = JSON.parse(stdout)
   // Between the old VM and the new one of a reload, there is none.
-  if (status !== 0) return error.code === 'vmctl::vm::not_found' ? [] : [`status fails: ${stdout}`]
+  if (exitCode !== 0) return error.code === 'vmctl::vm::not_found' ? [] : [`status fails: ${stdout}`]
   // A `reload` that was under way may have started a new QEMU by now.
   const isTrue = ['stopped', 'failed', 'prepared'].includes(state) || world.qemus().length > 0
   return isTrue ? [] : [`status says ${state}`]
@@ -113,7 +113,7 @@ const requireTruth = async (world: QemuWorld, timing: Timing): Promise<string[]>
 /** `up`; a step that died with its guest has an unknown outcome, which the user decides about. */
 const recover = async (world: QemuWorld): Promise<Outcome> => {
   const up = await world.run(['up', '--json'])
-  if (up.status === 0) return up
+  if (up.exitCode === 0) return up
   const {error} = JSON.parse(up.stdout)
   return error.code === 'vmctl::provision::unknown_outcome' ? world.run(['provision', '--rerun', String(error.step)]) : up
 }
@@ -127,9 +127,9 @@ const trial = async (moment: Moment, world: QemuWorld, timing: Timing): Promise<
   const found = await requireTruth(world, timing)
   const outcome = await running?.outcome
   if (outcome?.signal) found.push(`the command did not notice: ${describe(outcome)}`)
-  if (outcome?.status === 0 && !moment.maySucceed) found.push(`the command claims success: ${describe(outcome)}`)
+  if (outcome?.exitCode === 0 && !moment.maySucceed) found.push(`the command claims success: ${describe(outcome)}`)
   const recovered = await recover(world)
-  if (recovered.status !== 0) return [`killed in ${moment.name}: ${[...found, describe(recovered)].join('; ')}`]
+  if (recovered.exitCode !== 0) return [`killed in ${moment.name}: ${[...found, describe(recovered)].join('; ')}`]
   const {state, provision} = await world.status()
   if (state !== 'running') found.push(`the VM is ${state}`)
   for (const entry of provision) if (entry.state !== 'done') found.push(`step ${entry.step} is ${entry.state}`)

@@ -94,7 +94,7 @@ class Soak<W extends World> implements AsyncDisposable {
     const how = await this.#kill(verb, part)
     const found = await wrongVerdicts(this.world).then((all) => all.map((problem) => `at once: ${problem}`))
     const again = await this.world.run(['up'])
-    if (again.status !== 0) found.push(describe(again))
+    if (again.exitCode !== 0) found.push(describe(again))
     else found.push(...(await this.#problems(verb, {...before, earlier})))
     return found.length === 0 ? [] : [`${how}: ${found.join('; ')}`]
   }

@@ -105,7 +105,7 @@ const act = async ({world, vm}: Ruin, verb: Case['verb']): Promise<string[]> => 
       return world.qemus().length === 1 ? [] : ['no QEMU was started']
     default: {
       const outcome = await world.run(verb.split(' '))
-      return outcome.status === 0 ? wrongVerdicts(world) : [describe(outcome)]
+      return outcome.exitCode === 0 ? wrongVerdicts(world) : [describe(outcome)]
     }
   }
 }

@@ -5,7 +5,7 @@ import {promisify} from 'node:util'
 
 import type {NetworkStatus} from '../../src/engine/resources/networks.ts'
 import type {PsRow} from '../../src/engine/show/ps.ts'
-import {absent} from '../support/vm-lab-programs.ts'
+import {absent, sbinPath} from '../support/vm-lab-programs.ts'
 import {argumentsOf, directoryOf, isAlive, processes} from '../support/vm-processes.ts'
 import {microImage} from './micro-image.ts'
 import {describe, QemuWorld, type RunOptions, type Running, settled, wrongVerdicts} from './world.ts'
@@ -79,7 +79,7 @@ export class StackWorld extends QemuWorld {
   readonly #inside: readonly string[]
 
   constructor() {
-    const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`
+    const path = sbinPath()
     super({PATH: existsSync(virtiofsdPlaces[0] ?? '') ? `${programs}:${path}` : path})
     this.namespace = `vmctl-stack-${process.pid}-${(made += 1)}`
     this.#inside = ['ip', 'netns', 'exec', this.namespace]

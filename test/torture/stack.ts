@@ -49,7 +49,7 @@ const kill = async (
   }
   const outcome = await running.outcome
   if (outcome.signal === 'SIGKILL') onKill()
-  else if (outcome.status !== 0) return [describe(outcome)]
+  else if (outcome.exitCode !== 0) return [describe(outcome)]
   const found: string[] = []
   if (words === up) {
     const carriers = world.carriers()
@@ -64,7 +64,7 @@ const kill = async (
 /** Runs a command to its end. */
 const finish = async (world: StackWorld, words: readonly string[], inspect: () => Promise<readonly string[]>): Promise<string[]> => {
   const outcome = await world.run(words)
-  return outcome.status === 0 ? [...(await inspect())] : [describe(outcome)]
+  return outcome.exitCode === 0 ? [...(await inspect())] : [describe(outcome)]
 }
 
 /** `up` over what a killed command has left: no VM that runs is started anew. */
@@ -176,12 +176,12 @@ const withoutCarrier = async (world: StackWorld, kind: keyof typeof carriers): P
   const found: string[] = []
   // `ps` comes last: it asks the guest that has a health check, and so brings back what it can.
   for (const words of [['status', 'shop.web'], ['ps']]) {
-    const {status, stdout, stderr} = await world.run(words)
-    if (status !== 0 || !`${stdout}${stderr}`.includes(carriers[kind]))
+    const {exitCode, stdout, stderr} = await world.run(words)
+    if (exitCode !== 0 || !`${stdout}${stderr}`.includes(carriers[kind]))
       found.push(`${words.join(' ')} says nothing of it: ${stdout}${stderr}`)
   }
   const again = await world.run(up)
-  if (again.status !== 0) return [...found, describe(again)]
+  if (again.exitCode !== 0) return [...found, describe(again)]
   if (world.carriers().qemus.join() !== qemus.join()) found.push('a QEMU is another one')
   if (kind === 'virtiofsds') {
     if (!`${again.stdout}${again.stderr}`.includes('vmctl restart shop.web')) found.push(`up does not say what to do: ${describe(again)}`)

@@ -95,7 +95,7 @@ const story = async (surroundings: Surroundings): Promise<{told: string[]; found
   ]
   for (const [index, words] of commands.entries()) {
     const outcome = await world.run([...words, '--json'], surroundings.options(index))
-    if (outcome.status !== 0) found.push(describe(outcome))
+    if (outcome.exitCode !== 0) found.push(describe(outcome))
     told.push(withoutTimes(`${words.join(' ')}: ${outcome.stdout}`, world))
     // Progress stands there; what Node or an error would say does not belong.
     if (/\(node:\d+\)|warning|error/i.test(outcome.stderr)) found.push(`${words.join(' ')} says ${outcome.stderr}`)

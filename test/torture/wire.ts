@@ -1,11 +1,11 @@
-import {execFileSync, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
 import {tmpdir} from 'node:os'
-import {join, resolve} from 'node:path'
+import {join} from 'node:path'
 
 import type {TestSshd} from '../support/sshd.ts'
+import {type Ended, makeDisk, privateEnvironment, startProgram, vmctlProgram} from '../support/vmctl-process.ts'
 
 /** A port on 127.0.0.1 that hands its connections on to others, and can cut them after so many bytes. */
 export class Wire implements AsyncDisposable {
@@ -78,14 +78,6 @@ export interface Tried {
   readonly wrong: readonly string[]
 }
 
-export interface WiredOutcome {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-const program = resolve(import.meta.dirname, '../../bin/run.js')
-
 /** A project whose VM `web` is a real SSH server behind a wire. */
 export class WiredProject implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'vmctl-wire-'))
@@ -95,7 +87,7 @@ export class WiredProject implements Disposable {
   constructor(wire: Wire, sshd: TestSshd) {
     this.#wire = wire
     this.#sshd = sshd
-    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', join(this.directory, 'disk.qcow2'), '1M'])
+    makeDisk(this.path('disk.qcow2'))
   }
 
   path(name: string): string {
@@ -111,28 +103,18 @@ export class WiredProject implements Disposable {
     this.write('VMFile.kdl', `vm "web" {\n image "disk.qcow2"\n ssh { user "${user}"; private-key "${keyPath}"; }\n${steps}\n}\n`)
   }
 
-  async run(...args: readonly string[]): Promise<WiredOutcome> {
-    const child = spawn(process.execPath, [program, ...args], {
-      cwd: this.directory,
-      env: {
-        ...process.env,
-        NODE_ENV: '',
-        VMCTL_BACKEND: 'noop',
-        VMCTL_NOOP_SSH: `127.0.0.1:${this.#wire.port}`,
-        VMCTL_STATE_DIR: this.path('state'),
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 180_000,
+  run(...args: readonly string[]): Promise<Ended> {
+    const env = privateEnvironment(this.directory, {
+      VMCTL_BACKEND: 'noop',
+      VMCTL_NOOP_SSH: `127.0.0.1:${this.#wire.port}`,
+      VMCTL_STATE_DIR: this.path('state'),
     })
-    const written = {stdout: '', stderr: ''}
-    for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => (written[name] += text))
-    const [status] = await once(child, 'close')
-    return {status, ...written}
+    return startProgram([process.execPath, vmctlProgram, ...args], {cwd: this.directory, env}).outcome
   }
 
-  async ok(...args: readonly string[]): Promise<WiredOutcome> {
+  async ok(...args: readonly string[]): Promise<Ended> {
     const outcome = await this.run(...args)
-    if (outcome.status !== 0) throw new Error(`vmctl ${args.join(' ')} ended with ${outcome.status}: ${outcome.stderr}`)
+    if (outcome.exitCode !== 0) throw new Error(`vmctl ${args.join(' ')} ended with ${outcome.exitCode}: ${outcome.stderr}`)
     return outcome
   }
 

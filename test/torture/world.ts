@@ -1,5 +1,3 @@
-import {spawn, execFileSync} from 'node:child_process'
-import {once} from 'node:events'
 import {
   cpSync,
   existsSync,
@@ -13,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import {tmpdir} from 'node:os'
-import {join, resolve} from 'node:path'
+import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {openEngine} from '../../src/engine/engine.ts'
@@ -21,24 +19,21 @@ import {list, status, type VmStatus, type VmSummary} from '../../src/engine/show
 import {messageOf} from '../../src/model/errors.ts'
 import {startSshd, type TestSshd} from '../support/sshd.ts'
 import {isAlive, processes, qemusBelow, stopAll} from '../support/vm-processes.ts'
+import {
+  type Ended,
+  makeDisk,
+  privateEnvironment,
+  type Running as ProgramRunning,
+  startProgram,
+  vmctlProgram,
+} from '../support/vmctl-process.ts'
 
-const program = resolve(import.meta.dirname, '../../bin/run.js')
-
-export interface Outcome {
+export interface Outcome extends Ended {
   readonly words: readonly string[]
-  readonly status: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
   readonly durationMs: number
 }
 
-export interface Running {
-  readonly pid: number
-  readonly outcome: Promise<Outcome>
-  readonly written: {readonly stdout: string; readonly stderr: string}
-  kill(): void
-}
+export type Running = ProgramRunning<Outcome>
 
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
@@ -49,9 +44,6 @@ export interface RunOptions {
   readonly node?: readonly string[]
   readonly timeoutMs?: number
 }
-
-/** Variables of whoever runs this that would change what vmctl does. */
-const isForeign = (name: string): boolean => /^(?:VMCTL_|XDG_|NODE_|VITEST|SSH_|LC_|LANG|TZ$|RUST_LOG$|FORCE_COLOR$|DEBUG$)/.test(name)
 
 const memory = (): string => (existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
 
@@ -64,15 +56,10 @@ export class World implements AsyncDisposable {
   constructor(name: string, parent: string, env: NodeJS.ProcessEnv) {
     this.directory = mkdtempSync(join(realpathSync(parent), `vmctl-torture-${name}-`))
     this.stateDirectory = join(this.directory, 'state')
-    this.env = {
-      ...Object.fromEntries(Object.entries(process.env).filter(([variable]) => !isForeign(variable))),
-      PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`,
-      HOME: join(this.directory, 'home'),
-      VMCTL_STATE_DIR: this.stateDirectory,
-      ...env,
-    }
-    mkdirSync(this.env.HOME ?? '')
-    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', join(this.directory, 'disk.qcow2'), '1M'])
+    const home = join(this.directory, 'home')
+    mkdirSync(home)
+    this.env = privateEnvironment(home, {VMCTL_STATE_DIR: this.stateDirectory, ...env})
+    makeDisk(join(this.directory, 'disk.qcow2'))
   }
 
   /** What stands in a file of the guest, line by line; none when there is no such file. */
@@ -87,21 +74,14 @@ export class World implements AsyncDisposable {
   }
 
   start(words: readonly string[], options: RunOptions = {}): Running {
-    const line = [...(options.prefix ?? []), process.execPath, ...(options.node ?? []), program, ...words]
     const started = performance.now()
-    const child = spawn(line[0] ?? '', line.slice(1), {
+    const running = startProgram([...(options.prefix ?? []), process.execPath, ...(options.node ?? []), vmctlProgram, ...words], {
       cwd: options.cwd ?? this.directory,
       env: {...this.env, ...options.env},
-      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(options.timeoutMs !== undefined && {timeoutMs: options.timeoutMs}),
     })
-    const written = {stdout: '', stderr: ''}
-    for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => (written[name] += text))
-    const limit = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 240_000)
-    const outcome = once(child, 'close').then(([code, signal]): Outcome => {
-      clearTimeout(limit)
-      return {words, status: code, signal, ...written, durationMs: performance.now() - started}
-    })
-    return {pid: child.pid ?? 0, outcome, written, kill: () => void child.kill('SIGKILL')}
+    const outcome = running.outcome.then((ended): Outcome => ({words, ...ended, durationMs: performance.now() - started}))
+    return {...running, outcome}
   }
 
   run(words: readonly string[], options?: RunOptions): Promise<Outcome> {
@@ -111,7 +91,7 @@ export class World implements AsyncDisposable {
   /** Runs vmctl and requires success. */
   async ok(words: readonly string[], options?: RunOptions): Promise<Outcome> {
     const outcome = await this.run(words, options)
-    if (outcome.status === 0) return outcome
+    if (outcome.exitCode === 0) return outcome
     throw new Error(describe(outcome))
   }
 
@@ -156,8 +136,8 @@ export class World implements AsyncDisposable {
   }
 }
 
-export const describe = ({words, status: code, signal, stdout, stderr}: Outcome): string =>
-  `vmctl ${words.join(' ')} ended with ${signal ?? code}: ${stdout.slice(-400)}${stderr.slice(-1200)}`
+export const describe = ({words, exitCode, signal, stdout, stderr}: Outcome): string =>
+  `vmctl ${words.join(' ')} ended with ${signal ?? exitCode}: ${stdout.slice(-400)}${stderr.slice(-1200)}`
 
 /** Waits, up to five seconds, until nothing is found any more; returns what is. */
 export const settled = async (find: () => string[] | Promise<string[]>): Promise<string[]> => {

@@ -1,9 +1,9 @@
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterEach, beforeEach, expect} from 'vitest'
+import {beforeEach, expect} from 'vitest'
 
+import {temporaryDirectory} from '../../../test/support/builders.ts'
 import {missingProgram, testUnless} from '../../../test/support/programs.ts'
 import {importVms} from './import.ts'
 
@@ -12,9 +12,8 @@ const lacking = missingProgram('virsh')
 
 let directory: string
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'vmctl-import-'))
+  directory = temporaryDirectory()
 })
-afterEach(() => rmSync(directory, {recursive: true, force: true}))
 
 testUnless(lacking)('domains of libvirt, by name and all of them', async () => {
   const connect = 'test:///default'

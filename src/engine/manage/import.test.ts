@@ -1,10 +1,10 @@
-import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 
 import fc from 'fast-check'
-import {afterEach, beforeEach, expect, test} from 'vitest'
+import {beforeEach, expect, test} from 'vitest'
 
+import {temporaryDirectory} from '../../../test/support/builders.ts'
 import {importFile, ImportError, printKdl} from '../../import/index.ts'
 import {group, node} from '../../import/kdl.ts'
 import {loadVmfile, parseVmfile} from '../../vmfile/index.ts'
@@ -14,9 +14,8 @@ const signal = new AbortController().signal
 
 let directory: string
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'vmctl-import-'))
+  directory = temporaryDirectory()
 })
-afterEach(() => rmSync(directory, {recursive: true, force: true}))
 
 const write = (name: string, content: string): void => {
   mkdirSync(dirname(join(directory, name)), {recursive: true})

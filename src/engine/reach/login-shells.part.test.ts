@@ -30,7 +30,7 @@ const open = async (sshd: TestSshd, change: Partial<ConnectOptions> = {}): Promi
   })
 
 /** Every way in which vmctl works in a guest; each says what came of it. */
-const useGuest = async (sshd: TestSshd): Promise<void> => {
+const expectUsable = async (sshd: TestSshd): Promise<void> => {
   const connection = await open(sshd)
   try {
     const guest = asGuest(connection)
@@ -89,7 +89,7 @@ describe.skipIf(missing)(`login shells${missing === undefined ? '' : ` (skipped:
 
   test.each(loginShells.filter((shell) => missingProgram(shell, ['-c', 'true']) === undefined))('%s', async (shell) => {
     await using sshd = await withShell(shell)
-    await useGuest(sshd)
+    await expectUsable(sshd)
   })
 
   test.each([
@@ -136,7 +136,7 @@ describe.skipIf(bash)(`start-up files${bash === undefined ? '' : ` (skipped: ${b
     ['take their time', 'sleep 0.1'],
   ])('that %s do not matter', async (_what, text) => {
     write(text)
-    await useGuest(sshd)
+    await expectUsable(sshd)
   })
 
   test('a shell that they end is told with what it said first', async () => {

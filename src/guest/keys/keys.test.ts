@@ -7,7 +7,7 @@ import {join} from 'node:path'
 import ssh2 from 'ssh2'
 import {afterAll, beforeAll, expect, test} from 'vitest'
 
-import {missingProgram, testUnless} from '../../../test/support/programs.ts'
+import {missingProgram, needsUser, testUnless} from '../../../test/support/programs.ts'
 import {sshCandidates} from '../ssh/candidates.ts'
 import {fingerprint, generateKeyPair, knownHostsKey, knownHostsLine, publicKeyLine} from './keys.ts'
 import {readPrivateKey} from './private-key.ts'
@@ -114,7 +114,7 @@ test('a private key file that cannot be used is explained', async () => {
   })
 })
 
-testUnless(process.getuid?.() === 0 ? 'root may read everything' : undefined)('a file that may not be read is told apart', async () => {
+testUnless(needsUser())('a file that may not be read is told apart', async () => {
   const path = await file('forbidden', generateKeyPair('').privateKey)
   await chmod(path, 0)
   await expect(readPrivateKey(path)).rejects.toMatchObject({details: {reason: 'unreadable'}})

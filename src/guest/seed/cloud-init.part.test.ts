@@ -125,7 +125,7 @@ const documents = (accept: (word: string) => boolean = () => true): {readonly te
     values,
   }))
 
-const check = (document: unknown, values: readonly string[]): void => {
+const expectWords = (document: unknown, values: readonly string[]): void => {
   expect(document).toMatchObject({users: [{name: values[0], ssh_authorized_keys: values}], ssh_keys: {ed25519_private: hostKey.privateKey}})
 }
 
@@ -173,7 +173,7 @@ test('meta-data keeps an instance id that looks like a number', () => {
 test('10,000 nasty words come back through another parser', () => {
   // yaml 2 takes 1e3017 for a number and drops a last line of blanks; cloud-init's parser does neither.
   const isReadRight = (word: string): boolean => !/^[-+.\d_eE]+$/.test(word) && !/\n[ \t]+\n*$/.test(word)
-  for (const {text, values} of documents(isReadRight)) check(readYaml(text), values)
+  for (const {text, values} of documents(isReadRight)) expectWords(readYaml(text), values)
 })
 
 testUnless(noPyYaml)('10,000 nasty words come back through the parser of cloud-init', () => {
@@ -181,7 +181,7 @@ testUnless(noPyYaml)('10,000 nasty words come back through the parser of cloud-i
   const input = JSON.stringify(cases.map(({text}) => text))
   const parsed = JSON.parse(execFileSync('python3', ['-c', pyYaml], {input, encoding: 'utf8', maxBuffer: 256 * 2 ** 20})) as unknown[]
   expect(parsed).toHaveLength(cases.length)
-  for (const [index, {values}] of cases.entries()) check(parsed[index], values)
+  for (const [index, {values}] of cases.entries()) expectWords(parsed[index], values)
 })
 
 testUnless(noCloudInit)("generated user-data and vendor-data pass cloud-init's schema", async () => {

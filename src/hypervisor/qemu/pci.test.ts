@@ -1,9 +1,10 @@
-import {mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {mkdirSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterEach, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 
+import {temporaryDirectory} from '../../../test/support/builders.ts'
+import {needsUser, testUnless} from '../../../test/support/programs.ts'
 import {listPciDevices, readPciNames} from '../../host/pci.ts'
 import {isVmctlError} from '../../model/errors.ts'
 import {checkDevices, deviceArguments, type PciHost} from './pci.ts'
@@ -11,12 +12,11 @@ import {checkDevices, deviceArguments, type PciHost} from './pci.ts'
 let root: string
 let host: PciHost
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'vmctl-pci-'))
+  root = temporaryDirectory()
   host = {sysfs: join(root, 'sys'), vfio: join(root, 'vfio'), limits: join(root, 'limits')}
   mkdirSync(host.vfio)
   writeFileSync(host.limits, 'Limit  Soft Limit  Hard Limit  Units\nMax locked memory         unlimited  unlimited  bytes\n')
 })
-afterEach(() => rmSync(root, {recursive: true, force: true}))
 
 /** Makes a device of a made-up sysfs; `driver` and `group` become links, as in the real one. */
 const device = (address: string, facts: {classCode?: string; driver?: string; group?: string} = {}): void => {
@@ -69,7 +69,7 @@ describe('is refused before anything starts:', () => {
     device(gpu, {driver: 'vfio-pci', group: '7'})
     expect(await checked()).toContain(`${join(host.vfio, '7')} of the PCI device ${gpu} may not be opened`)
   })
-  test.skipIf(process.getuid?.() === 0)('a limit of locked memory', async () => {
+  testUnless(needsUser())('a limit of locked memory', async () => {
     device(gpu, {driver: 'vfio-pci', group: '7'})
     writeFileSync(join(host.vfio, '7'), '')
     writeFileSync(host.limits, 'Max locked memory         8388608              8388608              bytes\n')

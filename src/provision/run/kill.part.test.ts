@@ -4,9 +4,10 @@ import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {basename, join, resolve} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {expect, test} from 'vitest'
+import {expect} from 'vitest'
 
 import {temporaryDirectory} from '../../../test/support/builders.ts'
+import {testUnless} from '../../../test/support/programs.ts'
 import {sshdMissing, startSshd} from '../../../test/support/sshd.ts'
 import {eventually} from '../../../test/support/vm-guests.ts'
 import {argumentsOf, directoryOf, processes} from '../../../test/support/vm-processes.ts'
@@ -38,8 +39,9 @@ done
 echo $i >${directory}/count
 `
 
-test.skipIf(missing)(
+testUnless(missing)(
   'a vmctl that is killed again and again: the step runs once, and the log holds every byte of both streams exactly once',
+  {timeout: 300_000},
   async () => {
     const directory = temporaryDirectory()
     await using sshd = await startSshd()
@@ -77,5 +79,4 @@ test.skipIf(missing)(
     }
     expect((await readJournal(directory)).steps).toMatchObject([{state: 'done', exitCode: 0}])
   },
-  300_000,
 )

@@ -4,7 +4,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, describe, expect, test, vi} from 'vitest'
 
 import {temporaryDirectory} from '../../../test/support/builders.ts'
 import {type CuttableSession, localGuest, makeContext, openSshGuest, type RecordedContext} from '../../../test/support/guests.ts'
@@ -15,6 +15,10 @@ import {attachJob, type Job, killJob} from '../job/job.ts'
 import type {Guest} from '../provisioner.ts'
 import {shellProvisioner} from './shell.ts'
 import {guestShells, guestShellNames} from '../../../test/support/shells.ts'
+import {testUnless, needsRoot, needsElevation} from '../../../test/support/programs.ts'
+
+// Tests that run at the same time share one count of assertions, so it cannot tell which of them made none.
+vi.setConfig({expect: {requireAssertions: false}})
 
 const missing = sshdMissing()
 
@@ -389,7 +393,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     }
   })
 
-  test.runIf(process.getuid?.() === 0)('a job that cannot be fenced off is not taken for one that never ran', async () => {
+  testUnless(needsRoot())('a job that cannot be fenced off is not taken for one that never ran', async () => {
     // As when the log-in was changed meanwhile: another user may not even look into the directory.
     const root = mkdtempSync('/var/tmp/vmctl-test-')
     chmodSync(root, 0o700)
@@ -509,10 +513,9 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     rmSync(jobOf(ran.remembered[0]).directory, {recursive: true})
   })
 
-  test('as root: the step, its output and its end', async () => {
-    const ran = context()
-    await runStep({inline: 'id -u; printf %s "$A"', env: {A: "it's"}, privileged: true}, ran)
-    if (process.getuid?.() === 0) expect(text(ran).stdout).toBe("0\nit's")
+  testUnless(needsElevation())('as root: the step, its output and its end', async () => {
+    const ran = await runStep({inline: 'id -u; printf %s "$A"', env: {A: "it's"}, privileged: true}, context())
+    expect(text(ran).stdout).toBe("0\nit's")
   })
 })
 

@@ -23,7 +23,7 @@ import {afterAll, describe, expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../../test/support/builders.ts'
 import {localGuest} from '../../../test/support/guests.ts'
-import {missingProgram} from '../../../test/support/programs.ts'
+import {missingProgram, testUnless, needsRoot} from '../../../test/support/programs.ts'
 import {quote} from '../../model/quote.ts'
 import {ignorePatterns} from './ignore.ts'
 import type {Guest} from '../provisioner.ts'
@@ -235,7 +235,7 @@ describe.each(shells)('with the shell and the programs of $name', ({name: shell,
     expect(readdirSync(destination).filter((name) => name.startsWith('.vmctl-'))).toEqual([])
   })
 
-  test.runIf(spawnSync('unshare', ['-m', 'true']).status === 0)(
+  testUnless(spawnSync('unshare', ['-m', 'true']).status === 0 ? undefined : 'no mount namespace can be made')(
     'a mirror that a link leads to a vital directory deletes nothing',
     async () => {
       const source = makeTree()
@@ -345,7 +345,7 @@ test('any tree arrives, and any change of it', {timeout: 240_000}, async () => {
   )
 })
 
-test.runIf(process.getuid?.() === 0)('an owner is compared by name and by number', async () => {
+testUnless(needsRoot())('an owner is compared by name and by number', async () => {
   const guest = counting(localGuest('/usr/bin:/bin', tools))
   const source = makeTree()
   const destination = join(temporaryDirectory(), 'x')
@@ -362,7 +362,7 @@ test.runIf(process.getuid?.() === 0)('an owner is compared by name and by number
 
 const gitMissing = missingProgram('git', ['--version'])
 
-test.skipIf(gitMissing)('patterns mean what they mean to git', {timeout: 240_000}, () => {
+testUnless(gitMissing)('patterns mean what they mean to git', {timeout: 240_000}, () => {
   const root = temporaryDirectory()
   execFileSync('git', ['init', '-q', root])
   const names = [

@@ -15,10 +15,11 @@ import {
 import {createServer} from 'node:net'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, describe, expect, onTestFinished, test} from 'vitest'
+import {afterAll, beforeAll, expect, onTestFinished, test} from 'vitest'
 
 import {temporaryDirectory} from '../../../test/support/builders.ts'
 import {type CuttableSession, makeContext, openSshGuest} from '../../../test/support/guests.ts'
+import {describeUnless, needsRoot, testUnless} from '../../../test/support/programs.ts'
 import {sshdMissing, startSshd, type TestSshd} from '../../../test/support/sshd.ts'
 import {fileProvisioner} from '../steps/file.ts'
 import {uploadTree, type TreeResult} from './tree-upload.ts'
@@ -106,7 +107,7 @@ test.each([
   expect(await facts(root)).not.toEqual(before)
 })
 
-describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
+describeUnless(missing)('over a real sshd', () => {
   let sshd: TestSshd
   let session: CuttableSession
   beforeAll(async () => {
@@ -173,7 +174,7 @@ describe.skipIf(missing)(`over a real sshd${missing === undefined ? '' : ` (skip
     expect(readFileSync(file, 'utf8')).toBe('x')
   })
 
-  test.runIf(process.getuid?.() === 0)('an owner is set on what was brought, and on nothing else', async () => {
+  testUnless(needsRoot())('an owner is set on what was brought, and on nothing else', async () => {
     const source = makeTree()
     const destination = temporaryDirectory()
     writeFileSync(join(destination, 'mine'), '')
