@@ -12,7 +12,7 @@ export {asGuest, sshKeys} from './engine/reach/access.ts'
 export {requireVm} from './store/store.ts'
 export {specFromOptions, type SpecOptions} from './engine/vm/spec.ts'
 export {examine} from './engine/show/doctor.ts'
-export type {Check} from './engine/show/check.ts'
+export type {Check} from './model/check.ts'
 export type {Extension} from './engine/extensions.ts'
 
 export {discoverVmfile as discover, loadVmfile, parseVmfile, type LoadOptions, type Vmfile} from './vmfile/index.ts'

@@ -185,6 +185,17 @@ test('no files import each other in a circle, not even for types', () => {
   expect(circles).toEqual([])
 })
 
+test('the engine knows a backend only where it opens it, and the model none', () => {
+  const backends = readdirSync(join(source, 'hypervisor'), {withFileTypes: true})
+    .filter((entry) => entry.isDirectory() && entry.name !== 'contract')
+    .map(({name}) => `hypervisor/${name}/`)
+  const who = sources
+    .filter(({isTest, folder}) => !isTest && folder !== '' && folder !== 'hypervisor')
+    .filter((file) => file.imports.some((name) => backends.some((backend) => target(file, name).startsWith(backend))))
+    .map(({path}) => path)
+  expect(who).toEqual(['engine/engine.ts'])
+})
+
 test('a package is imported in its one home', () => {
   const offences = sources
     .filter(({isTest}) => !isTest)

@@ -1,6 +1,6 @@
 import {VmctlCommand} from '../cli/base-command.ts'
 import {table} from '../cli/table.ts'
-import type {Check} from '../engine/show/check.ts'
+import type {Check} from '../model/check.ts'
 import {exitCodes} from '../model/errors.ts'
 
 export default class Doctor extends VmctlCommand {

@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
 
+import type {Check} from '../model/check.ts'
 import type {Vitals} from '../model/vitals.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
 
@@ -57,6 +58,9 @@ export interface Hypervisor {
     on: {readonly bridge: string; readonly macAddress: string},
     options: {readonly signal: AbortSignal},
   ): Promise<string | undefined>
+
+  /** What the backend needs of this host, found out by trying it; for `vmctl doctor`. */
+  examine?(options: {readonly signal: AbortSignal}): Promise<readonly Check[]>
 
   // A backend that leaves these out does not support them; the engine says so to the user.
   /**

@@ -11,7 +11,7 @@ afterEach(() => {
   process.env.PATH = PATH
 })
 
-const names = ['net-admin', 'dnsmasq', 'nftables', 'virtiofsd', 'systemd', 'iommu']
+const names = ['net-admin', 'dnsmasq', 'nftables', 'systemd', 'iommu']
 
 test('what a host lacks that only some stacks need is a warning with its use and a remedy, never a failure', async () => {
   const empty = temporaryDirectory()

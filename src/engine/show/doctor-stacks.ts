@@ -3,8 +3,7 @@ import {readdir} from 'node:fs/promises'
 import {mayAdministerNetwork} from '../../host/net-admin.ts'
 import {howToInstall, type PackageName} from '../../host/packages.ts'
 import {findProgram} from '../../host/paths.ts'
-import {findVirtiofsd} from '../../hypervisor/qemu/virtiofsd.ts'
-import type {Check} from './check.ts'
+import type {Check} from '../../model/check.ts'
 import {pathExists} from '../../host/files.ts'
 
 /** Where the facts of the host are; other paths are for tests. */
@@ -29,7 +28,6 @@ export const examineStacks = async ({iommuGroups, systemd}: HostFacts = hostFact
       },
   await program('dnsmasq', ['dnsmasq'], 'networks with `driver="bridge"`'),
   await program('nftables', ['nft', 'iptables'], 'the NAT of networks with `driver="bridge"`'),
-  await examineVirtiofsd(),
   (await pathExists(systemd))
     ? {name: 'systemd', status: 'ok', detail: 'it runs this host'}
     : {
@@ -52,17 +50,6 @@ const program = async (name: PackageName, programs: readonly string[], use: stri
     status: 'warn',
     detail: `${programs.join(' and ')} ${programs.length === 1 ? 'is' : 'are'} not installed. Needed for ${use}.`,
     help: await howToInstall(name),
-  }
-}
-
-const examineVirtiofsd = async (): Promise<Check> => {
-  const found = await findVirtiofsd()
-  if ('program' in found) return {name: 'virtiofsd', status: 'ok', detail: found.program}
-  return {
-    name: 'virtiofsd',
-    status: 'warn',
-    detail: `${found.reason}. Needed for shares with \`driver="virtiofs"\`; others use 9p without it.`,
-    help: await howToInstall('virtiofsd'),
   }
 }
 

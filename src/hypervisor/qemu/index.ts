@@ -25,6 +25,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
       return process.platform === 'linux' ? undefined : `the QEMU backend needs Linux, this is ${process.platform}`
     },
 
+    examine: async ({signal}) => (await import('./examine.ts')).examineQemu(options, signal),
     check: async (spec) => (await lifecycle()).check(spec),
     prepare: async (vm, given) => (await lifecycle()).prepare(vm, given),
     start: async (vm, given) => (await lifecycle()).start(vm, given),
