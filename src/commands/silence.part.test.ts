@@ -84,6 +84,7 @@ describeUnless(missing)('a connection that becomes a black hole', () => {
       const count = join(path, 'count')
       // More than one connection takes, and less than two.
       writeFileSync(project.path, project.vm('web', project.inline(`echo ran >>${count}; seq 60000; echo the end`)) + project.vm('db'))
+      swallows = false
       deadAfterBytes = 300_000
       const [up, ...copies] = await Promise.all(
         [

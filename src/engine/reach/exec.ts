@@ -1,7 +1,7 @@
 import type {Readable} from 'node:stream'
 
 import {tee} from '../../host/tee.ts'
-import {VmctlError, summaryOf, exitCodeOfAll, about} from '../../model/errors.ts'
+import {about, exitCodeOfAll, isFailure, summaryOf, VmctlError} from '../../model/errors.ts'
 import {quoteAll} from '../../model/quote.ts'
 import {requireVm} from '../../store/store.ts'
 import {waitForGuest} from './access.ts'
@@ -28,6 +28,9 @@ export interface ExecResult {
 }
 
 const patienceMs = 30_000
+
+/** The status of ssh(1) for a connection that is lost, and for a signal. */
+const lost = 255
 
 /**
  * A program that starts in a directory of the guest, a shell when there is none; 126 when the directory cannot be entered, the
@@ -65,7 +68,10 @@ export const execAll = async (
       }
     }),
   )
-  return {vms, exitCode: errors.length > 0 ? exitCodeOfAll(errors) : exitStatus(vms)}
+  // A connection that is lost is 255 for one VM, by ssh(1), and so for several.
+  const own = errors.filter((error) => !isFailure(error, 'vmctl::ssh::connection_lost'))
+  if (own.length > 0) return {vms, exitCode: exitCodeOfAll(own)}
+  return {vms, exitCode: errors.length > 0 ? lost : exitStatus(vms)}
 }
 
 const execIn = async (engine: Engine, name: string, {command, user, stdin, onOutput}: ExecRequest): Promise<ExecResult> => {
@@ -88,10 +94,10 @@ const execIn = async (engine: Engine, name: string, {command, user, stdin, onOut
   }
 }
 
-/** The first status of programs that is not 0; 255 for a signal, as ssh(1) has it. */
+/** The first status of programs that is not 0. */
 const exitStatus = (results: readonly ExecResult[]): number => {
   for (const {exitCode, signal} of results) {
-    if (signal !== undefined) return 255
+    if (signal !== undefined) return lost
     if (exitCode !== undefined && exitCode !== 0) return exitCode
   }
   return 0
