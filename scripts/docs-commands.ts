@@ -15,7 +15,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
   Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],
-  'This computer': ['doctor', 'devices', 'version'],
+  'The host': ['doctor', 'devices', 'version'],
 }
 
 /** Reads the commands from src/, so that no build and no manifest can be stale. */

@@ -6,7 +6,7 @@ const meanings = {
   unexplained: 'vmctl failed in a way that it cannot explain: a defect. Please report it.',
   usage: 'The command line or the VMFile is wrong. Nothing was done.',
   notFound: 'There is no such VM or image.',
-  host: 'This computer lacks something, or something on it failed: a program, a network, room on the disk, a permission.',
+  host: 'The host lacks something, or something on it failed: a program, a network, room on the disk, a permission.',
   state: 'The state of the VM does not allow it, or another vmctl is at work on it.',
   guest: 'The guest or a provision step failed.',
   timeout: 'It took too long.',

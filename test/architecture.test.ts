@@ -87,7 +87,7 @@ const words: readonly {readonly pattern: RegExp; readonly where: (path: string, 
   {pattern: /\bconsole\.(?:log|error|warn|info)\(/, where: () => false},
 ]
 
-/** No command line of this computer is ever read by a shell; programs get their arguments as they are. */
+/** No command line of the host is ever read by a shell; programs get their arguments as they are. */
 const shells: readonly RegExp[] = [
   /\b(?:execSync|execFile|execFileSync|spawnSync|fork)\b/,
   /\b(?:spawn|run|runOrThrow|spawnDetached|runInteractive)\(\s*['"`](?:\S*\/)?(?:ba|da|a|z|k)?sh['"`]/,
@@ -240,7 +240,7 @@ test('the process is asked and ended only where it may be', () => {
   expect(offences).toEqual([])
 })
 
-test('no shell of this computer reads anything', () => {
+test('no shell of the host reads anything', () => {
   const spawning = sources.filter(({isTest, imports}) => !isTest && imports.includes('node:child_process'))
   expect(spawning.length).toBeGreaterThan(0)
   for (const {path, text} of spawning) {

@@ -154,7 +154,7 @@ describeUnless(missing)('vmctl cp', () => {
   })
 
   test.each<[string, readonly string[], number, string]>([
-    ['both here', ['a', './b:c'], 2, 'Both paths are on this computer.'],
+    ['both here', ['a', './b:c'], 2, 'Both paths are on the host.'],
     ['both there', ['web:a', 'web:b'], 2, 'Both paths are in a guest.'],
     ['no such VM', ['wbe:/a', '.'], 3, 'wbe'],
     ['nothing here', ['/no/such/file', 'web:/tmp/x'], 4, '/no/such/file'],

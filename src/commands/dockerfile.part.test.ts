@@ -8,7 +8,7 @@ import {type Project, startProject} from '../../test/support/project.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const isRoot = process.getuid?.() === 0
-const missing = sshdMissing() ?? (isRoot ? undefined : 'a Dockerfile works as root in the guest, and this computer plays the guest')
+const missing = sshdMissing() ?? (isRoot ? undefined : 'a Dockerfile works as root in the guest, and the host plays the guest')
 
 describeUnless(missing)('provision "dockerfile"', () => {
   let project: Project
@@ -24,7 +24,7 @@ describeUnless(missing)('provision "dockerfile"', () => {
     mkdirSync(join(whole, '..'), {recursive: true})
     writeFileSync(whole, text)
   }
-  // No ENV: it would go to /etc/environment of this computer, which plays the guest.
+  // No ENV: it would go to /etc/environment of the host, which plays the guest.
   const dockerfile = (last: string): void => {
     write(
       'Dockerfile',

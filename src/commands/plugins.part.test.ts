@@ -20,7 +20,7 @@ beforeEach(() => {
     XDG_DATA_HOME: join(root, 'data'),
     VMCTL_STATE_DIR: join(root, 'state'),
     npm_config_cache: join(root, 'cache'),
-    // Nobody answers there: whatever is not on this computer is an error.
+    // Nobody answers there: whatever is not on the host is an error.
     npm_config_registry: 'http://127.0.0.1:9/',
     npm_config_fetch_retries: '0',
     NO_COLOR: '1',

@@ -43,7 +43,7 @@ describeUnless(missing)('secret-env', {timeout: 240_000}, () => {
     )
   }
 
-  /** What every process of this computer shows, and the environment of those that vmctl has started. */
+  /** What every process of the host shows, and the environment of those that vmctl has started. */
   const watch = (): {end(): string} => {
     const found = new Set<string>()
     const own = new Set([String(process.pid)])
@@ -108,7 +108,7 @@ describeUnless(missing)('secret-env', {timeout: 240_000}, () => {
     expect(seen(failing.stdout + failing.stderr + stateFiles())).toEqual([])
   })
 
-  test('is taken from a variable or a file of this computer, and what is not there is told with its place', async () => {
+  test('is taken from a variable or a file of the host, and what is not there is told with its place', async () => {
     const got = join(project.workspace.directory, 'taken')
     project.workspace.write('secret.txt', `${canaries.QUOTED}\n`)
     const taking = (from: string): string =>

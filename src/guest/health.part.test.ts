@@ -21,7 +21,7 @@ import {connect, type GuestConnection} from './ssh/ssh.ts'
 const missing = sshdMissing()
 const noIpv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({address}) => address === '::1'))
   ? undefined
-  : 'this computer has no IPv6'
+  : 'the host has no IPv6'
 
 const shells = guestShells().filter((one) => one.missing === undefined)
 

@@ -27,7 +27,7 @@ export const checkBridge = async (bridge: string): Promise<void> => {
   try {
     await access(`/sys/class/net/${bridge}/bridge`)
   } catch (error) {
-    throw new VmctlError('vmctl::network::bridge_not_found', `There is no bridge named ${bridge} on this computer.`, {
+    throw new VmctlError('vmctl::network::bridge_not_found', `There is no bridge named ${bridge} on the host.`, {
       cause: error,
       help: `Create it first: \`sudo ip link add ${bridge} type bridge && sudo ip link set ${bridge} up\`.`,
     })

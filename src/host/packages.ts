@@ -42,9 +42,9 @@ export const distributionFamily = (osRelease: string): Family | undefined => {
   return undefined
 }
 
-/** How to install something on this computer, as a sentence for a person. */
+/** How to install something on the host, as a sentence for a person. */
 export const howToInstall = async (name: PackageName): Promise<string> => {
   const family = distributionFamily((await readIfExists('/etc/os-release')) ?? '')
-  if (!family) return `Install ${packages[name].debian} (Debian's name) with the package manager of this computer.`
+  if (!family) return `Install ${packages[name].debian} (Debian's name) with the package manager of the host.`
   return `Install it: \`${installers[family]} ${packages[name][family]}\`.`
 }

@@ -12,7 +12,7 @@ export interface ProcessIdentity {
   readonly bootId: string
 }
 
-/** Identifies this boot of this computer. */
+/** Identifies this boot of the host. */
 export const hostBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
 /** The identity of a live process; undefined when there is none, or when it has ended and only waits for its parent. */
@@ -72,7 +72,7 @@ export const worksIn = async (pid: number, directory: string): Promise<boolean> 
   }
 }
 
-/** Every PID of this computer that can be seen. */
+/** Every PID of the host that can be seen. */
 export const listProcesses = async (): Promise<number[]> => {
   const entries = await readdir('/proc').catch(() => [])
   return entries.filter((entry) => /^\d+$/.test(entry)).map(Number)

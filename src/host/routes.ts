@@ -8,7 +8,7 @@ export interface HostSubnet {
   readonly subnet: Subnet
 }
 
-/** The IPv4 subnets that this computer is in or has a route to, the default route not counted (proc(5), /proc/net/route). */
+/** The IPv4 subnets that the host is in or has a route to, the default route not counted (proc(5), /proc/net/route). */
 export const hostSubnets = async (): Promise<HostSubnet[]> => {
   const table = await readFile('/proc/net/route', 'utf8').catch(() => '')
   const routes = table.split('\n').slice(1).flatMap(parseRoute)

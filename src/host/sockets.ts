@@ -75,7 +75,7 @@ export const connectUnix = async (path: string, signal: AbortSignal): Promise<So
   }
 }
 
-/** An address of this computer that may be listened on. */
+/** An address of the host that may be listened on. */
 export interface Endpoint {
   readonly protocol: 'tcp' | 'udp'
   /** IPv4 or IPv6 literal. */

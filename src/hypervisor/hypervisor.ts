@@ -47,7 +47,7 @@ export interface Hypervisor {
   observe(vm: Vm): Promise<Observation>
   /** A byte stream to a TCP port of the guest. */
   dial(vm: Vm, port: number, options: {readonly signal: AbortSignal}): Promise<Duplex>
-  /** Where a program of this computer reaches the guest's SSH port; undefined when the VM has no network. */
+  /** Where a program of the host reaches the guest's SSH port; undefined when the VM has no network. */
   sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<{readonly host: string; readonly port: number} | undefined>
 
   /**

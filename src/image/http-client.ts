@@ -11,7 +11,7 @@ export interface HttpOptions {
   readonly retries?: number
   /** Milliseconds before the first retry; doubles each time. Default 500. */
   readonly retryDelayMs?: number
-  /** Whether a server on the internet may redirect to an address that is private to this computer's network. */
+  /** Whether a server on the internet may redirect to an address that is private to the host's network. */
   readonly allowPrivateRedirects?: boolean
   /** Further certificate authority, PEM. */
   readonly ca?: string
@@ -118,7 +118,7 @@ const isPrivateAddress = (error: unknown): boolean =>
 
 const intoTheNetwork = (url: URL, cause?: unknown): HttpFailure =>
   new HttpFailure(
-    `a server on the internet redirects to ${url.host}, which is in the network of this computer. If that is meant, name that URL, or set VMCTL_PRIVATE_REDIRECTS=1.`,
+    `a server on the internet redirects to ${url.host}, which is in the network of the host. If that is meant, name that URL, or set VMCTL_PRIVATE_REDIRECTS=1.`,
     {retry: 'no', cause},
   )
 

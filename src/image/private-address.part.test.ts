@@ -54,7 +54,7 @@ testUnless(missing)('a redirect leads from the internet into the own network onl
     encoding: 'utf8',
     env,
   })
-  const refused = (host: string) => expect.stringContaining(`redirects to ${host}:PORT, which is in the network of this computer`)
+  const refused = (host: string) => expect.stringContaining(`redirects to ${host}:PORT, which is in the network of the host`)
   expect(JSON.parse(output)).toEqual({
     'to another name of the internet': 'ok',
     'to loopback': refused('127.0.0.1'),

@@ -30,7 +30,7 @@ export const isPrivateAddress = (address: string): boolean => {
 /** The host of a URL without the brackets of IPv6. */
 const hostOf = ({hostname}: URL): string => hostname.replace(/^\[(.*)\]$/, '$1')
 
-/** Keeps a download that began on the internet from being led into the network of this computer. */
+/** Keeps a download that began on the internet from being led into the network of the host. */
 export interface AddressGuard {
   /** For every connection: looks names up as usual, but gives no private address to a host that is guarded. */
   readonly lookup: LookupFunction
@@ -69,6 +69,6 @@ export const guardAddresses = (): AddressGuard => {
 /** A name that leads to a private address although it must not. */
 export class PrivateAddress extends Error {
   constructor(hostname: string) {
-    super(`${hostname} is in the network of this computer`)
+    super(`${hostname} is in the network of the host`)
   }
 }

@@ -31,7 +31,7 @@ export const fileNameOf = (url: URL): string => {
   try {
     name = decodeURIComponent(segment)
   } catch {
-    // A stray percent sign; the segment is shown as it is.
+    // A orphan percent sign; the segment is shown as it is.
   }
   return printableName(name) || printableName(url.hostname)
 }

@@ -237,9 +237,9 @@ const meanings = {
   'vmctl::network::failed': {exit: host, help: 'Read the message of the program above; nothing of the network was left behind.'},
   'vmctl::network::no_port': {exit: host, help: 'Free a local TCP port.'},
   'vmctl::network::port_taken': {exit: host, help: 'End what holds the port, or give the VM another one.'},
-  'vmctl::network::port_refused': {exit: host, help: 'Give an IPv4 address of this computer, or 0.0.0.0 for all of them.'},
+  'vmctl::network::port_refused': {exit: host, help: 'Give an IPv4 address of the host, or 0.0.0.0 for all of them.'},
 
-  'vmctl::backend::not_available': {exit: host, help: 'Use a backend that works on this computer; see `vmctl doctor`.'},
+  'vmctl::backend::not_available': {exit: host, help: 'Use a backend that works on the host; see `vmctl doctor`.'},
   'vmctl::plugin::command_failed': {
     exit: host,
     help: 'Read the message above. The command is one of a plugin; `vmctl plugins --core` names them.',

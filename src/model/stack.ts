@@ -36,14 +36,14 @@ export interface NetworkAttachment {
 
 export interface PortForward {
   readonly protocol: 'tcp' | 'udp'
-  /** Address of this computer that is listened on. */
+  /** Address of the host that is listened on. */
   readonly bind: string
-  /** Port of this computer; a free one is chosen, and kept, when absent. */
+  /** Host port; a free one is chosen, and kept, when absent. */
   readonly host?: number
   readonly guest: number
 }
 
-/** A forward whose port of this computer is known. */
+/** A forward whose host port is known. */
 export interface ForwardedPort extends PortForward {
   readonly host: number
 }
@@ -68,9 +68,9 @@ export interface VolumeMount {
   readonly options: readonly string[]
 }
 
-/** A folder or file of this computer in the guest. */
+/** A folder or file of the host in the guest. */
 export interface Share {
-  /** Absolute path on this computer. */
+  /** Absolute path on the host. */
   readonly source: string
   /** Whether the source is one file. */
   readonly isFile: boolean
@@ -84,7 +84,7 @@ export interface Share {
   readonly tag?: string
 }
 
-/** A device of this computer that is handed to the guest by VFIO. */
+/** A device of the host that is handed to the guest by VFIO. */
 export interface PciDevice {
   /** Domain, bus, device and function in full: `0000:01:00.0`. */
   readonly address: string
@@ -136,7 +136,7 @@ export interface DockerfileSpec {
 export interface WriteFile {
   /** Absolute path in the guest. */
   readonly path: string
-  /** Exactly one of the two; `source` is an absolute path on this computer with the hash of its bytes. */
+  /** Exactly one of the two; `source` is an absolute path on the host with the hash of its bytes. */
   readonly content?: string
   readonly source?: {readonly path: string; readonly sha256: string}
   readonly mode?: number

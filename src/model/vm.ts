@@ -92,7 +92,7 @@ export interface CloudInitConfig {
   readonly consoleAutologin?: boolean
 }
 
-/** A file of this computer; the hash (SHA-256, hex) is that of its bytes when the VMFile was read. */
+/** A file of the host; the hash (SHA-256, hex) is that of its bytes when the VMFile was read. */
 export interface HashedFile {
   /** Absolute path. */
   readonly path: string
@@ -108,7 +108,7 @@ export interface SshConfig {
   readonly user?: string
   /** Absolute path. */
   readonly privateKeyPath?: string
-  /** Port of this computer that leads to the guest's SSH; chosen, and kept, when absent. */
+  /** Host port that is forwarded to the guest's SSH; chosen, and kept, when absent. */
   readonly port?: number
   /** `pin` when absent: the host key is known before the first connection, or kept from then on. */
   readonly hostKeyCheck?: 'pin' | 'accept-new' | 'off'
@@ -215,7 +215,7 @@ export interface Nic {
   readonly mtu?: number
   /**
    * `socket`: the backend listens on a Unix socket of this name in the VM's directory, whose peer exchanges Ethernet frames, each
-   * behind its length in 4 bytes (big-endian), as in QEMU's `-netdev stream`. `bridge`: a bridge of this computer.
+   * behind its length in 4 bytes (big-endian), as in QEMU's `-netdev stream`. `bridge`: a bridge of the host.
    */
   readonly link: {readonly kind: 'socket'; readonly name: string} | {readonly kind: 'bridge'; readonly bridge: string}
 }
@@ -271,7 +271,7 @@ export interface Observation {
   /** Why the guest does not run on although nobody has suspended it, and what it needs: its state is `suspended` then. */
   readonly pause?: string
   readonly pid?: number
-  /** Where SSH answers on this computer, known before the guest has booted. */
+  /** Where SSH answers on the host, known before the guest has booted. */
   readonly sshPort?: number
   /** What else leads to the guest, in the order of the spec; reserved also while the VM is at rest. */
   readonly ports?: readonly ForwardedPort[]

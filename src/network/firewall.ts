@@ -5,7 +5,7 @@ import {findProgram} from '../host/paths.ts'
 import {lastLines, run, type RunResult} from '../host/process.ts'
 import {VmctlError} from '../model/errors.ts'
 
-/** A bridge whose guests reach what this computer reaches, under its address; nobody outside reaches them. */
+/** A bridge whose guests reach what the host reaches, under its address; nobody outside reaches them. */
 export interface Masquerade {
   /** Letters and digits, unlike for any other network. */
   readonly tag: string

@@ -11,7 +11,7 @@ import {meshSocket, networkFiles} from '../model/layout.ts'
 import type {NetworkSpec} from '../model/stack.ts'
 import {runHub} from './hub.ts'
 import {askHub, endHub, startHub} from './hub-client.ts'
-import {joinNetwork, lowerNetwork, raiseNetwork, removeNetwork} from './network.ts'
+import {joinNetwork, stopNetwork, startNetwork, removeNetwork} from './network.ts'
 import {networkDirectory, type NetworkRecord, networkStore, withNetworkLock} from './record.ts'
 
 const {signal} = new AbortController()
@@ -167,7 +167,7 @@ const pidOf = (directory: string): number => parseIdentity(readFileSync(networkF
 test('as a process: whoever needs it starts one, once; it survives, is replaced when it was killed, and is ended', async () => {
   const {places, directory, store, record} = await makeNetwork('a', 'b')
   const [a, b] = [await fakeQemu(places.vmsDirectory, 'a'), await fakeQemu(places.vmsDirectory, 'b')]
-  await Promise.all([1, 2, 3].map(() => raiseNetwork(store, record, signal)))
+  await Promise.all([1, 2, 3].map(() => startNetwork(store, record, signal)))
   await Promise.all([a.wait(), b.wait()])
   expect([a.connections(), b.connections()]).toEqual([1, 1])
   const files = networkFiles(directory)
@@ -176,13 +176,13 @@ test('as a process: whoever needs it starts one, once; it survives, is replaced 
   const first = pidOf(directory)
   process.kill(first, 'SIGKILL')
   await eventually(() => expect(a.connections()).toBe(1))
-  await raiseNetwork(store, record, signal)
+  await startNetwork(store, record, signal)
   expect(pidOf(directory)).not.toBe(first)
   await eventually(() => expect([a.connections(), b.connections()]).toEqual([2, 2]))
   a.say(frame(255, 1))
   await eventually(() => expect(b.received()).toEqual(frame(255, 1)))
   const second = parseIdentity(readFileSync(files.hubProcess, 'utf8'))
-  await lowerNetwork(store, record)
+  await stopNetwork(store, record)
   expect(second && (await isAlive(second))).toBe(false)
   await withNetworkLock(store, {purpose: 'test', signal}, () => removeNetwork(store, record, {forget: false}))
   expect(() => statSync(directory)).toThrow('ENOENT')

@@ -77,7 +77,7 @@ const lay = async (store: NetworkStore, spec: NetworkSpec): Promise<NetworkRecor
 
 const firstAddress = (subnet: string): string => formatAddress((parseSubnet(subnet)?.first ?? 0) + 1)
 
-/** Chooses the subnet among those of all networks and of this computer, and remembers one that nobody has asked for. */
+/** Chooses the subnet among those of all networks and of the host, and remembers one that nobody has asked for. */
 const layOut = async (store: NetworkStore, spec: NetworkSpec, bridge: string | undefined): Promise<string | undefined> => {
   const remembered = await readSubnets(store)
   const others = (await listNetworkIds(store)).filter((id) => id !== spec.id)
@@ -137,7 +137,7 @@ export const networkProblem = (spec: NetworkSpec): Promise<Error | undefined> =>
  * Makes sure that what carries a network is there: the hub of a mesh, or the bridge with its DHCP and DNS. Cheap when it is.
  * @throws VmctlError `vmctl::network::hub_failed`, `vmctl::network::permission`, `vmctl::network::failed`
  */
-export const raiseNetwork = async (store: NetworkStore, record: NetworkRecord, signal: AbortSignal): Promise<void> => {
+export const startNetwork = async (store: NetworkStore, record: NetworkRecord, signal: AbortSignal): Promise<void> => {
   const directory = networkDirectory(store, record.spec.id)
   if (record.spec.driver === 'external') return
   if (record.spec.driver === 'mesh' && (await askHub(directory, 'scan'))) return
@@ -154,7 +154,7 @@ export const raiseNetwork = async (store: NetworkStore, record: NetworkRecord, s
 }
 
 /** Ends what carries a network. Idempotent; the caller holds the lock of the networks and has made sure that no VM needs it. */
-export const lowerNetwork = async (store: NetworkStore, record: NetworkRecord): Promise<void> => {
+export const stopNetwork = async (store: NetworkStore, record: NetworkRecord): Promise<void> => {
   if (record.spec.driver === 'mesh') await endHub(networkDirectory(store, record.spec.id))
   if (record.spec.driver === 'bridge') await lowerBridge(bridgeOf(store, record))
 }
@@ -163,7 +163,7 @@ const bridgeOf = (store: NetworkStore, record: NetworkRecord): Bridge => ({direc
 
 /** Ends and forgets a network; its subnet stays remembered unless that is to be forgotten too. The caller holds the lock. */
 export const removeNetwork = async (store: NetworkStore, record: NetworkRecord, {forget}: {readonly forget: boolean}): Promise<void> => {
-  await lowerNetwork(store, record)
+  await stopNetwork(store, record)
   await removeRecord(store, record.spec.id)
   if (!forget) return
   const {[record.spec.id]: _forgotten, ...rest} = await readSubnets(store)
@@ -172,12 +172,12 @@ export const removeNetwork = async (store: NetworkStore, record: NetworkRecord, 
 
 /** What of a network's carrier is gone, as a noun; undefined when all of it is there. A reader: changes nothing. */
 export const missingCarrier = async (store: NetworkStore, record: NetworkRecord): Promise<string | undefined> => {
-  if (!(await isRaised(store, record))) return record.spec.driver === 'mesh' ? 'hub' : `bridge ${record.bridge}`
+  if (!(await isStarted(store, record))) return record.spec.driver === 'mesh' ? 'hub' : `bridge ${record.bridge}`
   return record.spec.driver === 'bridge' && (await lacksDnsmasq(networkDirectory(store, record.spec.id), record)) ? 'dnsmasq' : undefined
 }
 
 /** Whether what carries a network is there now. A reader: changes nothing. */
-export const isRaised = async (store: NetworkStore, record: NetworkRecord): Promise<boolean> =>
+export const isStarted = async (store: NetworkStore, record: NetworkRecord): Promise<boolean> =>
   record.spec.driver === 'mesh'
     ? (await askHub(networkDirectory(store, record.spec.id), 'status', 500)) !== undefined
     : isThere(record.bridge ?? '')

@@ -22,7 +22,7 @@ test('the first mesh gets 10.10.0.0/24, the first bridge a /24 of 172.16.0.0/12'
   expect(chooseSubnet(spec({driver: 'external', bridgeName: 'br0'}), alone)).toBeUndefined()
 })
 
-test('a chosen one clashes with no other network, no remembered one and no route of this computer', () => {
+test('a chosen one clashes with no other network, no remembered one and no route of the host', () => {
   const neighbours: Neighbours = {
     networks: [{id: 'a.default', driver: 'mesh', subnet: '10.10.0.0/24'}],
     remembered: {'gone.default': '10.10.1.0/24'},
@@ -48,9 +48,7 @@ test('one that was asked for is taken as it is, or refused with whose it is', ()
   expect(chooseSubnet(spec({subnet: '10.20.0.5/24'}), {...alone, host: [route('10.20.0.0/24')]})).toBe('10.20.0.0/24')
   const bridge = spec({driver: 'bridge', subnet: '192.168.100.0/24'})
   expect(chooseSubnet(bridge, alone)).toBe('192.168.100.0/24')
-  expect(() => chooseSubnet(bridge, {...alone, host: [route('192.168.0.0/16', 'wlan0')]})).toThrow(
-    '192.168.0.0/16 on wlan0 of this computer',
-  )
+  expect(() => chooseSubnet(bridge, {...alone, host: [route('192.168.0.0/16', 'wlan0')]})).toThrow('192.168.0.0/16 on wlan0 of the host')
   const other = {id: 'b.front', driver: 'bridge', subnet: '192.168.100.128/25'} as const
   expect(() => chooseSubnet(bridge, {...alone, networks: [other]})).toThrow('b.front (192.168.100.128/25)')
   expect(() => chooseSubnet(spec({subnet: '10.0.0.0/16'}), alone)).toThrow('by which vmctl reaches every VM')

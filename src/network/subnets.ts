@@ -14,7 +14,7 @@ export interface Neighbours {
   readonly networks: readonly {readonly id: string; readonly driver: NetworkDriver; readonly subnet: string}[]
   /** What was ever chosen, by id of the network. */
   readonly remembered: Readonly<Record<string, string>>
-  /** Subnets of this computer, without those of the network's own bridge. */
+  /** Subnets of the host, without those of the network's own bridge. */
   readonly host: readonly HostSubnet[]
 }
 
@@ -54,12 +54,12 @@ const checkSubnet = (spec: NetworkSpec, text: string, {networks, host}: Neighbou
     })
   }
   if (overlaps(subnet, parse(userNetwork))) refuse(`${userNetwork}, by which vmctl reaches every VM`)
-  // Meshes are worlds of their own; only what this computer itself has a route to can clash.
+  // Meshes are worlds of their own; only what the host itself has a route to can clash.
   if (spec.driver === 'bridge') {
     const other = networks.find((network) => network.driver === 'bridge' && overlaps(subnet, parse(network.subnet)))
     if (other) refuse(`that of the network ${other.id} (${other.subnet})`)
     const route = host.find((candidate) => overlaps(subnet, candidate.subnet))
-    if (route) refuse(`${formatSubnet(route.subnet)} on ${route.interface} of this computer`)
+    if (route) refuse(`${formatSubnet(route.subnet)} on ${route.interface} of the host`)
   }
   return formatSubnet(subnet)
 }

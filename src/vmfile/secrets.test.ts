@@ -20,7 +20,7 @@ const load = async (body: string, {directory = temporaryDirectory(), toleratesMi
   }
 }
 
-test('a secret is a text, a variable of this computer, or a file without its last line feed', async () => {
+test('a secret is a text, a variable of the host, or a file without its last line feed', async () => {
   const directory = temporaryDirectory()
   writeFileSync(join(directory, 'lf'), 'one\ntwo\n\n')
   writeFileSync(join(directory, 'crlf'), 'text\r\n')

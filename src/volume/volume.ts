@@ -24,7 +24,7 @@ export interface Volume {
   /** How the guest finds it: /dev/disk/by-id/virtio-SERIAL. */
   readonly serial: string
   readonly sizeBytes: number
-  /** Bytes that it takes on this computer, holes not counted. */
+  /** Bytes that it takes on the host, holes not counted. */
   readonly allocatedBytes: number
   /** RFC 3339. */
   readonly createdAt: string

@@ -87,7 +87,7 @@ step('without CAP_NET_ADMIN it is an error that says so, and nothing is made', a
   expect(traces()).toEqual([])
 })
 
-step('a subnet that this computer is in is refused, and nothing is made', async () => {
+step('a subnet that the host is in is refused, and nothing is made', async () => {
   vmfile(front('subnet "192.0.2.0/25"'), web)
   const outcome = expectFailure(await vmctl('up'), 5, 'vmctl::network::subnet_taken')
   expect(outcome.stderr).toContain('192.0.2.0/24 on up0')

@@ -85,7 +85,7 @@ step('nothing of it listens on TCP or UDP or joins a multicast group, and no soc
   }
 })
 
-step('another user of this computer cannot connect to them', (context) => {
+step('another user of the host cannot connect to them', (context) => {
   const missing = needsRoot()
   if (missing !== undefined) context.skip(missing)
   const socket = readdirSync(lab.directory('shop.db')).find((entry) => entry.startsWith('mesh-')) ?? ''

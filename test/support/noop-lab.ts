@@ -10,7 +10,7 @@ import {startSshd, type TestSshd} from './sshd.ts'
 
 /**
  * The noop backend, where starting costs nothing, with one real sshd as the guest of all VMs. No VM here may have `env` or anything
- * else that guests are set up with: the guest is this computer.
+ * else that guests are set up with: the guest is the host.
  */
 export interface NoopLab extends AsyncDisposable {
   readonly workspace: Workspace

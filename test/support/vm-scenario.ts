@@ -30,7 +30,7 @@ export interface Scenario {
 export interface ScenarioOptions {
   /** Where the state directory is to be, below the test's root. */
   readonly stateDirectory?: (root: string) => string
-  /** Why this scenario cannot run on this computer. It fails instead under CI. */
+  /** Why this scenario cannot run on the host. It fails instead under CI. */
   readonly missing?: string | undefined
 }
 

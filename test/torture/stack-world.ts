@@ -53,7 +53,7 @@ ${vm(
 )}
 `
 
-/** What of a stack runs or is set up on this computer. */
+/** What of a stack runs or is set up on the host. */
 export interface Carriers {
   readonly qemus: readonly number[]
   readonly hubs: readonly number[]
@@ -185,7 +185,7 @@ export class StackWorld extends QemuWorld {
     return [...found, ...(await this.#unreachable())]
   }
 
-  /** Names, addresses, ports, shares and the volume, as guests and this computer see them. */
+  /** Names, addresses, ports, shares and the volume, as guests and the host see them. */
   async #unreachable(): Promise<string[]> {
     const members = (await this.networks()).flatMap((network) => network.members.map((member) => ({...member, driver: network.driver})))
     const ip = (name: string, driver: string): string =>

@@ -157,7 +157,7 @@ mkdir -m 755 /run/sshd /run/cloud-init
 echo '{"v1": {"datasource": "DataSourceNoCloud", "errors": []}}' >/run/cloud-init/result.json
 exec "$@"`
 
-/** The fake backend. Its guest is a real SSH server on this computer, if possible with a /var/tmp of its own. */
+/** The fake backend. Its guest is a real SSH server on the host, if possible with a /var/tmp of its own. */
 export class NoopWorld extends World {
   readonly sshd: TestSshd
   /** The `ssh` block of a VM. */

@@ -19,7 +19,7 @@ export default class VolumeInspect extends VmctlCommand {
       ['Path', volume.path],
       ['Filesystem', volume.label === '' ? volume.filesystem : `${volume.filesystem} (label ${volume.label})`],
       ['Size', formatSize(volume.sizeBytes)],
-      ['Used', `${formatSize(volume.allocatedBytes)} of this computer`],
+      ['Used', `${formatSize(volume.allocatedBytes)} of the host`],
       ['Device', `/dev/disk/by-id/virtio-${volume.serial}`],
       ['Created', volume.createdAt || 'unknown'],
       ...volume.users.map(({vm, readOnly, target}) => ['VM', `${vm} ${target ?? ''} ${readOnly ? '(read-only)' : ''}`.trim()] as const),

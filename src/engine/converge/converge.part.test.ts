@@ -297,7 +297,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     expect(forced(await up(stack.slice(1), {verb: 'down', removeOrphans: true}))).toEqual([why, 'no'])
   })
 
-  test('a guest that writes to a folder of this computer powers off before its VM is removed', async () => {
+  test('a guest that writes to a folder of the host powers off before its VM is removed', async () => {
     const stops: string[] = []
     const noop = engine.hypervisors.get('noop')
     if (!noop) throw new Error('There is no noop backend.')

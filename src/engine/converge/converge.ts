@@ -10,8 +10,8 @@ import {applyPlan} from '../vm/apply.ts'
 import {type Engine, observe} from '../engine.ts'
 import type {EngineEvent} from '../events.ts'
 import type {Vmfile} from '../load.ts'
-import {arrange, lookAt, lookAtAll, type Situation} from './look.ts'
-import {joinNetworks, mendNetworks, tidyNetworks} from '../resources/networks.ts'
+import {placeAmongOthers, situationOf, situationsOf, type Situation} from './observe.ts'
+import {joinNetworks, repairNetworks, cleanUpNetworks} from '../resources/networks.ts'
 import {alone, inOrder, isReached} from '../plan/order.ts'
 import type {Place} from '../plan/vm-plan.ts'
 import {planVm} from '../plan/plan.ts'
@@ -19,9 +19,9 @@ import type {PlanOptions, VmPlan} from '../plan/vm-plan.ts'
 import {requireRunnable} from './runnable.ts'
 import {schedule, type Task} from '../plan/schedule.ts'
 import {choose, type Selection, selectByName} from '../plan/select.ts'
-import {findStrays, planForStray, removeStrays, type Stray, strayNotice, type RemovedStray} from './strays.ts'
+import {findOrphans, planForOrphan, destroyOrphans, type Orphan, orphanNotice, type RemovedOrphan} from './orphans.ts'
 import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
-import {claimVolumes} from '../resources/volumes.ts'
+import {lockVolumes} from '../resources/volumes.ts'
 import {noteForced} from '../vm/forced.ts'
 import {readingOnce} from '../vm/steps.ts'
 import {holdRecords} from '../vm/records.ts'
@@ -67,22 +67,24 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
   if (makes(options)) await requireRunnable(engine, specs)
   const reading = readingOnce(engine, options.vmfile.readDockerfile)
-  const situations = new Map(await Promise.all(ordered.map(async (spec) => [spec.name, await lookAt(reading, spec, options)] as const)))
-  const places = await arrange(engine, specs, {options, situations})
+  const situations = new Map(
+    await Promise.all(ordered.map(async (spec) => [spec.name, await situationOf(reading, spec, options)] as const)),
+  )
+  const places = await placeAmongOthers(engine, specs, {options, situations})
   const plans = ordered.flatMap(({name}) => {
     const situation = situations.get(name)
     return situation ? [planVm(situation.target, situation.observed, {...options, place: places.get(name)})] : []
   })
-  const strays = await straysOf(engine, options)
-  return [...plans, ...strays.map((stray) => planForStray(stray, {remove: options.removeOrphans ?? false}))]
+  const orphans = await orphansOf(engine, options)
+  return [...plans, ...orphans.map((orphan) => planForOrphan(orphan, {remove: options.removeOrphans ?? false}))]
 }
 
 /** Whether VMs are made or started. */
 const makes = ({verb}: ConvergeOptions): boolean => verb === 'up' || verb === 'reload'
 
-/** Strays concern who works on the whole file. */
-const straysOf = async (engine: Engine, {vmfile, names = [], removeOrphans}: ConvergeOptions): Promise<readonly Stray[]> => {
-  if (names.length === 0) return findStrays(engine, vmfile)
+/** Orphans concern who works on the whole file. */
+const orphansOf = async (engine: Engine, {vmfile, names = [], removeOrphans}: ConvergeOptions): Promise<readonly Orphan[]> => {
+  if (names.length === 0) return findOrphans(engine, vmfile)
   if (!removeOrphans) return []
   throw new VmctlError('vmctl::usage::invalid', 'Orphans are those of the whole VMFile, and VMs are named.', {
     help: 'Leave out --remove-orphans, or the names. `vmctl destroy NAME` removes a single VM.',
@@ -97,7 +99,7 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
       help: 'Name one of them.',
     })
   }
-  const {target, observed} = await lookAt(readingOnce(engine, options.vmfile.readDockerfile), spec, options)
+  const {target, observed} = await situationOf(readingOnce(engine, options.vmfile.readDockerfile), spec, options)
   return planVm(target, observed, options)
 }
 
@@ -106,16 +108,17 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  * of one stops only those that wait for it; each is told by an event and stands in the results.
  */
 export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
-  const strays = await straysOf(engine, options)
+  const orphans = await orphansOf(engine, options)
   // What is wrong with the file is told before anything is made or removed for it.
   inOrder(choose(options))
   if (makes(options)) await requireRunnable(engine, choose(options))
-  const removed = options.removeOrphans ? await removeStrays(engine, strays) : []
-  const removeVolumes = options.volumes ? await claimVolumes(engine, choose(options)) : undefined
-  if (!options.removeOrphans) for (const stray of strays) await engine.emit({type: 'vm.notice', vm: stray.vm, message: strayNotice(stray)})
+  const removed = options.removeOrphans ? await destroyOrphans(engine, orphans) : []
+  const removeVolumes = options.volumes ? await lockVolumes(engine, choose(options)) : undefined
+  if (!options.removeOrphans)
+    for (const orphan of orphans) await engine.emit({type: 'vm.notice', vm: orphan.vm, message: orphanNotice(orphan)})
   const results = await convergeAll(readingOnce(engine, options.vmfile.readDockerfile), options)
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
-  return [...removed.map(resultOfStray), ...results]
+  return [...removed.map(resultOfOrphan), ...results]
 }
 
 const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
@@ -124,8 +127,8 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
   if (options.verb !== 'down') await joinNetworks(engine, options.vmfile.vms, true)
   // Also for its verdict on circles, in which everybody would wait for ever.
   const isOrdered = [...inOrder(specs), ...options.vmfile.vms].some(({dependsOn}) => dependsOn !== undefined)
-  const situations = isOrdered ? await lookAtAll(engine, specs, options) : new Map<string, Situation>()
-  const places = isOrdered ? await arrange(engine, specs, {options, situations}) : new Map<string, Place>()
+  const situations = isOrdered ? await situationsOf(engine, specs, options) : new Map<string, Situation>()
+  const places = isOrdered ? await placeAmongOthers(engine, specs, {options, situations}) : new Map<string, Place>()
   const works = specs.map((spec) => makeWork(engine, spec, {options, place: places.get(spec.name) ?? alone}))
   const outcomes = await schedule(
     works.map(({task}) => task),
@@ -139,7 +142,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
   )
   if (engine.signal.aborted) throw engine.signal.reason
   if (options.verb === 'down' || outcomes.some(({status}) => status === 'rejected')) {
-    await tidyNetworks(
+    await cleanUpNetworks(
       engine,
       specs.map(({name}) => name),
     )
@@ -220,7 +223,7 @@ const convergeVm = async (
     signal: engine.signal,
     onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: spec.name, holder}),
   })
-  const {target, observed} = await lookAt(engine, spec, options)
+  const {target, observed} = await situationOf(engine, spec, options)
   const plan = planVm(target, observed, {...options, place})
   progress.plan = plan
   await engine.emit({type: 'plan.ready', vm: spec.name, plan})
@@ -230,7 +233,7 @@ const convergeVm = async (
   if (observed.vm && startsAgain(plan))
     await records.writeJournal({...openSteps(observed.journal, target.steps, plan.provision), restarted: true})
   await applyPlan(engine, target, {plan, records})
-  if (options.verb === 'up') await mendNetworks(engine, target.spec)
+  if (options.verb === 'up') await repairNetworks(engine, target.spec)
 }
 
 /** Whether steps are due because the VM is started again on the disk that it has. Elsewhere nothing is due before the guest is reached. */
@@ -257,7 +260,7 @@ const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch, forced}:
   }
 }
 
-const resultOfStray = ({plan: {vm, steps}, durationMs, forced}: RemovedStray): VmResult => ({
+const resultOfOrphan = ({plan: {vm, steps}, durationMs, forced}: RemovedOrphan): VmResult => ({
   name: vm,
   state: 'destroyed',
   login: false,

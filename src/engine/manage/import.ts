@@ -29,9 +29,9 @@ export interface ImportResult {
   readonly text: string
   /** What could not be carried over. */
   readonly warnings: readonly string[]
-  /** What is still wrong with the VMFile, and, as warnings, which of its files are missing on this computer. */
+  /** What is still wrong with the VMFile, and, as warnings, which of its files are missing on the host. */
   readonly problems: readonly Problem[]
-  /** Whether `vmctl validate` accepts it, apart from files that are missing on this computer. */
+  /** Whether `vmctl validate` accepts it, apart from files that are missing on the host. */
   readonly isValid: boolean
 }
 

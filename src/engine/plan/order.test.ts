@@ -67,19 +67,19 @@ describe('places', () => {
   })
   test('one that is not worked on is not waited for, and told about when it does not run', () => {
     const around = (isRunning: boolean) =>
-      placesOf([web], {verb: 'up', starters: new Set(['web']), bystanders: [{spec: db, isRunning}]}).get('web')
+      placesOf([web], {verb: 'up', starters: new Set(['web']), unselected: [{spec: db, isRunning}]}).get('web')
     expect(around(false)).toEqual({after: [], demands: [], notices: ['depends on db, which is not running']})
     expect(around(true)?.notices).toEqual([])
   })
   test('down goes the other way round, and tells of those that go on', () => {
-    const places = placesOf([web, db], {verb: 'down', starters: new Set(), bystanders: [{spec: log, isRunning: true}]})
+    const places = placesOf([web, db], {verb: 'down', starters: new Set(), unselected: [{spec: log, isRunning: true}]})
     expect(places.get('db')).toEqual({
       after: [{vm: 'web', condition: 'over'}],
       demands: [],
       notices: ['log, which depends on it, is still running'],
     })
     expect(places.get('web')?.after).toEqual([])
-    expect(placesOf([db], {verb: 'down', starters: new Set(), bystanders: [{spec: log, isRunning: false}]}).get('db')?.notices).toEqual([])
+    expect(placesOf([db], {verb: 'down', starters: new Set(), unselected: [{spec: log, isRunning: false}]}).get('db')?.notices).toEqual([])
   })
 })
 

@@ -8,7 +8,7 @@ import type {PlanStep, Verb} from './vm-plan.ts'
 export const alone: Place = {after: [], demands: [], notices: []}
 
 /** What is known of a VM that is not worked on itself. */
-export interface Bystander {
+export interface Unselected {
   readonly spec: VmSpec
   readonly isRunning: boolean
 }
@@ -58,11 +58,11 @@ export interface Surroundings {
   readonly verb: Verb
   /** Names of the VMs that are about to start. */
   readonly starters: ReadonlySet<string>
-  readonly bystanders?: readonly Bystander[]
+  readonly unselected?: readonly Unselected[]
 }
 
 /** Where each of the VMs that are worked on stands: whom it waits for, and who waits for it. Pure. */
-export const placesOf = (specs: readonly VmSpec[], {verb, starters, bystanders = []}: Surroundings): ReadonlyMap<string, Place> => {
+export const placesOf = (specs: readonly VmSpec[], {verb, starters, unselected = []}: Surroundings): ReadonlyMap<string, Place> => {
   const chosen = new Set(specs.map(({name}) => name))
   const dependenciesOf = ({dependsOn = []}: VmSpec): readonly Dependency[] => dependsOn.filter(({vm}) => chosen.has(vm))
   const dependentsOf = (name: string, among: readonly VmSpec[]): readonly VmSpec[] =>
@@ -70,7 +70,7 @@ export const placesOf = (specs: readonly VmSpec[], {verb, starters, bystanders =
   const goesDown = verb === 'down'
   const place = (spec: VmSpec): Place => {
     const {name, dependsOn = []} = spec
-    const besides = bystanders.filter((one) => one.isRunning === goesDown).map((one) => one.spec)
+    const besides = unselected.filter((one) => one.isRunning === goesDown).map((one) => one.spec)
     return {
       after: goesDown ? dependentsOf(name, specs).map(({name: vm}) => ({vm, condition: 'over' as const})) : dependenciesOf(spec),
       demands: dependentsOf(name, specs).flatMap((dependent) =>

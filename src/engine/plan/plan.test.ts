@@ -29,7 +29,7 @@ const allDone = journal(entry('h1', 'done'), entry('h2', 'done'))
 
 const withSteps = makeSpec({ssh: {user: 'vm'}})
 
-/** What is on this computer, in words. `vm` is made from the same spec that is wanted. */
+/** What is on the host, in words. `vm` is made from the same spec that is wanted. */
 const seen = (
   state: VmState,
   change: {journal?: Journal; guest?: GuestRecord; pid?: number; applied?: Partial<VmSpec>; phase?: 'prepared' | 'started'} = {},

@@ -1,4 +1,4 @@
-import {isActive, leftRuns, type StepVerdict} from '../../provision/run/decide.ts'
+import {isActive, unfinishedRuns, type StepVerdict} from '../../provision/run/decide.ts'
 import type {DeclaredStep} from '../../provision/run/declare.ts'
 import type {Journal} from '../../provision/run/journal.ts'
 
@@ -16,6 +16,6 @@ export const noticesOf = (provision: readonly StepVerdict[]): string[] =>
 
 /** Runs that are left in the guest of steps that are no longer declared, in words. */
 export const runsToEnd = (steps: readonly DeclaredStep[], journal: Journal): string[] =>
-  leftRuns(journal, steps).map(
+  unfinishedRuns(journal, steps).map(
     ({title}) => `a run of a step that is no longer declared may be left in the guest, and is ended first (${title})`,
   )

@@ -17,7 +17,7 @@ import type {SshConfig, Vm} from '../../model/vm.ts'
 import type {Guest} from '../../provision/provisioner.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {requireKeys, requireWayIn} from '../plan/login.ts'
-import {mendNetworks} from '../resources/networks.ts'
+import {repairNetworks} from '../resources/networks.ts'
 import {watchRefusals} from './refusals.ts'
 
 /** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
@@ -100,7 +100,7 @@ const wasReached = async (vm: Vm, {ready}: WaitOptions): Promise<boolean> => rea
 export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions = {}): Promise<ReadyGuest> => {
   requireWayIn(vm.spec, options)
   const hypervisor = await hypervisorOf(engine, vm)
-  await mendNetworks(engine, vm.spec)
+  await repairNetworks(engine, vm.spec)
   const files = vmFiles(vm.directory)
   const alias = hostKeyAlias(vm)
   const known = knownHostsKey((await readIfExists(files.knownHosts)) ?? '', alias)

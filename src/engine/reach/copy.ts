@@ -55,13 +55,13 @@ export interface CopyResult {
 const patienceMs = 30_000
 
 /**
- * Copies a file or a directory between this computer and a guest. A destination that ends in `/`, or is `.` or `..`, is a
+ * Copies a file or a directory between the host and a guest. A destination that ends in `/`, or is `.` or `..`, is a
  * directory to copy into, and so is, for a file, one that exists; any other destination is what the copy is called.
  */
 export const copy = async (engine: Engine, {from, to, ...options}: CopyRequest): Promise<CopyResult> => {
   const asked = from.vm ?? to.vm
   if (asked === undefined || (from.vm !== undefined && to.vm !== undefined)) {
-    throw new VmctlError('vmctl::usage::invalid', asked === undefined ? 'Both paths are on this computer.' : 'Both paths are in a guest.', {
+    throw new VmctlError('vmctl::usage::invalid', asked === undefined ? 'Both paths are on the host.' : 'Both paths are in a guest.', {
       help: 'Write one of them as NAME:PATH, such as `vmctl cp ./app web:/srv/app`.',
     })
   }

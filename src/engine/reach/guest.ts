@@ -9,7 +9,7 @@ export const connectGuest = async (engine: Engine, name: string, options: WaitOp
   return connection
 }
 
-/** Where a program of this computer reaches the guest's SSH port; undefined when the VM has no network. */
+/** Where a program of the host reaches the guest's SSH port; undefined when the VM has no network. */
 export const guestAddress = async (engine: Engine, name: string): Promise<{readonly host: string; readonly port: number} | undefined> => {
   const vm = await requireVm(engine.store, name)
   return (await hypervisorOf(engine, vm)).sshAddress(vm, {signal: engine.signal})

@@ -6,13 +6,13 @@ import type {NetworkSpec} from '../../model/stack.ts'
 import {type Nic, type Observation, type Vm, type VmSpec, isAlive} from '../../model/vm.ts'
 import type {Candidate} from '../../network/members.ts'
 import {
-  isRaised,
+  isStarted,
   joinNetwork,
-  lowerNetwork,
+  stopNetwork,
   missingCarrier,
   networkProblem,
   nicOf,
-  raiseNetwork,
+  startNetwork,
   removeNetwork,
 } from '../../network/network.ts'
 import {
@@ -99,14 +99,14 @@ export const seedNetworkConfig = async (engine: Engine, vm: Vm): Promise<string 
 }
 
 /** Makes sure that what carries the networks of a VM is there, before it starts and whenever it is reached. Cheap when it is. */
-export const raiseNetworks = async (engine: Engine, spec: VmSpec): Promise<void> => {
-  for (const record of await recordsOf(engine, spec)) await raiseNetwork(storeOf(engine), record, engine.signal)
+export const startNetworks = async (engine: Engine, spec: VmSpec): Promise<void> => {
+  for (const record of await recordsOf(engine, spec)) await startNetwork(storeOf(engine), record, engine.signal)
 }
 
-/** Like `raiseNetworks`, for verbs that can do their work without: a failure is told and is no failure of theirs. */
-export const mendNetworks = async (engine: Engine, spec: VmSpec): Promise<void> => {
+/** Like `startNetworks`, for verbs that can do their work without: a failure is told and is no failure of theirs. */
+export const repairNetworks = async (engine: Engine, spec: VmSpec): Promise<void> => {
   try {
-    await raiseNetworks(engine, spec)
+    await startNetworks(engine, spec)
   } catch (error) {
     engine.signal.throwIfAborted()
     await engine.emit({type: 'vm.notice', vm: spec.name, message: `a network of it is not there: ${messageOf(error)}`})
@@ -131,7 +131,7 @@ export const troublesOf = async (engine: Engine, {spec}: Vm, {state, troubles = 
  * Ends what carries the networks that these VMs were on, as soon as no member needs it, and forgets a network that has no VM left.
  * The caller holds no VM's lock: whoever is the last to be done here finds all others at rest.
  */
-export const tidyNetworks = async (engine: Engine, names: readonly string[]): Promise<void> => {
+export const cleanUpNetworks = async (engine: Engine, names: readonly string[]): Promise<void> => {
   const store = storeOf(engine)
   await sweepNetworks(store, engine.signal)
   for (const id of await listNetworkIds(store)) {
@@ -145,7 +145,7 @@ export const tidyNetworks = async (engine: Engine, names: readonly string[]): Pr
 }
 
 const settle = (store: NetworkStore, record: NetworkRecord, isEmpty: boolean): Promise<void> =>
-  isEmpty ? removeNetwork(store, record, {forget: false}) : lowerNetwork(store, record)
+  isEmpty ? removeNetwork(store, record, {forget: false}) : stopNetwork(store, record)
 
 /**
  * Acts while all members of a network are at rest and kept so by their locks. A lock that somebody holds means that the VM is being
@@ -217,7 +217,7 @@ export const listNetworks = async (engine: Engine): Promise<NetworkList> => {
 
 const statusOf = async (store: NetworkStore, record: NetworkRecord, existing: ReadonlySet<string>): Promise<NetworkStatus> => {
   const {spec, subnet, gateway, bridge, members} = record
-  const isUp = await isRaised(store, record)
+  const isUp = await isStarted(store, record)
   const missing = isUp ? await missingCarrier(store, record) : undefined
   return {
     id: spec.id,

@@ -8,7 +8,7 @@ import {makeSpec, temporaryDirectory} from '../../../test/support/builders.ts'
 import {isVmctlError} from '../../model/errors.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {openEngine, type Engine} from '../engine.ts'
-import {claimVolumes, findVolume, removeUnusedVolume, volumes} from './volumes.ts'
+import {lockVolumes, findVolume, removeUnusedVolume, volumes} from './volumes.ts'
 import {create, stop, start, destroy} from '../vm/lifecycle.ts'
 
 const makeEngine = async (): Promise<{engine: Engine; spec: (name: string, readOnly?: boolean, volume?: string) => VmSpec}> => {
@@ -79,14 +79,14 @@ test('down --volumes takes what its VMs have, and nothing that others use too', 
   const [a, b] = [spec('a'), spec('b', false, 'other')]
   await create(engine, a)
   await create(engine, b)
-  const remove = await claimVolumes(engine, [a])
+  const remove = await lockVolumes(engine, [a])
   expect(await remove()).toEqual(['shop.data'])
   expect((await volumes(engine)).map(({id}) => id)).toEqual(['shop.other'])
-  expect(await refusal(claimVolumes(engine, [spec('c', false, 'other')]))).toContain(
+  expect(await refusal(lockVolumes(engine, [spec('c', false, 'other')]))).toContain(
     'vmctl::volume::in_use: The volume shop.other belongs to b too',
   )
   await destroy(engine, 'a')
-  expect(await (await claimVolumes(engine, [spec('c')]))()).toEqual([])
+  expect(await (await lockVolumes(engine, [spec('c')]))()).toEqual([])
 })
 
 test('what a killed down --volumes has left, a record or a directory, goes with the next', async () => {
@@ -94,10 +94,10 @@ test('what a killed down --volumes has left, a record or a directory, goes with 
   await create(engine, spec('a'))
   const {path} = await findVolume(engine, 'shop.data')
   rmSync(path)
-  expect(await (await claimVolumes(engine, [spec('a')]))()).toEqual([])
+  expect(await (await lockVolumes(engine, [spec('a')]))()).toEqual([])
   expect(existsSync(dirname(path))).toBe(false)
   mkdirSync(dirname(path))
-  expect(await (await claimVolumes(engine, [spec('a')]))()).toEqual([])
+  expect(await (await lockVolumes(engine, [spec('a')]))()).toEqual([])
   expect(existsSync(dirname(path))).toBe(false)
 })
 
@@ -107,6 +107,6 @@ test('while the record of a VM is damaged nobody knows what it uses, so nothing 
   writeFileSync(join(engine.store.vmsDirectory, 'a/vm.json'), '{')
   const {path} = await findVolume(engine, 'shop.data')
   expect(await refusal(removeUnusedVolume(engine, 'data'))).toMatch(/^vmctl::vm::record_damaged/)
-  expect(await refusal(claimVolumes(engine, [spec('b')]))).toMatch(/^vmctl::vm::record_damaged/)
+  expect(await refusal(lockVolumes(engine, [spec('b')]))).toMatch(/^vmctl::vm::record_damaged/)
   expect(existsSync(path)).toBe(true)
 })

@@ -128,7 +128,7 @@ export const removeUnusedVolume = async (engine: Engine, wanted: string): Promis
  * @returns removes them, and resolves to their ids
  * @throws VmctlError `vmctl::volume::in_use` when a VM besides these uses one of them
  */
-export const claimVolumes = async (engine: Engine, specs: readonly VmSpec[]): Promise<() => Promise<string[]>> => {
+export const lockVolumes = async (engine: Engine, specs: readonly VmSpec[]): Promise<() => Promise<string[]>> => {
   const ids = [...new Set(specs.flatMap((spec) => (spec.volumes ?? []).map(({volume}) => volume.id)))]
   const names = new Set(specs.map(({name}) => name))
   const others = ids.length === 0 ? [] : (await allRecordsOf(engine)).filter(({name}) => !names.has(name))

@@ -1,7 +1,7 @@
 import {listPciDevices, type PciDeviceInfo, readPciNames, sysfs} from '../../host/pci.ts'
 import {stripControls} from '../../model/strip.ts'
 
-/** A PCI device of this computer; the `--json` shape of `vmctl devices`. */
+/** A PCI device of the host; the `--json` shape of `vmctl devices`. */
 export interface HostDevice extends PciDeviceInfo {
   /** `NVIDIA Corporation GA102`, or the numbers when the list of names is not installed. */
   readonly name: string
@@ -30,7 +30,7 @@ const kinds: Readonly<Record<number, string>> = {
 const display = 3
 
 /**
- * The PCI devices of this computer.
+ * The PCI devices of the host.
  * @param gpu only display controllers, and what else is on the same card (its audio, USB)
  */
 export const listDevices = async ({gpu, root = sysfs}: {gpu: boolean; root?: string}): Promise<readonly HostDevice[]> => {

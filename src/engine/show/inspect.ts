@@ -26,7 +26,7 @@ export interface VmSummary {
   readonly sshPort?: number
   /** What was last seen of the health of a running VM that has a health check. */
   readonly health?: HealthStatus
-  /** What else of this computer leads to the guest. */
+  /** What else of the host leads to the guest. */
   readonly ports?: readonly ForwardedPort[]
   /** Why the VM cannot be told about, when its record is damaged. */
   readonly error?: string

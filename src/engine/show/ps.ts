@@ -18,7 +18,7 @@ import {turns} from '../reach/health.ts'
 import {interfacesOf} from '../resources/interfaces.ts'
 import {troublesOf} from '../resources/networks.ts'
 import {selectVms} from '../plan/select.ts'
-import {findStrays} from '../converge/strays.ts'
+import {findOrphans} from '../converge/orphans.ts'
 import type {Vmfile} from '../load.ts'
 
 /** One VM in `vmctl ps`; the `--json` shape of an element. */
@@ -131,8 +131,8 @@ export const openPs = (engine: Engine, scope: PsScope, {connectMs = 15_000, asks
     async look() {
       const {vmfile, names} = scope
       const wanted = vmfile ? selectVms(vmfile, names).map((spec) => spec.name) : names?.length ? names : await listVmNames(engine.store)
-      const strays = vmfile && !names?.length ? (await findStrays(engine, vmfile)).map(({vm}) => vm) : []
-      const rows = await Promise.all([...wanted, ...strays].map((name) => rowOf(engine, name, {test, isReady})))
+      const orphans = vmfile && !names?.length ? (await findOrphans(engine, vmfile)).map(({vm}) => vm) : []
+      const rows = await Promise.all([...wanted, ...orphans].map((name) => rowOf(engine, name, {test, isReady})))
       return rows.map((row, index) => (index < wanted.length ? row : {...row, isStray: true}))
     },
     [Symbol.dispose]() {

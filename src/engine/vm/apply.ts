@@ -19,11 +19,11 @@ import {traitsOf} from '../owner.ts'
 import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
 import {asGuest, openSession, sshUser, waitForGuest} from '../reach/access.ts'
 import {awaitHealthy} from '../reach/health.ts'
-import {raiseNetworks, seedNetworkConfig} from '../resources/networks.ts'
+import {startNetworks, seedNetworkConfig} from '../resources/networks.ts'
 import {attach, setupOf} from './attach.ts'
 import {configureGuest} from './configure.ts'
-import type {SeedGifts} from './seed-documents.ts'
-import {spendSeed, writeCredentials} from './seed.ts'
+import type {SeedContent} from './seed-documents.ts'
+import {detachSeed, writeCredentials} from './seed.ts'
 import {watchPanics} from './restarts.ts'
 import {type Records, newRecords} from './records.ts'
 
@@ -111,7 +111,7 @@ const existing = async (engine: Engine, name: string): Promise<Vm> => {
 
 const operation = (engine: Engine): OperationOptions => ({
   signal: engine.signal,
-  // What a backend has to say is about this computer, so it is said once for all VMs.
+  // What a backend has to say is about the host, so it is said once for all VMs.
   notify: (message) => void engine.emit({type: 'vm.notice', message}),
 })
 
@@ -147,7 +147,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
       phase: 'prepared',
     }
     await hypervisor.prepare(vm, operation(engine))
-    await writeCredentials(vm, await giftsOf(engine, vm))
+    await writeCredentials(vm, await seedContentOf(engine, vm))
     await writeVm(vm)
     engine.signal.throwIfAborted()
     await endPredecessor(engine, spec.name)
@@ -158,7 +158,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
 }
 
 /** What the seed of a VM brings of its stack. The VM is prepared: the addresses of its interfaces are known. */
-const giftsOf = async (engine: Engine, vm: Vm): Promise<SeedGifts> => ({
+const seedContentOf = async (engine: Engine, vm: Vm): Promise<SeedContent> => ({
   setup: await setupOf(engine, vm.spec),
   networkConfig: await seedNetworkConfig(engine, vm),
 })
@@ -197,7 +197,7 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
   // Before the start: a kill in between must not hide it.
   await noteStart(records)
   try {
-    await raiseNetworks(engine, vm.spec)
+    await startNetworks(engine, vm.spec)
     await hypervisor.start(rest, operation(engine))
   } catch (error) {
     // A cancelled start is not a failure of the VM.
@@ -210,7 +210,7 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
 
 export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  await raiseNetworks(engine, vm.spec)
+  await startNetworks(engine, vm.spec)
   await hypervisor.resume?.(vm, operation(engine))
 }
 
@@ -263,7 +263,7 @@ const becomeReady = async (
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
   await connection.exec('sync', {signal: engine.signal})
   const kept = hypervisor.showSeed
-    ? await spendSeed(vm, await giftsOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine)))
+    ? await detachSeed(vm, await seedContentOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine)))
     : undefined
   if (kept !== undefined) {
     const message = `the seed keeps its private host key until the VM is made anew: ${kept}`

@@ -6,7 +6,7 @@ import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '
 import {applyChanges} from '../../vmfile/changes.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {planStart} from '../plan/plan.ts'
-import {tidyNetworks} from '../resources/networks.ts'
+import {cleanUpNetworks} from '../resources/networks.ts'
 import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {wantedSpec} from './pending.ts'
 import {noteForced} from './forced.ts'
@@ -115,7 +115,7 @@ export const start = async (engine: Engine, name: string): Promise<LifecycleResu
     return await transition(reading, {name, verb: 'start', to: 'running'}, async (vm) => boot(reading, vm, await specToStart(reading, vm)))
   } catch (error) {
     engine.signal.throwIfAborted()
-    await tidyNetworks(engine, [name])
+    await cleanUpNetworks(engine, [name])
     throw error
   }
 }
@@ -126,7 +126,7 @@ export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs
   const result = await transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) =>
     stopVm(noted.engine, vm, timeoutMs ?? stopGraceMs(vm.spec)),
   )
-  await tidyNetworks(engine, [name])
+  await cleanUpNetworks(engine, [name])
   return {...result, ...noted.result()}
 }
 
@@ -183,7 +183,7 @@ export const destroy = async (engine: Engine, name: string, {absent}: {readonly 
     if (vm) await destroyVm(noted.engine, vm)
     else await destroyDamaged(engine, name)
   })
-  await tidyNetworks(engine, [name])
+  await cleanUpNetworks(engine, [name])
   return {name, ...noted.result()}
 }
 

@@ -11,13 +11,13 @@ import type {CloudInitConfig, HashedFile, Vm, VmSpec} from '../../model/vm.ts'
 import {sshUser} from '../reach/access.ts'
 
 /** What a seed carries besides credentials. */
-export interface SeedGifts {
+export interface SeedContent {
   readonly setup: GuestSetup
   /** For a guest on networks, unless the user brings one; absent for a guest whose own defaults do. */
   readonly networkConfig?: string | undefined
 }
 
-interface Contents extends SeedGifts {
+interface Contents extends SeedContent {
   readonly hostKey: KeyPair | undefined
   /** The public key that vmctl made for the user. */
   readonly madeKey: string | undefined
@@ -26,7 +26,7 @@ interface Contents extends SeedGifts {
 /** Whether a user-data file takes the place of everything that vmctl would write. */
 export const isRaw = ({userData: file, merge}: CloudInitConfig): boolean => file !== undefined && !merge
 
-/** The files of this computer that the seed of a block is made of. */
+/** The files of the host that the seed of a block is made of. */
 export const sourcesOf = ({userData: file, vendorData: vendor, networkConfig, writeFiles = []}: CloudInitConfig): readonly HashedFile[] =>
   [file, vendor, networkConfig, ...writeFiles.map(({source}) => source)].filter((one) => one !== undefined)
 

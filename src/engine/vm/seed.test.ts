@@ -8,7 +8,7 @@ import {parse} from 'yaml'
 import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
 import type {CloudInitConfig, Vm} from '../../model/vm.ts'
 import {emptySetup} from '../../guest/setup/script.ts'
-import {spendSeed, writeCredentials} from './seed.ts'
+import {detachSeed, writeCredentials} from './seed.ts'
 
 const secret = 'BEGIN OPENSSH PRIVATE KEY'
 
@@ -29,7 +29,7 @@ test('the private host key goes, the identity, the user and his key stay, and th
   const {size} = statSync(seed)
   let shown = ''
   expect(
-    await spendSeed(vm, {setup: emptySetup}, async () => {
+    await detachSeed(vm, {setup: emptySetup}, async () => {
       shown = text(seed)
     }),
   ).toBeUndefined()
@@ -62,10 +62,10 @@ test.each([
   const show = async (): Promise<void> => {
     if (isCut) throw new Error('cut')
   }
-  await expect(spendSeed(made.vm, {setup: emptySetup}, show)).rejects.toThrow('cut')
+  await expect(detachSeed(made.vm, {setup: emptySetup}, show)).rejects.toThrow('cut')
   isCut = false
-  expect(await spendSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
-  expect(await spendSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
+  expect(await detachSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
+  expect(await detachSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
   expect(text(made.seed)).not.toContain(secret)
   expect(existsSync(made.spent)).toBe(false)
 })
@@ -76,10 +76,10 @@ test('user-data of the user stays byte for byte; when it has changed meanwhile t
   const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex')
   const {vm, seed} = await seededVm({userData: {path, sha256}})
   writeFileSync(path, 'other')
-  expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${path} is not what it was when the VM was made`)
+  expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${path} is not what it was when the VM was made`)
   expect(text(seed)).toContain(secret)
   writeFileSync(path, '#cloud-config\nbootcmd: [date]\n')
-  expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
+  expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
   expect(text(seed)).toContain('#cloud-config\nbootcmd: [date]\n')
   expect(text(seed)).not.toContain(secret)
 })
@@ -101,7 +101,7 @@ test.each(['ecdsa', 'rsa'] as const)('keys of kind %s, the host key and that of 
 
 test('a VM without a seed has nothing to spend', async () => {
   const directory = temporaryDirectory()
-  expect(await spendSeed(makeVm({directory}), {setup: emptySetup}, () => Promise.reject(new Error('not asked')))).toBeUndefined()
+  expect(await detachSeed(makeVm({directory}), {setup: emptySetup}, () => Promise.reject(new Error('not asked')))).toBeUndefined()
 })
 
 describe('a whole block', () => {
@@ -131,7 +131,7 @@ describe('a whole block', () => {
       write_files: [{content: 'from a file\n'}, {content: 'b\n', owner: 'www-data', defer: true}],
       users: [{hashed_passwd: '$6$a$b'}],
     })
-    expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
+    expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
     const {ssh_keys: keys, no_ssh_fingerprints: _fingerprints, ...rest} = first
     expect(keys).toHaveProperty('ed25519_private')
     expect(configOf(seed)).toEqual(rest)
@@ -142,7 +142,7 @@ describe('a whole block', () => {
     const {vm, seed} = await seededVm(block(source))
     const before = readFileSync(seed)
     writeFileSync(source.path, 'changed\n')
-    expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${source.path} is not what it was when the VM was made`)
+    expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${source.path} is not what it was when the VM was made`)
     expect(readFileSync(seed).equals(before)).toBe(true)
   })
 
@@ -161,7 +161,7 @@ describe('a whole block', () => {
     expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, true])
     expect(text(seed)).toContain('#!/bin/sh\n# vendor\n')
     expect(text(seed)).toContain('version: 2\n')
-    expect(await spendSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
+    expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
     expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, false])
   })
 

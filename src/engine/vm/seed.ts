@@ -9,14 +9,14 @@ import {systemCode} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
 import {hostKeyAlias} from '../reach/access.ts'
-import {isRaw, type SeedGifts, seedDocuments, sourcesOf} from './seed-documents.ts'
+import {isRaw, type SeedContent, seedDocuments, sourcesOf} from './seed-documents.ts'
 
 /**
  * Makes what a guest needs in order to know us, and we it: a key pair of vmctl's own, which is let in beside the keys of the user,
  * the host key with its known_hosts, and the cloud-init seed that carries them. Without a cloud-init block there is no seed and no
  * key; user-data of the user's own goes untouched, without a key.
  */
-export const writeCredentials = async (vm: Vm, given: SeedGifts): Promise<void> => {
+export const writeCredentials = async (vm: Vm, given: SeedContent): Promise<void> => {
   const {cloudInit} = vm.spec
   if (!cloudInit) return
   const files = vmFiles(vm.directory)
@@ -36,7 +36,7 @@ export const writeCredentials = async (vm: Vm, given: SeedGifts): Promise<void> 
  * @param showSeed lets a running guest see the seed.iso of now, and lets go of the one before
  * @returns why the seed stays as it is, when it does
  */
-export const spendSeed = async (vm: Vm, given: SeedGifts, showSeed: () => Promise<void>): Promise<string | undefined> => {
+export const detachSeed = async (vm: Vm, given: SeedContent, showSeed: () => Promise<void>): Promise<string | undefined> => {
   const {cloudInit} = vm.spec
   const {seed, spentSeed, publicKey} = vmFiles(vm.directory)
   if (!cloudInit || !(await pathExists(seed))) return undefined

@@ -108,9 +108,9 @@ test('a UDP port of another program, also one that would share it', async () => 
   }
 })
 
-test('an address that this computer does not have', async () => {
+test('an address that the host does not have', async () => {
   expect(await refusal([fixed(8080, {bind: '192.0.2.1'})], {isBinding: true})).toBe(
-    'vmctl::network::port_refused The port 192.0.2.1:8080/tcp cannot be listened on: 192.0.2.1 is no address of this computer.',
+    'vmctl::network::port_refused The port 192.0.2.1:8080/tcp cannot be listened on: 192.0.2.1 is no address of the host.',
   )
 })
 

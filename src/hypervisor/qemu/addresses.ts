@@ -45,7 +45,7 @@ export interface PortChoice {
 }
 
 /**
- * Gives each forward its port of this computer. Those that the user has fixed come first, so that no chosen one is in their way.
+ * Gives each forward its host port. Those that the user has fixed come first, so that no chosen one is in their way.
  * The caller holds the lock that keeps others from choosing at the same time.
  * @throws VmctlError `vmctl::network::port_taken`, `vmctl::network::port_refused`, `vmctl::network::no_port`
  */
@@ -76,7 +76,7 @@ const requireFree = async (port: ForwardedPort, {held, isBinding, own = []}: Por
 }
 
 const explain = (reason: string, {bind}: ForwardedPort): string => {
-  if (reason === 'EADDRNOTAVAIL') return `${bind} is no address of this computer`
+  if (reason === 'EADDRNOTAVAIL') return `${bind} is no address of the host`
   return reason === 'EACCES' ? 'ports below 1024 need a privilege (sysctl net.ipv4.ip_unprivileged_port_start)' : reason
 }
 

@@ -4,7 +4,7 @@ import {isIPv4} from 'node:net'
 import {run} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
 
-/** Where DHCP servers of this computer usually keep leases in dnsmasq's format. */
+/** Where DHCP servers of the host usually keep leases in dnsmasq's format. */
 const leasePatterns = [
   '/var/lib/misc/dnsmasq*.leases',
   '/var/lib/dnsmasq/*.leases',
@@ -63,7 +63,7 @@ export interface Wanted {
 }
 
 /**
- * Finds the address of a guest on a bridge: the neighbour table first, then the leases of DHCP servers on this computer.
+ * Finds the address of a guest on a bridge: the neighbour table first, then the leases of DHCP servers on the host.
  * @throws VmctlError `vmctl::network::ip_discovery_timeout` when none of them knows the MAC address (yet)
  */
 export const discoverAddress = async ({bridge, macAddress, leaseFiles}: Wanted, signal: AbortSignal): Promise<string> => {

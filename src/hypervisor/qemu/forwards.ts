@@ -7,7 +7,7 @@ import type {ForwardedPort, PortForward} from '../../model/stack.ts'
 import type {QmpClient} from './qmp.ts'
 import {sshForward, inBrackets} from '../../model/port.ts'
 
-/** All ports of this computer that lead to a VM, that of SSH first. */
+/** All host ports that are forwarded to a VM, that of SSH first. */
 export const forwardsOf = ({
   sshPort,
   ports = [],
@@ -16,7 +16,7 @@ export const forwardsOf = ({
   readonly ports?: readonly ForwardedPort[] | undefined
 }): ForwardedPort[] => [...(sshPort === undefined ? [] : [{...sshForward, host: sshPort}]), ...ports]
 
-/** The side of this computer, as QEMU's `hostfwd` has it (qemu(1), "-netdev user"). */
+/** The side of the host, as QEMU's `hostfwd` has it (qemu(1), "-netdev user"). */
 const hostSide = ({protocol, bind, host}: ForwardedPort): string => `${protocol}:${inBrackets(bind)}:${host}`
 
 /** `tcp:127.0.0.1:8080-:80` */
@@ -90,7 +90,7 @@ export const checkForwards = async (binary: string, ports: readonly PortForward[
   }
 }
 
-/** The side of this computer of a forward whose port QEMU could not bind, when that is what it says. */
+/** The side of the host of a forward whose port QEMU could not bind, when that is what it says. */
 export const takenSide = (text: string): string | undefined => /Could not set up host forwarding rule '(\S+)-:/.exec(text)?.[1]
 
 /** The error for what QEMU says when it cannot forward a port; undefined when it says something else. */

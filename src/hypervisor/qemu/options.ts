@@ -5,7 +5,7 @@ export interface QemuOptions {
   readonly stateDirectory: string
   /** Accelerators to try, before what a VMFile says (VMCTL_ACCEL). */
   readonly accelerators?: readonly string[] | undefined
-  /** Lease files of DHCP servers on this computer, besides the usual ones (VMCTL_LEASES). */
+  /** Lease files of DHCP servers on the host, besides the usual ones (VMCTL_LEASES). */
   readonly leaseFiles?: readonly string[] | undefined
   /** The program of VMs whose spec names none (VMCTL_QEMU). */
   readonly binary?: string | undefined

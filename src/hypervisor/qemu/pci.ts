@@ -38,7 +38,7 @@ const refuse = (message: string, help: string): never => {
 
 const checkDevice = async (address: string, {all, host}: {all: readonly PciDeviceInfo[]; host: PciHost}): Promise<void> => {
   const device = all.find((one) => one.address === address)
-  if (!device) return refuse(`There is no PCI device ${address} on this computer.`, 'Run `vmctl devices` to see the devices that exist.')
+  if (!device) return refuse(`There is no PCI device ${address} on the host.`, 'Run `vmctl devices` to see the devices that exist.')
   const {iommuGroup} = device
   if (iommuGroup === undefined) {
     return refuse(

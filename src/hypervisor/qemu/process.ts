@@ -31,7 +31,7 @@ export const findProcess = async (vm: Vm): Promise<ProcessIdentity | undefined> 
 }
 
 /**
- * Like `findProcess`, and also looks at every process of this computer: a vmctl that was killed in the moment of
+ * Like `findProcess`, and also looks at every process of the host: a vmctl that was killed in the moment of
  * starting QEMU leaves one that no file names yet. For verbs that are about to change something.
  */
 export const findAnyProcess = async (vm: Vm): Promise<ProcessIdentity | undefined> => {

@@ -16,7 +16,7 @@ export interface ReserveOptions extends Partial<Pick<PortChoice, 'isBinding' | '
 }
 
 /**
- * Chooses the addresses of a VM (MAC, ports of this computer, TAP devices), or confirms the ones that it has, and records them: one VM at a
+ * Chooses the addresses of a VM (MAC, host ports, TAP devices), or confirms the ones that it has, and records them: one VM at a
  * time, so that no two choose the same.
  */
 export const reserve = async (vm: Vm, {stateDirectory, signal, ...options}: ReserveOptions): Promise<QemuRuntime> => {

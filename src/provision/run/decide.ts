@@ -156,7 +156,7 @@ export const matchEntries = ({steps: entries}: Journal, steps: readonly Declared
 }
 
 /** Runs that may be left in the guest of steps that are no longer declared. */
-export const leftRuns = (journal: Journal, steps: readonly DeclaredStep[]): JournalEntry[] => {
+export const unfinishedRuns = (journal: Journal, steps: readonly DeclaredStep[]): JournalEntry[] => {
   const matched = new Set(matchEntries(journal, steps))
   return [...(journal.removed ?? []), ...journal.steps.filter((entry) => entry.memory !== undefined && !matched.has(entry))]
 }
@@ -164,7 +164,7 @@ export const leftRuns = (journal: Journal, steps: readonly DeclaredStep[]): Jour
 /** The journal as it must be before the verdicts are carried out: a kill from then on leaves no step as done that is to run. */
 export const openSteps = (journal: Journal, steps: readonly DeclaredStep[], verdicts: readonly StepVerdict[]): Journal => {
   const entries = matchEntries(journal, steps)
-  const removed = leftRuns(journal, steps)
+  const removed = unfinishedRuns(journal, steps)
   return {
     ...journal,
     ...(removed.length > 0 && {removed}),

@@ -16,7 +16,7 @@ export interface ExtractOptions {
 
 /**
  * Unpacks a tar stream that a guest has sent into a directory that is new and empty: the only way in which anything of a
- * guest's choice gets a name on this computer.
+ * guest's choice gets a name on the host.
  *
  * Whatever could lead out of the directory is refused, not repaired: absolute and upward names, devices, pipes, hard links
  * to anything but an earlier file of the archive, names that come twice, and entries below something that is not a directory of this archive. A symbolic link is made as a

@@ -20,7 +20,7 @@ export const ipv4 = text('IPv4 address', {
   example: '"10.20.0.5"',
 })
 
-export const bindAddress = text('address of this computer', {
+export const bindAddress = text('address of the host', {
   rule: 'an IPv4 or IPv6 address',
   isValid: (value) => isIP(value) !== 0,
   example: '"127.0.0.1"',
@@ -71,7 +71,7 @@ export const portText: Kind<PortText> = {
     if (!found?.[4]) return fail(`${quoted(value)} is not a port`, portForms)
     const [, inBrackets, plainBind, hostDigits, guestDigits, protocol] = found
     const bind = inBrackets ?? plainBind
-    if (bind !== undefined && isIP(bind) === 0) return fail(`${quoted(bind)} is not an address of this computer`, portForms)
+    if (bind !== undefined && isIP(bind) === 0) return fail(`${quoted(bind)} is not an address of the host`, portForms)
     if (protocol !== undefined && protocol !== 'tcp' && protocol !== 'udp')
       return fail(`unknown protocol: ${plain(protocol)}`, 'it can be "tcp" or "udp"')
     const guest = portNumber(guestDigits)

@@ -21,7 +21,7 @@ const writeFile = block(
   {argument: required(guestPath, 'Where it goes in the guest.'), repeatable: true, exclusive: ['content', 'source']},
   {
     content: field(anyText, 'What is in it.'),
-    source: field(path('"logo.png"'), 'File of this computer that is copied.'),
+    source: field(path('"logo.png"'), 'File of the host that is copied.'),
     permissions: field(fileMode, 'Mode of the file; "0644" when absent.', {synonyms: ['mode']}),
     owner: field(ownerName, 'Owner of the file; "root:root" when absent.'),
   },

@@ -7,7 +7,7 @@ import {type Context, optional, resolveExisting} from '../resolve/context.ts'
 import {refuseTwice} from './mounting.ts'
 
 export const deviceNode = block(
-  'A device of this computer that the VM gets for itself.',
+  'A device of the host that the VM gets for itself.',
   {argument: required(word('device type', 'pci'), 'Kind of device.'), positional: ['address'], repeatable: true},
   {
     address: required(pciAddress, 'PCI address, as lspci prints it.'),
@@ -17,7 +17,7 @@ export const deviceNode = block(
 
 type ReadDevice = Read<typeof deviceNode>[number]
 
-/** The devices of this computer that a VM gets. Whether they are there is the business of `up` and `doctor`. */
+/** The devices of the host that a VM gets. Whether they are there is the business of `up` and `doctor`. */
 export const buildDevices = async (nodes: readonly ReadDevice[], context: Context): Promise<readonly PciDevice[]> => {
   refuseTwice(
     nodes.flatMap(({fields: {address}}) => (address ? [address] : [])),

@@ -23,7 +23,7 @@ const sha256Field = field(digest('sha256'), 'SHA-256 of the file as published.')
 const sha512Field = field(digest('sha512'), 'SHA-512 of the file as published.')
 
 export const imageNode = block(
-  'A disk image on this computer, which is never written to, or the alias of a well-known one.',
+  'A disk image on the host, which is never written to, or the alias of a well-known one.',
   {argument: required(path('"images/debian.qcow2"'), 'Path of the image, or an alias such as "debian:12".')},
   {format: formatField, os: osField, sha256: sha256Field, sha512: sha512Field},
 )
@@ -152,7 +152,7 @@ const checkUrl = (text: Located<string>, schemes: readonly string[], {report}: C
     const hint = isUnquoted
       ? 'put the URL in quotes; // starts a comment'
       : isPath
-        ? 'use image for a file on this computer'
+        ? 'use image for a file on the host'
         : `it starts with ${allowed}`
     report.error(text, 'this is not a URL', hint)
     return undefined
@@ -162,7 +162,7 @@ const checkUrl = (text: Located<string>, schemes: readonly string[], {report}: C
     report.error(
       text,
       `URLs of the scheme ${scheme}: are not supported`,
-      scheme === 'file' ? 'use image for a file on this computer' : `it starts with ${allowed}`,
+      scheme === 'file' ? 'use image for a file on the host' : `it starts with ${allowed}`,
     )
     return undefined
   }

@@ -19,12 +19,12 @@ export const networkNode = choice(
   {
     user: {},
     tap: {
-      bridge: defaulted(interfaceName('"br0"'), 'br0', 'Bridge of this computer that the VM joins.'),
+      bridge: defaulted(interfaceName('"br0"'), 'br0', 'Bridge of the host that the VM joins.'),
       ip: field(ipv4, 'Address at which the guest is reached; found out when absent.'),
       mac,
     },
     none: {},
-    vnic: {name: required(vnicName, 'VNIC of this computer (illumos).')},
+    vnic: {name: required(vnicName, 'VNIC of the host (illumos).')},
   },
 )
 

@@ -8,16 +8,13 @@ import {type Context, optional} from '../resolve/context.ts'
 import {clash, sshForward, inBrackets} from '../../model/port.ts'
 
 export const portNode = block(
-  'A port of the guest that is reached by a port of this computer.',
+  'A guest port that a host port is forwarded to.',
   {argument: field(portText, 'Both ports in one text.'), repeatable: true},
   {
     guest: field(integer(1, 65_535, '80'), 'Port of the guest.'),
-    host: field(
-      integer(1, 65_535, '8080'),
-      'Port of this computer, that of the first replica; a free one is chosen, and kept, when absent.',
-    ),
+    host: field(integer(1, 65_535, '8080'), 'Host port, that of the first replica; a free one is chosen, and kept, when absent.'),
     protocol: field(word('protocol', 'tcp', 'udp'), 'Protocol; "tcp" when absent.'),
-    bind: field(bindAddress, 'Address of this computer that is listened on; "127.0.0.1" when absent.'),
+    bind: field(bindAddress, 'Address of the host that is listened on; "127.0.0.1" when absent.'),
   },
 )
 
@@ -72,7 +69,7 @@ interface Listening {
   readonly ssh: {readonly port: number; readonly place: Span} | undefined
 }
 
-/** Reports ports of this computer that are wanted twice, by whatever replica. */
+/** Reports host ports that are wanted twice, by whatever replica. */
 export const refuseClashes = (services: readonly Listening[], {report}: Context): void => {
   /** By port, so that many of them are no work: who listens there. */
   const taken = new Map<number, {readonly forward: ForwardedPort; readonly vm: string; readonly start: number}[]>()
@@ -84,7 +81,7 @@ export const refuseClashes = (services: readonly Listening[], {report}: Context)
       const who = other.vm === vm ? 'the same VM' : `VM "${other.vm}"`
       report.error(
         place,
-        `port ${host}/${protocol} of this computer is taken by ${who}`,
+        `host port ${host}/${protocol} is taken by ${who}`,
         `it is in line ${report.lineOf(other.start)}; choose another port`,
       )
     } else {

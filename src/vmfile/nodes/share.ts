@@ -10,10 +10,10 @@ import {mountOptions, readOnlyField, refuseTwice} from './mounting.ts'
 import type {ReadVolume} from './volume.ts'
 
 export const shareNode = block(
-  'A folder or file of this computer in the guest.',
+  'A folder or file of the host in the guest.',
   {positional: ['source', 'target'], repeatable: true},
   {
-    source: required(path('"./www"'), 'Folder or file of this computer.'),
+    source: required(path('"./www"'), 'Folder or file of the host.'),
     target: required(mountPoint, 'Where it is in the guest.'),
     'read-only': readOnlyField,
     automount: defaulted(boolean, true, 'Whether vmctl mounts it.'),

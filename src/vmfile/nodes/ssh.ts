@@ -18,7 +18,7 @@ export const sshNode = block(
     'private-key': field(path('"~/.ssh/id_ed25519"'), 'Private key; the generated one, or those of ~/.ssh, when absent.', {
       synonyms: ['identity', 'identity-file', 'key'],
     }),
-    port: field(integer(1, 65_535, '2222'), 'Port of this computer that leads to SSH in the guest; chosen, and kept, when absent.'),
+    port: field(integer(1, 65_535, '2222'), 'Host port that is forwarded to SSH in the guest; chosen, and kept, when absent.'),
     'host-key-check': field(
       word('host key check', 'pin', 'accept-new', 'off'),
       'What makes the host key of the guest trusted: that it is known from the start, that it stays the same, or nothing.',

@@ -19,7 +19,7 @@ const readKeys = async (key: Located<string>, context: Context): Promise<readonl
     return []
   }
   if (classifyKeys(key.value) === 'private') {
-    report.error(key, 'this is a private key; it must not leave this computer', 'name the public key file, which ends in .pub')
+    report.error(key, 'this is a private key; it must not leave the host', 'name the public key file, which ends in .pub')
     return []
   }
   const path = await resolveExisting(key, 'public key file', context)
@@ -36,7 +36,7 @@ const readKeys = async (key: Located<string>, context: Context): Promise<readonl
     const hasPublic = (await lookAt(`${path}.pub`)).kind === 'file'
     report.error(
       key,
-      `${quoted(key.value)} is a private key; it must not leave this computer`,
+      `${quoted(key.value)} is a private key; it must not leave the host`,
       `name the public key: ${hasPublic ? quoted(`${key.value}.pub`) : 'the file that ends in .pub'}`,
     )
   } else {

@@ -7,7 +7,7 @@ import {quoted} from '../kdl/wording.ts'
 import type {Context} from './context.ts'
 import {lookAt, readAtMost} from './local-files.ts'
 
-/** Where the value of a secret is: here, in a variable of vmctl's own environment, or in a file of this computer. */
+/** Where the value of a secret is: here, in a variable of vmctl's own environment, or in a file of the host. */
 export type SecretSource = {readonly text: string} | {readonly variable: string} | {readonly file: string}
 
 const secret = (kind: Kind<string>, wrap: (value: string) => SecretSource): Kind<SecretSource> => ({
@@ -29,7 +29,7 @@ export const secretEnvironment = pairs(
       'from-file': secret(path('"token.txt"'), (file) => ({file})),
     },
   },
-  'Environment variables whose values are neither shown nor kept; in the block also taken from a variable or a file of this computer.',
+  'Environment variables whose values are neither shown nor kept; in the block also taken from a variable or a file of the host.',
 )
 
 /** Bytes of a secret in a file. Systems give one variable 128 KiB. */

@@ -8,7 +8,7 @@ import {applyChanges} from '../../vmfile/changes.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
 import {type Engine, observe} from '../engine.ts'
 import {claim} from '../owner.ts'
-import {type Bystander, placesOf} from '../plan/order.ts'
+import {type Unselected, placesOf} from '../plan/order.ts'
 import {planVm} from '../plan/plan.ts'
 import type {Place} from '../plan/vm-plan.ts'
 import type {Observed, PlanOptions} from '../plan/vm-plan.ts'
@@ -27,13 +27,13 @@ export interface Situation {
   readonly observed: Observed
 }
 
-export const lookAt = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
-  const observed = await see(engine, spec, options)
-  return {observed, target: await aim(engine, spec, {...options, observed})}
+export const situationOf = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
+  const observed = await observedOf(engine, spec, options)
+  return {observed, target: await targetOf(engine, spec, {...options, observed})}
 }
 
-export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
-  const looks = await Promise.allSettled(specs.map((spec) => lookAt(engine, spec, options)))
+export const situationsOf = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
+  const looks = await Promise.allSettled(specs.map((spec) => situationOf(engine, spec, options)))
   return new Map(looks.flatMap((look, index) => (look.status === 'fulfilled' ? [[specs[index]?.name ?? '', look.value] as const] : [])))
 }
 
@@ -41,7 +41,7 @@ export const lookAtAll = async (engine: Engine, specs: readonly VmSpec[], option
  * Finds out where each VM stands among the others. A look at all of them beforehand tells which are about to start, so
  * that a condition is checked only when somebody waits for it.
  */
-export const arrange = async (
+export const placeAmongOthers = async (
   engine: Engine,
   specs: readonly VmSpec[],
   {options, situations}: {readonly options: LookOptions; readonly situations: ReadonlyMap<string, Situation>},
@@ -57,11 +57,11 @@ export const arrange = async (
   return placesOf(specs, {
     verb: options.verb,
     starters: new Set(starters.map(({name}) => name)),
-    bystanders: await findBystanders(engine, specs, options.vmfile),
+    unselected: await findUnselected(engine, specs, options.vmfile),
   })
 }
 
-const findBystanders = async (engine: Engine, specs: readonly VmSpec[], vmfile: Vmfile): Promise<readonly Bystander[]> => {
+const findUnselected = async (engine: Engine, specs: readonly VmSpec[], vmfile: Vmfile): Promise<readonly Unselected[]> => {
   const others = vmfile.vms.filter((spec) => !specs.includes(spec))
   // One that cannot be looked at is nothing that this verb is about.
   return Promise.all(others.map(async (spec) => ({spec, isRunning: await isRunning(engine, spec.name).catch(() => false)})))
@@ -72,7 +72,7 @@ const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
   return vm !== undefined && (await observe(engine, vm)).state === 'running'
 }
 
-const aim = async (
+const targetOf = async (
   engine: Engine,
   spec: VmSpec,
   {vmfile, verb, observed}: LookOptions & {readonly observed: Observed},
@@ -87,7 +87,7 @@ const aim = async (
 const attainableSetup = async (engine: Engine, spec: VmSpec, {vm, observation}: Observed): Promise<Target['setup']> =>
   vm && isAlive(observation) ? setupHashes(await setupOf(engine, applyChanges(vm.spec, spec, new Set(['now'])))) : undefined
 
-const see = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
+const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
   const found = await readVm(engine.store, spec.name)
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
   const needsImage = verb === 'reload' || (verb === 'up' && !found)

@@ -7,16 +7,16 @@ import type {VmPlan} from '../plan/vm-plan.ts'
 import {destroy} from '../vm/lifecycle.ts'
 
 /** A VM that its VMFile has made and no longer defines: renamed, taken out, or a replica too many. No verb for the file touches it. */
-export interface Stray {
+export interface Orphan {
   readonly vm: string
   /** What has come in its place: `web-0` and `web-1` for a `web` that got replicas. */
   readonly successors: readonly string[]
 }
 
-export const findStrays = async ({store}: Engine, vmfile: Vmfile): Promise<readonly Stray[]> => {
+export const findOrphans = async ({store}: Engine, vmfile: Vmfile): Promise<readonly Orphan[]> => {
   const defined = new Set(vmfile.vms.map(({name}) => name))
-  const strays = (await ofVmfile(await listVms(store), vmfile.path)).filter(({name}) => !defined.has(name))
-  return strays.map((stray) => ({vm: stray.name, successors: successorsOf(stray, vmfile.vms)}))
+  const orphans = (await ofVmfile(await listVms(store), vmfile.path)).filter(({name}) => !defined.has(name))
+  return orphans.map((orphan) => ({vm: orphan.name, successors: successorsOf(orphan, vmfile.vms)}))
 }
 
 /** A service that has got replicas, or has them no longer, is known by its name; each of its VMs has a disk of its own. */
@@ -28,33 +28,33 @@ const successorsOf = ({spec}: Vm, defined: readonly VmSpec[]): readonly string[]
     )
     .map(({name}) => name)
 
-/** What is said of a stray that is left alone. */
-export const strayNotice = ({vm, successors}: Stray): string =>
+/** What is said of a orphan that is left alone. */
+export const orphanNotice = ({vm, successors}: Orphan): string =>
   `${why(successors)} and is left as it is, with its disk; \`vmctl destroy ${vm}\` or --remove-orphans removes it`
 
 const why = (successors: readonly string[]): string =>
   successors.length === 0 ? 'is no longer in the VMFile' : `is no longer in the VMFile, which has ${successors.join(' and ')} instead,`
 
-export const planForStray = (stray: Stray, {remove}: {readonly remove: boolean}): VmPlan => ({
-  vm: stray.vm,
+export const planForOrphan = (orphan: Orphan, {remove}: {readonly remove: boolean}): VmPlan => ({
+  vm: orphan.vm,
   after: [],
-  steps: remove ? [{action: 'destroy', cause: `--remove-orphans, ${why(stray.successors).replace(/,$/, '')}`}] : [],
-  notices: remove ? [] : [strayNotice(stray)],
+  steps: remove ? [{action: 'destroy', cause: `--remove-orphans, ${why(orphan.successors).replace(/,$/, '')}`}] : [],
+  notices: remove ? [] : [orphanNotice(orphan)],
   provision: [],
 })
 
-/** What became of a stray: its plan, and what the result of a VM has. */
-export interface RemovedStray {
+/** What became of a orphan: its plan, and what the result of a VM has. */
+export interface RemovedOrphan {
   readonly plan: VmPlan
   readonly durationMs: number
   readonly forced?: string
 }
 
-/** Destroys strays, with their disks, and tells about each as about any other VM. */
-export const removeStrays = async (engine: Engine, strays: readonly Stray[]): Promise<readonly RemovedStray[]> => {
-  const removed: RemovedStray[] = []
-  for (const stray of strays) {
-    const plan = planForStray(stray, {remove: true})
+/** Destroys orphans, with their disks, and tells about each as about any other VM. */
+export const destroyOrphans = async (engine: Engine, orphans: readonly Orphan[]): Promise<readonly RemovedOrphan[]> => {
+  const removed: RemovedOrphan[] = []
+  for (const orphan of orphans) {
+    const plan = planForOrphan(orphan, {remove: true})
     const {vm} = plan
     await engine.emit({type: 'plan.ready', vm, plan})
     const started = performance.now()
