@@ -35,7 +35,7 @@ const library = await load<typeof Library>('index.js')
 
 /** A connection made as vmctl makes it. The modules that it needs are loaded before the clock starts. */
 const connect = async (): Promise<Library.GuestConnection> => {
-  const {sshCandidates} = await load<typeof import('../src/guest/ssh/candidates.ts')>('guest/candidates.js')
+  const {sshCandidates} = await load<typeof import('../src/guest/ssh/candidates.ts')>('guest/ssh/candidates.js')
   const {connectTcp} = await load<typeof import('../src/host/sockets.ts')>('host/sockets.js')
   const stream = await connectTcp('127.0.0.1', port, new AbortController().signal)
   const auth = await sshCandidates({explicit: keyPath})
@@ -89,8 +89,8 @@ const tasks: Readonly<Record<Task, () => Promise<number>>> = {
   download: () => connected((guest) => library.download(guest, source, destination)),
   async tree() {
     const [{uploadTree}, {asGuest}] = [
-      await load<typeof import('../src/provision/tree/tree-upload.ts')>('provision/tree-upload.js'),
-      await load<typeof import('../src/engine/reach/access.ts')>('engine/access.js'),
+      await load<typeof import('../src/provision/tree/tree-upload.ts')>('provision/tree/tree-upload.js'),
+      await load<typeof import('../src/engine/reach/session.ts')>('engine/reach/session.js'),
     ]
     return connected(async (guest) => void (await uploadTree(asGuest(guest), {source, destination})))
   },

@@ -3,7 +3,7 @@ import {writeSync} from 'node:fs'
 import {connect as dial} from 'node:net'
 import {basename} from 'node:path'
 
-import {asGuest, openSession} from '../../src/engine/reach/access.ts'
+import {asGuest, openSession} from '../../src/engine/reach/session.ts'
 import {sshCandidates} from '../../src/guest/ssh/candidates.ts'
 import {connect} from '../../src/guest/ssh/ssh.ts'
 import type {Vm} from '../../src/model/vm.ts'

@@ -5,7 +5,7 @@ import type {Socket} from 'node:net'
 import {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 
-import {asGuest, openSession} from '../../src/engine/reach/access.ts'
+import {asGuest, openSession} from '../../src/engine/reach/session.ts'
 import {sshCandidates} from '../../src/guest/ssh/candidates.ts'
 import {connect} from '../../src/guest/ssh/ssh.ts'
 import type {Guest, GuestExecOptions, GuestExit, StepContext} from '../../src/provision/provisioner.ts'

@@ -2,8 +2,8 @@ import {expect, test} from 'vitest'
 
 import {useWorkspace, type Workspace} from '../../../fixtures/vmfiles/workspace.ts'
 import {makeVm} from '../../../test/support/builders.ts'
-import type {VmSpec} from '../../model/vm.ts'
 import {newGuest} from '../../guest/record.ts'
+import type {VmSpec} from '../../model/vm.ts'
 import {emptyJournal} from '../../provision/run/journal.ts'
 import {planVm} from './plan.ts'
 

@@ -1,7 +1,7 @@
-import type {Awaited, Place} from './vm-plan.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {Dependency, DependencyCondition} from '../../model/stack.ts'
 import type {VmSpec} from '../../model/vm.ts'
+import type {Awaited, Place} from './vm-plan.ts'
 import type {PlanStep, Verb} from './vm-plan.ts'
 
 /** The place of a VM that nothing depends on and that depends on nothing. */

@@ -1,6 +1,7 @@
+import {type GuestRecord, newGuest} from '../../guest/record.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
-import {type Vm, type VmSpec, type VmState, isAlive} from '../../model/vm.ts'
+import {isAlive, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
 import {decideSteps, type Request} from '../../provision/run/decide.ts'
 import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
 import {compareSpecs} from '../../vmfile/changes.ts'
@@ -10,7 +11,6 @@ import {noLoginNotice, requireLogin} from './login.ts'
 import {alone} from './order.ts'
 import {describeVerdict, isDue, noticesOf, runsToEnd} from './verdicts.ts'
 import type {Desired, Observed, PlanOptions, PlanStep, VmPlan} from './vm-plan.ts'
-import {newGuest, type GuestRecord} from '../../guest/record.ts'
 
 /** Compares what is wanted with what was seen and decides what to do; pure, so that a plan can be shown without being applied. */
 export const planVm = (desired: Desired, observed: Observed, options: PlanOptions): VmPlan => {

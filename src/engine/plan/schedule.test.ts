@@ -3,8 +3,8 @@ import {setImmediate} from 'node:timers/promises'
 import fc from 'fast-check'
 import {expect, test} from 'vitest'
 
-import type {Awaited} from './vm-plan.ts'
 import {schedule, type Task} from './schedule.ts'
+import type {Awaited} from './vm-plan.ts'
 
 const never = new AbortController().signal
 

@@ -1,4 +1,4 @@
-import {VmctlError, factsOf} from '../../model/errors.ts'
+import {factsOf, VmctlError} from '../../model/errors.ts'
 import {describeAwaited} from './order.ts'
 import type {Awaited} from './vm-plan.ts'
 

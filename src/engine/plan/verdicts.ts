@@ -1,4 +1,4 @@
-import {isActive, unfinishedRuns, type StepVerdict} from '../../provision/run/decide.ts'
+import {isActive, type StepVerdict, unfinishedRuns} from '../../provision/run/decide.ts'
 import type {DeclaredStep} from '../../provision/run/declare.ts'
 import type {Journal} from '../../provision/run/journal.ts'
 

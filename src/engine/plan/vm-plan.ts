@@ -1,9 +1,9 @@
 import type {GuestRecord} from '../../guest/record.ts'
+import type {DependencyCondition} from '../../model/stack.ts'
+import type {Observation, Vm, VmSpec} from '../../model/vm.ts'
 import type {Request, StepVerdict} from '../../provision/run/decide.ts'
-import type {VmSpec, Vm, Observation} from '../../model/vm.ts'
 import type {DeclaredStep} from '../../provision/run/declare.ts'
 import type {Journal} from '../../provision/run/journal.ts'
-import type {DependencyCondition} from '../../model/stack.ts'
 
 export type {Request}
 

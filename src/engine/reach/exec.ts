@@ -4,7 +4,7 @@ import {tee} from '../../host/tee.ts'
 import {about, exitCodeOfAll, isFailure, summaryOf, VmctlError} from '../../model/errors.ts'
 import {quoteAll} from '../../model/quote.ts'
 import {requireVm} from '../../store/store.ts'
-import {waitForGuest} from './access.ts'
+import {waitForGuest} from './wait.ts'
 import {type Engine, observe} from '../engine.ts'
 
 export interface ExecRequest {

@@ -1,6 +1,6 @@
 import type {GuestConnection} from '../../guest/ssh/ssh.ts'
 import {requireVm} from '../../store/store.ts'
-import {waitForGuest, type WaitOptions} from './access.ts'
+import {waitForGuest, type WaitOptions} from './wait.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 
 /** Waits until the guest of a VM can be worked with and returns the connection, host key checked. The caller closes it. */

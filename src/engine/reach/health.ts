@@ -6,7 +6,7 @@ import {messageOf, VmctlError, isFailure} from '../../model/errors.ts'
 import {advance, type Health, type ProbeResult} from '../../model/health.ts'
 import type {Healthcheck} from '../../model/stack.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
-import {waitForGuest} from './access.ts'
+import {waitForGuest} from './wait.ts'
 import type {Engine} from '../engine.ts'
 import {writeHealth} from './health-record.ts'
 

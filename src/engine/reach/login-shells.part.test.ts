@@ -15,7 +15,7 @@ import {download, upload} from '../../guest/transfer.ts'
 import {shellProvisioner} from '../../provision/steps/shell.ts'
 import {downloadTree} from '../../provision/tree/tree-download.ts'
 import {uploadTree} from '../../provision/tree/tree-upload.ts'
-import {asGuest} from './access.ts'
+import {asGuest} from './session.ts'
 import {loginShells} from '../../../test/support/shells.ts'
 
 const missing = sshdMissing()

@@ -4,7 +4,7 @@ import {writeFileAtomic} from '../../host/files.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
-import {hostKeyAlias, type Login, sshKeys, sshUser} from './access.ts'
+import {hostKeyAlias, type Login, sshKeys, sshUser} from './identity.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {requireWayIn} from '../plan/login.ts'
 

@@ -1,17 +1,17 @@
 import {isDeepStrictEqual} from 'node:util'
 
 import {exec} from '../../guest/commands.ts'
-import type {GuestConnection} from '../../guest/ssh/connection.ts'
 import {unfitForLogin} from '../../guest/setup/environment.ts'
 import {setupHashes, setupNotes, setupScript} from '../../guest/setup/script.ts'
+import type {GuestConnection} from '../../guest/ssh/connection.ts'
 import {lastLines} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
+import {shellFromInput} from '../../model/guest-program.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {Vm} from '../../model/vm.ts'
-import {setupOf} from './attach.ts'
 import type {Engine} from '../engine.ts'
+import {setupOf} from './attach.ts'
 import type {Records} from './records.ts'
-import {shellFromInput} from '../../model/guest-program.ts'
 
 /**
  * Brings a guest to what its stack gives it, and checks that it is so: after each start, and when it has changed.

@@ -1,4 +1,4 @@
-import {VmctlError, about, isFailure} from '../../model/errors.ts'
+import {about, isFailure, VmctlError} from '../../model/errors.ts'
 import {isVmName, vmNameRule} from '../../model/names.ts'
 import {allowedFrom, alreadyIn} from '../../model/transitions.ts'
 import {stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
@@ -8,9 +8,9 @@ import {type Engine, hypervisorOf} from '../engine.ts'
 import {planStart} from '../plan/plan.ts'
 import {cleanUpNetworks} from '../resources/networks.ts'
 import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
-import {wantedSpec} from './pending.ts'
 import {noteForced} from './forced.ts'
-import {newRecords, holdRecords, peekRecords} from './records.ts'
+import {wantedSpec} from './pending.ts'
+import {holdRecords, newRecords, peekRecords} from './records.ts'
 import {readingOnce} from './steps.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */

@@ -8,7 +8,7 @@ import type {SeedDocuments} from '../../guest/seed/seed-iso.ts'
 import {type GuestSetup, setupHashes, setupScript} from '../../guest/setup/script.ts'
 import {ioError} from '../../host/files.ts'
 import type {CloudInitConfig, HashedFile, Vm, VmSpec} from '../../model/vm.ts'
-import {sshUser} from '../reach/access.ts'
+import {sshUser} from '../reach/identity.ts'
 
 /** What a seed carries besides credentials. */
 export interface SeedContent {

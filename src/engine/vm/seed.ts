@@ -8,7 +8,7 @@ import {hashFile} from '../../host/hash.ts'
 import {systemCode} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
-import {hostKeyAlias} from '../reach/access.ts'
+import {hostKeyAlias} from '../reach/identity.ts'
 import {isRaw, type SeedContent, seedDocuments, sourcesOf} from './seed-documents.ts'
 
 /**

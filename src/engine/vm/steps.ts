@@ -5,7 +5,7 @@ import type {CloudCommand, DockerfileSpec} from '../../model/stack.ts'
 import type {ProvisionStep, VmSpec} from '../../model/vm.ts'
 import {readDockerfile, type ReadDockerfile, readOnce} from '../../provision/dockerfile/index.ts'
 import {type PreparedStep, prepareSteps} from '../../provision/run/declare.ts'
-import {sshUser} from '../reach/access.ts'
+import {sshUser} from '../reach/identity.ts'
 import type {Engine} from '../engine.ts'
 
 const readerOf = (engine: Engine): ReadDockerfile => engine.readDockerfile ?? readDockerfile

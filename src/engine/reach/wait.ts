@@ -1,52 +1,23 @@
 import {stat} from 'node:fs/promises'
-import {homedir} from 'node:os'
 
-import {type Candidate, describeCandidate, sshCandidates} from '../../guest/ssh/candidates.ts'
 import {fingerprint, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
 import {type ReadyGuest, waitUntilReady} from '../../guest/ready/ready.ts'
-import {peekGuest} from '../../guest/record.ts'
 import type {Death} from '../../guest/ready/watch.ts'
+import {peekGuest} from '../../guest/record.ts'
+import {type Candidate, describeCandidate} from '../../guest/ssh/candidates.ts'
 import type {GuestConnection} from '../../guest/ssh/ssh.ts'
-import {upload} from '../../guest/transfer.ts'
 import {readEnd, readIfExists, readPiece, writeFileAtomic} from '../../host/files.ts'
 import {lastLines} from '../../host/process.ts'
-import {VmctlError, about} from '../../model/errors.ts'
+import {about, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
-import type {Guest} from '../../provision/provisioner.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {requireKeys, requireWayIn} from '../plan/login.ts'
 import {repairNetworks} from '../resources/networks.ts'
+import {hostKeyAlias, type Login, sshKeys, sshUser} from './identity.ts'
 import {watchRefusals} from './refusals.ts'
-
-/** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
-export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
-
-/** Who logs in, in the settled order: asked for, `ssh { user }`, `cloud-init { user }`, the user of a well-known image, `vm`. */
-export const sshUser = ({spec}: Pick<Vm, 'spec'>, asked?: string, ssh: SshConfig | undefined = spec.ssh): string =>
-  asked ?? ssh?.user ?? spec.cloudInit?.user ?? spec.image.user ?? 'vm'
-
-export interface Login {
-  /** `--user` and `--key`. */
-  readonly user?: string | undefined
-  readonly key?: string | undefined
-  /** The `ssh` block of the VMFile as it is now, when it is newer than the VM. */
-  readonly ssh?: SshConfig | undefined
-  /** Whether a passphrase may be asked for later, by the `ssh` program. */
-  readonly canPrompt?: boolean
-}
-
-/** The keys that are tried, in the settled order. */
-export const sshKeys = (engine: Engine, vm: Vm, login: Login = {}): Promise<readonly Candidate[]> =>
-  sshCandidates({
-    explicit: login.key,
-    vmfile: (login.ssh ?? vm.spec.ssh)?.privateKeyPath,
-    generated: vmFiles(vm.directory).privateKey,
-    home: engine.env.HOME || homedir(),
-    agentSocket: engine.env.SSH_AUTH_SOCK,
-    canPrompt: login.canPrompt ?? false,
-  })
+import {trustOf} from './trust.ts'
 
 export interface WaitOptions extends Login {
   /** Milliseconds without progress after which the wait ends; three times as many under TCG. */
@@ -69,29 +40,6 @@ const patienceMs = 120_000
 
 /** Without hardware acceleration a guest takes several times as long for everything. */
 const tcgSlowness = 3
-
-interface Trust {
-  readonly check: SshConfig['hostKeyCheck']
-  /** The host key that is known, as a line of OpenSSH. */
-  readonly pinned: string | undefined
-  /** Whether the guest was reached before. */
-  readonly ready: boolean
-  /** Whether user-data of the user's own may overrule the vendor-data that carries our host key. */
-  readonly hasUserData: boolean
-}
-
-/** Which host keys of a guest are trusted: the one that is known, and whether one that it shows instead is to be kept. */
-export const trustOf = ({
-  check = 'pin',
-  pinned,
-  ready,
-  hasUserData,
-}: Trust): {readonly pinned?: string; readonly onFirstUse: 'keep' | 'accept' | 'refuse'} => {
-  if (check === 'off') return {onFirstUse: 'accept'}
-  // A guest without a seed never got our host key.
-  if (pinned === undefined) return {onFirstUse: 'keep'}
-  return {pinned, onFirstUse: !ready && (hasUserData || check === 'accept-new') ? 'keep' : 'refuse'}
-}
 
 /** Where nobody knows, no other host key is trusted than the one that is known. */
 const wasReached = async (vm: Vm, {ready}: WaitOptions): Promise<boolean> => ready ?? (await peekGuest(vm.directory))?.ready ?? true
@@ -214,44 +162,4 @@ interface Liveness {
   /** Why nothing can be expected of the guest; undefined while it lives. */
   readonly isAlive: () => Promise<Death | undefined>
   readonly consoleBytes: () => Promise<number>
-}
-
-/** A connection as provisioners see it. */
-export const asGuest = (connection: GuestConnection, bootId?: string): Guest & Pick<GuestConnection, 'closed' | 'close'> => ({
-  ...(bootId !== undefined && {bootId}),
-  exec: connection.exec,
-  upload: (localPath, remotePath, options) => upload(connection, localPath, remotePath, options),
-  closed: connection.closed,
-  close: connection.close,
-})
-
-/** A connection that is made when it is first needed, and made anew when it was lost. */
-export interface Session extends Disposable {
-  readonly guest: () => Promise<Guest>
-}
-
-type ClosableGuest = ReturnType<typeof asGuest>
-
-export const openSession = (connect: () => Promise<ClosableGuest>): Session => {
-  let current: Promise<ClosableGuest> | undefined
-  return {
-    guest: () => {
-      if (current) return current
-      const opening = connect()
-      current = opening
-      const forget = (): void => {
-        if (current === opening) current = undefined
-      }
-      opening.then((connection) => connection.closed.catch(forget), forget)
-      return opening
-    },
-    [Symbol.dispose]: () => {
-      void current?.then(
-        (connection) => {
-          connection.close()
-        },
-        () => undefined,
-      )
-    },
-  }
 }

@@ -1,7 +1,9 @@
 import {expect, test} from 'vitest'
 
 import {makeSpec, makeVm} from '../../../test/support/builders.ts'
-import {type asGuest, hostKeyAlias, openSession, sshUser, trustOf} from './access.ts'
+import {trustOf} from './trust.ts'
+import {type asGuest, openSession} from './session.ts'
+import {hostKeyAlias, sshUser} from './identity.ts'
 
 type Connection = ReturnType<typeof asGuest>
 
