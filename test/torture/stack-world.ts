@@ -3,7 +3,7 @@ import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync} from 'node:fs'
 import {basename, join, resolve} from 'node:path'
 import {promisify} from 'node:util'
 
-import type {NetworkStatus} from '../../src/engine/resources/networks.ts'
+import type {NetworkStatus} from '../../src/engine/resources/network-list.ts'
 import type {PsRow} from '../../src/engine/show/ps.ts'
 import {absent, sbinPath} from '../support/vm-lab-programs.ts'
 import {argumentsOf, directoryOf, isAlive, processes} from '../support/vm-processes.ts'

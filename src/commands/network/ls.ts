@@ -1,6 +1,6 @@
 import {VmctlCommand} from '../../cli/base-command.ts'
 import {table} from '../../cli/table.ts'
-import type {NetworkStatus} from '../../engine/resources/networks.ts'
+import type {NetworkStatus} from '../../engine/resources/network-list.ts'
 
 export default class NetworkLs extends VmctlCommand {
   static override aliases = ['network:list']
@@ -12,7 +12,7 @@ export default class NetworkLs extends VmctlCommand {
   async run(): Promise<{readonly networks: readonly NetworkStatus[]}> {
     const {flags} = await this.parse(NetworkLs)
     const engine = await this.openEngine(flags)
-    const {listNetworks} = await import('../../engine/resources/networks.ts')
+    const {listNetworks} = await import('../../engine/resources/network-list.ts')
     const {networks, problems} = await listNetworks(engine)
     for (const problem of problems) this.warn(problem)
     const rows = networks.map(({id, driver, subnet, isUp, missing, members}) => [

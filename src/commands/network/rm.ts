@@ -12,7 +12,7 @@ export default class NetworkRm extends VmctlCommand {
   async run(): Promise<{readonly removed: string}> {
     const {args, flags} = await this.parse(NetworkRm)
     const engine = await this.openEngine(flags)
-    const {removeNetworkByName} = await import('../../engine/resources/networks.ts')
+    const {removeNetworkByName} = await import('../../engine/resources/network-list.ts')
     const {id} = await removeNetworkByName(engine, args.network)
     this.log(`Network '${id}' removed`)
     return {removed: id}

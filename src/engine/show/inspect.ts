@@ -134,7 +134,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
   const vm = await requireVm(engine.store, name)
   const files = vmFiles(vm.directory)
   // Only here: `list` needs none of what networks need.
-  const {troublesOf} = await import('../resources/networks.ts')
+  const {troublesOf} = await import('../resources/carriers.ts')
   const [observation, journal, hasSeed] = await Promise.all([observe(engine, vm), peekJournal(vm.directory), pathExists(files.seed)])
   const {network} = vm.spec
   const [health, troubles, interfaces] = await Promise.all([
