@@ -1,9 +1,10 @@
 import {once} from 'node:events'
 import type {Writable} from 'node:stream'
 
-import {VmctlError} from '../model/errors.ts'
-import type {ExecOptions, GuestConnection} from './ssh/connection.ts'
 import {elevate} from '../model/elevate.ts'
+import {VmctlError} from '../model/errors.ts'
+import type {ExecOptions} from '../model/exec.ts'
+import type {GuestConnection} from './ssh/connection.ts'
 
 export interface CommandResult {
   readonly stdout: string

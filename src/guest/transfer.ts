@@ -5,11 +5,12 @@ import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, temporaryPath} from '../host/files.ts'
 import {keepTail, type Tail} from '../host/tail.ts'
 import {clean} from '../model/any-shell.ts'
-import {VmctlError} from '../model/errors.ts'
-import type {ExecExit, ExecOptions, GuestConnection} from './ssh/connection.ts'
 import {elevate} from '../model/elevate.ts'
-import {receiveFile, sendFile} from './programs/index.ts'
+import {VmctlError} from '../model/errors.ts'
+import type {ExecExit, ExecOptions} from '../model/exec.ts'
 import {programText, shellCommand} from '../model/guest-program.ts'
+import {receiveFile, sendFile} from './programs/index.ts'
+import type {GuestConnection} from './ssh/connection.ts'
 
 export interface TransferOptions {
   /** Permission bits of the copy; those of the original when absent. */

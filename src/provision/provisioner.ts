@@ -1,23 +1,8 @@
-import type {Readable} from 'node:stream'
-
+import type {ExecExit, ExecOptions} from '../model/exec.ts'
 import type {RunMode, Vm} from '../model/vm.ts'
 
-/** How a program in the guest ended: exactly one of the two is not null. */
-export interface GuestExit {
-  readonly code: number | null
-  readonly signal: string | null
-}
-
-export interface GuestExecOptions {
-  /** Bytes for the program's standard input; closed at once when absent. */
-  readonly stdin?: Readable | string | Uint8Array
-  /** Gets every byte of standard output; the stream waits while more than `aheadBytes` are in a promise that is pending. */
-  readonly onStdout?: (chunk: Buffer) => void | Promise<void>
-  readonly onStderr?: (chunk: Buffer) => void | Promise<void>
-  /** Default: 0, every chunk is waited for. */
-  readonly aheadBytes?: number
-  readonly signal?: AbortSignal | undefined
-}
+/** As plugins know them. */
+export type {ExecExit as GuestExit, ExecOptions as GuestExecOptions} from '../model/exec.ts'
 
 export interface GuestUploadOptions {
   /** Permission bits; those of the local file when absent. */
@@ -40,7 +25,7 @@ export interface Guest {
    * Runs a POSIX shell command line by /bin/sh, whatever the login shell is.
    * Resolves when the program has ended and all of its output was delivered.
    */
-  exec(command: string, options?: GuestExecOptions): Promise<GuestExit>
+  exec(command: string, options?: ExecOptions): Promise<ExecExit>
   /** Streams a local file to the guest and replaces the destination as a whole. */
   upload(localPath: string, remotePath: string, options?: GuestUploadOptions): Promise<void>
 }

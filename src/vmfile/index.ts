@@ -5,7 +5,6 @@ import {expandTilde} from '../host/paths.ts'
 import type {LoadOptions, ParseOptions, Vmfile} from './parse.ts'
 import {readSource} from './source.ts'
 
-export type {FileSettings, ShellSettings} from './nodes/provision.ts'
 export {defaultName, discoverVmfile} from './discover.ts'
 export type {LoadOptions, ParseOptions, Vmfile} from './parse.ts'
 

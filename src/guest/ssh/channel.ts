@@ -3,9 +3,9 @@ import type {Readable} from 'node:stream'
 import type {ClientChannel} from 'ssh2'
 
 import {VmctlError} from '../../model/errors.ts'
+import type {ExecExit, ExecOptions} from '../../model/exec.ts'
 import {formatDuration} from '../../model/quantity.ts'
 import {markedOutput} from './begin-mark.ts'
-import type {ExecExit, ExecOptions} from './connection.ts'
 import {notBegun} from './shell-start.ts'
 
 /** How it is seen that the login shell has come past its start-up files and runs the command. */

@@ -6,9 +6,10 @@ import type {Client} from 'ssh2'
 
 import {anyShell} from '../../model/any-shell.ts'
 import {VmctlError} from '../../model/errors.ts'
+import type {ExecExit, ExecOptions} from '../../model/exec.ts'
 import type {Candidate} from './candidates.ts'
 import {followChannel, lost} from './channel.ts'
-import type {ExecExit, ExecOptions, GuestConnection} from './connection.ts'
+import type {GuestConnection} from './connection.ts'
 import {sessionSlots} from './session-slots.ts'
 import {slowShell} from './shell-start.ts'
 

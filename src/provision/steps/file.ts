@@ -5,27 +5,10 @@ import {ioError, specialKind} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
 import {isVmctlError, VmctlError} from '../../model/errors.ts'
 import {isMirrorable} from '../../model/safe-path.ts'
+import type {FileSettings} from '../../model/steps.ts'
 import type {Provisioner, StepContext} from '../provisioner.ts'
-import type {TreeUploadOptions} from '../tree/tree-upload.ts'
 import type {Ignore} from '../tree/ignore.ts'
-
-export interface FileSettings {
-  /** Absolute path of a local file or directory. */
-  readonly source: string
-  /** Absolute path in the guest. */
-  readonly destination: string
-  /** Permission bits; those of the source when absent. */
-  readonly mode?: number
-  /** `user` or `user:group`. */
-  readonly owner?: string
-  readonly privileged: boolean
-  /** Patterns of what a directory is uploaded without. */
-  readonly ignore?: readonly string[]
-  /** By whose rules they are read; by those of .gitignore when absent. */
-  readonly ignoreRules?: 'dockerignore'
-  /** Whether the destination loses what the source directory does not have. */
-  readonly mirror?: boolean
-}
+import type {TreeUploadOptions} from '../tree/tree-upload.ts'
 
 /**
  * `provision "file"`: a file or a directory, streamed into the guest. Doing it twice does no harm, so a cut one is simply done

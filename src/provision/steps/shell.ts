@@ -1,25 +1,12 @@
 import {basename} from 'node:path'
 
 import {hashFile} from '../../host/hash.ts'
-import {formatDuration} from '../../model/quantity.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
-import {attachJob, isConnectionLost, type Job, type JobOutcome, killJob, removeJob, startJob} from '../job/job.ts'
+import {formatDuration} from '../../model/quantity.ts'
+import type {ShellSettings} from '../../model/steps.ts'
 import type {JobSpec} from '../job/job-spec.ts'
+import {attachJob, isConnectionLost, type Job, type JobOutcome, killJob, removeJob, startJob} from '../job/job.ts'
 import type {Provisioner, StepContext} from '../provisioner.ts'
-
-export interface ShellSettings {
-  readonly inline?: string
-  /** Absolute path of a local script. */
-  readonly script?: string
-  readonly args: readonly string[]
-  readonly env: Readonly<Record<string, string>>
-  /** Variables whose values are neither shown nor kept. */
-  readonly secretEnv: Readonly<Record<string, string>>
-  readonly timeoutMs?: number
-  /** Program of the guest that runs it, with its own arguments; the shell, or the first line of the script, when absent. */
-  readonly interpreter?: string
-  readonly privileged: boolean
-}
 
 /** What is remembered of a running step: where its job is. */
 interface ShellMemory extends Job {
@@ -91,7 +78,7 @@ const hidingSecrets = async (
   context: StepContext,
   action: (hidden: StepContext) => Promise<void>,
 ): Promise<void> => {
-  const values = Object.values(secretEnv)
+  const values = Object.values(secretEnv ?? {})
   if (values.length === 0) return action(context)
   const {masking} = await import('../log/masking.ts')
   const streams = {stdout: masking(values), stderr: masking(values)}

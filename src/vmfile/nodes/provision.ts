@@ -1,5 +1,6 @@
 import {messageOf} from '../../model/errors.ts'
 import {isMirrorable} from '../../model/safe-path.ts'
+import type {FileSettings, ShellSettings} from '../../model/steps.ts'
 import {type ProvisionStep, runModes} from '../../model/vm.ts'
 import {anyText, boolean, duration, fileMode, path, text, word} from '../grammar/kinds.ts'
 import {choice, defaulted, field, list, pairs, type Read, required} from '../grammar/shapes.ts'
@@ -78,36 +79,6 @@ type FileStep = Extract<Step, {type: 'file'}>
 type DockerfileStep = Extract<Step, {type: 'dockerfile'}>
 
 type RebootStep = Extract<Step, {type: 'reboot'}>
-
-/** The settings of the shell provisioner: exactly one of `inline` and `script`. */
-export interface ShellSettings {
-  readonly inline?: string
-  /** Absolute path. */
-  readonly script?: string
-  readonly args: readonly string[]
-  readonly env: Readonly<Record<string, string>>
-  /** Variables whose values are neither shown nor kept. */
-  readonly secretEnv?: Readonly<Record<string, string>>
-  readonly timeoutMs?: number
-  /** Program of the guest that runs it. */
-  readonly interpreter?: string
-  readonly privileged: boolean
-}
-
-/** The settings of the file provisioner. */
-export interface FileSettings {
-  /** Absolute path of a file or directory. */
-  readonly source: string
-  readonly destination: string
-  readonly mode?: number
-  /** `user` or `user:group`. */
-  readonly owner?: string
-  readonly privileged: boolean
-  /** Patterns of what a directory is uploaded without. */
-  readonly ignore?: readonly string[]
-  /** Whether the destination loses what the source directory does not have. */
-  readonly mirror?: boolean
-}
 
 /** One provision step with its settings resolved; what a plugin refuses is reported at the step. */
 export const buildStep = async (step: Step, context: Context): Promise<ProvisionStep> => {
