@@ -30,7 +30,7 @@ const fieldsOf = (type: string, ways: readonly string[], seen: ReadonlySet<strin
 const fields = new Map(fieldsOf('VmSpec', ['spec', 'VmSpec'], new Set()).map(([name, ways]) => [`${ways.at(-1)}.${name}`, {name, ways}]))
 
 /** Not those who make specs, compare them or show them, nor the types themselves. */
-const idle = /^(?:cli|commands|import|vmfile|engine\/(?:manage|show))\/|^model\/(?:stack|vm)\.ts$/
+const idle = /^(?:cli|commands|import|vmfile|engine\/(?:manage|show))\/|^model\/vm\.ts$/
 
 /** Whoever acts on a spec: backends, the seed, networks, volumes, provisioning, the engine. */
 const actors = readdirSync(source, {recursive: true, encoding: 'utf8'})

@@ -1,7 +1,7 @@
 import type {PsRow} from '../engine/show/ps.ts'
-import {formatSize} from '../model/quantity.ts'
-import type {PortForward} from '../model/stack.ts'
+import type {PortForward} from '../model/port.ts'
 import {inBrackets} from '../model/port.ts'
+import {formatSize} from '../model/quantity.ts'
 
 export const psHeader = ['NAME', 'STATUS', 'HEALTH', 'IP', 'CPU', 'MEMORY', 'DISK', 'PORTS'] as const
 

@@ -4,12 +4,12 @@ import {keepTail, type Tail} from '../host/tail.ts'
 import {messageOf} from '../model/errors.ts'
 import {programText, shellCommand, shellFromInput} from '../model/guest-program.ts'
 import type {ProbeResult} from '../model/health.ts'
+import type {Healthcheck, HealthTest} from '../model/health.ts'
 import {formatDuration} from '../model/quantity.ts'
 import {quote, quoteAll} from '../model/quote.ts'
-import type {Healthcheck, HealthTest} from '../model/stack.ts'
 import {stripControls} from '../model/strip.ts'
-import type {GuestConnection} from './ssh/connection.ts'
 import {checkHealth} from './programs/index.ts'
+import type {GuestConnection} from './ssh/connection.ts'
 
 export interface ProbeOptions {
   /** Environment of a program that is the test. */

@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest'
 
 import {advance, describeHealth, type Health, type ProbeResult} from './health.ts'
-import type {Healthcheck} from './stack.ts'
+import type {Healthcheck} from './health.ts'
 
 const check: Healthcheck = {test: {kind: 'tcp', port: 80}, intervalMs: 10_000, timeoutMs: 1000, retries: 3, startPeriodMs: 60_000}
 const good: ProbeResult = {isGood: true, exitCode: 0, output: 'ok', durationMs: 5}

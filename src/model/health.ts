@@ -1,4 +1,23 @@
-import type {Healthcheck} from './stack.ts'
+/** How it is found out whether what the guest is for works. */
+export type HealthTest =
+  /** Program and arguments, run in the guest as the SSH user. */
+  | {readonly kind: 'exec'; readonly command: readonly string[]}
+  /** A line for the guest's `sh -c`. */
+  | {readonly kind: 'shell'; readonly line: string}
+  /** A TCP port of the guest that accepts connections. */
+  | {readonly kind: 'tcp'; readonly port: number}
+  /** A URL as seen from the guest that answers with a status below 400. */
+  | {readonly kind: 'http'; readonly url: string}
+
+export interface Healthcheck {
+  readonly test: HealthTest
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  /** Failures in a row that make a VM unhealthy. */
+  readonly retries: number
+  /** Time after the start in which failures do not count. */
+  readonly startPeriodMs: number
+}
 
 /** As Docker has it: `starting` until the first success, or until too many failures in a row. */
 export type HealthStatus = 'starting' | 'healthy' | 'unhealthy'

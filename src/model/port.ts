@@ -1,4 +1,16 @@
-import type {PortForward} from './stack.ts'
+export interface PortForward {
+  readonly protocol: 'tcp' | 'udp'
+  /** Address of the host that is listened on. */
+  readonly bind: string
+  /** Host port; a free one is chosen, and kept, when absent. */
+  readonly host?: number
+  readonly guest: number
+}
+
+/** A forward whose host port is known. */
+export interface ForwardedPort extends PortForward {
+  readonly host: number
+}
 
 /** How SSH of a guest is reached behind QEMU's user network. */
 export const sshForward = {protocol: 'tcp', bind: '127.0.0.1', guest: 22} as const satisfies PortForward

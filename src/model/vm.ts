@@ -1,21 +1,17 @@
 /**
  * The words of the domain. A *spec* is what was asked for, a *VM* is what exists,
- * an *observation* is what was just seen. Everything is plain, readonly data.
+ * an *observation* is what was just seen. Everything is plain, readonly data. The spec of a VM holds the networks and volumes that
+ * it uses whole, so that one VM can be started without its VMFile.
  */
 
-import type {
-  CloudCommand,
-  Dependency,
-  DockerfileSpec,
-  ForwardedPort,
-  Healthcheck,
-  NetworkAttachment,
-  PciDevice,
-  PortForward,
-  Share,
-  VolumeMount,
-  WriteFile,
-} from './stack.ts'
+import type {DockerfileSpec} from './dockerfile.ts'
+import type {Healthcheck} from './health.ts'
+import type {ForwardedPort, PortForward} from './port.ts'
+import type {CloudCommand, WriteFile} from './cloud-init.ts'
+import type {PciDevice} from './device.ts'
+import type {Share, VolumeMount} from './storage.ts'
+import type {Dependency} from './order.ts'
+import type {NetworkAttachment} from './network.ts'
 import type {VmfileTraits} from './vmfile-traits.ts'
 
 /** States of the vmctl book, lower case. `destroyed` is what a VM that no longer exists would report. */

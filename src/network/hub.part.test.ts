@@ -8,10 +8,10 @@ import {temporaryDirectory} from '../../test/support/builders.ts'
 import {eventually} from '../../test/support/vm-guests.ts'
 import {isAlive, parseIdentity} from '../host/proc.ts'
 import {meshSocket, networkFiles} from '../model/layout.ts'
-import type {NetworkSpec} from '../model/stack.ts'
-import {runHub} from './hub.ts'
+import type {NetworkSpec} from '../model/network.ts'
 import {askHub, endHub, startHub} from './hub-client.ts'
-import {joinNetwork, stopNetwork, startNetwork, removeNetwork} from './network.ts'
+import {runHub} from './hub.ts'
+import {joinNetwork, removeNetwork, startNetwork, stopNetwork} from './network.ts'
 import {networkDirectory, type NetworkRecord, networkStore, withNetworkLock} from './record.ts'
 
 const {signal} = new AbortController()

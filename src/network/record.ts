@@ -7,7 +7,7 @@ import {acquireLock} from '../host/lock.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {networkFiles} from '../model/layout.ts'
 import {isVmName} from '../model/names.ts'
-import type {NetworkSpec} from '../model/stack.ts'
+import type {NetworkSpec} from '../model/network.ts'
 
 /** Where the networks of a state directory are kept. */
 export interface NetworkStore {

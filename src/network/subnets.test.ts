@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 
 import {parseSubnet} from '../model/ipv4.ts'
-import type {NetworkSpec} from '../model/stack.ts'
+import type {NetworkSpec} from '../model/network.ts'
 import {chooseSubnet, type Neighbours} from './subnets.ts'
 
 const spec = (change: Partial<NetworkSpec> = {}): NetworkSpec => ({

@@ -1,7 +1,7 @@
 import type {HostSubnet} from '../host/routes.ts'
 import {VmctlError} from '../model/errors.ts'
 import {formatSubnet, overlaps, parseSubnet, type Subnet, subnetsWithin} from '../model/ipv4.ts'
-import type {NetworkDriver, NetworkSpec} from '../model/stack.ts'
+import type {NetworkDriver, NetworkSpec} from '../model/network.ts'
 
 /** Where subnets are chosen from, each a /24. */
 const pools: Readonly<Record<NetworkDriver, string | undefined>> = {mesh: '10.10.0.0/16', bridge: '172.16.0.0/12', external: undefined}

@@ -19,7 +19,7 @@ import {expect, onTestFinished, test} from 'vitest'
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {testUnless} from '../../test/support/programs.ts'
 import {isVmctlError} from '../model/errors.ts'
-import type {Share} from '../model/stack.ts'
+import type {Share} from '../model/storage.ts'
 import {attachShares, shareTag} from './shares.ts'
 
 const makeShare = (source: string, change: Partial<Share> = {}): Share => ({

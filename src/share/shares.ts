@@ -6,7 +6,7 @@ import {remove, rename} from '../host/durable.ts'
 import {ioError, makePrivateDirectory, temporaryPath} from '../host/files.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
-import type {Share} from '../model/stack.ts'
+import type {Share} from '../model/storage.ts'
 import type {SharedFolder} from '../model/vm.ts'
 
 /** The tag by which the guest knows a share: 9p has room for 31 bytes, virtio-fs for 36. The same for as long as the target is. */

@@ -1,7 +1,8 @@
 import {expect, test} from 'vitest'
 
 import {makeSpec} from '../../test/support/builders.ts'
-import type {PortForward, Share, VolumeMount, VolumeSpec} from '../model/stack.ts'
+import type {PortForward} from '../model/port.ts'
+import type {Share, VolumeMount, VolumeSpec} from '../model/storage.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {applyChanges, compareSpecs} from './changes.ts'
 import type {Effect} from './grammar/change.ts'

@@ -1,7 +1,7 @@
 import {createHash} from 'node:crypto'
 import {join} from 'node:path'
 
-import type {VolumeSpec} from '../model/stack.ts'
+import type {VolumeSpec} from '../model/storage.ts'
 
 /** Where volumes are kept, and the locks under which they come and go. */
 export interface VolumeStore {

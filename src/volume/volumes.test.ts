@@ -7,7 +7,7 @@ import {expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {isVmctlError} from '../model/errors.ts'
-import type {VolumeSpec} from '../model/stack.ts'
+import type {VolumeSpec} from '../model/storage.ts'
 import {isVolumeId, splitId, volumeLabel, volumeSerial, type VolumeStore} from './volume.ts'
 import {ensureVolume, listVolumes, readVolume, removeVolume} from './volumes.ts'
 

@@ -7,7 +7,7 @@ import {acquireLock} from '../host/lock.ts'
 import {createDisk, growImage, imageInfo} from '../host/qemu-img.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {formatSize} from '../model/quantity.ts'
-import type {VolumeSpec} from '../model/stack.ts'
+import type {VolumeSpec} from '../model/storage.ts'
 import {isVolumeId, splitId, type Volume, type VolumeFiles, volumeFiles, volumeLabel, volumeSerial, type VolumeStore} from './volume.ts'
 
 /** What is written beside a volume's disk; the disk itself knows its size. */

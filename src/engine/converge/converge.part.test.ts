@@ -2,16 +2,17 @@ import {rmSync, writeFileSync} from 'node:fs'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
-import type {Hypervisor} from '../../hypervisor/hypervisor.ts'
-import type {VmctlError} from '../../model/errors.ts'
-import type {Dependency, Healthcheck} from '../../model/stack.ts'
-import type {VmSpec} from '../../model/vm.ts'
-import {converge, type ConvergeOptions, planAll} from './converge.ts'
-import type {Engine} from '../engine.ts'
-import {list, status} from '../show/inspect.ts'
-import {stop, start, restart, destroy} from '../vm/lifecycle.ts'
 import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
 import {sshdMissing} from '../../../test/support/sshd.ts'
+import type {Hypervisor} from '../../hypervisor/hypervisor.ts'
+import type {VmctlError} from '../../model/errors.ts'
+import type {Healthcheck} from '../../model/health.ts'
+import type {Dependency} from '../../model/order.ts'
+import type {VmSpec} from '../../model/vm.ts'
+import type {Engine} from '../engine.ts'
+import {list, status} from '../show/inspect.ts'
+import {destroy, restart, start, stop} from '../vm/lifecycle.ts'
+import {converge, type ConvergeOptions, planAll} from './converge.ts'
 
 const missing = sshdMissing()
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 
 import {makeSpec} from '../../../test/support/builders.ts'
-import type {DependencyCondition} from '../../model/stack.ts'
+import type {DependencyCondition} from '../../model/order.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {inOrder, isReached, placesOf, withDependencies} from './order.ts'
 import type {Action} from './vm-plan.ts'

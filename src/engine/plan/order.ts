@@ -1,5 +1,5 @@
 import {VmctlError} from '../../model/errors.ts'
-import type {Dependency, DependencyCondition} from '../../model/stack.ts'
+import type {Dependency, DependencyCondition} from '../../model/order.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import type {Awaited, Place} from './vm-plan.ts'
 import type {PlanStep, Verb} from './vm-plan.ts'

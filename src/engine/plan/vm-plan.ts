@@ -1,5 +1,5 @@
 import type {GuestRecord} from '../../guest/record.ts'
-import type {DependencyCondition} from '../../model/stack.ts'
+import type {DependencyCondition} from '../../model/order.ts'
 import type {Observation, Vm, VmSpec} from '../../model/vm.ts'
 import type {Request, StepVerdict} from '../../provision/run/decide.ts'
 import type {DeclaredStep} from '../../provision/run/declare.ts'

@@ -1,14 +1,14 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import type {GuestConnection} from '../../guest/ssh/connection.ts'
 import {probe} from '../../guest/health.ts'
-import {messageOf, VmctlError, isFailure} from '../../model/errors.ts'
+import type {GuestConnection} from '../../guest/ssh/connection.ts'
+import {isFailure, messageOf, VmctlError} from '../../model/errors.ts'
 import {advance, type Health, type ProbeResult} from '../../model/health.ts'
-import type {Healthcheck} from '../../model/stack.ts'
+import type {Healthcheck} from '../../model/health.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
-import {waitForGuest} from './wait.ts'
 import type {Engine} from '../engine.ts'
 import {writeHealth} from './health-record.ts'
+import {waitForGuest} from './wait.ts'
 
 /** Somebody who waits asks soon at first, then less and less often. */
 const pausesMs = {first: 500, longest: 5000, growth: 1.5} as const

@@ -4,7 +4,7 @@ import {expect, test} from 'vitest'
 
 import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
 import {noopHypervisor} from '../../hypervisor/noop/index.ts'
-import type {NetworkSpec} from '../../model/stack.ts'
+import type {NetworkSpec} from '../../model/network.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
 import {openEngine} from '../engine.ts'
 import {interfacesOf} from './interfaces.ts'

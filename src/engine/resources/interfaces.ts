@@ -1,4 +1,4 @@
-import type {NetworkDriver} from '../../model/stack.ts'
+import type {NetworkDriver} from '../../model/network.ts'
 import type {NetworkConfig, Nic, Observation, Vm} from '../../model/vm.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 

@@ -1,6 +1,6 @@
 import {networkConfig} from '../../guest/seed/network-config.ts'
 import {usesNetplan} from '../../model/image-aliases.ts'
-import type {NetworkSpec} from '../../model/stack.ts'
+import type {NetworkSpec} from '../../model/network.ts'
 import type {Nic, Vm, VmSpec} from '../../model/vm.ts'
 import type {Candidate} from '../../network/members.ts'
 import {joinNetwork, networkProblem, nicOf} from '../../network/network.ts'

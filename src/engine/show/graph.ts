@@ -1,4 +1,4 @@
-import type {DependencyCondition} from '../../model/stack.ts'
+import type {DependencyCondition} from '../../model/order.ts'
 import type {Vmfile} from '../load.ts'
 
 /** What depends on what in a VMFile; the `--json` shape of `vmctl graph`. */

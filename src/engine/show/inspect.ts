@@ -1,10 +1,12 @@
 import type {Duplex} from 'node:stream'
 
+import {pathExists} from '../../host/files.ts'
 import type {Lock} from '../../host/lock.ts'
 import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
 import {vmFiles} from '../../model/layout.ts'
-import type {ForwardedPort, Share} from '../../model/stack.ts'
+import type {ForwardedPort} from '../../model/port.ts'
+import type {Share} from '../../model/storage.ts'
 import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '../../model/vm.ts'
 import {type JournalEntry, peekJournal} from '../../provision/run/journal.ts'
 import {listVmNames, readVm, requireVm} from '../../store/store.ts'
@@ -12,7 +14,6 @@ import {volumeSerial} from '../../volume/volume.ts'
 import {type Engine, hypervisorOf, observe} from '../engine.ts'
 import {readHealth} from '../reach/health-record.ts'
 import {interfacesOf, type VmInterface} from '../resources/interfaces.ts'
-import {pathExists} from '../../host/files.ts'
 
 /** One VM in `vmctl list`; the `--json` shape of an element. */
 export interface VmSummary {

@@ -1,4 +1,4 @@
-import type {ForwardedPort} from '../../model/stack.ts'
+import type {ForwardedPort} from '../../model/port.ts'
 import type {Vm, VmState} from '../../model/vm.ts'
 import {listVms} from '../../store/store.ts'
 import {type Engine, observe} from '../engine.ts'

@@ -3,7 +3,9 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
-import type {Healthcheck} from '../../model/stack.ts'
+import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {sshdMissing} from '../../../test/support/sshd.ts'
+import type {Healthcheck} from '../../model/health.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {lockVm} from '../../store/store.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
@@ -11,8 +13,6 @@ import {converge} from '../converge/converge.ts'
 import type {Engine} from '../engine.ts'
 import {list} from './inspect.ts'
 import {openPs, type PsRow, waitForHealth, watch} from './ps.ts'
-import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
-import {sshdMissing} from '../../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 

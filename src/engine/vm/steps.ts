@@ -1,12 +1,13 @@
 import {dirname} from 'node:path'
 
+import type {CloudCommand} from '../../model/cloud-init.ts'
+import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import {quoteAll} from '../../model/quote.ts'
-import type {CloudCommand, DockerfileSpec} from '../../model/stack.ts'
 import type {ProvisionStep, VmSpec} from '../../model/vm.ts'
 import {readDockerfile, type ReadDockerfile, readOnce} from '../../provision/dockerfile/index.ts'
 import {type PreparedStep, prepareSteps} from '../../provision/run/declare.ts'
-import {sshUser} from '../reach/identity.ts'
 import type {Engine} from '../engine.ts'
+import {sshUser} from '../reach/identity.ts'
 
 const readerOf = (engine: Engine): ReadDockerfile => engine.readDockerfile ?? readDockerfile
 

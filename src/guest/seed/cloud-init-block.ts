@@ -1,7 +1,7 @@
-import type {GuestFile} from './guest-file.ts'
-import type {CloudCommand} from '../../model/stack.ts'
+import type {CloudCommand} from '../../model/cloud-init.ts'
 import type {CloudInitConfig, GuestOs} from '../../model/vm.ts'
 import {autologin} from './cloud-init-console.ts'
+import type {GuestFile} from './guest-file.ts'
 
 /** What a cloud-init block asks for besides the user, its keys and files that are passed through. */
 export type CloudInitBlock = Pick<

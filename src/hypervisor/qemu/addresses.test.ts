@@ -6,9 +6,9 @@ import {basename} from 'node:path'
 import {expect, test} from 'vitest'
 
 import {isVmctlError} from '../../model/errors.ts'
-import type {ForwardedPort, PortForward} from '../../model/stack.ts'
-import {chooseMacAddress, choosePorts, type PortChoice, preferredPorts} from './addresses.ts'
+import type {ForwardedPort, PortForward} from '../../model/port.ts'
 import {sshForward} from '../../model/port.ts'
+import {chooseMacAddress, choosePorts, type PortChoice, preferredPorts} from './addresses.ts'
 
 const choice = (change: Partial<PortChoice> = {}): PortChoice => ({name: 'web', last: [], held: [], isBinding: false, ...change})
 const ssh = sshForward

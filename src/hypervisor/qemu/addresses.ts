@@ -3,9 +3,9 @@ import {createHash, randomBytes} from 'node:crypto'
 import {portHolder} from '../../host/port-holder.ts'
 import {tryEndpoint, tryPort} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
-import type {ForwardedPort, PortForward} from '../../model/stack.ts'
-import {describeEndpoint, portTaken} from './forwards.ts'
+import type {ForwardedPort, PortForward} from '../../model/port.ts'
 import {clash} from '../../model/port.ts'
+import {describeEndpoint, portTaken} from './forwards.ts'
 
 const firstPort = 10_022
 const portCount = 101

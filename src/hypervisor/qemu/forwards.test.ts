@@ -1,8 +1,8 @@
 import {expect, test} from 'vitest'
 
-import type {ForwardedPort} from '../../model/stack.ts'
-import {acceptedConnections, describeEndpoint, forwardRule, forwardsOf, parseForwards, refusedForward, takenSide} from './forwards.ts'
+import type {ForwardedPort} from '../../model/port.ts'
 import {clash} from '../../model/port.ts'
+import {acceptedConnections, describeEndpoint, forwardRule, forwardsOf, parseForwards, refusedForward, takenSide} from './forwards.ts'
 
 const port = (change: Partial<ForwardedPort> = {}): ForwardedPort => ({
   protocol: 'tcp',

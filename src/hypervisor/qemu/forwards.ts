@@ -3,9 +3,9 @@ import {isIPv6} from 'node:net'
 import {portHolder} from '../../host/port-holder.ts'
 import {lastLines, run} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
-import type {ForwardedPort, PortForward} from '../../model/stack.ts'
+import type {ForwardedPort, PortForward} from '../../model/port.ts'
+import {inBrackets, sshForward} from '../../model/port.ts'
 import type {QmpClient} from './qmp.ts'
-import {sshForward, inBrackets} from '../../model/port.ts'
 
 /** All host ports that are forwarded to a VM, that of SSH first. */
 export const forwardsOf = ({

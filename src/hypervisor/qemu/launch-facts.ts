@@ -1,4 +1,4 @@
-import type {ForwardedPort} from '../../model/stack.ts'
+import type {ForwardedPort} from '../../model/port.ts'
 import type {FirmwarePair} from './firmware.ts'
 import type {VirtiofsSockets} from './virtiofsd.ts'
 

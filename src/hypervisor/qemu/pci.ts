@@ -3,8 +3,8 @@ import {access, readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {listPciDevices, type PciDeviceInfo, sysfs} from '../../host/pci.ts'
+import type {PciDevice} from '../../model/device.ts'
 import {VmctlError} from '../../model/errors.ts'
-import type {PciDevice} from '../../model/stack.ts'
 import type {VmSpec} from '../../model/vm.ts'
 
 export interface PciHost {

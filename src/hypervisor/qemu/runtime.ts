@@ -5,7 +5,7 @@ import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {isIdentity, type ProcessIdentity} from '../../host/proc.ts'
 import {seal, unseal} from '../../host/sealed.ts'
 import {vmFiles} from '../../model/layout.ts'
-import type {ForwardedPort} from '../../model/stack.ts'
+import type {ForwardedPort} from '../../model/port.ts'
 
 /** What the QEMU backend keeps of a VM, in `qemu.json`. Readers take it as a hint: the process is proven before it is trusted. */
 export interface QemuRuntime {

@@ -2,7 +2,7 @@ import {readFile} from 'node:fs/promises'
 
 import {ioError} from '../../host/files.ts'
 import {VmctlError} from '../../model/errors.ts'
-import type {DockerfileSpec} from '../../model/stack.ts'
+import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import {openContext} from './context.ts'
 import {DockerfileError, parseDockerfile} from './parse.ts'
 import {type DockerfilePlan, dockerfileSteps} from './steps.ts'

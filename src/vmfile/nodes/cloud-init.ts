@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 import {isDeepStrictEqual} from 'node:util'
 
 import {isHostname} from '../../model/names.ts'
-import type {CloudCommand, WriteFile} from '../../model/stack.ts'
+import type {CloudCommand, WriteFile} from '../../model/cloud-init.ts'
 import type {CloudInitConfig, HashedFile, VmSpec} from '../../model/vm.ts'
 import {always} from '../grammar/change.ts'
 import {anyText, boolean, fileMode, path, text} from '../grammar/kinds.ts'

@@ -1,4 +1,4 @@
-import {type Dependency, dependencyConditions} from '../../model/stack.ts'
+import {type Dependency, dependencyConditions} from '../../model/order.ts'
 import {always, listOf} from '../grammar/change.ts'
 import {text, word} from '../grammar/kinds.ts'
 import {block, field, list, type Read} from '../grammar/shapes.ts'

@@ -1,4 +1,4 @@
-import type {PciDevice} from '../../model/stack.ts'
+import type {PciDevice} from '../../model/device.ts'
 import {always, listOf} from '../grammar/change.ts'
 import {pciAddress} from '../grammar/kinds-network.ts'
 import {path, word} from '../grammar/kinds.ts'

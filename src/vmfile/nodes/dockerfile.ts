@@ -1,7 +1,7 @@
 import {dirname} from 'node:path'
 
 import {messageOf} from '../../model/errors.ts'
-import type {DockerfileSpec} from '../../model/stack.ts'
+import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import {always} from '../grammar/change.ts'
 import {anyText, path} from '../grammar/kinds.ts'
 import {block, field, type Located, pairs, required} from '../grammar/shapes.ts'

@@ -1,4 +1,4 @@
-import type {Healthcheck} from '../../model/stack.ts'
+import type {Healthcheck} from '../../model/health.ts'
 import {always} from '../grammar/change.ts'
 import {durationOf, integer, text} from '../grammar/kinds.ts'
 import {block, defaulted, field, type Located, type Read, rows} from '../grammar/shapes.ts'

@@ -1,5 +1,5 @@
 import {hostsOf, isHost, overlaps, parseSubnet, type Subnet} from '../../model/ipv4.ts'
-import type {NetworkSpec} from '../../model/stack.ts'
+import type {NetworkSpec} from '../../model/network.ts'
 import {ipv4, subnet} from '../grammar/kinds-network.ts'
 import {boolean, integer, label, word} from '../grammar/kinds.ts'
 import {block, defaulted, field, type Read, required} from '../grammar/shapes.ts'

@@ -1,5 +1,5 @@
 import {formatAddress, hostsOf, isHost, parseSubnet} from '../../model/ipv4.ts'
-import type {NetworkAttachment, NetworkSpec} from '../../model/stack.ts'
+import type {NetworkAttachment, NetworkSpec} from '../../model/network.ts'
 import type {NetworkConfig} from '../../model/vm.ts'
 import {always, listOf} from '../grammar/change.ts'
 import type {Located, Read} from '../grammar/shapes.ts'

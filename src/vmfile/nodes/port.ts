@@ -1,4 +1,4 @@
-import type {PortForward, ForwardedPort} from '../../model/stack.ts'
+import type {PortForward, ForwardedPort} from '../../model/port.ts'
 import {always, listOf} from '../grammar/change.ts'
 import {bindAddress, portText, type PortText} from '../grammar/kinds-network.ts'
 import {integer, word} from '../grammar/kinds.ts'

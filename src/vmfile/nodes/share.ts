@@ -1,4 +1,4 @@
-import type {Share} from '../../model/stack.ts'
+import type {Share} from '../../model/storage.ts'
 import {always, listOf} from '../grammar/change.ts'
 import {boolean, mountPoint, path, text, word} from '../grammar/kinds.ts'
 import {block, defaulted, field, type Read, required} from '../grammar/shapes.ts'

@@ -1,5 +1,6 @@
 import {canLogIn} from '../../model/login.ts'
-import type {NetworkSpec, VolumeSpec} from '../../model/stack.ts'
+import type {VolumeSpec} from '../../model/storage.ts'
+import type {NetworkSpec} from '../../model/network.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {block, type ReadFields} from '../grammar/shapes.ts'
 import type {Span} from '../kdl/report.ts'

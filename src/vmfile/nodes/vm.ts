@@ -1,4 +1,4 @@
-import type {Dependency} from '../../model/stack.ts'
+import type {Dependency} from '../../model/order.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {anyText, boolean, durationOf, integer, size, vmName} from '../grammar/kinds.ts'
 import {block, defaulted, field, type Located, pairs, type Read, required} from '../grammar/shapes.ts'

@@ -1,4 +1,4 @@
-import type {VolumeMount, VolumeSpec} from '../../model/stack.ts'
+import type {VolumeMount, VolumeSpec} from '../../model/storage.ts'
 import {always, listOf} from '../grammar/change.ts'
 import {boolean, fileSafeName, mountPoint, size, text, word} from '../grammar/kinds.ts'
 import {block, defaulted, field, type Read, required} from '../grammar/shapes.ts'

@@ -1,5 +1,5 @@
 import {resolvePath} from '../../host/paths.ts'
-import type {DockerfileSpec} from '../../model/stack.ts'
+import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import type {Located} from '../grammar/shapes.ts'
 import type {Report} from '../kdl/report.ts'
 import {quoted} from '../kdl/wording.ts'
