@@ -1,4 +1,4 @@
-import type {VmResult} from '../engine/converge/converge.ts'
+import type {VmResult} from '../engine/converge/result.ts'
 import {formatDuration} from '../model/quantity.ts'
 
 const width = 40

@@ -1,6 +1,7 @@
 import type {Engine} from '../engine/engine.ts'
 import type {Vmfile} from '../engine/load.ts'
-import type {ConvergeOptions, VmResult} from '../engine/converge/converge.ts'
+import type {ConvergeOptions} from '../engine/converge/converge.ts'
+import type {VmResult} from '../engine/converge/result.ts'
 import {isVmctlError, messageOf, isFailure} from '../model/errors.ts'
 import {type EngineFlags, VmctlCommand} from './base-command.ts'
 import {formatError, formatProblem} from './diagnostics.ts'

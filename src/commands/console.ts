@@ -15,7 +15,7 @@ export default class Console extends VmfileCommand {
   async run(): Promise<{readonly name: string; readonly end: 'detached' | 'closed'}> {
     const {args, flags: given} = await this.parse(Console)
     const engine = await this.openEngine(given)
-    const {openConsole} = await import('../engine/show/inspect.ts')
+    const {openConsole} = await import('../engine/show/console.ts')
     const name = await this.oneVm(engine, args.name, given.file)
     const {stream, lock} = await openConsole(engine, name)
     await using _lock = lock

@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
-import type {VmResult} from '../engine/converge/converge.ts'
+import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Down extends VmfileCommand {
   static override summary = 'Stop the VMs of a VMFile; with --destroy, remove them.'

@@ -1,6 +1,6 @@
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
-import type {VmResult} from '../engine/converge/converge.ts'
+import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Provision extends VmfileCommand {
   static override summary = 'Run provision steps again on running VMs: all of them, unless told which.'

@@ -1,6 +1,6 @@
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
-import type {VmResult} from '../engine/converge/converge.ts'
+import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Reload extends VmfileCommand {
   static override summary = 'Recreate the VMs of a VMFile from scratch.'

@@ -4,7 +4,7 @@ import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {drawTimings} from '../cli/timings-chart.ts'
 import {quote} from '../model/quote.ts'
-import type {VmResult} from '../engine/converge/converge.ts'
+import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Up extends VmfileCommand {
   static override summary = 'Bring up the VMs of a VMFile: create, start and provision what is not yet so.'

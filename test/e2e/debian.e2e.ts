@@ -4,7 +4,7 @@ import {join} from 'node:path'
 
 import {expect, inject} from 'vitest'
 
-import type {VmResult} from '../../src/engine/converge/converge.ts'
+import type {VmResult} from '../../src/engine/converge/result.ts'
 import type {PsRow} from '../../src/engine/show/ps.ts'
 import {eventually, inline} from '../support/vm-guests.ts'
 import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'

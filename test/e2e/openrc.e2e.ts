@@ -5,7 +5,7 @@ import {join} from 'node:path'
 
 import {expect, inject} from 'vitest'
 
-import type {VmResult} from '../../src/engine/converge/converge.ts'
+import type {VmResult} from '../../src/engine/converge/result.ts'
 import {eventually, inline} from '../support/vm-guests.ts'
 import {scenario} from '../support/vm-scenario.ts'
 

@@ -2,7 +2,7 @@ import {existsSync} from 'node:fs'
 
 import {expect} from 'vitest'
 
-import type {VmResult} from '../../src/engine/converge/converge.ts'
+import type {VmResult} from '../../src/engine/converge/result.ts'
 import type {PsRow} from '../../src/engine/show/ps.ts'
 import type {VmPlan} from '../../src/engine/plan/vm-plan.ts'
 import {eventually, leftovers, microVm} from '../support/vm-guests.ts'

@@ -7,7 +7,7 @@ import {text} from 'node:stream/consumers'
 
 import {expect, inject} from 'vitest'
 
-import type {VmResult} from '../../src/engine/converge/converge.ts'
+import type {VmResult} from '../../src/engine/converge/result.ts'
 import type {VolumeSummary} from '../../src/engine/resources/volumes.ts'
 import {expectFailure} from '../support/vm-lab.ts'
 import {qemusBelow} from '../support/vm-processes.ts'

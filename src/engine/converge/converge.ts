@@ -1,12 +1,11 @@
 import {availableParallelism} from 'node:os'
 
 import {about, severalFailed, summaryOf, VmctlError} from '../../model/errors.ts'
-import {canLogIn} from '../../model/login.ts'
 import {type DependencyCondition, dependencyConditions} from '../../model/order.ts'
-import type {VmSpec, VmState} from '../../model/vm.ts'
+import type {VmSpec} from '../../model/vm.ts'
 import {openSteps} from '../../provision/run/decide.ts'
-import {lockVm, readVm, vmDirectory, writeVm} from '../../store/store.ts'
-import {type Engine, observe} from '../engine.ts'
+import {lockVm, vmDirectory, writeVm} from '../../store/store.ts'
+import type {Engine} from '../engine.ts'
 import type {EngineEvent} from '../events.ts'
 import type {Vmfile} from '../load.ts'
 import {alone, inOrder, isReached} from '../plan/order.ts'
@@ -23,9 +22,10 @@ import {noteForced} from '../vm/forced.ts'
 import {holdRecords} from '../vm/records.ts'
 import {readingOnce} from '../vm/steps.ts'
 import {placeAmongOthers, type Situation, situationOf, situationsOf} from './observe.ts'
-import {destroyOrphans, findOrphans, type Orphan, orphanNotice, planForOrphan, type RemovedOrphan} from './orphans.ts'
+import {destroyOrphans, findOrphans, type Orphan, orphanNotice, planForOrphan} from './orphans.ts'
+import {type Progress, resultOf, resultOfOrphan, type VmResult} from './result.ts'
 import {requireRunnable} from './runnable.ts'
-import {startStopwatch, type Stopwatch, type Timing} from './timings.ts'
+import {startStopwatch} from './timings.ts'
 
 export interface ConvergeOptions extends PlanOptions, Selection {
   readonly vmfile: Vmfile
@@ -35,22 +35,6 @@ export interface ConvergeOptions extends PlanOptions, Selection {
   readonly volumes?: boolean | undefined
   /** `up` and `down` of the whole file: destroys the VMs that the file has made and no longer defines. */
   readonly removeOrphans?: boolean | undefined
-}
-
-/** What became of one VM; the `--json` shape of `up`, `down`, `reload` and `provision`. */
-export interface VmResult {
-  readonly name: string
-  readonly state: VmState
-  /** Whether vmctl can log in to it. */
-  readonly login: boolean
-  /** What was to be done; without a duration it was not begun. */
-  readonly actions: readonly {readonly action: string; readonly cause: string; readonly durationMs?: number}[]
-  /** Where the time went: actions, rungs of the boot, steps. */
-  readonly timings: readonly Timing[]
-  readonly notices: readonly string[]
-  /** Why the guest had to be forced off; absent when it powered off by itself, or was given no time to. */
-  readonly forced?: string
-  readonly error?: {readonly code: string; readonly message: string; readonly help?: string}
 }
 
 /** A VM's `up` may provision for an hour while another one waits for it. */
@@ -207,12 +191,6 @@ const followPlan = (reached: (condition: DependencyCondition) => void): ((event:
   }
 }
 
-interface Progress {
-  readonly stopwatch: Stopwatch
-  forced?: () => {readonly forced?: string}
-  plan?: VmPlan
-}
-
 const convergeVm = async (
   engine: Engine,
   spec: VmSpec,
@@ -242,31 +220,3 @@ const startsAgain = ({steps}: VmPlan): boolean => {
   const actions = new Set(steps.map(({action}) => action))
   return actions.has('provision') && actions.has('start') && !actions.has('recreate')
 }
-
-const resultOf = async (engine: Engine, spec: VmSpec, {plan, stopwatch, forced}: Progress): Promise<VmResult> => {
-  const durations = stopwatch.actions()
-  const vm = await readVm(engine.store, spec.name).catch(() => undefined)
-  const state = vm ? (await observe(engine, vm)).state : 'destroyed'
-  return {
-    name: spec.name,
-    state,
-    login: canLogIn(spec),
-    actions: (plan?.steps ?? []).map(({action, cause}, index) => {
-      const durationMs = durations[index]
-      return {action, cause, ...(durationMs !== undefined && {durationMs})}
-    }),
-    timings: stopwatch.timings(),
-    notices: plan?.notices ?? [],
-    ...forced?.(),
-  }
-}
-
-const resultOfOrphan = ({plan: {vm, steps}, durationMs, forced}: RemovedOrphan): VmResult => ({
-  name: vm,
-  state: 'destroyed',
-  login: false,
-  actions: steps.map((step) => ({...step, durationMs})),
-  timings: [{what: 'destroy', startMs: 0, durationMs}],
-  notices: [],
-  ...(forced !== undefined && {forced}),
-})

@@ -1,8 +1,5 @@
-import type {Duplex} from 'node:stream'
-
 import {pathExists} from '../../host/files.ts'
-import type {Lock} from '../../host/lock.ts'
-import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {isVmctlError, messageOf} from '../../model/errors.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/port.ts'
@@ -11,7 +8,7 @@ import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '.
 import {type JournalEntry, peekJournal} from '../../provision/run/journal.ts'
 import {listVmNames, readVm, requireVm} from '../../store/store.ts'
 import {volumeSerial} from '../../volume/volume.ts'
-import {type Engine, hypervisorOf, observe} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
 import {readHealth} from '../reach/health-record.ts'
 import {interfacesOf, type VmInterface} from '../resources/interfaces.ts'
 
@@ -194,26 +191,4 @@ export const inspect = async (engine: Engine, name: string): Promise<Inspection>
   const [vm, known] = await Promise.all([requireVm(engine.store, name), status(engine, name)])
   const {spec, base, attachments = {nics: [], disks: [], folders: []}} = vm
   return {status: known, spec, attachments, base}
-}
-
-/** A byte stream to a serial console, and the lock that keeps others from it. */
-export interface OpenConsole {
-  readonly stream: Duplex
-  readonly lock: Lock
-}
-
-/** Opens the serial console of a running VM. */
-export const openConsole = async (engine: Engine, name: string): Promise<OpenConsole> => {
-  const vm = await requireVm(engine.store, name)
-  const hypervisor = await hypervisorOf(engine, vm)
-  if (!hypervisor.console) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} has no serial console.`)
-  const {state} = await hypervisor.observe(vm)
-  if (state !== 'running' && state !== 'suspended') {
-    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; it has no console.`, {
-      help: `Start it with \`vmctl start ${name}\`.`,
-    })
-  }
-  const {lockConsole} = await import('../../store/console-lock.ts')
-  const lock = await lockConsole(engine.store, name, engine.signal)
-  return {stream: await hypervisor.console(vm, {signal: engine.signal}), lock}
 }

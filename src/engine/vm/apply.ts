@@ -1,16 +1,11 @@
 import {randomUUID} from 'node:crypto'
 
-import type {GuestConnection} from '../../guest/ssh/connection.ts'
 import {remove} from '../../host/durable.ts'
-import type {OperationOptions} from '../../hypervisor/hypervisor.ts'
 import {ensureImage} from '../../image/cache.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
-import type {StepVerdict} from '../../provision/run/decide.ts'
-import type {PreparedStep} from '../../provision/run/declare.ts'
 import {noteStart} from '../../provision/run/journal.ts'
-import {runSteps} from '../../provision/run/run.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Effect} from '../../vmfile/grammar/change.ts'
@@ -18,27 +13,14 @@ import {type Engine, hypervisorOf} from '../engine.ts'
 import {traitsOf} from '../owner.ts'
 import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
 import {awaitHealthy} from '../reach/health.ts'
-import {sshUser} from '../reach/identity.ts'
-import {asGuest, openSession} from '../reach/session.ts'
-import {waitForGuest} from '../reach/wait.ts'
-import {seedNetworkConfig} from '../resources/networks.ts'
 import {startNetworks} from '../resources/carriers.ts'
-import {attach, setupOf} from './attach.ts'
-import {configureGuest} from './configure.ts'
+import {seedContentOf} from './attach.ts'
+import {attach} from './attach.ts'
+import {operation} from './operation.ts'
 import {newRecords, type Records} from './records.ts'
-import {watchPanics} from './restarts.ts'
-import type {SeedContent} from './seed-documents.ts'
-import {detachSeed, writeCredentials} from './seed.ts'
-
-/** What a plan is applied to. */
-export interface Target {
-  readonly spec: VmSpec
-  readonly steps: readonly PreparedStep[]
-  /** As in `Desired`. */
-  readonly setup?: Readonly<Record<string, string>>
-  /** Absolute path of the VMFile; absent for `vmctl create`. */
-  readonly vmfile?: string | undefined
-}
+import {writeCredentials} from './seed.ts'
+import type {Target, Task} from './target.ts'
+import {provisionVm, waitUntilUsable} from './usable-guest.ts'
 
 /** Milliseconds that a guest may take to power off before it is forced to. */
 export const stopGraceMs = (spec: Pick<VmSpec, 'stopGraceMs'>): number => spec.stopGraceMs ?? 30_000
@@ -61,11 +43,6 @@ export const applyPlan = async (
     if (step.action === 'recreate') records = newRecords(vmDirectory(engine.store, name))
     await engine.emit({type: 'action.end', vm: name, action: step.action, durationMs: performance.now() - started})
   }
-}
-
-interface Task extends Target {
-  readonly verdicts: readonly StepVerdict[]
-  readonly records: Records
 }
 
 const applyStep = async (engine: Engine, task: Task, step: PlanStep): Promise<void> => {
@@ -112,12 +89,6 @@ const existing = async (engine: Engine, name: string): Promise<Vm> => {
   return vm
 }
 
-const operation = (engine: Engine): OperationOptions => ({
-  signal: engine.signal,
-  // What a backend has to say is about the host, so it is said once for all VMs.
-  notify: (message) => void engine.emit({type: 'vm.notice', message}),
-})
-
 /** The base image of a spec, fetched when it is not here yet. */
 export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> =>
   ensureImage(engine.images, spec.image, {
@@ -159,12 +130,6 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
     await remove(directory)
   }
 }
-
-/** What the seed of a VM brings of its stack. The VM is prepared: the addresses of its interfaces are known. */
-const seedContentOf = async (engine: Engine, vm: Vm): Promise<SeedContent> => ({
-  setup: await setupOf(engine, vm.spec),
-  networkConfig: await seedNetworkConfig(engine, vm),
-})
 
 const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
   const old = await readVm(engine.store, name)
@@ -228,69 +193,4 @@ export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise
 export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
   await endVm(engine, vm)
   await removeVm(engine.store, vm.name)
-}
-
-/** Waits until a guest is ready and set up. */
-export const waitUntilUsable = async (engine: Engine, vm: Vm, records: Records): Promise<void> => {
-  const guest = await usableGuest(engine, vm, records)
-  guest.close()
-}
-
-/** A connection to a guest that is ready and set up. Open only when this succeeds: one that nobody closes keeps vmctl alive. */
-const usableGuest = async (engine: Engine, vm: Vm, records: Records): Promise<ReturnType<typeof asGuest>> => {
-  const hypervisor = await hypervisorOf(engine, vm)
-  const {connection, bootId, warnings} = await waitForGuest(engine, vm, {
-    ready: records.guest.ready,
-    onStall: async (reason) => (await hypervisor.startOtherwise?.(vm, {...operation(engine), reason})) ?? false,
-  })
-  try {
-    for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
-    await becomeReady(engine, vm, {connection, records})
-    await configureGuest(engine, vm, {connection, records})
-  } catch (error) {
-    connection.close()
-    throw error
-  }
-  return asGuest(connection, bootId)
-}
-
-const becomeReady = async (
-  engine: Engine,
-  vm: Vm,
-  {connection, records}: {readonly connection: Pick<GuestConnection, 'exec'>; readonly records: Records},
-): Promise<void> => {
-  const {guest} = records
-  if (guest.ready) return
-  // Before `ready` is on record: whoever was killed in between comes back here.
-  const hypervisor = await hypervisorOf(engine, vm)
-  // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
-  await connection.exec('sync', {signal: engine.signal})
-  const kept = hypervisor.showSeed
-    ? await detachSeed(vm, await seedContentOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine)))
-    : undefined
-  if (kept !== undefined) {
-    const message = `the seed keeps its private host key until the VM is made anew: ${kept}`
-    await engine.emit({type: 'vm.notice', vm: vm.name, message})
-  }
-  await records.writeGuest({...guest, ready: true})
-}
-
-const provisionVm = async (engine: Engine, vm: Vm, {steps, verdicts, records}: Task): Promise<void> => {
-  // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
-  using session = openSession(() => usableGuest(engine, vm, records))
-  await session.guest()
-  const hypervisor = await hypervisorOf(engine, vm)
-  // A step that an earlier vmctl has left ran before now.
-  const isContinued = records.journal.steps.some(({state, memory}) => state === 'running' && memory !== undefined)
-  const since = isContinued ? (await hypervisor.vitals?.(vm))?.consoleFrom : undefined
-  await runSteps(vm, steps, {
-    verdicts,
-    whyRestarted: await watchPanics(vm, since),
-    journal: records,
-    provisioners: engine.provisioners,
-    guest: session.guest,
-    user: sshUser(vm),
-    onEvent: (event) => engine.emit({...event, vm: vm.name}),
-    signal: engine.signal,
-  })
 }

@@ -4,9 +4,10 @@ import {hostEntries} from '../../network/names.ts'
 import {attachShares} from '../../share/shares.ts'
 import type {Engine} from '../engine.ts'
 import {mountsOf} from '../resources/mounts.ts'
-import {attachNetworks, guestNetworks} from '../resources/networks.ts'
-import {dockerfileEnvironment} from './steps.ts'
+import {attachNetworks, guestNetworks, seedNetworkConfig} from '../resources/networks.ts'
 import {attachVolumes} from '../resources/volumes.ts'
+import type {SeedContent} from './seed-documents.ts'
+import {dockerfileEnvironment} from './steps.ts'
 
 /**
  * Makes what a VM is to be connected to, and keeps what is there. Idempotent; the caller holds the VM's lock.
@@ -29,3 +30,9 @@ export const setupOf = async (engine: Engine, spec: VmSpec): Promise<GuestSetup>
     mounts: mountsOf(spec),
   }
 }
+
+/** What the seed of a VM brings of its stack. The VM is prepared: the addresses of its interfaces are known. */
+export const seedContentOf = async (engine: Engine, vm: Vm): Promise<SeedContent> => ({
+  setup: await setupOf(engine, vm.spec),
+  networkConfig: await seedNetworkConfig(engine, vm),
+})

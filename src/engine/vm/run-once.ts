@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto'
 
 import type {VmSpec} from '../../model/vm.ts'
 import {requireVm} from '../../store/store.ts'
-import {waitUntilUsable} from './apply.ts'
+import {waitUntilUsable} from './usable-guest.ts'
 import type {Engine} from '../engine.ts'
 import {type Extras, readExtras} from './extras.ts'
 import {create, destroy, start} from './lifecycle.ts'
