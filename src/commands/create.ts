@@ -33,7 +33,7 @@ export default class Create extends VmctlCommand {
   async run(): Promise<LifecycleResult> {
     const {args, flags} = await this.parse(Create)
     const engine = await this.openEngine(flags)
-    const [{specFromOptions}, {create}] = await Promise.all([import('../engine/vm/spec.ts'), import('../engine/vm/lifecycle.ts')])
+    const [{specFromOptions}, {create}] = await Promise.all([import('../engine/make/spec.ts'), import('../engine/vm/lifecycle.ts')])
     const spec = await specFromOptions({
       name: nameOf(args.name, flags.name),
       image: flags.image,

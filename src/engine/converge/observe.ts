@@ -13,9 +13,9 @@ import {planVm} from '../plan/plan.ts'
 import type {Place} from '../plan/vm-plan.ts'
 import type {Observed, PlanOptions} from '../plan/vm-plan.ts'
 import type {Target} from '../vm/target.ts'
-import {setupOf} from '../vm/attach.ts'
+import {setupOf} from '../make/attach.ts'
 import {peekRecords, readRecords} from '../vm/records.ts'
-import {stepsOf} from '../vm/steps.ts'
+import {stepsOf} from '../make/steps.ts'
 
 interface LookOptions extends PlanOptions {
   readonly vmfile: Vmfile

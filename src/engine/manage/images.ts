@@ -11,7 +11,7 @@ import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import {listVmNames, readVm, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import type {Vmfile} from '../load.ts'
-import {imageNamed} from '../vm/spec.ts'
+import {imageNamed} from '../make/spec.ts'
 import {displaySource} from '../../model/secrets.ts'
 
 export type {CachedImage, VerifiedImage} from '../../image/manage.ts'

@@ -10,7 +10,7 @@ import {shellFromInput} from '../../model/guest-program.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {Vm} from '../../model/vm.ts'
 import type {Engine} from '../engine.ts'
-import {setupOf} from './attach.ts'
+import {setupOf} from '../make/attach.ts'
 import type {Records} from './records.ts'
 
 /**

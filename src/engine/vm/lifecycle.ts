@@ -11,7 +11,7 @@ import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} 
 import {noteForced} from './forced.ts'
 import {wantedSpec} from './pending.ts'
 import {holdRecords, newRecords, peekRecords} from './records.ts'
-import {readingOnce} from './steps.ts'
+import {readingOnce} from '../make/steps.ts'
 
 /** What a verb on one VM has led to; the `--json` shape of `create`, `start`, `stop`, … */
 export interface LifecycleResult {

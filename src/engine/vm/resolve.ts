@@ -2,7 +2,7 @@ import type {BaseImage, VmSpec} from '../../model/vm.ts'
 import type {PreparedStep} from '../../provision/run/declare.ts'
 import {fetchImage} from './apply.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
-import {stepsOf} from './steps.ts'
+import {stepsOf} from '../make/steps.ts'
 
 /** A spec with everything that it needs from elsewhere. */
 export interface ResolvedSpec {

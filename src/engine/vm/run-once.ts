@@ -4,10 +4,10 @@ import type {VmSpec} from '../../model/vm.ts'
 import {requireVm} from '../../store/store.ts'
 import {waitUntilUsable} from './usable-guest.ts'
 import type {Engine} from '../engine.ts'
-import {type Extras, readExtras} from './extras.ts'
+import {type Extras, readExtras} from '../make/extras.ts'
 import {create, destroy, start} from './lifecycle.ts'
 import {holdRecords, readRecords} from './records.ts'
-import {specFromOptions, type SpecOptions} from './spec.ts'
+import {specFromOptions, type SpecOptions} from '../make/spec.ts'
 import {openShell} from '../reach/ssh.ts'
 
 export interface RunOptions extends Pick<SpecOptions, 'vcpus' | 'memoryBytes' | 'diskBytes' | 'uefi' | 'directory'> {
