@@ -1,7 +1,8 @@
 import {symlink} from 'node:fs/promises'
-import {join} from 'node:path'
+import {delimiter, join} from 'node:path'
 
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {remove} from '../../host/durable.ts'
+import {makePrivateDirectory, readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {environment} from '../../host/paths.ts'
 import {describeExit, run} from '../../host/process.ts'
 import {VmctlError} from '../../model/errors.ts'
@@ -69,17 +70,30 @@ const settings = [
   '--loglevel=error',
 ]
 
+/**
+ * npm before 11 runs the script `prepare` of directories and of packages from git whatever `--ignore-scripts` says. It looks for `sh`
+ * in PATH, and finds this one.
+ */
+const idleShell = async (directory: string): Promise<string> => {
+  const path = join(directory, '.no-scripts')
+  await makePrivateDirectory(path)
+  await writeFileAtomic(join(path, 'sh'), '#!/bin/sh\n', 0o700)
+  return path
+}
+
 const npmInstall = async ({directory, signal}: NpmPlace, words: readonly string[]): Promise<void> => {
+  const given = environment()
+  const shell = await idleShell(directory)
   const result = await run('npm', ['install', `--prefix=${directory}`, ...settings, ...words], {
     cwd: directory,
     signal,
     // For the npm that npm starts in a package from git.
-    env: {...environment(), npm_config_ignore_scripts: 'true'},
+    env: {...given, npm_config_ignore_scripts: 'true', PATH: [shell, given.PATH].filter(Boolean).join(delimiter)},
     notInstalled: {
       code: 'vmctl::host::not_installed',
       help: 'Install npm, which comes with Node.js; or unpack the plugin yourself and use `vmctl plugins link DIRECTORY`.',
     },
-  })
+  }).finally(() => remove(shell))
   if (result.exitCode === 0) return
   throw new VmctlError('vmctl::plugin::install_failed', `npm ${describeExit(result)}: ${wordsOf(result.stderr)}`, {
     details: {exitCode: result.exitCode},
