@@ -2,7 +2,7 @@ import {realpath} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {resolvePath} from '../host/paths.ts'
-import {VmctlError, isVmctlError} from '../model/errors.ts'
+import {factsOf, isVmctlError, VmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
 import {listVmNames, listVms, requireVm} from '../store/store.ts'
@@ -83,8 +83,8 @@ export const findEach = async (engine: Engine, words: readonly string[], options
     try {
       return {name: await findVm(engine, word, {...options, projects: false})}
     } catch (error) {
-      const [name, ...others] = isVmctlError(error) && Array.isArray(error.details.vms) ? error.details.vms : []
-      if (words.length > 1 || !isVmctlError(error) || typeof name !== 'string' || others.length > 0) throw error
+      const [name, ...others] = factsOf(error).vms ?? []
+      if (words.length > 1 || !isVmctlError(error) || name === undefined || others.length > 0) throw error
       return {name, absent: error}
     }
   }
@@ -153,7 +153,8 @@ const notCreated = (names: readonly string[], vmfile: string): VmctlError =>
     `${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} not created yet; ${vmfile} defines ${names.length === 1 ? 'it' : 'them'}.`,
     {
       help: `Create and start ${names.length === 1 ? 'it' : 'them'} with \`vmctl up ${names.join(' ')}\`.`,
-      details: {vms: names, vmfile},
+      vms: names,
+      details: {vmfile},
     },
   )
 

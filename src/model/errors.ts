@@ -31,6 +31,8 @@ export interface FailureFacts {
   readonly encrypted?: readonly string[] | undefined
   /** The guest takes no keys of the kind that vmctl has made for it. */
   readonly lacksType?: boolean | undefined
+  /** The VMs of the VMFile that a name stands for, none of which is created yet. */
+  readonly vms?: readonly string[] | undefined
   /** The guest has restarted while something ran in it. */
   readonly restarted?: boolean | undefined
   /** Why a private key cannot be used. */
