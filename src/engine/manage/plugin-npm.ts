@@ -81,9 +81,17 @@ const idleShell = async (directory: string): Promise<string> => {
   return path
 }
 
-const npmInstall = async ({directory, signal}: NpmPlace, words: readonly string[]): Promise<void> => {
+const npmInstall = async (place: NpmPlace, words: readonly string[]): Promise<void> => {
+  const shell = await idleShell(place.directory)
+  try {
+    await runNpm(place, shell, words)
+  } finally {
+    await remove(shell)
+  }
+}
+
+const runNpm = async ({directory, signal}: NpmPlace, shell: string, words: readonly string[]): Promise<void> => {
   const given = environment()
-  const shell = await idleShell(directory)
   const result = await run('npm', ['install', `--prefix=${directory}`, ...settings, ...words], {
     cwd: directory,
     signal,
@@ -93,7 +101,7 @@ const npmInstall = async ({directory, signal}: NpmPlace, words: readonly string[
       code: 'vmctl::host::not_installed',
       help: 'Install npm, which comes with Node.js; or unpack the plugin yourself and use `vmctl plugins link DIRECTORY`.',
     },
-  }).finally(() => remove(shell))
+  })
   if (result.exitCode === 0) return
   throw new VmctlError('vmctl::plugin::install_failed', `npm ${describeExit(result)}: ${wordsOf(result.stderr)}`, {
     details: {exitCode: result.exitCode},
