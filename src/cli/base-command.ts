@@ -7,6 +7,7 @@ import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension, PluginTools} from '../engine/extensions.ts'
 import {exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import type {Question} from './confirm.ts'
 import {everything, listenToDebug, logLevel} from './logging.ts'
 import {OutputEnded, whileOutputLasts} from './outputs.ts'
 import {openProgress, type Progress} from './progress.ts'
@@ -22,6 +23,13 @@ export interface EngineFlags {
   readonly 'state-dir'?: string | undefined
   readonly 'lock-timeout'?: number | undefined
   readonly 'no-wait'?: boolean | undefined
+}
+
+/** What a command would destroy, and what is asked before. */
+export interface Asked extends Omit<Question, 'losses'> {
+  readonly names: readonly string[]
+  /** `--yes`. */
+  readonly yes: boolean
 }
 
 /** What all commands share: the global flags, the engine, Ctrl+C, and how failures end. */
@@ -104,6 +112,19 @@ export abstract class VmctlCommand extends Command {
 
   protected above<T>(write: () => T): T {
     return this.#progress ? this.#progress.above(write) : write()
+  }
+
+  /**
+   * Lets a person on a terminal say no to what cannot be undone. Nobody is asked who said `--yes`, wants JSON or has no terminal, and
+   * nothing is asked where nothing would be lost.
+   */
+  protected async confirmLoss(engine: Engine, {names, yes, ...question}: Asked): Promise<void> {
+    if (yes || this.jsonEnabled()) return
+    const {canAsk, confirm} = await import('./confirm.ts')
+    if (!canAsk()) return
+    const {lossOf} = await import('../engine/show/loss.ts')
+    const losses = await lossOf(engine, names)
+    if (losses.length > 0 || (question.more ?? []).length > 0) await this.above(() => confirm({...question, losses}, this.signal))
   }
 
   /** Lets Ctrl+C and its like abort `signal`, instead of ending the process at once. */

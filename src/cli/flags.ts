@@ -56,6 +56,8 @@ export const removeOrphans = Flags.boolean({
   summary: 'Also destroy VMs that the VMFile has made and no longer defines, with their disks. This cannot be undone.',
 })
 
+export const yes = Flags.boolean({char: 'y', summary: 'Ask nothing, also on a terminal.'})
+
 export const timings = Flags.boolean({summary: 'Draw at the end where the time went.'})
 
 export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})

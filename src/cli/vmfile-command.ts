@@ -2,8 +2,9 @@ import type {Engine} from '../engine/engine.ts'
 import type {Vmfile} from '../engine/load.ts'
 import type {ConvergeOptions} from '../engine/converge/converge.ts'
 import type {VmResult} from '../engine/converge/result.ts'
-import {isVmctlError, messageOf, isFailure} from '../model/errors.ts'
-import {type EngineFlags, VmctlCommand} from './base-command.ts'
+import {isFailure, isVmctlError, messageOf} from '../model/errors.ts'
+import type {VmSpec} from '../model/vm.ts'
+import {type Asked, type EngineFlags, VmctlCommand} from './base-command.ts'
 import {formatError, formatProblem} from './diagnostics.ts'
 
 /** A command that works on the VMs of a VMFile. */
@@ -49,9 +50,15 @@ export abstract class VmfileCommand extends VmctlCommand {
   protected async converge(
     flags: EngineFlags & {readonly file?: string | undefined},
     options: Omit<ConvergeOptions, 'vmfile'>,
+    /** For a verb that destroys what is there: what a person is asked first. */
+    ask?: (vms: readonly VmSpec[]) => Asked,
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)
     const vmfile = await this.readVmfile(engine, flags.file, {toleratesMissing: options.verb === 'down'})
+    if (ask) {
+      const {choose} = await import('../engine/plan/select.ts')
+      await this.confirmLoss(engine, ask(choose({...options, vmfile})))
+    }
     const {converge} = await import('../engine/converge/converge.ts')
     return {vms: await converge(engine, {vmfile, ...options})}
   }

@@ -15,17 +15,27 @@ export default class Reload extends VmfileCommand {
     name: flags.names,
     'no-provision': flags.noProvision,
     parallel: flags.parallel,
+    yes: flags.yes,
   }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Reload)
-    const result = await this.converge(given, {
-      verb: 'reload',
-      names: flags.namesOf(args, given),
-      adopt: given.adopt,
-      provision: !given['no-provision'],
-      parallel: given.parallel,
-    })
+    const result = await this.converge(
+      given,
+      {
+        verb: 'reload',
+        names: flags.namesOf(args, given),
+        adopt: given.adopt,
+        provision: !given['no-provision'],
+        parallel: given.parallel,
+      },
+      (vms) => ({
+        names: vms.map(({name}) => name),
+        what: 'reload destroys the disks of these VMs, and makes new ones:',
+        instead: '`vmctl restart` keeps a disk, and applies what needs a restart.',
+        yes: given.yes,
+      }),
+    )
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     return result
   }

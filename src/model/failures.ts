@@ -37,6 +37,7 @@ const meanings = {
   'vmctl::usage::unknown_command': {exit: usage, help: 'Run `vmctl --help` to see all commands.'},
   'vmctl::usage::unknown_flag': {exit: usage, help: 'Run the command with `--help` to see its flags.'},
   'vmctl::usage::invalid': {exit: usage, help: 'Run the command with `--help` to see what it accepts.'},
+  'vmctl::usage::not_confirmed': {exit: usage, help: 'Answer y, or give --yes.'},
 
   'vmctl::vm::not_found': {exit: notFound, help: 'Run `vmctl list` to see the VMs that exist.'},
   'vmctl::vm::invalid_state': {exit: state, help: (vm) => `Run \`vmctl status ${vm}\` to see the state of the VM.`},

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import {expect, test} from 'vitest'
 
-import {formatDuration, formatSize, parseDuration, parseSize} from './quantity.ts'
+import {formatAge, formatDuration, formatSize, parseDuration, parseSize} from './quantity.ts'
 
 const [KiB, MiB, GiB] = [2 ** 10, 2 ** 20, 2 ** 30]
 
@@ -100,4 +100,15 @@ test('whole units come back, and nothing that is parsed is unsafe', () => {
         if (value !== undefined) expect(Number.isSafeInteger(value) && value >= 0).toBe(true)
     }),
   )
+})
+
+test.each([
+  [0, 'less than a minute'],
+  [60_000, '1 minute'],
+  [59 * 60_000, '59 minutes'],
+  [3_600_000, '1 hour'],
+  [47 * 3_600_000, '47 hours'],
+  [48 * 3_600_000, '2 days'],
+])('%d ms ago was %s ago', (milliseconds, text) => {
+  expect(formatAge(milliseconds)).toBe(text)
 })
