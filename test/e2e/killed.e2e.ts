@@ -115,15 +115,20 @@ step(
 
 step('a reload that is killed leaves the old VM or makes the new one, and never loses both', async () => {
   const file = write('one', 11)
+  let runs = 0
   for (const time of [350 + random() * 150, 500 + random() * 200, 700 + random() * 400]) {
     const before = JSON.parse(lab.read('one', 'vm.json')).id
+    const pids = await qemusOf('one')
     await killAfter(file, time, 'reload')
     const note = `after a kill at ${Math.round(time)} ms of reload (seed ${seed})`
     // Between the removal of the old and the naming of the new there is a moment without either; `up` makes it anew then.
     await upFile(file)
     await requireOrder('one', note)
     const after = JSON.parse(lab.read('one', 'vm.json')).id
-    if (after === before) expect(await lab.guest('one', 'grep -c 11.1 runs'), note).toBe('1')
+    // Killed when the old QEMU had ended and the old VM was still there: it was started again, and its steps run at each start.
+    const isStarted = (await qemusOf('one'))[0] !== pids[0]
+    runs = after !== before || runs === 0 ? 1 : isStarted ? runs + 1 : runs
+    if (after === before) expect(await lab.guest('one', 'grep -c 11.1 runs'), note).toBe(String(runs))
     else expect(await lab.guest('one', 'cat runs'), note).toBe('11.1\n11.2\n11.3')
   }
   await lab.run(['down', '--destroy', '--file', file]).then(expectSuccess)
