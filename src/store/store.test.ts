@@ -62,6 +62,17 @@ test('a state directory that others may write to is refused', async () => {
   }
 })
 
+test('a directory that holds other things keeps its mode, and nothing is made in it', async () => {
+  const directory = temporaryDirectory()
+  writeFileSync(join(directory, 'passwd'), '')
+  chmodSync(directory, 0o755)
+  await expect(openStore(directory)).rejects.toMatchObject({
+    code: 'vmctl::host::insecure_directory',
+    message: expect.stringContaining('other things than VMs'),
+  })
+  expect([modeOf(directory), readdirSync(directory)]).toEqual(['755', ['passwd']])
+})
+
 testUnless(needsRoot())('a state directory that is not ours is refused', async () => {
   const store = await open()
   chownSync(store.directory, 65_534, 65_534)

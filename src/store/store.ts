@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto'
 import {chmod, lstat, mkdir, readdir} from 'node:fs/promises'
-import {dirname, join} from 'node:path'
+import {basename, dirname, join} from 'node:path'
 
 import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
@@ -48,7 +48,19 @@ const requirePrivate = async (directory: string): Promise<void> => {
       help: `Close it: \`chmod 700 ${directory}\`.`,
     })
   }
-  if ((info.mode & 0o077) !== 0 && !info.isSymbolicLink()) await chmod(directory, 0o700)
+  if ((info.mode & 0o077) === 0 || info.isSymbolicLink()) return
+  // Only what is vmctl's is closed (the usual one may hold plugins alone): as root, a slip would close /etc to everybody.
+  const names = await readdir(directory)
+  if (names.length > 0 && !names.includes('vms') && basename(directory) !== 'vmctl') {
+    throw new VmctlError(
+      'vmctl::host::insecure_directory',
+      `The directory ${directory} holds other things than VMs, and others may look into it.`,
+      {
+        help: 'Name a new or an empty directory, or one that only you can enter.',
+      },
+    )
+  }
+  await chmod(directory, 0o700)
 }
 
 /** The directory of a VM. The name is checked, so that no name leads elsewhere. */
