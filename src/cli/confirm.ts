@@ -18,11 +18,10 @@ export interface Question {
 /** Somebody who can read the question and type the answer. */
 export const canAsk = (): boolean => process.stdin.isTTY && process.stderr.isTTY
 
-/** The lines of a question. */
-export const questionText = ({what, losses, more = [], instead}: Question, now = Date.now()): string => {
+const questionText = ({what, losses, more = [], instead}: Question): string => {
   const width = Math.max(...losses.map(({name}) => name.length))
   const lines = losses.map(({name, diskBytes, createdAt}) => {
-    const age = createdAt === undefined ? '' : `, made ${formatAge(now - Date.parse(createdAt))} ago`
+    const age = createdAt === undefined ? '' : `, made ${formatAge(Date.now() - Date.parse(createdAt))} ago`
     return `  ${name.padEnd(width)}  ${formatSize(diskBytes)} on its disk${age}`
   })
   return [what, ...lines, ...more.map((line) => `  ${line}`), ...(instead === undefined ? [] : [instead])].join('\n')
