@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
 
+import type {BackendNode} from '../model/backend-node.ts'
 import type {Check} from '../model/check.ts'
 import type {Vitals} from '../model/vitals.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
@@ -24,6 +25,8 @@ export type ConsoleEndpoint = {readonly type: 'unix-socket'; readonly path: stri
  */
 export interface Hypervisor {
   readonly name: string
+  /** What a VMFile can say to this backend alone, in a node of its name. */
+  readonly node?: BackendNode
   /** Resolves to why this backend cannot run here, or to undefined when it can. */
   unavailable(): Promise<string | undefined>
   /** Checks what can be known before anything is made, and throws the error that `start` would meet. */

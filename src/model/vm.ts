@@ -121,17 +121,9 @@ export interface FirmwareConfig {
   readonly vars?: string
 }
 
-export interface QemuConfig {
-  readonly machine?: string
-  readonly cpu?: string
-  /** Accelerators in the order in which they are tried. */
-  readonly accel?: readonly string[]
-  readonly binary?: string
-  /** As QEMU's -display takes it; `none` when absent. */
-  readonly display?: string
-  /** Appended last, unchecked. */
-  readonly args?: readonly string[]
-}
+/** What the nodes of backends say (`qemu { … }`), by their names: a backend that has one declares its type here. */
+// oxlint-disable-next-line typescript/no-empty-object-type typescript/no-empty-interface -- Backends fill it.
+export interface BackendSections {}
 
 /** When a provision step that was done runs again: after each start of the VM, when it or a step before it was changed, or never. */
 export const runModes = ['always', 'on-change', 'once'] as const
@@ -148,7 +140,7 @@ export interface ProvisionStep {
   readonly settings: Readonly<Record<string, unknown>>
 }
 
-export interface VmSpec {
+export interface VmSpec extends BackendSections {
   /** Unique in the state directory: `<project>.<service>-<replica>`, without the parts that do not apply. */
   readonly name: string
   readonly project?: string
@@ -183,7 +175,6 @@ export interface VmSpec {
   readonly cloudInit?: CloudInitConfig
   readonly ssh?: SshConfig
   readonly firmware?: FirmwareConfig
-  readonly qemu?: QemuConfig
   readonly provision: readonly ProvisionStep[]
 }
 

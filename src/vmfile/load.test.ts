@@ -6,7 +6,7 @@ import {join, relative} from 'node:path'
 import {describe, expect, it} from 'vitest'
 
 import {needsUser, testUnless} from '../../test/support/programs.ts'
-import {inOneLine, privateKey, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {backends, inOneLine, privateKey, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
 import {discoverVmfile, loadVmfile} from './index.ts'
 
 const good = new URL('../../fixtures/vmfiles/good/everything.kdl', import.meta.url)
@@ -19,7 +19,7 @@ useWorkspace((made) => {
 
 describe('loadVmfile', () => {
   it('reads every node and field', async () => {
-    const {vms, warnings} = await loadVmfile(workspace.write('VMFile.kdl', readFileSync(good)))
+    const {vms, warnings} = await loadVmfile(workspace.write('VMFile.kdl', readFileSync(good)), {backends})
     expect(warnings).toEqual([])
     expect(vms).toEqual([
       {

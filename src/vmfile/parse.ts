@@ -1,10 +1,12 @@
-import type {Place, Problem} from '../model/errors.ts'
+import type {BackendNodes} from '../model/backend-node.ts'
+import {type Place, type Problem, VmctlError} from '../model/errors.ts'
+import {isSpecField} from './changes.ts'
 import {readDocument} from './grammar/read.ts'
 import {problemsError, startReport} from './kdl/report.ts'
 import {parseKdl} from './kdl/syntax.ts'
 import {provisionVariants} from './nodes/provision.ts'
 import {buildStack, type Stack} from './nodes/stack.ts'
-import {vmfile} from './nodes/stack.ts'
+import {languageWith} from './nodes/stack.ts'
 import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './resolve/context.ts'
 import {refuseSize, sizeLimit} from './source.ts'
 
@@ -22,6 +24,8 @@ export interface Vmfile extends Stack {
 export interface LoadOptions {
   /** Provision types that plugins bring, each with the function that checks its settings and throws when they are wrong. */
   readonly provisionTypes?: ReadonlyMap<string, ParseSettings>
+  /** The nodes that backends have in a VM; none when absent. */
+  readonly backends?: BackendNodes
   /** Schemes of `image-url` besides http and https, without the colon. */
   readonly imageSchemes?: readonly string[]
   /** The variables that secrets may be taken from; none when absent. */
@@ -52,6 +56,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     examineSeedFile,
     imageSchemes = [],
     provisionTypes = new Map(),
+    backends = new Map(),
     toleratesMissing = false,
     env = {},
   } = options
@@ -59,9 +64,22 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
   if (text.length > sizeLimit) refuseSize(report)
   const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
   if (!nodes) throw problemsError(report, file)
-  const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, examineSeedFile, toleratesMissing}
+  const clash = [...backends.keys()].find(isSpecField)
+  if (clash !== undefined) throw new VmctlError('vmctl::plugin::invalid', `A backend that has a node cannot be called ${clash}.`)
+  const language = languageWith(backends)
+  const context: Context = {
+    report,
+    directory,
+    backends,
+    imageSchemes,
+    provisionTypes,
+    env,
+    readDockerfile,
+    examineSeedFile,
+    toleratesMissing,
+  }
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
-  const {spans, ...stack} = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
+  const {spans, ...stack} = await buildStack(readDocument(nodes, language, {report, grammar: language.fields, extensions}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)
   const places = new Map([...spans].map(([name, span]) => [name, report.placeOf(span)]))
   return {path, directory, ...stack, warnings: report.problems(), places}

@@ -1,7 +1,7 @@
 import {type GuestRecord, newGuest} from '../../guest/record.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
-import {isAlive, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
+import {isAlive, type Vm, type VmState} from '../../model/vm.ts'
 import {decideSteps, type Request} from '../../provision/run/decide.ts'
 import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
 import {compareSpecs} from '../../vmfile/changes.ts'
@@ -45,7 +45,7 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
       steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, {action: 'start', cause: 'new'}, ...first.steps],
     }
   }
-  const changes = compareSpecs(vm.spec, desired.spec)
+  const changes = compareSpecs(vm.spec, desired.spec, desired.backends)
   const alive = isAlive(observation)
   if (observation.state === 'failed' || !alive) {
     const stop: PlanStep[] = alive ? [{action: 'stop', cause: 'the guest has crashed'}] : []
@@ -73,11 +73,11 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
  * The start of a VM that is at rest, with what has waited for one. Provision steps are left alone. A guest that gets something
  * new is waited for, since some of it (a mount, a larger file system) is set up from inside.
  */
-export const planStart = (spec: VmSpec, {vm, state}: {readonly vm: Vm; readonly state: VmState}): VmPlan => {
+export const planStart = (desired: Pick<Desired, 'spec' | 'backends'>, {vm, state}: {readonly vm: Vm; readonly state: VmState}): VmPlan => {
   const observed = {vm, observation: {state}, journal: emptyJournal, imageIsHere: true}
-  const {steps, ...rest} = planVm({spec, steps: []}, observed, {verb: 'up', provision: false})
+  const {steps, ...rest} = planVm({...desired, steps: []}, observed, {verb: 'up', provision: false})
   const isUpdated = steps.some(({action}) => action === 'update')
-  return {...rest, steps: isUpdated && canLogIn(spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
+  return {...rest, steps: isUpdated && canLogIn(desired.spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
 }
 
 const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): Decision => {
@@ -113,7 +113,7 @@ const planProvision = (desired: Desired, observed: Observed, {request}: PlanOpti
       },
     )
   }
-  const changes = compareSpecs(observed.vm.spec, desired.spec)
+  const changes = compareSpecs(observed.vm.spec, desired.spec, desired.backends)
   const provision = decideSteps(observed.journal, desired.steps, {restarted: false, request: request ?? {kind: 'all'}})
   return {
     steps: [...update(changes, true), {action: 'provision', cause: 'asked for'}],

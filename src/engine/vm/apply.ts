@@ -9,7 +9,7 @@ import {noteStart} from '../../provision/run/journal.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Effect} from '../../vmfile/grammar/change.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
 import {traitsOf} from '../owner.ts'
 import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
 import {awaitHealthy} from '../reach/health.ts'
@@ -147,7 +147,7 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
   const hypervisor = await hypervisorOf(engine, vm)
   const alive = isAlive(await hypervisor.observe(vm))
   const effects = new Set<Effect>(alive ? ['now'] : ['now', 'restart'])
-  const next = {...vm, spec: applyChanges(vm.spec, wanted, effects)}
+  const next = {...vm, spec: applyChanges(vm.spec, wanted, {effects, backends: backendNodes(engine)})}
   await hypervisor.check(next.spec)
   await hypervisor.prepare(next, operation(engine))
   // Before the record says so: whoever is killed in between finds the difference again.

@@ -4,7 +4,7 @@ import {allowedFrom, alreadyIn} from '../../model/transitions.ts'
 import {stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
 import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
 import {planStart} from '../plan/plan.ts'
 import {cleanUpNetworks} from '../resources/carriers.ts'
 import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
@@ -95,13 +95,15 @@ const advice = (name: string, state: VmState): string => {
 /** What a VM is to start with. What its backend cannot do is refused here, while the VM may still run. */
 const specToStart = async (engine: Engine, vm: Vm): Promise<VmSpec> => {
   const wanted = await wantedSpec(engine, vm)
-  await (await hypervisorOf(engine, vm)).check(applyChanges(vm.spec, wanted, new Set(['now', 'restart'])))
+  await (
+    await hypervisorOf(engine, vm)
+  ).check(applyChanges(vm.spec, wanted, {effects: new Set(['now', 'restart']), backends: backendNodes(engine)}))
   return wanted
 }
 
 /** Starts a VM that is at rest, with what its VMFile says now as far as a start can bring it. */
 const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
-  const plan = planStart(spec, {vm, state: stateAtRest(vm)})
+  const plan = planStart({spec, backends: backendNodes(engine)}, {vm, state: stateAtRest(vm)})
   const records = holdRecords(vm.directory, await peekRecords(vm.directory))
   if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm, records)
   await engine.emit({type: 'plan.ready', vm: vm.name, plan})

@@ -10,6 +10,7 @@ import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
 import {findPanic} from './panic.ts'
 import {findProcess} from './process.ts'
 import {connectQmp, withMonitor} from './qmp.ts'
+import {qemuNode} from './settings.ts'
 import {readRuntime} from './runtime.ts'
 
 /** The QEMU backend. Needs Linux: it proves processes by /proc. */
@@ -20,6 +21,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
 
   return {
     name: 'qemu',
+    node: qemuNode,
 
     async unavailable() {
       return process.platform === 'linux' ? undefined : `the QEMU backend needs Linux, this is ${process.platform}`

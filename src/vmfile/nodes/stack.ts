@@ -1,3 +1,4 @@
+import type {BackendNodes} from '../../model/backend-node.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {VolumeSpec} from '../../model/storage.ts'
 import type {NetworkSpec} from '../../model/network.ts'
@@ -7,6 +8,7 @@ import type {Span} from '../kdl/report.ts'
 import type {Context} from '../resolve/context.ts'
 import {inherit} from '../resolve/inherit.ts'
 import {checkNames, instancesOf, scopeOf} from '../resolve/names.ts'
+import {withBackends} from './backend.ts'
 import {buildDependencies, type Ordered} from './depends-on.ts'
 import {buildNetworks, networkDefinitionNode} from './network-definition.ts'
 import {checkMembers} from './network-members.ts'
@@ -25,6 +27,21 @@ export const vmfile = block(
   {},
   {project: projectNode, network: networkDefinitionNode, volume: volumeDefinitionNode, vm: vmNode},
 )
+
+/** The language with the nodes of backends. */
+export const languageWith = (backends: BackendNodes): typeof vmfile => {
+  const {project, vm} = vmfile.fields
+  const {defaults} = project.fields
+  const ofDefaults = {...defaults, fields: withBackends(defaults.fields, backends)}
+  return {
+    ...vmfile,
+    fields: {
+      ...vmfile.fields,
+      project: {...project, fields: {...project.fields, defaults: ofDefaults}},
+      vm: {...vm, fields: withBackends(vm.fields, backends)},
+    },
+  }
+}
 
 export type ReadFile = ReadFields<(typeof vmfile)['fields']>
 
@@ -63,7 +80,8 @@ export const buildStack = async (
     volumes: buildVolumes(file.volume, scope, context),
   }
   const defaults = file.project?.fields.defaults?.fields
-  const vms: readonly ReadVm[] = file.vm.map((vm) => ({...vm, fields: {...vm.fields, ...inherit(vmDefaults, vm.fields, defaults)}}))
+  const inherited = withBackends(vmDefaults, context.backends)
+  const vms: readonly ReadVm[] = file.vm.map((vm) => ({...vm, fields: {...vm.fields, ...inherit(inherited, vm.fields, defaults)}}))
   const services = await Promise.all(vms.map((vm) => buildService(vm, instancesOfVm(vm, project), around, context)))
   checkNames(
     vms.flatMap((vm, index) => {

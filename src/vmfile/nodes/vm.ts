@@ -5,6 +5,7 @@ import {block, defaulted, field, type Located, pairs, type Read, required} from 
 import {names, variableName} from '../grammar/words.ts'
 import type {Span} from '../kdl/report.ts'
 import {type Context, optional} from '../resolve/context.ts'
+import {buildBackends} from './backend.ts'
 import {buildCloudInit, cloudInitNode} from './cloud-init.ts'
 import {dependsOnNode} from './depends-on.ts'
 import {buildDevices, deviceNode} from './device.ts'
@@ -17,7 +18,6 @@ import {networkNode} from './network-types.ts'
 import {buildConnections, type Connections} from './network.ts'
 import {buildPorts, type DeclaredPort, portNode, portsOf} from './port.ts'
 import {buildStep, provisionNode} from './provision.ts'
-import {buildQemu, qemuNode} from './qemu.ts'
 import {buildShares, refuseSameTargets, shareNode} from './share.ts'
 import {buildSsh, sshNode} from './ssh.ts'
 import {buildMounts, type DeclaredMount, type DeclaredVolumes, mountsOf, volumeNode} from './volume.ts'
@@ -55,7 +55,6 @@ export const vmDefaults = {
   'cloud-init': cloudInitNode,
   ssh: sshNode,
   firmware: firmwareNode,
-  qemu: qemuNode,
   provision: provisionNode,
   autostart: field(boolean, 'Whether `vmctl install` brings the VM up at boot; it does when absent.'),
   label: pairs(anyText, names, 'Names and values of your own.'),
@@ -153,7 +152,7 @@ const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Se
     ...optional('cloudInit', await cloudInitOf(fields, part, context)),
     ...optional('ssh', fields.ssh && (await buildSsh(fields.ssh, context))),
     ...optional('firmware', await firmwareOf(fields, context)),
-    ...optional('qemu', fields.qemu && buildQemu(fields.qemu, context)),
+    ...buildBackends(fields, context),
     provision: await Promise.all(fields.provision.map((step) => buildStep(step, context))),
   }
   return image && {image, ...settings}
