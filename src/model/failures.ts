@@ -192,7 +192,7 @@ const meanings = {
     exit: guest,
     help: 'Look in the guest what the step did, then decide: `vmctl provision --rerun N` runs step N again and goes on, `--all` runs all steps.',
   },
-  'vmctl::provision::no_ssh': {exit: usage, help: 'Add an `ssh { user "…" }` block to the VM.'},
+  'vmctl::provision::no_ssh': {exit: usage, help: 'Add `cloud-init { }` to the VM, or `ssh { user "…" }` for a user whom its image knows.'},
 
   'vmctl::qemu::not_installed': {
     exit: host,

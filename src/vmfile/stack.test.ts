@@ -135,6 +135,33 @@ describe('a VM without a cloud-init block', () => {
   ])('has one when the guest must be set up: %s', async (body) => expect(await seeds(body, 'network "n"\nvolume "v"\n')).toBe(true))
 })
 
+describe('a VM without an ssh block', () => {
+  const step = 'provision "shell" { inline "true"; }'
+  const login = async (body: string): Promise<unknown> => {
+    const {ssh, cloudInit} = await spec(vm(body))
+    return {ssh, hasSeed: cloudInit !== undefined}
+  }
+
+  it('with steps is one with an empty block, and its guest gets a user', async () => {
+    expect(await login(step)).toEqual({ssh: {}, hasSeed: true})
+    expect(await spec(vm(`cloud-init; ${step}`))).toEqual(await spec(vm(`cloud-init; ssh { }; ${step}`)))
+    const inherited = `project "p" { defaults { ${step}; }; }\n${vm('')}`
+    expect((await spec(inherited)).ssh).toEqual({})
+  })
+
+  it('is as it was when it has the block, or nothing that works through SSH', async () => {
+    expect(await login(`ssh { }; ${step}`)).toEqual({ssh: {}, hasSeed: false})
+    expect(await login('')).toEqual({ssh: undefined, hasSeed: false})
+    expect(await login('healthcheck tcp=80')).toEqual({ssh: undefined, hasSeed: true})
+    expect(await login('dockerfile "Dockerfile"')).toEqual({ssh: undefined, hasSeed: true})
+  })
+
+  it.each(['healthcheck tcp=80', 'dockerfile "Dockerfile"', step])(
+    'is entered also when user-data of its own makes the user: %s',
+    async (body) => expect(await login(`cloud-init user-data="cloud-config.yaml"; ${body}`)).toEqual({ssh: {}, hasSeed: true}),
+  )
+})
+
 describe('ports', () => {
   const ports = async (body: string): Promise<unknown> => (await specs(vm(body))).map((one) => one.ports)
   const forward = {protocol: 'tcp', bind: '127.0.0.1'}
