@@ -55,7 +55,7 @@ export const runCommand = async (...words: readonly string[]): Promise<CommandRe
   process.exitCode = undefined
   let exitCode: number | undefined
   try {
-    const topic = ['image', 'volume'].includes(words[0] ?? '') ? words.slice(0, 2).join(':') : (words[0] ?? '')
+    const topic = ['image', 'network', 'volume'].includes(words[0] ?? '') ? words.slice(0, 2).join(':') : (words[0] ?? '')
     await config.runCommand(topic, words.slice(topic.split(':').length))
   } catch (error) {
     exitCode = exitStatusOf(error)

@@ -6,7 +6,7 @@ import type {Located, Read} from '../grammar/shapes.ts'
 import type {Report, Span} from '../kdl/report.ts'
 import {nearest, plain, quoted} from '../kdl/wording.ts'
 import {type Context, optional} from '../resolve/context.ts'
-import type {DeclaredNetworks} from './network-definition.ts'
+import {defaultNetwork, type DeclaredNetworks} from './network-definition.ts'
 import {type networkNode, networkTypes} from './network-types.ts'
 
 type ReadNetwork = Read<typeof networkNode>[number]
@@ -31,7 +31,7 @@ export const buildConnections = (written: readonly ReadNetwork[], declared: Decl
   const named = nodes.filter((node) => node.type === 'named')
   const [first] = named
   if (mode?.type === 'none' && first) report.error(first, 'network "none" stands alone', 'remove it, or the other networks')
-  const implied = nodes.length === 0 ? declared.get('default') : undefined
+  const implied = nodes.length === 0 ? declared.get(defaultNetwork) : undefined
   const attachments = named.flatMap((node) => {
     const found = declared.get(node.name.value)
     if (!found) reportUndeclared(node.name, declared, report)
