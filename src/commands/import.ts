@@ -5,7 +5,7 @@ import {Args, Flags} from '@oclif/core'
 import {VmctlCommand} from '../cli/base-command.ts'
 import {formatProblem} from '../cli/diagnostics.ts'
 import type {ImportResult} from '../engine/manage/import.ts'
-import {quote} from '../model/quote.ts'
+import {asTyped} from '../model/quote.ts'
 
 export default class Import extends VmctlCommand {
   static override summary = 'Write a VMFile from what another program knows of VMs.'
@@ -46,5 +46,5 @@ export default class Import extends VmctlCommand {
 const next = (output: string | undefined): string => {
   if (output === undefined) return 'save this as VMFile.kdl, then vmctl plan'
   if (resolve(output) === resolve('VMFile.kdl')) return 'vmctl plan'
-  return `vmctl plan --file ${/^[\w./-]+$/.test(output) ? output : quote(output)}`
+  return `vmctl plan --file ${asTyped(output)}`
 }
