@@ -1,11 +1,13 @@
 import type {Place, Problem} from '../model/errors.ts'
 import {readDocument} from './grammar/read.ts'
-import {problemsError, startReport} from './kdl/report.ts'
+import {problemsError, type Report, startReport} from './kdl/report.ts'
 import {parseKdl} from './kdl/syntax.ts'
+import type {KdlNode} from './kdl/tree.ts'
 import {provisionVariants} from './nodes/provision.ts'
 import {buildStack, type Stack} from './nodes/stack.ts'
 import {vmfile} from './nodes/stack.ts'
 import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './resolve/context.ts'
+import {refuseOtherLanguage} from './other-language.ts'
 import {refuseSize, sizeLimit} from './source.ts'
 
 /** A VMFile that was read and found valid. */
@@ -57,11 +59,18 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
   } = options
   const report = startReport(text, file)
   if (text.length > sizeLimit) refuseSize(report)
-  const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
+  else refuseOtherLanguage(text, file, report)
+  const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
+  const language = {grammar: vmfile.fields, extensions}
+  // Of a file with syntax errors its words can be checked; what is missing may stand where it was broken.
+  const checkWords = (read: readonly KdlNode[], isReported: (offset: number) => boolean): void => {
+    const error: Report['error'] = (span, ...said) => void (isReported(span.start) || report.error(span, ...said))
+    readDocument(read, vmfile, {...language, report: startReport(text, file), unknown: {error}})
+  }
+  const nodes = report.hasErrors() ? undefined : parseKdl(text, report, checkWords)
   if (!nodes) throw problemsError(report, file)
   const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, examineSeedFile, toleratesMissing}
-  const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
-  const {spans, ...stack} = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
+  const {spans, ...stack} = await buildStack(readDocument(nodes, vmfile, {...language, report}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)
   const places = new Map([...spans].map(([name, span]) => [name, report.placeOf(span)]))
   return {path, directory, ...stack, warnings: report.problems(), places}
