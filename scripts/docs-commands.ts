@@ -8,7 +8,7 @@ type Loadable = Command.Loadable
 
 /** Groups of the overview; a command in none of them is an error, so that none is forgotten. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'VMs of a VMFile': ['up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
+  'VMs of a VMFile': ['init', 'up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
   'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy'],
   'Look inside': ['list', 'ps', 'projects', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
   Images: ['image:pull', 'image:list', 'image:inspect', 'image:verify', 'image:rm'],

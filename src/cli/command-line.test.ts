@@ -64,7 +64,7 @@ describe('a command that does not exist', () => {
     ['reboot', 'vmctl restart VM'],
     ['kill', 'vmctl stop VM'],
     ['config', 'vmctl validate'],
-    ['init', 'vmctl import FILE'],
+    ['new', 'vmctl init'],
     ['snapshot', 'vmctl has no snapshots'],
     ['attach', 'vmctl console VM'],
     ['build', 'provision "dockerfile"'],

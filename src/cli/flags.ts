@@ -5,8 +5,8 @@ import {isLoginName, isUserName} from '../model/names.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
 import type {Request} from '../engine/plan/vm-plan.ts'
 
-/** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
-const vmfile = {summary: 'Path of the VMFile, instead of $VMCTL_FILE or ./VMFile.kdl.', helpValue: 'PATH'} as const
+/** `--file`/`-f`; VMCTL_FILE and the nearest VMFile.kdl are looked at when it is absent. */
+const vmfile = {summary: 'Path of the VMFile, instead of $VMCTL_FILE or the VMFile.kdl here or above.', helpValue: 'PATH'} as const
 
 export const file = Flags.string({char: 'f', ...vmfile})
 

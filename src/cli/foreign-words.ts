@@ -15,8 +15,8 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ),
   ...same(['rmi'], 'Images are removed from the cache by `vmctl image rm`.'),
   ...same(
-    ['init', 'new', 'generate'],
-    'There is no such command: write a VMFile.kdl, or convert what you have with `vmctl import FILE`. `vmctl run IMAGE` needs no file at all.',
+    ['new', 'generate'],
+    '`vmctl init` begins a VMFile, `vmctl import FILE` makes one of what you have, and `vmctl run IMAGE` needs none.',
   ),
   ...same(['define', 'add', 'make'], '`vmctl create` makes a VM without a VMFile, `vmctl up` those of the VMFile.'),
   ...same(

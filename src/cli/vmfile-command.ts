@@ -11,8 +11,10 @@ import {formatError, formatProblem} from './diagnostics.ts'
 export abstract class VmfileCommand extends VmctlCommand {
   /** Finds and reads the VMFile; its warnings are shown. */
   protected async readVmfile(engine: Engine, path: string | undefined, options: {toleratesMissing?: boolean} = {}): Promise<Vmfile> {
-    const {discoverVmfile, readVmfile} = await import('../engine/load.ts')
-    const vmfile = await readVmfile(engine, discoverVmfile(path, process.cwd(), engine.env), options)
+    const {findVmfile, readVmfile} = await import('../engine/load.ts')
+    const found = findVmfile(path, process.cwd(), engine.env)
+    if (found.startsWith('..') && found !== path && found !== engine.env.VMCTL_FILE) this.tell(`Using ${found}.`)
+    const vmfile = await readVmfile(engine, found, options)
     for (const warning of vmfile.warnings) this.tell(formatProblem(warning, {colour: false}))
     return vmfile
   }

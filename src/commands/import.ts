@@ -5,7 +5,7 @@ import {Args, Flags} from '@oclif/core'
 import {VmctlCommand} from '../cli/base-command.ts'
 import {formatProblem} from '../cli/diagnostics.ts'
 import type {ImportResult} from '../engine/manage/import.ts'
-import {quote} from '../model/quote.ts'
+import {asTyped} from '../model/quote.ts'
 
 export default class Import extends VmctlCommand {
   static override summary = 'Write a VMFile from what another program knows of VMs.'
@@ -38,13 +38,14 @@ export default class Import extends VmctlCommand {
     if (!isValid) throw invalidImport(problems, output, {text, warnings})
     if (output !== undefined) this.log(`${output} is written.`)
     for (const problem of problems) this.tell(formatProblem(problem, {colour: process.stderr.hasColors?.() === true}))
+    for (const note of result.notes) this.tell(`Note: ${note}.`)
     this.tell(`Next: ${next(output)}`)
     return result
   }
 }
 
 const next = (output: string | undefined): string => {
-  if (output === undefined) return 'save this as VMFile.kdl, then vmctl plan'
-  if (resolve(output) === resolve('VMFile.kdl')) return 'vmctl plan'
-  return `vmctl plan --file ${/^[\w./-]+$/.test(output) ? output : quote(output)}`
+  if (output === undefined) return 'save this as VMFile.kdl, then vmctl validate'
+  if (resolve(output) === resolve('VMFile.kdl')) return 'vmctl validate, then vmctl up'
+  return `vmctl validate --file ${asTyped(output)}, then vmctl up --file ${asTyped(output)}`
 }

@@ -63,6 +63,7 @@ export default class Plan extends VmfileCommand {
       ...notices.map((notice) => [vm, steps.length === 0 ? 'none' : 'note', notice]),
     ])
     this.log(table(['VM', 'ACTION', 'CAUSE'], rows))
+    if (vmfile.impliesNetwork) this.log('The VMs of the project share a network, "default"; `network "user"` keeps a VM out of it.')
     return {vms}
   }
 }

@@ -1,9 +1,29 @@
 import {examineSeedFile} from '../guest/seed/user-data.ts'
 import {type ReadDockerfile, readOnce} from '../provision/dockerfile/index.ts'
-import {type LoadOptions, loadVmfile as load, parseVmfile as parse, type ParseOptions, type Vmfile as ReadFile} from '../vmfile/index.ts'
+import {isFailure} from '../model/errors.ts'
+import {
+  discoverVmfile,
+  type LoadOptions,
+  loadVmfile as load,
+  parseVmfile as parse,
+  type ParseOptions,
+  type Vmfile as ReadFile,
+} from '../vmfile/index.ts'
 import {backendNodes, type Engine, ownBackendNodes} from './engine.ts'
+import {neighbourOf} from './neighbours.ts'
 
-export {discoverVmfile} from '../vmfile/index.ts'
+/**
+ * Finds the VMFile as `discoverVmfile` does. Where none is, a file that was probably meant is named, with what to do about it.
+ * @throws VmctlError `vmctl::vmfile::not_found`
+ */
+export const findVmfile = (explicit: string | undefined, directory: string, env: NodeJS.ProcessEnv): string => {
+  try {
+    return discoverVmfile(explicit, directory, env)
+  } catch (error) {
+    const neighbour = explicit || env.VMCTL_FILE ? undefined : neighbourOf(directory)
+    throw neighbour && isFailure(error, 'vmctl::vmfile::not_found') ? error.reword({help: neighbour.advice}) : error
+  }
+}
 
 export interface Vmfile extends ReadFile {
   /** Knows the Dockerfiles that were read with the file, so that whatever is done with it goes by one reading. */

@@ -2,12 +2,14 @@ import type {BackendNodes} from '../model/backend-node.ts'
 import {type Place, type Problem, VmctlError} from '../model/errors.ts'
 import {isSpecField} from './changes.ts'
 import {readDocument} from './grammar/read.ts'
-import {problemsError, startReport} from './kdl/report.ts'
+import {problemsError, type Report, startReport} from './kdl/report.ts'
 import {parseKdl} from './kdl/syntax.ts'
+import type {KdlNode} from './kdl/tree.ts'
 import {provisionVariants} from './nodes/provision.ts'
 import {buildStack, type Stack} from './nodes/stack.ts'
 import {languageWith} from './nodes/stack.ts'
 import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './resolve/context.ts'
+import {refuseOtherLanguage} from './other-language.ts'
 import {refuseSize, sizeLimit} from './source.ts'
 
 /** A VMFile that was read and found valid. */
@@ -62,11 +64,19 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
   } = options
   const report = startReport(text, file)
   if (text.length > sizeLimit) refuseSize(report)
-  const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
-  if (!nodes) throw problemsError(report, file)
+  else refuseOtherLanguage(text, file, report)
   const clash = [...backends.keys()].find(isSpecField)
   if (clash !== undefined) throw new VmctlError('vmctl::plugin::invalid', `A backend that has a node cannot be called ${clash}.`)
-  const language = languageWith(backends)
+  const whole = languageWith(backends)
+  const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
+  const language = {grammar: whole.fields, extensions}
+  // Of a file with syntax errors its words can be checked; what is missing may stand where it was broken.
+  const checkWords = (read: readonly KdlNode[], isReported: (offset: number) => boolean): void => {
+    const error: Report['error'] = (span, ...said) => void (isReported(span.start) || report.error(span, ...said))
+    readDocument(read, whole, {...language, report: startReport(text, file), unknown: {error}})
+  }
+  const nodes = report.hasErrors() ? undefined : parseKdl(text, report, checkWords)
+  if (!nodes) throw problemsError(report, file)
   const context: Context = {
     report,
     directory,
@@ -78,8 +88,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     examineSeedFile,
     toleratesMissing,
   }
-  const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
-  const {spans, ...stack} = await buildStack(readDocument(nodes, language, {report, grammar: language.fields, extensions}), path, context)
+  const {spans, ...stack} = await buildStack(readDocument(nodes, whole, {...language, report}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)
   const places = new Map([...spans].map(([name, span]) => [name, report.placeOf(span)]))
   return {path, directory, ...stack, warnings: report.problems(), places}

@@ -55,8 +55,8 @@ export const runCommand = async (...words: readonly string[]): Promise<CommandRe
   process.exitCode = undefined
   let exitCode: number | undefined
   try {
-    const topic = ['image', 'volume'].includes(words[0] ?? '') ? words.slice(0, 2).join(':') : (words[0] ?? '')
-    await config.runCommand(topic, words.slice(topic.split(':').length))
+    const count = config.findCommand(words.slice(0, 2).join(':')) ? 2 : 1
+    await config.runCommand(words.slice(0, count).join(':'), words.slice(count))
   } catch (error) {
     exitCode = exitStatusOf(error)
     if (error instanceof Error && error.constructor.name !== 'ExitError') written.stderr += `${error.message}\n`

@@ -374,8 +374,10 @@ describe('logging in', () => {
   })
 
   test('is needed for steps, and its absence is an error before anything is done', () => {
-    const bare = makeSpec({cloudInit: {hostname: 'web', sshKeys: []}})
-    expect(render(nothing, up, {spec: bare})).toBe('vmctl::provision::no_ssh: web has provisioners but no ssh block.')
+    const bare = makeSpec()
+    expect(render(nothing, up, {spec: bare})).toBe(
+      'vmctl::provision::no_ssh: web has provisioners, but vmctl cannot log in to it: it has neither a cloud-init nor an ssh block, so nobody gave the guest a user and a key.',
+    )
     expect(render(nothing, {...up, provision: false}, {spec: bare})).toContain('start (new)')
     expect(render(nothing, up, {spec: {...withSteps, network: {type: 'none'}}})).toBe(
       'vmctl::provision::no_ssh: web has provisioners but no network.',
