@@ -33,6 +33,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
         'web: will create (does not exist)',
         'web: will start (new)',
         'web: will provision (first start)',
+        'backend noop: no real VM is made',
         'web: created in TIME',
         'web: started in TIME',
         'web: the guest has a host key of its own, which is trusted from now on: KEY',
@@ -66,9 +67,9 @@ describeUnless(missing)('the verbs of a VMFile', () => {
       exitCode: 0,
       stderr: '',
       stdout: [
-        'NAME  STATUS       HEALTH  IP  CPU  MEMORY   DISK     PORTS',
-        'web   ready        -       -   1    1.00 GB  16.0 MB  -',
-        'db    not created  -       -   -    -        -        -',
+        'NAME  STATUS        HEALTH  IP  CPU   MEMORY     DISK  PORTS',
+        'web   ready (noop)  -       -     1  1.00 GB  16.0 MB  -',
+        'db    not created   -       -     -        -        -  -',
         '',
       ].join('\n'),
     })
