@@ -10,7 +10,7 @@ import {describeMemory, describeState} from './vm-words.ts'
 export const psColumns: readonly Column[] = [
   {title: 'NAME'},
   {title: 'STATUS', long: 'wrap', style: stateStyle},
-  {title: 'HEALTH', long: 'wrap', style: stateStyle},
+  {title: 'HEALTH', long: 'wrap', spare: 6, style: stateStyle},
   {title: 'IP', long: 'wrap', spare: 3},
   {title: 'CPU', align: 'right', spare: 1},
   {title: 'MEMORY', align: 'right', spare: 4},

@@ -16,7 +16,15 @@ test('columns are as wide as their widest cell, without blanks at the end', () =
 
 test('what a character takes on the terminal counts, not how many code units it has', () => {
   expect(['db', '数据库', 'é', '👩‍👩‍👧', '⚠️', 'ｗ'].map(displayWidth)).toEqual([2, 6, 1, 2, 2, 2])
-  expect(table(['A', 'B'], [['数据', 'x'], ['ab', 'y']])).toBe('A     B\n数据  x\nab    y')
+  expect(
+    table(
+      ['A', 'B'],
+      [
+        ['数据', 'x'],
+        ['ab', 'y'],
+      ],
+    ),
+  ).toBe('A     B\n数据  x\nab    y')
   expect(cut('数据库', 5)).toBe('数据…')
   expect(cut('数据库', 4)).toBe('数…')
   expect(cut('/long/path/file', 8, 'end')).toBe('…th/file')
@@ -91,7 +99,11 @@ test('what matters least is left out first, and nothing of a text that wraps is 
   )
   const cause = 'step 1 was never run, and a step before it changed'
   const lines = table(['VM', 'ACTION', 'CAUSE'], [['web', 'provision', cause]], plain(40)).split('\n')
-  expect(lines.slice(1)).toEqual(['web  provision  step 1 was never run,', '                and a step before it', '                changed'])
+  expect(lines.slice(1)).toEqual([
+    'web  provision  step 1 was never run,',
+    '                and a step before it',
+    '                changed',
+  ])
 })
 
 test('states have colours, where there are any', () => {

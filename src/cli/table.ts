@@ -1,5 +1,5 @@
 import {cut, displayWidth, padTo, wrap} from './display-width.ts'
-import {paint, type Screen, type Style} from './screen.ts'
+import {paint, type Screen, screenOf, type Style} from './screen.ts'
 
 export interface Column {
   readonly title: string
@@ -16,6 +16,9 @@ const gap = '  '
 /** Narrower than this nobody can read a column that has been cut or wrapped. */
 const leastWidth = 16
 
+/** A word of at most this width is not broken. */
+const mostWidth = 40
+
 /**
  * Columns of text, two blanks apart, as wide as their widest cell; the last one is not padded. No line is longer than the
  * terminal: long cells are cut or wrapped there, and columns that can be spared are left out.
@@ -29,8 +32,13 @@ export const table = (
   const all = columns.map((column, index): Column =>
     typeof column !== 'string' ? column : {title: column, ...(index === columns.length - 1 && {long: 'wrap'})},
   )
-  const natural = all.map(({title}, index) => Math.max(displayWidth(title), ...rows.map((row) => displayWidth(row[index] ?? ''))))
-  const widths = fit(all, natural, screen.width)
+  const needs = all.map((column, index) =>
+    needOf(
+      column,
+      rows.map((row) => row[index] ?? ''),
+    ),
+  )
+  const widths = fit(needs, screen.width)
   const shown = all.flatMap((column, index) => {
     const width = widths[index]
     return width === undefined ? [] : [{...column, index, width}]
@@ -40,6 +48,12 @@ export const table = (
     screen,
   )
   return [head, ...rows.flatMap((row) => linesOf(row, shown, screen))].join('\n')
+}
+
+/** The same on standard output, or a sentence where there is no row. */
+export const listing = (columns: readonly Column[], rows: readonly (readonly string[])[], {empty}: {readonly empty: string}): string => {
+  const screen = screenOf(process.stdout)
+  return rows.length === 0 ? wrap(empty, screen.width ?? Infinity).join('\n') : table(columns, rows, screen)
 }
 
 interface Shown extends Column {
@@ -84,34 +98,50 @@ const lineOf = (cells: readonly Cell[], screen: Screen): string => {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)
 
+/** What a column wants and what it can do with. */
+interface Need {
+  readonly natural: number
+  readonly least: number
+  readonly spare: number
+  /** It says nothing, and goes before all others go or give way. */
+  readonly isEmpty: boolean
+}
+
+const needOf = ({title, long, spare = Infinity}: Column, cells: readonly string[]): Need => {
+  const natural = Math.max(displayWidth(title), ...cells.map(displayWidth))
+  const longestWord = Math.max(...cells.flatMap((cell) => cell.split(' ')).map(displayWidth), 0)
+  const least = long === 'wrap' ? Math.max(leastWidth, Math.min(longestWord, mostWidth)) : leastWidth
+  const isEmpty = cells.every((cell) => cell === '-')
+  return {natural, least: long === undefined ? natural : Math.min(natural, least), spare, isEmpty}
+}
+
 /** The width of each column; undefined for one that is left out. */
-const fit = (columns: readonly Column[], natural: readonly number[], available = Infinity): readonly (number | undefined)[] => {
-  const least = natural.map((width, index) => (columns[index]?.long === undefined ? width : Math.min(width, leastWidth)))
-  let kept = columns.map((_, index) => index)
-  const room = (): number => available - gap.length * (kept.length - 1) - sum(kept.map((index) => least[index] ?? 0))
-  const spare = kept
-    .filter((index) => columns[index]?.spare !== undefined)
-    .toSorted((one, other) => (columns[one]?.spare ?? 0) - (columns[other]?.spare ?? 0))
-  for (const index of spare) {
-    if (room() >= 0) break
-    kept = kept.filter((one) => one !== index)
-  }
-  let left = room()
-  const widths = columns.map((_, index) => (kept.includes(index) ? least[index] : undefined))
-  while (left < 0) {
+const fit = (needs: readonly Need[], available = Infinity): readonly (number | undefined)[] => {
+  const all = needs.map((need, index) => ({...need, index}))
+  const room = (columns: typeof all, what: 'natural' | 'least'): number =>
+    available - gap.length * (columns.length - 1) - sum(columns.map((need) => need[what]))
+  const mostWantedFirst = all
+    .filter(({spare}) => spare !== Infinity)
+    .toSorted((one, other) => Number(one.isEmpty) - Number(other.isEmpty) || other.spare - one.spare)
+  const kept = mostWantedFirst.reduce(
+    (columns, need) => (room([...columns, need], need.isEmpty ? 'natural' : 'least') < 0 ? columns : [...columns, need]),
+    all.filter(({spare}) => spare === Infinity),
+  )
+  const widths = new Map(kept.map(({index, least}) => [index, least]))
+  let left = room(kept, 'least')
+  for (; left < 0; left++) {
     // Nothing more can be spared: the widest column gives way.
-    const widest = kept.reduce((one, other) => ((widths[other] ?? 0) > (widths[one] ?? 0) ? other : one))
-    if ((widths[widest] ?? 0) <= 1) break
-    widths[widest] = (widths[widest] ?? 0) - 1
-    left += 1
+    const [index, width] = [...widths].reduce((one, other) => (other[1] > one[1] ? other : one))
+    widths.set(index, Math.max(1, width - 1))
   }
-  const missing = (index: number): number => (natural[index] ?? 0) - (least[index] ?? 0)
   // Those that lack least first: what they do not need is left for the others.
-  const hungry = kept.filter((index) => missing(index) > 0).toSorted((one, other) => missing(one) - missing(other))
-  for (const [at, index] of hungry.entries()) {
-    const given = left <= 0 ? 0 : Math.min(missing(index), Math.floor(left / (hungry.length - at)))
-    widths[index] = (widths[index] ?? 0) + given
+  const hungry = kept.filter(({natural, least}) => natural > least).toSorted((one, other) => lackOf(one) - lackOf(other))
+  for (const [at, need] of hungry.entries()) {
+    const given = Math.min(lackOf(need), Math.floor(Math.max(0, left) / (hungry.length - at)))
+    widths.set(need.index, (widths.get(need.index) ?? 0) + given)
     left -= given
   }
-  return widths
+  return needs.map((_, index) => widths.get(index))
 }
+
+const lackOf = ({natural, least}: Need): number => natural - least

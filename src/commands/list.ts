@@ -1,7 +1,6 @@
 import {VmctlCommand} from '../cli/base-command.ts'
 import {listColumns, listRow} from '../cli/list-table.ts'
-import {screenOf} from '../cli/screen.ts'
-import {table} from '../cli/table.ts'
+import {listing} from '../cli/table.ts'
 import {noVms} from '../cli/vm-words.ts'
 import type {VmSummary} from '../engine/show/inspect.ts'
 
@@ -15,7 +14,7 @@ export default class List extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {list} = await import('../engine/show/inspect.ts')
     const vms = await list(engine)
-    this.log(vms.length === 0 ? noVms : table(listColumns, vms.map(listRow), screenOf(process.stdout)))
+    this.log(listing(listColumns, vms.map(listRow), {empty: noVms}))
     for (const {name, error} of vms) if (error !== undefined) this.tell(`Warning: ${name}: ${error}`)
     return {vms}
   }

@@ -3,8 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import * as flags from '../cli/flags.ts'
 import {openLiveText} from '../cli/live-text.ts'
 import {describeRows, psColumns} from '../cli/ps-table.ts'
-import {screenOf} from '../cli/screen.ts'
-import {table} from '../cli/table.ts'
+import {listing} from '../cli/table.ts'
 import {noVms} from '../cli/vm-words.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {Engine} from '../engine/engine.ts'
@@ -45,7 +44,7 @@ export default class Ps extends VmfileCommand {
       return {vms: []}
     }
     const vms = given.wait ? await waitForHealth(engine, ps, {timeoutMs: given.timeout ?? patienceMs}) : await ps.look()
-    this.log(vms.length === 0 ? noVms : table(psColumns, describeRows(vms), screenOf(process.stdout)))
+    this.log(listing(psColumns, describeRows(vms), {empty: noVms}))
     for (const {name, error, troubles = []} of vms) {
       for (const problem of error === undefined ? troubles : [error]) this.tell(`Warning: ${name}: ${problem}`)
     }
