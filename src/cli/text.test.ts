@@ -10,14 +10,8 @@ import {formatError} from './diagnostics.ts'
 import {guestOutput} from './guest-output.ts'
 import {imageMeter} from './image-meter.ts'
 import {listenToDebug, logLevel} from './logging.ts'
-import {table} from './table.ts'
 
 const escape = '\u001b'
-
-test('columns are as wide as their widest cell, without blanks at the end', () => {
-  expect(table(['A', 'LONG'], [['value', 'x'], ['', 'yy'], ['z']])).toBe('A      LONG\nvalue  x\n       yy\nz')
-  expect(table(['A'], [])).toBe('A')
-})
 
 describe('errors', () => {
   test('what happened, why, what to do; a cause that says the same is left out', () => {

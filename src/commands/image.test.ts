@@ -26,7 +26,7 @@ beforeEach(() => rmSync(join(workspace.stateDirectory, 'images'), {recursive: tr
 const pull = (...more: readonly string[]) => runCommand('image', 'pull', `${server.origin}/disk.qcow2`, ...more)
 
 test('pull, list, inspect, rm in text', async () => {
-  expect((await runCommand('image', 'list')).stdout).toBe('No cached images.\n')
+  expect((await runCommand('image', 'list')).stdout).toBe('No cached images. `vmctl image pull debian:12` fetches one.\n')
   const pulled = await pull()
   expect(pulled.exitCode).toBe(0)
   const path = /^Image cached at: (.*)\n$/.exec(pulled.stdout)?.[1] ?? ''

@@ -1,5 +1,7 @@
 import {VmctlCommand} from '../cli/base-command.ts'
-import {table} from '../cli/table.ts'
+import {listColumns, listRow} from '../cli/list-table.ts'
+import {listing} from '../cli/table.ts'
+import {noVms} from '../cli/vm-words.ts'
 import type {VmSummary} from '../engine/show/inspect.ts'
 
 export default class List extends VmctlCommand {
@@ -12,10 +14,7 @@ export default class List extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {list} = await import('../engine/show/inspect.ts')
     const vms = await list(engine)
-    const rows = vms.map((vm) =>
-      [vm.name, vm.state, vm.backend, vm.vcpus, vm.memoryMiB, vm.network, vm.pid, vm.sshPort].map((cell) => String(cell ?? '-')),
-    )
-    this.log(rows.length === 0 ? 'No VMs found.' : table(['NAME', 'STATE', 'BACKEND', 'VCPUS', 'MEM', 'NETWORK', 'PID', 'SSH'], rows))
+    this.log(listing(listColumns, vms.map(listRow), {empty: noVms}))
     for (const {name, error} of vms) if (error !== undefined) this.tell(`Warning: ${name}: ${error}`)
     return {vms}
   }

@@ -2,8 +2,9 @@ import * as Flags from '@oclif/core/flags'
 
 import * as flags from '../cli/flags.ts'
 import {openLiveText} from '../cli/live-text.ts'
-import {describeRows, psHeader} from '../cli/ps-table.ts'
-import {table} from '../cli/table.ts'
+import {describeRows, psColumns} from '../cli/ps-table.ts'
+import {listing} from '../cli/table.ts'
+import {noVms} from '../cli/vm-words.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {Engine} from '../engine/engine.ts'
 import type {PsRow, PsScope} from '../engine/show/ps.ts'
@@ -39,11 +40,11 @@ export default class Ps extends VmfileCommand {
     using ps = openPs(engine, scope, {asksNew: given.wait})
     if (given.watch) {
       using live = openLiveText(process.stdout)
-      await watch(engine, ps, {everyMs: given.interval ?? 2000, onRows: (rows) => live.show([psHeader, ...describeRows(rows)])})
+      await watch(engine, ps, {everyMs: given.interval ?? 2000, onRows: (rows) => live.show(psColumns, describeRows(rows))})
       return {vms: []}
     }
     const vms = given.wait ? await waitForHealth(engine, ps, {timeoutMs: given.timeout ?? patienceMs}) : await ps.look()
-    this.log(vms.length === 0 ? 'No VMs found.' : table(psHeader, describeRows(vms)))
+    this.log(listing(psColumns, describeRows(vms), {empty: noVms}))
     for (const {name, error, troubles = []} of vms) {
       for (const problem of error === undefined ? troubles : [error]) this.tell(`Warning: ${name}: ${problem}`)
     }

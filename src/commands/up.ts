@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
+import {screenOf} from '../cli/screen.ts'
 import {drawTimings} from '../cli/timings-chart.ts'
 import {quote} from '../model/quote.ts'
 import type {VmResult} from '../engine/converge/result.ts'
@@ -45,7 +46,7 @@ export default class Up extends VmfileCommand {
       ignoreHealth: given['no-health'],
     })
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
-    if (given.timings) this.log(drawTimings(result.vms))
+    if (given.timings) this.log(drawTimings(result.vms, screenOf(process.stdout)))
     const next = nextOf(result.vms, given.file)
     if (next !== undefined) this.log(next)
     return result

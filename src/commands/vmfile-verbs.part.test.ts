@@ -33,6 +33,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
         'web: will create (does not exist)',
         'web: will start (new)',
         'web: will provision (first start)',
+        'backend noop: no real VM is made',
         'web: created in TIME',
         'web: started in TIME',
         'web: the guest has a host key of its own, which is trusted from now on: KEY',
@@ -66,9 +67,9 @@ describeUnless(missing)('the verbs of a VMFile', () => {
       exitCode: 0,
       stderr: '',
       stdout: [
-        'NAME  STATUS       HEALTH  IP  CPU  MEMORY   DISK     PORTS',
-        'web   ready        -       -   1    1.00 GB  16.0 MB  -',
-        'db    not created  -       -   -    -        -        -',
+        'NAME  STATUS        HEALTH  IP  CPU   MEMORY     DISK  PORTS',
+        'web   ready (noop)  -       -     1  1.00 GB  16.0 MB  -',
+        'db    not created   -       -     -        -        -  -',
         '',
       ].join('\n'),
     })
@@ -80,7 +81,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     expect((await runCommand('ps', '--all')).stdout).toMatch(/^web /m)
     expect((await runCommand('list')).stdout).toMatch(/^NAME +STATE .*\nweb +running +noop /)
     expect((await runCommand('projects')).stdout).toBe(
-      `PROJECT  VMS  RUNNING  PORTS  VMFILE\n-        1    1        -      ${project.path}\n`,
+      `PROJECT  VMS  RUNNING  PORTS  VMFILE\n-          1        1  -      ${project.path}\n`,
     )
     expect((await runCommand('projects', '--json')).json).toEqual({
       projects: [{vmfile: project.path, vms: [{name: 'web', state: 'running'}], ports: []}],
@@ -160,7 +161,9 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     await run(undefined, 'provision', '--rerun', '1')
     expect(marked()).toBe('1232231')
     await run(undefined, 'down')
-    expect((await run(undefined, 'up', '--timings')).stdout).toMatch(/^web\n(?: {2}\S.*█.*\n)*? {2}step 1 .*█.* s\n/m)
+    expect((await run(undefined, 'up', '--timings')).stdout).toMatch(
+      /^web .* s\n(?: {2}\S.* s\n)*? {2}booting .* s\n(?: {2}\S.* s\n)*? {2}step 1: .* s\n/m,
+    )
     expect(marked()).toBe('12322311')
     await run(undefined, 'provision', '--all')
     expect(marked()).toBe('12322311123')
@@ -204,7 +207,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
           timings: expect.arrayContaining([
             {what: 'create', startMs: expect.any(Number), durationMs: expect.any(Number)},
             {what: 'authentication', startMs: expect.any(Number), durationMs: expect.any(Number)},
-            {what: 'step 1', startMs: expect.any(Number), durationMs: expect.any(Number)},
+            {what: 'step 1', title: expect.stringContaining('inline: '), startMs: expect.any(Number), durationMs: expect.any(Number)},
           ]),
         },
       ],

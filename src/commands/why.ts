@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
+import {screenOf} from '../cli/screen.ts'
 import {table} from '../cli/table.ts'
 import type {VmPlan} from '../engine/plan/vm-plan.ts'
 
@@ -21,7 +22,7 @@ export default class Why extends VmfileCommand {
     const plan = await planOne(engine, args.name ?? onlyVm(vmfile, 'why'), {vmfile, verb: 'up', provision: true})
     const rows = plan.provision.map(({step, title, verdict, cause}) => [`step ${step}`, words[verdict], title, cause])
     const actions = plan.steps.filter(({action}) => action !== 'provision').map(({action, cause}) => ['VM', action, '', cause])
-    this.log(table(['WHAT', 'WILL', 'TITLE', 'WHY'], [...actions, ...rows]))
+    this.log(table(['WHAT', 'WILL', {title: 'TITLE', long: 'cut'}, 'WHY'], [...actions, ...rows], screenOf(process.stdout)))
     for (const notice of plan.notices) this.log(`${plan.vm}: ${notice}`)
     return plan
   }

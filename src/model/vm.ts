@@ -20,6 +20,9 @@ export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'stop
 /** Name of a backend: `qemu`, `noop`, or one that a plugin brings. */
 export type BackendTag = string
 
+/** The backend that runs nothing: what it shows as running is no VM. */
+export const noopBackend: BackendTag = 'noop'
+
 export type ImageFormat = 'qcow2' | 'raw' | 'vmdk' | 'vdi' | 'vhdx'
 
 /** What runs in a guest as its first process, and what comes with that: the shell, `sudo` or `doas`. */

@@ -15,7 +15,11 @@ export default class ImageVerify extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {verifyCached} = await import('../../engine/manage/images.ts')
     const images = await verifyCached(engine, args.image)
-    this.log(images.length === 0 ? 'No cached images.' : images.map(({name}) => `${name}: OK`).join('\n'))
+    this.log(
+      images.length === 0
+        ? 'No cached images. `vmctl image pull debian:12` fetches one.'
+        : images.map(({name}) => `${name}: OK`).join('\n'),
+    )
     return {images}
   }
 }

@@ -1,6 +1,15 @@
 import {VmctlCommand} from '../../cli/base-command.ts'
-import {table} from '../../cli/table.ts'
+import {stateStyle} from '../../cli/state-style.ts'
+import {type Column, listing} from '../../cli/table.ts'
 import type {NetworkStatus} from '../../engine/resources/network-list.ts'
+
+const columns: readonly Column[] = [
+  {title: 'NETWORK'},
+  {title: 'DRIVER', spare: 1},
+  {title: 'SUBNET', spare: 2},
+  {title: 'STATE', long: 'wrap', style: stateStyle},
+  {title: 'VMS', long: 'wrap', spare: 3},
+]
 
 export default class NetworkLs extends VmctlCommand {
   static override aliases = ['network:list']
@@ -25,7 +34,7 @@ export default class NetworkLs extends VmctlCommand {
         .map(({vm, ip}) => (ip === undefined ? vm : `${vm} ${ip}`))
         .join(', ') || '-',
     ])
-    this.log(rows.length === 0 ? 'No networks.' : table(['NETWORK', 'DRIVER', 'SUBNET', 'STATE', 'VMS'], rows))
+    this.log(listing(columns, rows, {empty: 'No networks. The first `vmctl up` that needs one makes it: `network` in a VMFile.'}))
     return {networks}
   }
 }

@@ -20,6 +20,8 @@ export interface VmSummary {
   readonly vcpus?: number
   readonly memoryMiB?: number
   readonly network?: NetworkConfig['type']
+  /** Why the guest is paused although nobody has suspended it. */
+  readonly pause?: string
   readonly pid?: number
   readonly sshPort?: number
   /** What was last seen of the health of a running VM that has a health check. */
@@ -52,8 +54,6 @@ export interface VmStatus extends VmSummary {
   readonly createdAt: string
   /** What has crashed, when the guest has. */
   readonly crash?: string
-  /** Why the guest is paused although nobody has suspended it. */
-  readonly pause?: string
   readonly failure?: Vm['failure']
   /** What a VM that runs has lost meanwhile, and how it comes back. */
   readonly troubles?: readonly string[]
@@ -95,7 +95,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
   try {
     const vm = await readVm(engine.store, name)
     if (!vm) return undefined
-    const {state, pid, sshPort, ports} = await observe(engine, vm)
+    const {state, pause, pid, sshPort, ports} = await observe(engine, vm)
     const health = await knownHealth(vm, state)
     return {
       name,
@@ -104,6 +104,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
       vcpus: vm.spec.vcpus,
       memoryMiB: vm.spec.memoryMiB,
       network: vm.spec.network.type,
+      ...(pause !== undefined && {pause}),
       ...(pid !== undefined && {pid}),
       ...(sshPort !== undefined && {sshPort}),
       ...(health && {health: health.status}),

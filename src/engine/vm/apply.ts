@@ -4,7 +4,7 @@ import {remove} from '../../host/durable.ts'
 import {ensureImage} from '../../image/cache.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
-import {type BaseImage, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
+import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
 import {noteStart} from '../../provision/run/journal.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
@@ -124,11 +124,17 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
     await writeCredentials(vm, await seedContentOf(engine, vm))
     await writeVm(vm)
     engine.signal.throwIfAborted()
+    await tellNoop(engine, hypervisor.name)
     await endPredecessor(engine, spec.name)
     return {...vm, directory: await adoptDirectory(engine.store, directory, spec.name)}
   } finally {
     await remove(directory)
   }
+}
+
+/** VMCTL_BACKEND may have been left in the environment: what follows looks like the real thing. */
+const tellNoop = async (engine: Engine, backend: string): Promise<void> => {
+  if (backend === noopBackend) await engine.emit({type: 'vm.notice', message: 'backend noop: no real VM is made'})
 }
 
 const endPredecessor = async (engine: Engine, name: string): Promise<void> => {

@@ -4,7 +4,7 @@ import {remove} from '../../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {stateAtRest, type Vm} from '../../model/vm.ts'
+import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {Hypervisor} from '../hypervisor.ts'
 
 export interface NoopOptions {
@@ -24,7 +24,7 @@ const writeState = (vm: Vm, state: 'running' | 'suspended'): Promise<void> => wr
 
 /** The backend that runs nothing: every operation succeeds at once. For tests of everything above it. */
 export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
-  name: 'noop',
+  name: noopBackend,
   unavailable: async () => undefined,
   check: async (spec) => {
     if (spec.network.type === 'vnic') {
