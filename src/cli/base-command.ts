@@ -7,12 +7,14 @@ import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension, PluginTools} from '../engine/extensions.ts'
 import {exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {commandsWithFlag, spaced} from './command-line.ts'
 import type {Question} from './confirm.ts'
 import {everything, listenToDebug, logLevel} from './logging.ts'
+import {misreadFile} from './misread-file.ts'
 import {OutputEnded, whileOutputLasts} from './outputs.ts'
 import {openProgress, type Progress} from './progress.ts'
 import {report} from './report.ts'
-import {usageError} from './usage-error.ts'
+import {type CommandShape, usageError} from './usage-error.ts'
 
 /** The event of oclif by which a plugin hands over what it brings: its hook returns an Extension. */
 export const extensionHook = 'vmctl:extend'
@@ -68,12 +70,30 @@ export abstract class VmctlCommand extends Command {
     for (const arg of Object.values(options?.args ?? {})) arg.ignoreStdin = true
     try {
       const parsed = await super.parse(options, argv)
+      const misread = this.#misreadFile(options, argv)
+      if (misread) throw misread
       listenToDebug(parsed.flags.debug === true ? everything : logLevel())
       return parsed
     } catch (error) {
-      const flags = Object.keys({...options?.flags, ...options?.baseFlags, json: true, help: true})
-      throw usageError(error, {words: (this.id ?? '').replaceAll(':', ' '), args: Object.keys(options?.args ?? {}), flags})
+      throw this.#misreadFile(options, argv) ?? usageError(error, this.#shape(options))
     }
+  }
+
+  #shape({args, flags, baseFlags}: {readonly args?: object; readonly flags?: object; readonly baseFlags?: object} = {}): CommandShape {
+    return {
+      words: spaced(this.id ?? ''),
+      args: Object.keys(args ?? {}),
+      flags: Object.keys({...flags, ...baseFlags, json: true, help: true}),
+      known: this.config.commandIDs.map(spaced),
+      elsewhere: (flag) => commandsWithFlag(flag, this.config),
+    }
+  }
+
+  #misreadFile(
+    options: {readonly flags?: Readonly<Record<string, {readonly char?: string}>>} | undefined,
+    argv = this.argv,
+  ): VmctlError | undefined {
+    return options?.flags?.file?.char === 'f' ? misreadFile(argv, spaced(this.id ?? '')) : undefined
   }
 
   /** Opens the engine with the plugins' extensions, and joins it to the terminal. */
