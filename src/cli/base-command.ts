@@ -6,7 +6,8 @@ import type {Input, ParserOutput} from '@oclif/core/interfaces'
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension, PluginTools} from '../engine/extensions.ts'
-import {exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import type {Doomed} from '../engine/show/loss.ts'
+import {exitCodes, isFailure, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {commandsWithFlag, spaced} from './command-line.ts'
 import type {Question} from './confirm.ts'
 import {everything, listenToDebug, logLevel} from './logging.ts'
@@ -28,8 +29,7 @@ export interface EngineFlags {
 }
 
 /** What a command would destroy, and what is asked before. */
-export interface Asked extends Omit<Question, 'losses'> {
-  readonly names: readonly string[]
+export interface Asked extends Omit<Question, 'losses'>, Doomed {
   /** `--yes`. */
   readonly yes: boolean
 }
@@ -138,13 +138,13 @@ export abstract class VmctlCommand extends Command {
    * Lets a person on a terminal say no to what cannot be undone. Nobody is asked who said `--yes`, wants JSON or has no terminal, and
    * nothing is asked where nothing would be lost.
    */
-  protected async confirmLoss(engine: Engine, {names, yes, ...question}: Asked): Promise<void> {
-    if (yes || this.jsonEnabled()) return
+  protected async confirmLoss(engine: Engine, asked: Asked): Promise<void> {
+    if (asked.yes || this.jsonEnabled()) return
     const {canAsk, confirm} = await import('./confirm.ts')
     if (!canAsk()) return
     const {lossOf} = await import('../engine/show/loss.ts')
-    const losses = await lossOf(engine, names)
-    if (losses.length > 0 || (question.more ?? []).length > 0) await this.above(() => confirm({...question, losses}, this.signal))
+    const losses = await lossOf(engine, asked)
+    if (losses.length > 0) await this.above(() => confirm({...asked, losses}, this.signal))
   }
 
   /** Lets Ctrl+C and its like abort `signal`, instead of ending the process at once. */
@@ -170,7 +170,9 @@ export abstract class VmctlCommand extends Command {
     this.#progress?.close()
     if (error instanceof Errors.ExitError) throw error
     if (error instanceof OutputEnded) throw new Errors.ExitError(exitCodes.unread)
-    const failure = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : error
+    const {aborted, reason} = this.signal
+    // Who knows more of it has said what the interruption means.
+    const failure = aborted && isVmctlError(reason) && !isFailure(error, 'vmctl::interrupted') ? reason : error
     throw new Errors.ExitError(report(failure, {json: this.jsonEnabled()}))
   }
 

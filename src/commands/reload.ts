@@ -30,7 +30,7 @@ export default class Reload extends VmfileCommand {
         parallel: given.parallel,
       },
       (vms) => ({
-        names: vms.map(({name}) => name),
+        vms: vms.map(({name}) => name),
         what: 'reload destroys the disks of these VMs, and makes new ones:',
         instead: '`vmctl restart` keeps a disk, and applies what needs a restart.',
         yes: given.yes,

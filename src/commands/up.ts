@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 
+import type {Asked} from '../cli/base-command.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {drawTimings} from '../cli/timings-chart.ts'
@@ -27,13 +28,15 @@ export default class Up extends VmfileCommand {
     parallel: flags.parallel,
     'remove-orphans': flags.removeOrphans,
     timings: flags.timings,
+    yes: flags.yes,
     wait: Flags.boolean({summary: 'Wait until every VM with a health check is healthy, not only those that others wait for.'}),
   }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Up)
-    const result = await this.converge(given, {
-      verb: 'up',
+    const ask = (): Asked => ({what: 'up --remove-orphans removes these VMs with their disks, keys and logs:', yes: given.yes})
+    const options = {
+      verb: 'up' as const,
       names: flags.namesOf(args, given),
       adopt: given.adopt,
       autostart: given.autostart,
@@ -43,7 +46,8 @@ export default class Up extends VmfileCommand {
       removeOrphans: given['remove-orphans'],
       healthy: given.wait,
       ignoreHealth: given['no-health'],
-    })
+    }
+    const result = await this.converge(given, options, given['remove-orphans'] ? ask : undefined)
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     if (given.timings) this.log(drawTimings(result.vms))
     const next = nextOf(result.vms, given.file)
