@@ -25,7 +25,7 @@ type Values = Readonly<Record<string, unknown>>
 export interface EngineFlags {
   readonly 'state-dir'?: string | undefined
   readonly 'lock-timeout'?: number | undefined
-  readonly 'no-wait'?: boolean | undefined
+  readonly 'fail-if-locked'?: boolean | undefined
 }
 
 /** What a command would destroy, and what is asked before. */
@@ -104,7 +104,7 @@ export abstract class VmctlCommand extends Command {
     this.#output = output
     const progress = openProgress({json: this.jsonEnabled()})
     this.#progress = progress
-    const lockTimeoutMs = flags['no-wait'] ? 0 : flags['lock-timeout']
+    const lockTimeoutMs = flags['fail-if-locked'] ? 0 : flags['lock-timeout']
     return openEngine({
       ...(lockTimeoutMs !== undefined && {lockTimeoutMs}),
       ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),

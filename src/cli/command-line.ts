@@ -42,10 +42,10 @@ const helpFlags = ['--help', '-h']
 export const readCommandLine = (words: readonly string[], commands: Commands): CommandLine => {
   if (words[0] === '--version' || words[0] === '-V') return {kind: 'version'}
   const {front, rest, asksHelp} = takeLeading(words, commands)
+  if (rest[0] === 'help') return readCommandLine([...front, ...rest.slice(1), '--help'], commands)
   const {id, argv} = takeCommand(rest, commands)
   const command = id === undefined ? undefined : commands.findCommand(id)
   if (id === undefined || !command) return helpOrNothing(id, asksHelp ? undefined : argv.find((word) => !switches.has(word)), commands)
-  if (id === 'help' && argv.length > 0) return readCommandLine([...argv, '--help'], commands)
   return asksHelp || ownWords(argv, command).some(isHelp) ? {kind: 'help', id} : {kind: 'command', id, argv: [...front, ...argv]}
 }
 

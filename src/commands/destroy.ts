@@ -32,7 +32,7 @@ export default class Destroy extends LifecycleCommand {
           name,
           found.find((one) => one.name === name),
         ),
-      ({name}) => `VM '${name}' destroyed`,
+      ({name}) => `${name}: destroyed`,
     )
   }
 }

@@ -8,15 +8,15 @@ import {quote} from '../model/quote.ts'
 import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Up extends VmfileCommand {
-  static override summary = 'Bring up the VMs of a VMFile: create, start and provision what is not yet so.'
+  static override summary = 'Create, start and provision the VMs of a VMFile.'
   static override description =
-    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. `vmctl why VM` tells why a step runs or not. Running it twice does nothing the second time. VMs start in the order of their `depends-on`, and side by side where that leaves it open; with names, what those VMs depend on is brought up too.'
+    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. `vmctl why VM` says why a step runs or not. Run twice, it does nothing the second time. VMs start in the order of their `depends-on`, otherwise side by side; VMs that the named ones depend on are brought up too.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> web --no-provision']
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
     adopt: flags.adopt,
-    autostart: Flags.boolean({summary: 'Only the VMs that start with the computer: those without `autostart #false`.'}),
+    autostart: Flags.boolean({summary: 'Only the VMs that start at boot: those without `autostart #false`.'}),
     file: flags.file,
     name: flags.names,
     'no-deps': flags.noDependencies,

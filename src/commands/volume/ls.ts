@@ -5,7 +5,7 @@ import {formatSize} from '../../model/quantity.ts'
 
 export default class VolumeLs extends VmctlCommand {
   static override aliases = ['volume:list']
-  static override summary = 'Show the volumes that exist.'
+  static override summary = 'List the volumes.'
   static override description = 'SIZE is what the guest sees, USED what the volume takes on the host.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
