@@ -52,16 +52,22 @@ export abstract class VmfileCommand extends VmctlCommand {
   protected async converge(
     flags: EngineFlags & {readonly file?: string | undefined},
     options: Omit<ConvergeOptions, 'vmfile'>,
-    /** For a verb that destroys what is there: what a person is asked first. */
+    /** For a verb that destroys what is there: what a person is asked first, about orphans too when they go. */
     ask?: (vms: readonly VmSpec[]) => Asked,
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)
     const vmfile = await this.readVmfile(engine, flags.file, {toleratesMissing: options.verb === 'down'})
     if (ask) {
       const {choose} = await import('../engine/plan/select.ts')
-      await this.confirmLoss(engine, ask(choose({...options, vmfile})))
+      const orphans = options.removeOrphans && !options.names?.length ? await this.#orphans(engine, vmfile) : []
+      await this.confirmLoss(engine, {...ask(choose({...options, vmfile})), orphans})
     }
     const {converge} = await import('../engine/converge/converge.ts')
     return {vms: await converge(engine, {vmfile, ...options})}
+  }
+
+  async #orphans(engine: Engine, vmfile: Vmfile): Promise<readonly string[]> {
+    const {findOrphans} = await import('../engine/converge/orphans.ts')
+    return (await findOrphans(engine, vmfile)).map(({vm}) => vm)
   }
 }

@@ -15,7 +15,7 @@ const columns: readonly Column[] = [
 ]
 
 export default class Devices extends VmctlCommand {
-  static override summary = 'Show the PCI devices of the host, and whether a VM can have them.'
+  static override summary = 'List PCI devices of the host, and whether VMs can use them.'
   static override description =
     'A device is ready for `device "pci"` when it is bound to vfio-pci and in an IOMMU group, together with all other devices of that group.'
   static override examples = ['<%= config.bin %> <%= command.id %> --gpu']

@@ -7,7 +7,7 @@ import type {Check} from '../model/check.ts'
 import {exitCodes} from '../model/errors.ts'
 
 export default class Doctor extends VmctlCommand {
-  static override summary = 'Check that this host can run VMs, and explain how to fix what is missing.'
+  static override summary = 'Check this host, and explain how to fix what is missing.'
   static override description =
     'Programs are run and a tiny guest is started with each accelerator, so what it says has been tried. Exit status 4 when something is missing that everybody needs.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']

@@ -14,7 +14,7 @@ export default class GraphCommand extends VmfileCommand {
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --format svg > stack.svg']
   static override flags = {
     file: flags.file,
-    format: Flags.option({options: ['text', 'mermaid', 'svg'] as const, default: 'text', summary: 'What to draw it as.'})(),
+    format: Flags.option({options: ['text', 'mermaid', 'svg'] as const, default: 'text', summary: 'Output format.'})(),
   }
 
   async run(): Promise<Graph> {

@@ -35,7 +35,7 @@ test('pull, list, inspect, rm in text', async () => {
   expect((await runCommand('image', 'inspect', path)).stdout).toMatch(
     new RegExp(`^Format: qcow2\nPath:   ${path}\nSize:   16\\.0 MB \\(.* on disk\\)\n$`),
   )
-  expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0, stdout: "Image 'disk.qcow2' removed\n"})
+  expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0, stdout: 'disk.qcow2: removed\n'})
   expect((await runCommand('image', 'list', '--json')).json).toEqual({images: []})
 })
 

@@ -19,17 +19,17 @@ const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/)
 
 test('a life by single commands, in text', async () => {
   const steps: readonly (readonly [readonly string[], RegExp])[] = [
-    [['start', 'web'], /^VM 'web' started\n$/],
-    [['suspend', 'web'], /^VM 'web' suspended\n$/],
-    [['resume', 'web'], /^VM 'web' resumed\n$/],
-    [['stop', 'web'], /^VM 'web' stopped\n$/],
-    [['start', 'web'], /^VM 'web' started\n$/],
-    [['destroy', 'web'], /^VM 'web' destroyed\n$/],
+    [['start', 'web'], /^web: started\n$/],
+    [['suspend', 'web'], /^web: suspended\n$/],
+    [['resume', 'web'], /^web: resumed\n$/],
+    [['stop', 'web'], /^web: stopped\n$/],
+    [['start', 'web'], /^web: started\n$/],
+    [['destroy', 'web'], /^web: destroyed\n$/],
   ]
   expect(await create('web')).toMatchObject({
     exitCode: 0,
     stderr: 'backend noop: no real VM is made\n',
-    stdout: expect.stringMatching(/^VM 'web' created \(id: [0-9a-f-]{36}\)\n$/),
+    stdout: expect.stringMatching(/^web: created \(id: [0-9a-f-]{36}\)\n$/),
   })
   for (const [words, stdout] of steps) {
     const ran = await runCommand(...words)
@@ -89,7 +89,7 @@ test('VMCTL_QEMU and VMCTL_OVMF_* name what QEMU and its firmware are, where the
 })
 
 test('create --start says both', async () => {
-  expect((await create('web', '--start')).stdout).toMatch(/^VM 'web' created \(id: .*\)\nVM 'web' started\n$/)
+  expect((await create('web', '--start')).stdout).toMatch(/^web: created \(id: .*\)\nweb: started\n$/)
 })
 
 test('what create cannot do is told with a status by kind', async () => {

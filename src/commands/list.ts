@@ -6,7 +6,7 @@ import type {VmSummary} from '../engine/show/inspect.ts'
 
 export default class List extends VmctlCommand {
   static override aliases = ['ls']
-  static override summary = 'Show the VMs of this user, one a line.'
+  static override summary = 'List your VMs.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
   async run(): Promise<{readonly vms: readonly VmSummary[]}> {

@@ -42,7 +42,7 @@ describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
       state: 'running',
       provision: [{step: 1, state: 'interrupted'}],
     })
-    expect(await run(undefined, 'up', '--no-wait')).toMatchObject({exitCode: 0})
+    expect(await run(undefined, 'up', '--fail-if-locked')).toMatchObject({exitCode: 0})
     expect(readFileSync(marks, 'utf8')).toBe('run\nrun\nend\n')
   })
 

@@ -12,17 +12,17 @@ import type {PsRow, PsScope} from '../engine/show/ps.ts'
 const patienceMs = 300_000
 
 export default class Ps extends VmfileCommand {
-  static override summary = 'Show the VMs of the VMFile here, or all of yours: state, health, addresses, size, ports.'
+  static override summary = 'Show the state, health, addresses and ports of VMs.'
   static override description =
-    'Asks the guests that have a `healthcheck` for their health, all at once. Takes no lock, so it answers while another vmctl works. A VM that runs is `starting` until its guest greets by SSH, has finished cloud-init and was once seen to have; then it is `ready`. `--wait` is over when every VM that runs is ready, and healthy where it has a health check. Where there is no VMFile it shows all of your VMs.'
+    'Runs the `healthcheck` of each VM that has one, all at once. Takes no lock, so it answers while another vmctl works. A VM that runs is `starting` until its guest greets by SSH, has finished cloud-init and was once seen to have; then it is `ready`. `--wait` ends when every VM that runs is ready, and healthy where it has a health check. Without a VMFile, all of your VMs are shown.'
   static override args = flags.vmArguments
   static override flags = {
     file: flags.file,
-    all: Flags.boolean({char: 'a', summary: 'All VMs of this user, not only those of the VMFile.', exclusive: ['file']}),
+    all: Flags.boolean({char: 'a', summary: 'All of your VMs, not only those of the VMFile.', exclusive: ['file']}),
     wait: Flags.boolean({summary: 'Wait until the VMs are ready and healthy.'}),
-    timeout: flags.duration({dependsOn: ['wait'], summary: 'How long to wait; 5 minutes when absent.'}),
-    watch: Flags.boolean({char: 'w', summary: 'Look again and again until Ctrl+C.', exclusive: ['wait', 'json']}),
-    interval: flags.duration({dependsOn: ['watch'], summary: 'Time between two looks; 2 seconds when absent.'}),
+    timeout: flags.duration({dependsOn: ['wait'], summary: 'How long to wait (default: 5 minutes).'}),
+    watch: Flags.boolean({char: 'w', summary: 'Refresh until Ctrl+C.', exclusive: ['wait', 'json']}),
+    interval: flags.duration({dependsOn: ['watch'], summary: 'Refresh interval (default: 2 seconds).'}),
   }
   static override examples = [
     '<%= config.bin %> <%= command.id %>',

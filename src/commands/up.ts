@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 
+import type {Asked} from '../cli/base-command.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {screenOf} from '../cli/screen.ts'
@@ -8,15 +9,15 @@ import {quote} from '../model/quote.ts'
 import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Up extends VmfileCommand {
-  static override summary = 'Bring up the VMs of a VMFile: create, start and provision what is not yet so.'
+  static override summary = 'Create, start and provision the VMs of a VMFile.'
   static override description =
-    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. `vmctl why VM` tells why a step runs or not. Running it twice does nothing the second time. VMs start in the order of their `depends-on`, and side by side where that leaves it open; with names, what those VMs depend on is brought up too.'
+    'A VM that does not exist is created, started and provisioned; a stopped one is started and provisioned again; on a running one only the steps run that have not succeeded as they are written now. `vmctl why VM` says why a step runs or not. Run twice, it does nothing the second time. VMs start in the order of their `depends-on`, otherwise side by side; VMs that the named ones depend on are brought up too.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> web --no-provision']
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
     adopt: flags.adopt,
-    autostart: Flags.boolean({summary: 'Only the VMs that start with the computer: those without `autostart #false`.'}),
+    autostart: Flags.boolean({summary: 'Only the VMs that start at boot: those without `autostart #false`.'}),
     file: flags.file,
     name: flags.names,
     'no-deps': flags.noDependencies,
@@ -28,13 +29,15 @@ export default class Up extends VmfileCommand {
     parallel: flags.parallel,
     'remove-orphans': flags.removeOrphans,
     timings: flags.timings,
+    yes: flags.yes,
     wait: Flags.boolean({summary: 'Wait until every VM with a health check is healthy, not only those that others wait for.'}),
   }
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Up)
-    const result = await this.converge(given, {
-      verb: 'up',
+    const ask = (): Asked => ({what: 'up --remove-orphans removes these VMs with their disks, keys and logs:', yes: given.yes})
+    const options = {
+      verb: 'up' as const,
       names: flags.namesOf(args, given),
       adopt: given.adopt,
       autostart: given.autostart,
@@ -44,7 +47,8 @@ export default class Up extends VmfileCommand {
       removeOrphans: given['remove-orphans'],
       healthy: given.wait,
       ignoreHealth: given['no-health'],
-    })
+    }
+    const result = await this.converge(given, options, given['remove-orphans'] ? ask : undefined)
     for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     if (given.timings) this.log(drawTimings(result.vms, screenOf(process.stdout)))
     const next = nextOf(result.vms, given.file)

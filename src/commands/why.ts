@@ -9,7 +9,7 @@ import type {VmPlan} from '../engine/plan/vm-plan.ts'
 const words = {run: 'run', continue: 'go on', rerun: 'run anew', check: 'be checked', skip: 'stay', undecided: 'wait for you'} as const
 
 export default class Why extends VmfileCommand {
-  static override summary = 'Show for each provision step of a VM whether `vmctl up` would run it, and why.'
+  static override summary = 'Show which provision steps `vmctl up` would run, and why.'
   static override args = {name: Args.string({description: 'Name of the VM in the VMFile; may be left out when it defines one.'})}
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --json']
   static override flags = {file: flags.file}

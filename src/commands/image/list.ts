@@ -16,8 +16,8 @@ const availableColumns: readonly Column[] = [{title: 'NAME'}, {title: 'USER'}, {
 
 export default class ImageList extends VmctlCommand {
   static override aliases = ['image:ls', 'images']
-  static override summary = 'Show the images in the cache.'
-  static override flags = {available: Flags.boolean({summary: 'The images that have a name, such as `debian:12`, instead.'})}
+  static override summary = 'List the images in the cache.'
+  static override flags = {available: Flags.boolean({summary: 'List the images that have an alias, such as `debian:12`, instead.'})}
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
   async run(): Promise<{readonly images: readonly CachedImage[] | readonly AvailableImage[]}> {

@@ -13,7 +13,7 @@ const columns: readonly Column[] = [
 
 export default class NetworkLs extends VmctlCommand {
   static override aliases = ['network:list']
-  static override summary = 'Show the networks between VMs.'
+  static override summary = 'List the networks between VMs.'
   static override description =
     'A network exists from the first `up` that needs it until its last VM is destroyed. It is up while a VM of it runs: the hub of a mesh, or the bridge.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']

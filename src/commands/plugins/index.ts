@@ -14,7 +14,7 @@ const columns: readonly Column[] = [
 
 export default class Plugins extends VmctlCommand {
   static override aliases = ['plugins:list', 'plugins:ls']
-  static override summary = 'Show the plugins that are installed or linked.'
+  static override summary = 'List the plugins that are installed or linked.'
   static override flags = {core: Flags.boolean({summary: 'Show those that are part of vmctl, too.'})}
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 

@@ -13,7 +13,7 @@ const columns: readonly Column[] = [
 
 export default class VolumeLs extends VmctlCommand {
   static override aliases = ['volume:list']
-  static override summary = 'Show the volumes that exist.'
+  static override summary = 'List the volumes.'
   static override description = 'SIZE is what the guest sees, USED what the volume takes on the host.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
