@@ -128,22 +128,21 @@ step('after a pause the clock of the guest is that of the host again, to a tenth
     // What lies between the two looks at the host's clock is right.
     return guest < before ? before - guest : Math.min(0, Date.now() - guest)
   }
+  // On a busy host the guest may take longer than that to start the program that sets its clock.
+  const misses: number[] = []
+  while (misses.length < 4 && !misses.some((miss) => miss < 100)) {
+    await lab.ok('suspend', vm)
+    await sleep(2000)
+    await lab.ok('resume', vm)
+    misses.push(Math.abs(await behindMs()))
+  }
+  expect(Math.min(...misses)).toBeLessThan(100)
+
   await lab.guest(vm, 'sudo date -u -s "@$(($(date +%s) - 86400))"')
   await lab.ok('suspend', vm)
   const {stderr} = await lab.ok('resume', vm)
   expect(stderr).toMatch(/its clock is 24 h 0 min behind that of the host, and not by the pause/)
   expect(await behindMs()).toBeGreaterThan(86_000_000)
-
-  await lab.guest(vm, `sudo date -u -s "@${Math.round(Date.now() / 1000)}"`)
-  // On a busy host the guest may take longer than that to start the program that sets its clock.
-  const misses: number[] = []
-  while (misses.length < 5 && !misses.some((miss) => miss < 100)) {
-    await lab.ok('suspend', vm)
-    await sleep(3000)
-    await lab.ok('resume', vm)
-    misses.push(Math.abs(await behindMs()))
-  }
-  expect(Math.min(...misses)).toBeLessThan(100)
 })
 
 step('a suspended VM is stopped in an orderly way', async () => {

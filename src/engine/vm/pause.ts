@@ -29,7 +29,7 @@ export const resumeVm = async (engine: Engine, {suspendedAt, ...vm}: Vm): Promis
 const answerMs = 30_000
 
 /** Seconds by which a clock may have been behind before the pause. */
-const slackSeconds = 2
+const slackSeconds = 5
 
 /** While a guest is paused its clock stands still, and nothing in it notices. Its RTC goes on, so the next boot would be right. */
 const catchUp = async (engine: Engine, vm: Vm, suspendedAt: string | undefined): Promise<void> => {
