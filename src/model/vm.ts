@@ -249,6 +249,8 @@ export interface Vm {
   readonly createdAt: string
   /** How far the VM has come; what a backend observes takes precedence. */
   readonly phase: 'prepared' | 'started'
+  /** When the user has suspended it, in ISO 8601; absent while it runs. */
+  readonly suspendedAt?: string
   /** The last operation that failed, until one succeeds. */
   readonly failure?: {readonly operation: string; readonly message: string; readonly at: string}
 }

@@ -17,6 +17,7 @@ import {startNetworks} from '../resources/carriers.ts'
 import {seedContentOf} from '../make/attach.ts'
 import {attach} from '../make/attach.ts'
 import {operation} from './operation.ts'
+import {resumeVm} from './pause.ts'
 import {newRecords, type Records} from './records.ts'
 import {writeCredentials} from '../make/seed.ts'
 import type {Target, Task} from './target.ts'
@@ -164,7 +165,7 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
 /** Starts a VM and records how that ended. */
 export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  const {failure: _failure, ...before} = vm
+  const {failure: _failure, suspendedAt: _suspended, ...before} = vm
   const rest = {...before, attachments: await attach(engine, vm)}
   // What was seen of the run before is no news of this one.
   await remove(vmFiles(vm.directory).health)
@@ -180,12 +181,6 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
     throw error
   }
   await writeVm({...rest, phase: 'started'})
-}
-
-export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
-  const hypervisor = await hypervisorOf(engine, vm)
-  await startNetworks(engine, vm.spec)
-  await hypervisor.resume?.(vm, operation(engine))
 }
 
 export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {

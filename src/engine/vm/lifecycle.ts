@@ -7,8 +7,9 @@ import {applyChanges} from '../../vmfile/changes.ts'
 import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
 import {planStart} from '../plan/plan.ts'
 import {cleanUpNetworks} from '../resources/carriers.ts'
-import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
+import {applyPlan, createVm, destroyVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {noteForced} from './forced.ts'
+import {resumeVm, suspendVm} from './pause.ts'
 import {wantedSpec} from './pending.ts'
 import {holdRecords, newRecords, peekRecords} from './records.ts'
 import {readingOnce} from '../make/steps.ts'
@@ -151,11 +152,7 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
   )
 
 export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> =>
-  transition(engine, {name, verb: 'suspend', to: 'suspended'}, async (vm) => {
-    const hypervisor = await hypervisorOf(engine, vm)
-    if (!hypervisor.suspend) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} cannot suspend a VM.`)
-    await hypervisor.suspend(vm, {signal: engine.signal})
-  })
+  transition(engine, {name, verb: 'suspend', to: 'suspended'}, (vm) => suspendVm(engine, vm))
 
 export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'resume', to: 'running'}, (vm) => resumeVm(engine, vm))
