@@ -4,7 +4,7 @@ import {VmctlCommand} from '../cli/base-command.ts'
 import type {InitResult} from '../engine/manage/init.ts'
 
 export default class Init extends VmctlCommand {
-  static override summary = 'Write a VMFile.kdl for one VM, with what else it can say as comments.'
+  static override summary = 'Write a commented VMFile.kdl for one VM.'
   static override description =
     'The VM has the name of the directory. A VMFile that is there is never replaced, and in a directory with a Vagrantfile or another file that `vmctl import` reads an image must be named.'
   static override args = {image: Args.string({description: 'Path, URL or alias (`debian:12`) of an image; `debian:12` when absent.'})}
