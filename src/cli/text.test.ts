@@ -148,9 +148,15 @@ test('a download is told every 5 % where there is no live line, with its end', (
     say: (vm, text) => said.push(`${vm}: ${text.replaceAll(/,.*/g, '')}`),
   })
   for (let received = 0; received <= 1000; received++)
-    show({type: 'image.progress', source: 'u', receivedBytes: received * 1024, totalBytes: 1_024_000, vm: 'web'})
-  expect(said[0]).toBe('web: image: 0 % of 1000.0 KB')
-  expect(said.at(-1)).toBe('web: image: 100 % of 1000.0 KB')
+    show({
+      type: 'image.progress',
+      source: 'https://example.com/disk.qcow2?secret',
+      receivedBytes: received * 1024,
+      totalBytes: 1_024_000,
+      vm: 'web',
+    })
+  expect(said[0]).toBe('web: disk.qcow2: 0 % of 1000.0 KB')
+  expect(said.at(-1)).toBe('web: disk.qcow2: 100 % of 1000.0 KB')
   expect(said).toHaveLength(21)
 })
 

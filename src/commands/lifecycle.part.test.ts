@@ -188,18 +188,19 @@ test('status shows what applies and leaves out what does not', async () => {
     .map((line) => line.split(':')[0])
   expect(labels).toEqual([
     'Name',
-    'ID',
-    'Backend',
     'State',
+    'Log in',
+    'Network',
     'vCPUs',
     'Memory',
     'Disk',
-    'Network',
+    'Image',
+    'Created',
+    'ID',
+    'Backend',
     'WorkDir',
     'Overlay',
     'Seed',
-    'Image',
-    'Created',
   ])
   expect((await runCommand('status', 'web', '--json')).json).toEqual({
     name: 'web',

@@ -62,9 +62,9 @@ step('start boots it; list and status show it as the book does', async () => {
   expect((await lab.ok('start', vm)).stdout).toBe("tutorial: started\n")
   const {stdout} = await lab.ok('list')
   const [head, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/))
-  expect(head).toEqual(['NAME', 'STATE', 'BACKEND', 'VCPUS', 'MEM', 'NETWORK', 'PID', 'SSH'])
+  expect(head).toEqual(['NAME', 'STATE', 'BACKEND', 'VCPUS', 'MEMORY', 'NETWORK', 'PID', 'SSH'])
   const {sshPort, pid} = await lab.status(vm)
-  expect(row).toEqual([vm, 'running', 'qemu', '2', '192', 'user', String(pid), String(sshPort)])
+  expect(row).toEqual([vm, 'running', 'qemu', '2', '192.0', 'MB', 'user', String(pid), String(sshPort)])
   expect(pid).toBe(pidOf())
   const {stdout: text} = await lab.ok('status', vm)
   for (const label of [

@@ -17,6 +17,7 @@ export default class ImageInspect extends VmctlCommand {
     this.log(
       `Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes ?? image.sizeBytes)} (${formatSize(image.allocatedBytes)} on disk)`,
     )
+    if (image.objection !== undefined) this.log(`Cannot be used: ${image.objection}.`)
     return image
   }
 }

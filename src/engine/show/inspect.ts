@@ -1,5 +1,6 @@
 import {pathExists} from '../../host/files.ts'
 import {isVmctlError, messageOf} from '../../model/errors.ts'
+import {canLogIn} from '../../model/login.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/port.ts'
@@ -176,6 +177,12 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
       }),
     ),
   }
+}
+
+/** Who can log in to a VM; undefined when vmctl knows nobody. */
+export const loginUser = async (engine: Engine, name: string): Promise<string | undefined> => {
+  const [vm, {sshUser}] = await Promise.all([requireVm(engine.store, name), import('../reach/identity.ts')])
+  return canLogIn(vm.spec) ? sshUser(vm) : undefined
 }
 
 /** Everything that is known of a VM; the `--json` shape of an element of `vmctl inspect`. */
