@@ -23,8 +23,9 @@ export const parseKdl = (
   const {lexemes: scanned, faults, isWhole} = scanLexemes(text)
   const {lexemes, oldWords} = isKdl2Only(text) ? {lexemes: scanned, oldWords: []} : adaptOldWords(text, scanned)
   const found = [...faults]
-  const tell = (offset: number): void => {
+  const tell = (offset: number): boolean => {
     if (found.length < mostFaults) found.push(explainSyntax(lexemes, text, offset))
+    return found.length < mostFaults
   }
   const nodes = isWhole ? readNodes(text, lexemes, tell) : undefined
   if (nodes && found.length === 0) {
