@@ -19,9 +19,9 @@ export const reserved = /^(?:true|false|null|inf|-inf|nan)$/
 
 /**
  * Builds the nodes of a document from its lexemes (KDL 2.0.0, "Full Grammar"). Depth is limited by the scanner.
- * @param onUnexpected called with the offset of each lexeme that has no place in the grammar; its node is left out
+ * @param onUnexpected called with the offset of each lexeme that has no place in the grammar; its node is left out. Returns whether to go on
  */
-export const readNodes = (text: string, lexemes: readonly Lexeme[], onUnexpected: (offset: number) => void): readonly KdlNode[] => {
+export const readNodes = (text: string, lexemes: readonly Lexeme[], onUnexpected: (offset: number) => boolean): readonly KdlNode[] => {
   let at = 0
   const kind = (): LexemeKind | undefined => lexemes[at]?.kind
   const fail = (index = at): never => {
@@ -133,8 +133,8 @@ export const readNodes = (text: string, lexemes: readonly Lexeme[], onUnexpected
         if (!isOff) found.push(one)
       } catch (error) {
         if (!(error instanceof Unexpected)) throw error
-        onUnexpected(error.offset)
-        skipNode()
+        if (onUnexpected(error.offset)) skipNode()
+        else at = lexemes.length
       }
       if (kind() === 'end') at++
     }

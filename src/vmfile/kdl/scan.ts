@@ -21,8 +21,10 @@ export interface Scan {
   readonly lexemes: readonly Lexeme[]
   /** What is wrong, in the order of the text. */
   readonly faults: readonly Fault[]
-  /** Whether the end of the text was reached, with all blocks closed: the lexemes then stand for what was meant, faults or not. */
+  /** Whether the end of the text was reached: the lexemes then stand for what was meant, faults or not. */
   readonly isWhole: boolean
+  /** How many blocks are open at the end, by their braces alone. */
+  readonly open: number
 }
 
 /** Who makes more mistakes of this kind has not written a VMFile. */
@@ -42,7 +44,7 @@ export const scanLexemes = (text: string): Scan => {
       `the character ${name} is not allowed in a VMFile`,
       `remove it, or write \\u{${name.slice(2)}} in a string`,
     )
-    return {lexemes: [], faults: [forbiddenHere], isWhole: false}
+    return {lexemes: [], faults: [forbiddenHere], isWhole: false, open: 0}
   }
   const lexemes: Lexeme[] = []
   const faults: Fault[] = []
@@ -55,7 +57,7 @@ export const scanLexemes = (text: string): Scan => {
     if (typeof next !== 'number') {
       faults.push(next)
       const {resume} = next
-      if (!resume || resume.at <= at || faults.length === mostFaults) return {lexemes, faults, isWhole: false}
+      if (!resume || resume.at <= at || faults.length === mostFaults) return {lexemes, faults, isWhole: false, open: 0}
       // A value that needs quotes may begin with what was taken for a word.
       while ((lexemes.at(-1)?.end ?? 0) > next.start) lexemes.pop()
       if (resume.kind) lexemes.push({kind: resume.kind, start: Math.min(at, next.start), end: resume.at})
@@ -65,14 +67,14 @@ export const scanLexemes = (text: string): Scan => {
     const kind = kindOf(text, at, next)
     if (continued !== undefined) {
       if (kind === 'end' && text[at] !== ';') continued = undefined
-      else if (kind !== undefined) return {lexemes, faults: [...faults, unquoted(text, continued)], isWhole: false}
+      else if (kind !== undefined) return {lexemes, faults: [...faults, unquoted(text, continued)], isWhole: false, open: 0}
     } else if (text[at] === '\\') continued = at
     else if (kind !== undefined) lexemes.push({kind, start: at, end: next})
     at = next
   }
-  const open = openBlock(text, lexemes)
-  if (open === undefined) return {lexemes, faults, isWhole: true}
-  return {lexemes, faults: [...faults, fault(open, open + 1, 'this block is never closed', 'add a matching }')], isWhole: false}
+  const unclosed = openBlock(text, lexemes)
+  if (unclosed !== undefined) faults.push(fault(unclosed, unclosed + 1, 'this block is never closed', 'add a matching }'))
+  return {lexemes, faults, isWhole: true, open: blocks.length}
 }
 
 /** A fault of one token. */

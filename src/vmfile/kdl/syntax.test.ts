@@ -138,10 +138,11 @@ describe('syntax errors', () => {
     ],
     [
       'before a block that is never closed',
-      'vm "a" {\n  memory 2G\n  ssh {\n    user "x"\n  provision "shell" {\n  }\n}\n',
+      'vm "a" {\n  memory 2G; vcpus: 2\n  disk = 20\n  ssh {\n    user "x"\n  provision "shell" {\n  }\n}\n',
       [
         '2:10+2 error: "2G" is not a number | a value with a unit or other letters needs quotes: "2G"',
-        '3:7+1 error: this block is never closed | add a matching }',
+        '3:8+1 error: a node and its value are not joined by = | write disk 20',
+        '4:7+1 error: this block is never closed | add a matching }',
       ],
     ],
   ])('are told in one go: %s', async (_title, source, expected) => {

@@ -20,11 +20,14 @@ export const parseKdl = (
   report: Report,
   salvage: (nodes: readonly KdlNode[], isReported: (offset: number) => boolean) => void = () => undefined,
 ): readonly KdlNode[] | undefined => {
-  const {lexemes: scanned, faults, isWhole} = scanLexemes(text)
-  const {lexemes, oldWords} = isKdl2Only(text) ? {lexemes: scanned, oldWords: []} : adaptOldWords(text, scanned)
+  const {lexemes: scanned, faults, isWhole, open} = scanLexemes(text)
+  const {lexemes: written, oldWords} = isKdl2Only(text) ? {lexemes: scanned, oldWords: []} : adaptOldWords(text, scanned)
+  const close: Lexeme = {kind: '}', start: text.length, end: text.length}
+  const lexemes = open === 0 ? written : [...written, ...Array.from({length: open}, () => close)]
   const found = [...faults]
-  const tell = (offset: number): void => {
+  const tell = (offset: number): boolean => {
     if (found.length < mostFaults) found.push(explainSyntax(lexemes, text, offset))
+    return found.length < mostFaults
   }
   const nodes = isWhole ? readNodes(text, lexemes, tell) : undefined
   if (nodes && found.length === 0) {
@@ -37,7 +40,7 @@ export const parseKdl = (
     if (!lines.has(line)) report.syntax(one, one.message, one.hint)
     lines.add(line)
   }
-  if (nodes && lines.size <= fewFaults) salvage(nodes, (offset) => lines.has(report.lineOf(offset)))
+  if (nodes && open === 0 && lines.size <= fewFaults) salvage(nodes, (offset) => lines.has(report.lineOf(offset)))
   return undefined
 }
 
