@@ -1,6 +1,3 @@
-import {stat} from 'node:fs/promises'
-
-import {vmFiles} from '../../model/layout.ts'
 import {listVmNames, readVm} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 
@@ -19,8 +16,8 @@ export const lossOf = async (engine: Engine, names: readonly string[]): Promise<
   const losses = names.map(async (name): Promise<Loss | undefined> => {
     if (!existing.has(name)) return undefined
     const vm = await readVm(engine.store, name).catch(() => undefined)
-    const disk = vm && (await stat(vmFiles(vm.directory).overlay).catch(() => undefined))
-    return {name, diskBytes: (disk?.blocks ?? 0) * 512, ...(vm && {createdAt: vm.createdAt})}
+    const disk = vm && (await engine.hypervisors.get(vm.backend)?.disk?.(vm.directory))
+    return {name, diskBytes: disk?.bytes ?? 0, ...(vm && {createdAt: vm.createdAt})}
   })
   return (await Promise.all(losses)).filter((loss) => loss !== undefined)
 }
