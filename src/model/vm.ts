@@ -258,7 +258,7 @@ export interface Vm {
 /** What a backend sees of a VM now, without touching the guest. */
 export interface Observation {
   readonly state: VmState
-  /** What has crashed, when the guest has: its state is `failed` then, although it has a process. */
+  /** What has crashed, when the guest has: its state is `failed` then, although there is something to stop. */
   readonly crash?: string
   /** Why the guest does not run on although nobody has suspended it, and what it needs: its state is `suspended` then. */
   readonly pause?: string
@@ -280,6 +280,6 @@ export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
   return vm.phase === 'prepared' ? 'prepared' : 'stopped'
 }
 
-/** Whether a VM has a process, or looks as if it had one: nothing that a running guest uses may be touched then. */
-export const isAlive = ({pid, state}: Pick<Observation, 'pid' | 'state'>): boolean =>
-  pid !== undefined || state === 'running' || state === 'suspended'
+/** Whether anything of a VM runs, or looks as if it did: nothing that a running guest uses may be touched then. */
+export const isAlive = ({pid, crash, state}: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
+  pid !== undefined || crash !== undefined || state === 'running' || state === 'suspended'

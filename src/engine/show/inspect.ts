@@ -45,7 +45,8 @@ export interface VmStatus extends VmSummary {
   readonly shares: readonly MountedShare[]
   readonly diskBytes: number
   readonly workDirectory: string
-  readonly overlay: string
+  /** The file with what the VM has that its image has not; absent when its backend keeps that elsewhere. */
+  readonly overlay?: string
   readonly seed?: string
   readonly vncAddress?: string
   readonly macAddress?: string
@@ -130,12 +131,28 @@ const describeRecord = ({checkedAt, failures, last}: Health): NonNullable<VmStat
   output: last.output,
 })
 
+const mountsOf = ({volumes = [], shares = []}: VmSpec): Pick<VmStatus, 'volumes' | 'shares'> => ({
+  volumes: volumes.map(({volume: {id}, target, readOnly}) => ({
+    volume: id,
+    ...(target !== undefined && {target}),
+    readOnly,
+    device: `/dev/disk/by-id/virtio-${volumeSerial(id)}`,
+  })),
+  shares: shares.map(({source, target, readOnly}) => ({source, target, readOnly})),
+})
+
+/** Of a VM that may have a disk here, and a seed. */
+const filesOf = async (engine: Engine, {backend, directory}: Vm): Promise<Pick<VmStatus, 'overlay' | 'seed'>> => {
+  const {seed} = vmFiles(directory)
+  const [disk, hasSeed] = await Promise.all([engine.hypervisors.get(backend)?.disk?.(directory), pathExists(seed)])
+  return {...(disk?.path !== undefined && {overlay: disk.path}), ...(hasSeed && {seed})}
+}
+
 export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
   const vm = await requireVm(engine.store, name)
-  const files = vmFiles(vm.directory)
   // Only here: `list` needs none of what networks need.
   const {troublesOf} = await import('../resources/carriers.ts')
-  const [observation, journal, hasSeed] = await Promise.all([observe(engine, vm), peekJournal(vm.directory), pathExists(files.seed)])
+  const [observation, journal, files] = await Promise.all([observe(engine, vm), peekJournal(vm.directory), filesOf(engine, vm)])
   const {network} = vm.spec
   const [health, troubles, interfaces] = await Promise.all([
     knownHealth(vm, observation.state),
@@ -154,16 +171,9 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     network: network.type,
     ...(network.type === 'tap' && {bridge: network.bridge}),
     interfaces,
-    volumes: (vm.spec.volumes ?? []).map(({volume: {id}, target, readOnly}) => ({
-      volume: id,
-      ...(target !== undefined && {target}),
-      readOnly,
-      device: `/dev/disk/by-id/virtio-${volumeSerial(id)}`,
-    })),
-    shares: (vm.spec.shares ?? []).map(({source, target, readOnly}) => ({source, target, readOnly})),
+    ...mountsOf(vm.spec),
     workDirectory: vm.directory,
-    overlay: files.overlay,
-    ...(hasSeed && {seed: files.seed}),
+    ...files,
     image: vm.base.path,
     ...(vm.vmfile !== undefined && {vmfile: vm.vmfile}),
     createdAt: vm.createdAt,

@@ -1,6 +1,3 @@
-import {stat} from 'node:fs/promises'
-
-import {vmFiles} from '../../model/layout.ts'
 import {listVmNames, readVm} from '../../store/store.ts'
 import {type Engine, observe} from '../engine.ts'
 import {volumes} from '../resources/volumes.ts'
@@ -33,12 +30,12 @@ export const lossOf = async (engine: Engine, {vms = [], orphans = [], volumes: i
     .map(async ({kind, name}): Promise<Loss> => {
       const vm = await readVm(engine.store, name).catch(() => undefined)
       if (!vm) return {kind, name, diskBytes: 0}
-      const disk = await stat(vmFiles(vm.directory).overlay).catch(() => undefined)
+      const disk = await engine.hypervisors.get(vm.backend)?.disk?.(vm.directory)
       const seen = await observe(engine, vm).catch(() => undefined)
       return {
         kind,
         name,
-        diskBytes: (disk?.blocks ?? 0) * 512,
+        diskBytes: disk?.bytes ?? 0,
         createdAt: vm.createdAt,
         isRunning: seen?.state === 'running' || seen?.state === 'suspended',
       }

@@ -121,7 +121,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
       createdAt: new Date().toISOString(),
       phase: 'prepared',
     }
-    await hypervisor.prepare(vm, operation(engine))
+    await hypervisor.prepare(vm, operation(engine, vm))
     await writeCredentials(vm, await seedContentOf(engine, vm))
     await writeVm(vm)
     engine.signal.throwIfAborted()
@@ -147,7 +147,7 @@ const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
 const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const {volumes = [], shares = []} = vm.spec
   if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
-  await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine))
+  await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine, vm))
 }
 
 const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {
@@ -156,9 +156,9 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
   const effects = new Set<Effect>(alive ? ['now'] : ['now', 'restart'])
   const next = {...vm, spec: applyChanges(vm.spec, wanted, {effects, backends: backendNodes(engine)})}
   await hypervisor.check(next.spec)
-  await hypervisor.prepare(next, operation(engine))
+  await hypervisor.prepare(next, operation(engine, vm))
   // Before the record says so: whoever is killed in between finds the difference again.
-  if (alive) await hypervisor.adapt?.(next, operation(engine))
+  if (alive) await hypervisor.adapt?.(next, operation(engine, vm))
   await writeVm(next)
 }
 
@@ -173,7 +173,7 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
   await noteStart(records)
   try {
     await startNetworks(engine, vm.spec)
-    await hypervisor.start(rest, operation(engine))
+    await hypervisor.start(rest, operation(engine, vm))
   } catch (error) {
     // A cancelled start is not a failure of the VM.
     if (!engine.signal.aborted)
@@ -187,7 +187,7 @@ export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise
   const hypervisor = await hypervisorOf(engine, vm)
   const onForced = (forced: string): void =>
     void engine.emit({type: 'vm.notice', vm: vm.name, message: `was forced off: ${forced}`, forced})
-  await hypervisor.stop(vm, {...operation(engine), timeoutMs, onForced})
+  await hypervisor.stop(vm, {...operation(engine, vm), timeoutMs, onForced})
 }
 
 /** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */

@@ -1,8 +1,8 @@
 import {about, isFailure, VmctlError} from '../../model/errors.ts'
 import {isVmName, vmNameRule} from '../../model/names.ts'
 import {allowedFrom, alreadyIn} from '../../model/transitions.ts'
-import {stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
-import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../../store/store.ts'
+import {isAlive, stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
+import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers, vmDirectory} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
 import {planStart} from '../plan/plan.ts'
@@ -69,10 +69,11 @@ const transition = (
     withLock(engine, {name, verb}, async () => {
       const vm = await requireVm(engine.store, name)
       const hypervisor = await hypervisorOf(engine, vm)
-      const {state, pid} = await hypervisor.observe(vm)
+      const observation = await hypervisor.observe(vm)
+      const {state} = observation
       const allowed: readonly VmState[] = allowedFrom[verb]
-      // A guest that has crashed still has a process, which can be stopped and must not be started beside.
-      const crashed = state === 'failed' && pid !== undefined
+      // A guest that has crashed can be stopped, and must not be started beside.
+      const crashed = state === 'failed' && isAlive(observation)
       if (!crashed && alreadyIn[verb]?.includes(state)) return {...resultOf(vm, state), unchanged: true}
       if (crashed ? verb !== 'stop' : !allowed.includes(state)) {
         throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}, which does not allow ${verb}.`, {
@@ -192,10 +193,11 @@ const orDamaged = (error: unknown): undefined => {
 
 /** Without a record nothing proves whose process it is, so a VM whose disk is in use stays. */
 const destroyDamaged = async (engine: Engine, name: string): Promise<void> => {
-  const {diskIsInUse} = await import('./damaged.ts')
-  if (await diskIsInUse(engine, name)) {
+  const directory = vmDirectory(engine.store, name)
+  const answers = await Promise.all([...engine.hypervisors.values()].map(async (hypervisor) => hypervisor.isDiskOpen?.(directory)))
+  if (answers.includes(true)) {
     throw new VmctlError('vmctl::vm::record_damaged', `The record of ${name} cannot be read and its disk is in use by a running process.`, {
-      help: 'End that process (`fuser` on overlay.qcow2 in the directory of the VM names it), then destroy the VM.',
+      help: 'End that process (`fuser` on the disk in the directory of the VM names it), then destroy the VM.',
     })
   }
   await removeVm(engine.store, name)

@@ -12,7 +12,7 @@ import {operation} from './operation.ts'
 export const suspendVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   if (!hypervisor.suspend) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} cannot suspend a VM.`)
-  await hypervisor.suspend(vm, operation(engine))
+  await hypervisor.suspend(vm, operation(engine, vm))
   await writeVm({...vm, suspendedAt: new Date().toISOString()})
 }
 
@@ -20,7 +20,7 @@ export const suspendVm = async (engine: Engine, vm: Vm): Promise<void> => {
 export const resumeVm = async (engine: Engine, {suspendedAt, ...vm}: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   await startNetworks(engine, vm.spec)
-  await hypervisor.resume?.(vm, operation(engine))
+  await hypervisor.resume?.(vm, operation(engine, vm))
   await writeVm(vm)
   await catchUp(engine, vm, suspendedAt)
 }

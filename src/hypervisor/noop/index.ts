@@ -6,6 +6,7 @@ import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {Hypervisor} from '../hypervisor.ts'
+import {isLocalDiskOpen, localDisk} from '../local-disk.ts'
 
 export interface NoopOptions {
   /** A real SSH server that stands in for the guest of every VM; without one there is no guest to talk to. */
@@ -53,6 +54,8 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
     return connectTcp(options.guest.host, options.guest.port, signal)
   },
   sshAddress: async () => options.guest,
+  disk: localDisk,
+  isDiskOpen: isLocalDiskOpen,
   showSeed: async () => undefined,
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),
