@@ -205,8 +205,8 @@ const showDone = ({vm, watch: {facts}, sayPlain, surface: {rows}}: Scene): void 
 
 const showFailed = ({vm, sayPlain, surface}: Scene, error: unknown): void => {
   const isLeftAlone = isFailure(error, 'vmctl::vm::dependency_failed')
-  surface.rows.finish(vm, {mark: 'failed', text: isLeftAlone ? 'not begun' : 'failed', detail: messageOf(error)})
+  surface.rows.finish(vm, {mark: 'failed', text: isLeftAlone ? 'not begun' : 'failed', detail: messageOf(error).replace(`${vm}: `, '')})
   surface.rows.end(vm)
   sayPlain(isLeftAlone ? 'not begun' : 'failed')
-  surface.print((isVmctlError(error) ? formatError(error, surface) : messageOf(error)).trimEnd())
+  surface.tell((isVmctlError(error) ? formatError(error, surface) : messageOf(error)).trimEnd())
 }

@@ -64,7 +64,7 @@ export const openRows = (now: () => number = () => performance.now()): Rows => {
   const entryOf = (vm: string): Entry => {
     const known = entries.get(vm)
     if (known) return known
-    const entry: Entry = {mark: 'waiting', awaited: [], isKept: false, open: [], shown: {text: '', detail: ''}}
+    const entry: Entry = {mark: 'waiting', awaited: [], isKept: false, open: [], shown: {text: 'checking', detail: ''}}
     entries.set(vm, entry)
     return entry
   }

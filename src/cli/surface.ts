@@ -13,6 +13,8 @@ export interface Surface {
   update(): void
   /** Writes a line of vmctl. */
   say(line: string): void
+  /** Writes several lines of vmctl that belong together. */
+  tell(lines: string): void
   /** Writes whole lines as they are. */
   print(lines: string): void
   /** Takes the rows away while something is written to the terminal. */
@@ -40,6 +42,7 @@ const plainSurface = (stream: WriteStream, colour: boolean): Surface => {
     rows: openRows(),
     update: () => undefined,
     say: (line) => print(`[${((performance.now() - started) / 1000).toFixed(1).padStart(6)}s] ${line}`),
+    tell: print,
     print,
     above: (write) => write(),
     close: async () => undefined,
@@ -82,6 +85,7 @@ const liveSurface = (stream: WriteStream, colour: boolean): Surface => {
     return loaded
   })
   const print = (lines: string): void => void above(() => stream.write(`${lines}\n`))
+  const say = (line: string): void => print(drawing ? drawing.wrap(line, Math.max(20, stream.columns - 1)) : line)
   return {
     isLive: true,
     colour,
@@ -90,7 +94,8 @@ const liveSurface = (stream: WriteStream, colour: boolean): Surface => {
     update: () => {
       if (rows.all().length === 0) area.erase()
     },
-    say: (line) => print(drawing ? drawing.wrap(line, Math.max(20, stream.columns - 1)) : line),
+    say,
+    tell: say,
     print,
     above,
     async close() {
