@@ -12,6 +12,7 @@ const row = (name: string, change: Partial<Row> = {}): Row => ({
   mark: 'working',
   text: 'booting',
   detail: '',
+  awaited: 0,
   elapsedMs: 12_400,
   ...change,
 })
@@ -19,7 +20,7 @@ const row = (name: string, change: Partial<Row> = {}): Row => ({
 const rows: readonly Row[] = [
   row('db', {mark: 'done', text: 'up, healthy', detail: 'booted in 11 s, steps took 9.3 s', elapsedMs: 21_300}),
   row('cache', {text: 'starting services (cloud-init)', detail: '[   12.345] cloud-init[412]: Setting up nginx (1.22.1)'}),
-  row('web', {mark: 'waiting', text: 'waiting for db to be healthy, cache', elapsedMs: undefined}),
+  {name: 'web', mark: 'waiting', text: 'waiting for db to be healthy, cache', detail: '', awaited: 2},
   row('mail', {mark: 'failed', text: 'failed', detail: 'The guest did not become ready.', elapsedMs: 72_000}),
 ]
 
@@ -82,6 +83,7 @@ test('whatever is said, no line is wider than the terminal, no control gets thro
     mark: fc.constantFrom('waiting' as const, 'working' as const, 'done' as const, 'failed' as const),
     text,
     detail: text,
+    awaited: fc.constant(0),
     elapsedMs: fc.integer({min: 0, max: 10_000_000}),
   })
   const anyCanvas = fc.record({

@@ -5,9 +5,9 @@ import {formatDuration} from '../model/quantity.ts'
 /** What a plan is going to do: `web: will …`. */
 export const planned: Readonly<Record<Action, string>> = {
   'fetch-image': 'fetch its image',
-  create: 'create the VM',
-  recreate: 'recreate the VM',
-  update: 'update the VM',
+  create: 'create',
+  recreate: 'recreate',
+  update: 'update',
   stop: 'stop',
   start: 'start',
   resume: 'resume',
@@ -15,7 +15,7 @@ export const planned: Readonly<Record<Action, string>> = {
   wait: 'wait for the guest',
   provision: 'run its steps',
   'check-health': 'check its health',
-  destroy: 'destroy the VM',
+  destroy: 'destroy',
 }
 
 export const doing: Readonly<Record<Action, string>> = {

@@ -27,6 +27,8 @@ interface Scene {
   say(text: string): void
   /** What a row tells by itself, where there are rows. */
   sayPlain(text: string): void
+  /** Says once which VMs wait for others: as soon as there is something to wait for. */
+  sayWaits(): void
 }
 
 /** Under `--json` standard output is for the result: everything is a plain line on standard error then. */
@@ -34,6 +36,7 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
   const surface = openSurface(process.stderr, {isPlain: json})
   const {rows} = surface
   const watches = new Map<string, VmWatch>()
+  let isWaitSaid = false
   const sayOf = (vm: string | undefined, text: string): void => surface.say(vm === undefined || vm === '' ? text : `${vm}: ${text}`)
   const meter = imageMeter({
     status: (vm, text) => rows.set(vm, 'image', text),
@@ -55,6 +58,11 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
       sayPlain: (text) => {
         if (!surface.isLive) sayOf(vm, text)
       },
+      sayWaits: () => {
+        if (isWaitSaid || surface.isLive) return
+        isWaitSaid = true
+        for (const {name, mark, text, awaited} of rows.all()) if (mark === 'waiting' && awaited > 0) sayOf(name, text)
+      },
     }
   }
 
@@ -64,7 +72,10 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
     switch (event.type) {
       case 'vm.queued':
         output.begin(vm)
-        return showQueued(scene, event)
+        return rows.queue(
+          vm,
+          event.after.map((one) => ({vm: one.vm, text: awaitedText(one)})),
+        )
       case 'provision.step':
         output.begin(vm)
         return showStep(scene, event)
@@ -127,9 +138,12 @@ const showVm = (scene: Scene, event: VmEvent): void => {
     case 'vm.notice':
       return say(event.message)
     case 'action.begin':
+      scene.sayWaits()
       return rows.set(vm, 'action', doing[event.action])
     case 'action.end':
       rows.end(vm, 'action')
+      // That the guest has booted is said already.
+      if (event.action === 'wait' && watch.facts.bootedMs !== undefined) return undefined
       return sayPlain(`${done[event.action]} ${formatDuration(watch.tookMs(event.action, event.durationMs ?? 0))}`)
     case 'guest.rung':
     case 'guest.console':
@@ -162,12 +176,6 @@ const showWork = (
       if (event.step === undefined) return say(`a step that is no longer declared was ended in the guest (${event.title})`)
       return say(`step ${event.step}: its earlier run was ended in the guest (${event.title})`)
   }
-}
-
-const showQueued = ({vm, sayPlain, surface: {rows}}: Scene, {after}: Of<'vm.queued'>): void => {
-  const awaited = after.map((one) => ({vm: one.vm, text: awaitedText(one)}))
-  rows.queue(vm, awaited)
-  if (awaited.length > 0) sayPlain(`waiting for ${awaited.map(({text}) => text).join(', ')}`)
 }
 
 const showPlan = ({vm, say, surface: {rows, isLive}}: Scene, {plan: {steps, notices}}: Of<'plan.ready'>): void => {

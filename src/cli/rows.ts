@@ -11,6 +11,8 @@ export interface Row {
   readonly text: string
   /** What the guest itself says, or more of the result; shown where there is room. */
   readonly detail: string
+  /** How many others it still waits for. */
+  readonly awaited: number
   /** Milliseconds since the work on it began; absent while it has not. */
   readonly elapsedMs?: number
 }
@@ -76,10 +78,11 @@ export const openRows = (now: () => number = () => performance.now()): Rows => {
   const finish = (entry: Entry, mark: Mark, shown: Entry['shown']): void => {
     Object.assign(entry, {mark, shown, open: [], endedAt: now()})
   }
+  const awaitedBy = ({awaited}: Entry): readonly Awaiting[] => awaited.filter(({vm}) => !isOver(entries.get(vm)))
   const textOf = (entry: Entry): Pick<Row, 'text' | 'detail'> => {
-    const {mark, awaited, open, shown} = entry
+    const {mark, open, shown} = entry
     if (mark === 'waiting' && !isOver(entry)) {
-      const left = awaited.filter(({vm}) => !isOver(entries.get(vm)))
+      const left = awaitedBy(entry)
       return {text: left.length > 0 ? `waiting for ${left.map(({text}) => text).join(', ')}` : 'waiting for its turn', detail: ''}
     }
     return open.at(-1) ?? shown
@@ -87,7 +90,14 @@ export const openRows = (now: () => number = () => performance.now()): Rows => {
   const rowOf = ([name, entry]: readonly [string, Entry]): Row => {
     const {mark, beganAt, endedAt} = entry
     const {text, detail} = textOf(entry)
-    return {name, mark, text, detail, ...(beganAt !== undefined && {elapsedMs: (endedAt ?? now()) - beganAt})}
+    return {
+      name,
+      mark,
+      text,
+      detail,
+      awaited: awaitedBy(entry).length,
+      ...(beganAt !== undefined && {elapsedMs: (endedAt ?? now()) - beganAt}),
+    }
   }
   return {
     queue(vm, awaited) {

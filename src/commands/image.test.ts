@@ -42,7 +42,7 @@ test('pull, list, inspect, rm in text', async () => {
 test('the same in JSON, under a name', async () => {
   const digest = digestOf(content)
   const pulled = await pull('--name', 'mine', '--sha256', digest.toUpperCase(), '--json')
-  expect(pulled).toMatchObject({exitCode: 0, stderr: expect.stringMatching(/^(?:image: \d+ % of .*\n)*$/)})
+  expect(pulled).toMatchObject({exitCode: 0, stderr: expect.stringMatching(/^(?:\[ *\d+\.\ds\] image: \d+ % of .*\n)*$/)})
   expect(pulled.json).toEqual({path: expect.any(String), format: 'qcow2', virtualSizeBytes: 16 * 2 ** 20, sha256: digest})
   expect((await runCommand('image', 'list', '--json')).json.images).toEqual([
     expect.objectContaining({name: 'mine', path: pulled.json.path}),

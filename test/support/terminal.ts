@@ -58,6 +58,7 @@ export const linesOf = (screen: string): readonly string[] => {
     if (piece === '\r') column = 0
     else if (piece === '\n') lines[++row] ??= ''
     else if (/^\u001b\[\d*G$/.test(piece)) column = 0
+    else if (/^\u001b\[0?J$/.test(piece)) lines.splice(row, Number.POSITIVE_INFINITY, (lines[row] ?? '').slice(0, column))
     else if (/^\u001b\[[012]?K$/.test(piece)) lines[row] = piece.includes('2') ? '' : (lines[row] ?? '').slice(0, column)
     else if (piece.endsWith('A') && piece.startsWith('\u001b')) row = Math.max(0, row - Number(piece.slice(2, -1) || 1))
     else if (!piece.startsWith('\u001b')) {
