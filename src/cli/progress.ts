@@ -197,7 +197,8 @@ const showGuest = (
     return
   }
   rows.set(vm, 'guest', guestText(facts))
-  rows.detail(vm, 'guest', facts.line)
+  // A kernel counts the seconds itself.
+  rows.detail(vm, 'guest', facts.line.replace(/^\[ *\d+\.\d+\] /, ''))
 }
 
 const showStep = ({vm, say, surface: {rows}}: Scene, {step, total, title, resumed}: Of<'provision.step'>): void => {

@@ -1,7 +1,7 @@
 import stringWidth from 'string-width'
 
-/** Text of these takes as many columns as it has characters. */
-const plain = /^[\x20-\x7e]*$/
+/** Text of these, which are nearly all that vmctl draws, takes as many columns as it has characters. */
+const plain = /^[\x20-\x7e…·✔✘\u2800-\u28ff]*$/
 
 /** How many columns of a terminal a text without control characters takes. */
 export const widthOf = (text: string): number => (plain.test(text) ? text.length : stringWidth(text))
