@@ -209,7 +209,8 @@ const showStep = ({vm, say, surface: {rows}}: Scene, {step, total, title, resume
 const showDone = ({vm, watch: {facts}, sayPlain, surface: {rows}}: Scene): void => {
   const text = outcomeOf(facts.plan)
   rows.finish(vm, {mark: 'done', text, detail: timesText(facts)})
-  if (facts.plan && facts.plan.steps.length > 0) sayPlain(`${text} after ${formatDuration(facts.totalMs)}`)
+  // A single action has said so itself.
+  if (facts.plan && facts.plan.steps.length > 1) sayPlain(`${text} after ${formatDuration(facts.totalMs)}`)
 }
 
 const showFailed = ({vm, sayPlain, surface}: Scene, error: unknown): void => {
