@@ -50,7 +50,8 @@ const run = (command: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Line
       const parts = (rest + chunk).split('\n')
       rest = parts.pop() ?? ''
       const at = (performance.now() - started) / 1000
-      lines.push(...parts.map((text) => ({text, kind: 'output', at}) as const))
+      // The picture has the times at its right.
+      lines.push(...parts.map((text) => ({text: text.replace(/^\[ *[\d.]+s\] /, ''), kind: 'output', at}) as const))
     })
     child.on('error', reject)
     child.on('close', (code) => {

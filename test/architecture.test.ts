@@ -68,7 +68,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
 /** A package, and the folders that may import it. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   '@oclif/core': ['commands', 'cli'],
-  ora: ['cli'],
+  'string-width': ['cli'],
   'node:child_process': ['host'],
   undici: ['image'],
   'node:http': ['image'],

@@ -125,7 +125,12 @@ export abstract class VmctlCommand extends Command {
     if (!this.jsonEnabled()) this.above(() => process.stderr.write(`${message}\n`))
   }
 
-  /** What the command prints itself; the live line is away meanwhile. */
+  /** The work is over: what is printed from here on stands below the rows. */
+  protected async settle(): Promise<void> {
+    await this.#progress?.close()
+  }
+
+  /** What the command prints itself; the rows are away meanwhile. */
   override log(message?: string, ...args: unknown[]): void {
     this.above(() => super.log(message, ...args))
   }
@@ -167,17 +172,17 @@ export abstract class VmctlCommand extends Command {
   }
 
   protected override async catch(error: Error): Promise<never> {
-    this.#progress?.close()
-    if (error instanceof Errors.ExitError) throw error
-    if (error instanceof OutputEnded) throw new Errors.ExitError(exitCodes.unread)
     const {aborted, reason} = this.signal
     // Who knows more of it has said what the interruption means.
     const failure = aborted && isVmctlError(reason) && !isFailure(error, 'vmctl::interrupted') ? reason : error
+    await this.#progress?.close(failure)
+    if (error instanceof Errors.ExitError) throw error
+    if (error instanceof OutputEnded) throw new Errors.ExitError(exitCodes.unread)
     throw new Errors.ExitError(report(failure, {json: this.jsonEnabled()}))
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
-    this.#progress?.close()
+    await this.#progress?.close()
     this.#output?.[Symbol.dispose]()
     await super.finally(error)
   }

@@ -30,7 +30,7 @@ export default class Down extends VmfileCommand {
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Down)
-    const result = await this.converge(
+    return this.converge(
       given,
       {
         verb: 'down',
@@ -52,8 +52,6 @@ export default class Down extends VmfileCommand {
           })
         : undefined,
     )
-    for (const {name, state, actions} of result.vms) if (actions.length > 0) this.log(`VM '${name}' is ${state}.`)
-    return result
   }
 }
 

@@ -44,7 +44,9 @@ test('the same in JSON, under a name', async () => {
   const pulled = await pull('--name', 'mine', '--sha256', digest.toUpperCase(), '--json')
   expect(pulled).toMatchObject({
     exitCode: 0,
-    stderr: expect.stringMatching(/^(?:disk\.qcow2: \d+ % of .*\n)*disk\.qcow2: .* KB in .* s, verified by its sha256\n$/),
+    stderr: expect.stringMatching(
+      /^(?:\[ *\d+\.\ds\] disk\.qcow2: \d+ % of .*\n)*\[ *\d+\.\ds\] disk\.qcow2: .* KB in .* s, verified by its sha256\n$/,
+    ),
   })
   expect(pulled.json).toEqual({path: expect.any(String), format: 'qcow2', virtualSizeBytes: 16 * 2 ** 20, sha256: digest})
   expect((await runCommand('image', 'list', '--json')).json.images).toEqual([

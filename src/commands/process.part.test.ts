@@ -59,8 +59,8 @@ describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
     })
     expect(ran.exitCode).toBe(-1)
     const next = await run(undefined, 'up')
-    expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1/1 goes on: inline: echo run')})
-    expect(next.stdout).toMatch(/end\nVM 'web' is running\.\n$/)
+    expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1 of 1 goes on: inline: echo run')})
+    expect(next.stdout).toMatch(/end\nweb up in \d+(?:\.\d)? s\n$/)
     expect(readFileSync(marks, 'utf8')).toBe('run\n')
   })
 

@@ -22,14 +22,12 @@ export default class Provision extends VmfileCommand {
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Provision)
-    const result = await this.converge(given, {
+    return this.converge(given, {
       verb: 'provision',
       names: flags.namesOf(args, given),
       adopt: given.adopt,
       provision: true,
       request: flags.stepRequest(given),
     })
-    for (const {name, actions} of result.vms) if (actions.some(({action}) => action === 'provision')) this.log(`VM '${name}' provisioned.`)
-    return result
   }
 }

@@ -20,7 +20,7 @@ export default class Reload extends VmfileCommand {
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Reload)
-    const result = await this.converge(
+    return this.converge(
       given,
       {
         verb: 'reload',
@@ -36,7 +36,5 @@ export default class Reload extends VmfileCommand {
         yes: given.yes,
       }),
     )
-    for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
-    return result
   }
 }

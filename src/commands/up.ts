@@ -5,7 +5,6 @@ import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {screenOf} from '../cli/screen.ts'
 import {drawTimings} from '../cli/timings-chart.ts'
-import {quote} from '../model/quote.ts'
 import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Up extends VmfileCommand {
@@ -49,19 +48,17 @@ export default class Up extends VmfileCommand {
       ignoreHealth: given['no-health'],
     }
     const result = await this.converge(given, options, given['remove-orphans'] ? ask : undefined)
-    for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
     if (given.timings) this.log(drawTimings(result.vms, screenOf(process.stdout)))
-    const next = nextOf(result.vms, given.file)
-    if (next !== undefined) this.log(next)
+    const next = nextOf(result.vms, given.file === undefined ? this.project : undefined)
+    if (next !== undefined) this.log(`Next: ${next}`)
     return result
   }
 }
 
-/** What one does with VMs that are new, shown for one of them. */
-const nextOf = (vms: readonly VmResult[], file: string | undefined): string | undefined => {
+/** What one does first with VMs that are new, shown for one of them. */
+const nextOf = (vms: readonly VmResult[], project: string | undefined): string | undefined => {
   const made = vms.filter(({actions}) => actions.some(({action}) => action === 'create'))
   const shown = made.find(({login}) => login) ?? made[0]
   if (!shown) return undefined
-  const {name, login} = shown
-  return `Next: vmctl ${login ? 'ssh' : 'console'} ${name} · vmctl log ${name} · vmctl down${file === undefined ? '' : ` --file ${/^[\w@%+=:,./-]+$/.test(file) ? file : quote(file)}`}`
+  return `vmctl ${shown.login ? 'ssh' : 'console'} ${project === undefined ? shown.name : shown.name.slice(project.length + 1)}`
 }

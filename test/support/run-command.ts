@@ -75,6 +75,9 @@ export const runCommand = async (...words: readonly string[]): Promise<CommandRe
 
 const program = resolve(import.meta.dirname, '../../bin/dev.js')
 
+/** What was told, without the time at the beginning of each line. */
+export const untimed = (text: string): string => text.replaceAll(/^\[ *\d+\.\ds\] /gm, '')
+
 export interface SpawnOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv

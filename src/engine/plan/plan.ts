@@ -124,9 +124,13 @@ const planProvision = (desired: Desired, observed: Observed, {request}: PlanOpti
 
 const requireStep = ({spec, steps}: Desired, request: Request | undefined): void => {
   if (!request || request.kind === 'all' || (request.step >= 1 && request.step <= steps.length)) return
-  throw new VmctlError('vmctl::usage::invalid', `${spec.name} has ${steps.length} provision steps; there is no step ${request.step}.`, {
-    help: `\`vmctl why ${spec.name}\` lists them.`,
-  })
+  throw new VmctlError(
+    'vmctl::usage::invalid',
+    `${spec.name} has ${steps.length} provision step${steps.length === 1 ? '' : 's'}; there is no step ${request.step}.`,
+    {
+      help: `\`vmctl why ${spec.name}\` lists them.`,
+    },
+  )
 }
 
 const fetchImage = ({imageIsHere}: Observed): PlanStep[] => (imageIsHere ? [] : [{action: 'fetch-image', cause: 'not in the cache'}])

@@ -108,7 +108,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
         onFirstUse: async (key: string) => {
           if (onFirstUse === 'accept') return
           await writeFileAtomic(files.knownHosts, `${knownHostsLine(alias, key)}\n`)
-          const message = `the guest has a host key of its own, which is trusted from now on: ${fingerprint(key)}`
+          const message = `the guest has its own host key, trusted from now on: ${fingerprint(key)}`
           await engine.emit({type: 'vm.notice', vm: vm.name, message})
         },
       }),
@@ -117,6 +117,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     timeoutMs: patienceOf(options.timeoutMs, ssh, accelerator),
     signal: AbortSignal.any([engine.signal, inVain.signal]),
     onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
+    onConsole: (line, stage) => void engine.emit({type: 'guest.console', vm: vm.name, line, stage}),
   })
   try {
     const guest = await climbing

@@ -28,14 +28,21 @@ export interface LifecycleResult {
 /** Long enough for another command to finish with the VM, short enough for a person to wait. */
 const patienceMs = 60_000
 
-const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: string}, action: () => Promise<T>): Promise<T> => {
+type LifecycleVerb = keyof typeof allowedFrom | 'create' | 'restart' | 'destroy'
+
+const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: LifecycleVerb}, action: () => Promise<T>): Promise<T> => {
   await using _lock = await lockVm(engine.store, name, {
     purpose: `vmctl ${verb} ${name}`,
     timeoutMs: engine.lockTimeoutMs ?? patienceMs,
     signal: engine.signal,
     onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
   })
-  return await action()
+  await engine.emit({type: 'verb.begin', vm: name, verb})
+  try {
+    return await action()
+  } finally {
+    await engine.emit({type: 'verb.end', vm: name, verb})
+  }
 }
 
 const resultOf = (vm: Vm, state: VmState): LifecycleResult => ({name: vm.name, id: vm.id, state})
