@@ -111,7 +111,8 @@ const installing =
 export const guestText = ({rung, stage, isBooting, line}: GuestSigns): string => {
   if (rung === 'banner' || rung === 'host-key') return 'logging in'
   const hasSession = rung === 'authentication' || rung === 'boot-id' || rung === 'cloud-init'
-  if (!isBooting && !hasSession) return 'connecting'
+  // What was there before this vmctl has booted, unless its console says otherwise.
+  if (!isBooting && !hasSession && (stage === undefined || stage === 'system')) return 'connecting'
   if (!hasSession && stage !== 'system') return 'booting'
   if (installing.test(line)) return 'starting services: installing packages (cloud-init)'
   return rung === 'boot-id' ? 'starting services (cloud-init)' : 'starting services'
