@@ -108,13 +108,21 @@ export interface GuestSigns {
 const installing =
   /^(?:\S+\[\d+\]: )?(?:Get:\d|Fetched \d|Unpacking |Setting up |Preparing to unpack |Selecting previously |Reading package lists|\(\d+\/\d+\) Installing )/
 
-export const guestText = ({rung, stage, isBooting, line}: GuestSigns): string => {
+/** Behind the log-in, until cloud-init has finished. */
+const withSession: ReadonlySet<Rung | undefined> = new Set(['authentication', 'boot-id', 'cloud-init'])
+
+export const guestText = (signs: GuestSigns): string => {
+  const early = withSession.has(signs.rung) ? undefined : beforeLogin(signs)
+  if (early !== undefined) return early
+  if (installing.test(signs.line)) return 'starting services: installing packages (cloud-init)'
+  return signs.rung === 'boot-id' ? 'starting services (cloud-init)' : 'starting services'
+}
+
+const beforeLogin = ({rung, stage, isBooting}: GuestSigns): string | undefined => {
   if (rung === 'banner' || rung === 'host-key') return 'logging in'
-  const hasSession = rung === 'authentication' || rung === 'boot-id' || rung === 'cloud-init'
-  if (!isBooting && !hasSession) return 'connecting'
-  if (!hasSession && stage !== 'system') return 'booting'
-  if (installing.test(line)) return 'starting services: installing packages (cloud-init)'
-  return rung === 'boot-id' ? 'starting services (cloud-init)' : 'starting services'
+  // What was there before this vmctl has booted, unless its console says otherwise.
+  if (!isBooting && (stage === undefined || stage === 'system')) return 'connecting'
+  return stage === 'system' ? undefined : 'booting'
 }
 
 /** `booted in 22 s, steps took 10 s`. */

@@ -47,6 +47,7 @@ export const watchVm = (now: () => number = () => performance.now()): VmWatch =>
           become({plan: event.plan})
           return
         case 'action.begin':
+          readyAt = undefined
           if (!starts.has(event.action)) return
           startedAt = now()
           become({isBooting: true, rung: undefined, stage: undefined, line: '', bootedMs: undefined})
@@ -57,7 +58,7 @@ export const watchVm = (now: () => number = () => performance.now()): VmWatch =>
         case 'guest.rung':
           become({rung: event.rung})
           if (event.rung !== 'ready') return
-          readyAt = now()
+          readyAt ??= now()
           if (startedAt !== undefined && facts.bootedMs === undefined) become({bootedMs: readyAt - startedAt})
           return
         case 'guest.console':
