@@ -351,10 +351,10 @@ describeUnless(missing)('the verbs of a VMFile', () => {
   })
 
   test('what the VMFile needs and does not have is told before anything is made', async () => {
-    const text = `vm "web" {\n  image "base.qcow2"\n${inline('true')}\n}\n`
+    const text = 'vm "web" {\n  image "base.qcow2"\n  provision "shell" { script "missing.sh"; }\n}\n'
     const ran = await run(text, 'up')
     expect(ran.exitCode).toBe(2)
-    expect(ran.stderr).toContain('vmctl::')
+    expect(ran.stderr).toContain('script not found: "missing.sh"')
     expect(await run(text.replace('base.qcow2', 'missing.qcow2'), 'up')).toMatchObject({exitCode: 2})
     expect(existsSync(vmDirectory('web'))).toBe(false)
   })
