@@ -1,8 +1,9 @@
 import {randomUUID} from 'node:crypto'
+import {setTimeout as sleep} from 'node:timers/promises'
 
 import {remove} from '../../host/durable.ts'
 import {ensureImage} from '../../image/cache.ts'
-import {messageOf} from '../../model/errors.ts'
+import {messageOf, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
 import {noteStart} from '../../provision/run/journal.ts'
@@ -184,8 +185,20 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
 
 export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
+  const {pause} = await hypervisor.observe(vm)
   await startNetworks(engine, vm.spec)
   await hypervisor.resume?.(vm, operation(engine))
+  if (pause !== undefined) await requireProgress(engine, vm)
+}
+
+/** How soon a guest writes again what it had no room for, in milliseconds. */
+const retryMs = 1000
+
+/** @throws VmctlError `vmctl::vm::paused` when what has paused the guest does so again */
+const requireProgress = async (engine: Engine, vm: Vm): Promise<void> => {
+  await sleep(retryMs, undefined, {signal: engine.signal})
+  const {pause} = await (await hypervisorOf(engine, vm)).observe(vm)
+  if (pause !== undefined) throw new VmctlError('vmctl::vm::paused', `The VM is paused again: ${pause}.`)
 }
 
 export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {
