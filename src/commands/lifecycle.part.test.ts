@@ -228,6 +228,8 @@ test('log: both, one, the last lines, and what is not there', async () => {
   const directory = join(workspace.stateDirectory, 'vms/web')
   expect((await runCommand('log', 'web')).stdout).toContain('=== console log')
   expect((await runCommand('log', 'web')).stdout).toContain('(not found: nothing was written yet)')
+  writeFileSync(join(directory, 'console.log'), '')
+  expect((await runCommand('log', 'web', '--console')).stdout).toBe('(empty: the guest wrote nothing to its serial port)\n')
   writeFileSync(join(directory, 'console.log'), 'boot 1\nboot 2\nboot 3')
   writeFileSync(join(directory, 'provision.log'), 'step 1\nstep 2\n')
   expect((await runCommand('log', 'web')).stdout).toBe(

@@ -15,7 +15,10 @@ export default class List extends VmctlCommand {
     const {list} = await import('../engine/show/inspect.ts')
     const vms = await list(engine)
     this.log(listing(listColumns, vms.map(listRow), {empty: noVms}))
-    for (const {name, error} of vms) if (error !== undefined) this.tell(`Warning: ${name}: ${error}`)
+    for (const {name, error, pause} of vms) {
+      const problem = error ?? pause
+      if (problem !== undefined) this.tell(`Warning: ${name}: ${problem}`)
+    }
     return {vms}
   }
 }

@@ -491,3 +491,11 @@ describe('what others wait for', () => {
     expect(planned(plain, runningPlain, {verb: 'down', place: before})).toEqual(['stop (running; after web, which depends on it)'])
   })
 })
+
+test('a guest that is paused for want of room is resumed with the reason', () => {
+  const observed = seen('suspended', {pid: 7})
+  const paused = {...observed, observation: {...observed.observation, pause: 'the host has no room left'}}
+  expect(planVm({spec: withSteps, steps}, paused, {verb: 'up', provision: true}).steps).toEqual([
+    {action: 'resume', cause: 'paused: the host has no room left'},
+  ])
+})

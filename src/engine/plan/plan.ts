@@ -59,7 +59,9 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   const rest = unfinished(desired, observed, options)
   const steps = [
     ...update(changes, true),
-    ...(observation.state === 'suspended' ? [{action: 'resume', cause: 'suspended'} as const] : []),
+    ...(observation.state === 'suspended'
+      ? [{action: 'resume', cause: observation.pause === undefined ? 'suspended' : `paused: ${observation.pause}`} as const]
+      : []),
     ...rest.steps,
   ]
   return {

@@ -1,3 +1,5 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
 import {correctClock} from '../../guest/clock.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {formatDuration} from '../../model/quantity.ts'
@@ -19,10 +21,22 @@ export const suspendVm = async (engine: Engine, vm: Vm): Promise<void> => {
 /** Lets a guest go on, with the right time where it can be given to it. */
 export const resumeVm = async (engine: Engine, {suspendedAt, ...vm}: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
+  const {pause} = await hypervisor.observe(vm)
   await startNetworks(engine, vm.spec)
   await hypervisor.resume?.(vm, operation(engine, vm))
+  if (pause !== undefined) await requireProgress(engine, vm)
   await writeVm(vm)
   await catchUp(engine, vm, suspendedAt)
+}
+
+/** How soon a guest writes again what it had no room for, in milliseconds. */
+const retryMs = 1000
+
+/** @throws VmctlError `vmctl::vm::paused` when what has paused the guest does so again */
+const requireProgress = async (engine: Engine, vm: Vm): Promise<void> => {
+  await sleep(retryMs, undefined, {signal: engine.signal})
+  const {pause} = await (await hypervisorOf(engine, vm)).observe(vm)
+  if (pause !== undefined) throw new VmctlError('vmctl::vm::paused', `The VM is paused again: ${pause}.`)
 }
 
 /** A guest that had booted before the pause answers at once after it; the boot of another one is not waited for. */
