@@ -20,6 +20,9 @@ import {type CommandShape, usageError} from './usage-error.ts'
 /** The event of oclif by which a plugin hands over what it brings: its hook returns an Extension. */
 export const extensionHook = 'vmctl:extend'
 
+/** How long the end of the work may take before it is explained, in milliseconds. */
+const endingMs = 500
+
 type Values = Readonly<Record<string, unknown>>
 
 export interface EngineFlags {
@@ -51,6 +54,7 @@ export abstract class VmctlCommand extends Command {
   protected readonly onlyPrints: boolean = false
 
   #progress: Progress | undefined
+  #isOver = false
   #output: ReturnType<typeof whileOutputLasts> | undefined
   readonly #controller = new AbortController()
 
@@ -149,13 +153,25 @@ export abstract class VmctlCommand extends Command {
 
   /** Lets Ctrl+C and its like abort `signal`, instead of ending the process at once. */
   protected watchSignals(): void {
-    const interrupt = (): void => {
-      if (this.signal.aborted) process.exit(130)
-      this.#controller.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        if (this.signal.aborted) this.#leave()
+        this.#controller.abort(new VmctlError('vmctl::interrupted', name === 'SIGINT' ? 'Interrupted.' : `Interrupted by ${name}.`))
+        if (!this.onlyPrints) setTimeout(() => this.#tellEnding(), endingMs).unref()
+      })
     }
-    process.on('SIGINT', interrupt)
-    process.on('SIGTERM', interrupt)
-    process.on('SIGHUP', interrupt)
+  }
+
+  #tellEnding(): void {
+    if (!this.#isOver) this.above(() => process.stderr.write('Ending what runs, in guests too. A second Ctrl+C leaves at once.\n'))
+  }
+
+  /** The second Ctrl+C. */
+  #leave(): never {
+    this.#isOver = true
+    this.#progress?.close()
+    if (!this.onlyPrints) process.stderr.write('Left at once. What runs in a guest may go on there; the next `vmctl up` finds it.\n')
+    process.exit(exitCodes.interrupted)
   }
 
   async #extensions(): Promise<Extension[]> {
@@ -167,6 +183,7 @@ export abstract class VmctlCommand extends Command {
   }
 
   protected override async catch(error: Error): Promise<never> {
+    this.#isOver = true
     this.#progress?.close()
     if (error instanceof Errors.ExitError) throw error
     if (error instanceof OutputEnded) throw new Errors.ExitError(exitCodes.unread)
