@@ -170,7 +170,10 @@ export abstract class VmctlCommand extends Command {
   #leave(): never {
     this.#isOver = true
     this.#progress?.close()
-    if (!this.onlyPrints) process.stderr.write('Left at once. What runs in a guest may go on there; the next `vmctl up` finds it.\n')
+    if (!this.onlyPrints)
+      process.stderr.write(
+        'Left at once. A step may go on in its guest, or have been ended there half-way; the next `vmctl up` says which.\n',
+      )
     process.exit(exitCodes.interrupted)
   }
 
