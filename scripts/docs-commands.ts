@@ -40,7 +40,7 @@ Commands that change a VM also take:
 |---|---|
 ${rows(Object.values(command('up').flags).filter((flag) => locking.includes(flag.name)))}
 
-\`vmctl --version\` (or \`-V\`) prints the version. \`vmctl autocomplete\` sets up completion for bash, zsh and PowerShell.
+\`vmctl --version\` (or \`-V\`) prints the version.
 What a command prints for people may change; scripts read [\`--json\`](json.md), [exit statuses](exit-codes.md) and [error codes](errors.md).
 
 ${Object.entries(commandGroups)

@@ -20,6 +20,9 @@ import {type CommandShape, usageError} from './usage-error.ts'
 /** The event of oclif by which a plugin hands over what it brings: its hook returns an Extension. */
 export const extensionHook = 'vmctl:extend'
 
+/** How long the end of the work may take before it is explained, in milliseconds. */
+const endingMs = 500
+
 type Values = Readonly<Record<string, unknown>>
 
 export interface EngineFlags {
@@ -51,6 +54,7 @@ export abstract class VmctlCommand extends Command {
   protected readonly onlyPrints: boolean = false
 
   #progress: Progress | undefined
+  #isOver = false
   #output: ReturnType<typeof whileOutputLasts> | undefined
   readonly #controller = new AbortController()
 
@@ -154,13 +158,28 @@ export abstract class VmctlCommand extends Command {
 
   /** Lets Ctrl+C and its like abort `signal`, instead of ending the process at once. */
   protected watchSignals(): void {
-    const interrupt = (): void => {
-      if (this.signal.aborted) process.exit(130)
-      this.#controller.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        if (this.signal.aborted) this.#leave()
+        this.#controller.abort(new VmctlError('vmctl::interrupted', name === 'SIGINT' ? 'Interrupted.' : `Interrupted by ${name}.`))
+        if (!this.onlyPrints) setTimeout(() => this.#tellEnding(), endingMs).unref()
+      })
     }
-    process.on('SIGINT', interrupt)
-    process.on('SIGTERM', interrupt)
-    process.on('SIGHUP', interrupt)
+  }
+
+  #tellEnding(): void {
+    if (!this.#isOver) this.above(() => process.stderr.write('Ending what runs, in guests too. A second Ctrl+C leaves at once.\n'))
+  }
+
+  /** The second Ctrl+C. */
+  #leave(): never {
+    this.#isOver = true
+    this.#progress?.close()
+    if (!this.onlyPrints)
+      process.stderr.write(
+        'Left at once. A step may go on in its guest, or have been ended there half-way; the next `vmctl up` says which.\n',
+      )
+    process.exit(exitCodes.interrupted)
   }
 
   async #extensions(): Promise<Extension[]> {
@@ -172,6 +191,7 @@ export abstract class VmctlCommand extends Command {
   }
 
   protected override async catch(error: Error): Promise<never> {
+    this.#isOver = true
     const {aborted, reason} = this.signal
     // Who knows more of it has said what the interruption means.
     const failure = aborted && isVmctlError(reason) && !isFailure(error, 'vmctl::interrupted') ? reason : error

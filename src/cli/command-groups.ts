@@ -7,5 +7,5 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
   Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],
-  'The host': ['doctor', 'devices', 'version'],
+  'The host': ['doctor', 'devices', 'completion', 'version'],
 }

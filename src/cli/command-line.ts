@@ -77,7 +77,8 @@ export const commandsWithFlag = (flag: string, commands: Pick<Commands, 'command
     })
     .map(spaced)
 
-const takeLeading = (
+/** Takes the flags of all commands that stand before one. */
+export const takeLeading = (
   words: readonly string[],
   commands: Commands,
 ): {readonly front: string[]; readonly rest: readonly string[]; readonly asksHelp: boolean} => {
@@ -107,14 +108,11 @@ const takeLeading = (
 }
 
 /** The longest beginning that names a command, else the longest that names a topic. */
-const takeCommand = (
-  words: readonly string[],
-  {findCommand, topics}: Commands,
-): {readonly id?: string; readonly argv: readonly string[]} => {
+export const takeCommand = (words: readonly string[], commands: Commands): {readonly id?: string; readonly argv: readonly string[]} => {
   const end = words.findIndex((word) => word.startsWith('-'))
   const most = end === -1 ? words.length : end
-  const isTopic = (id: string): boolean => topics.some(({name}) => name === id)
-  for (const isKnown of [(id: string) => findCommand(id) !== undefined, isTopic]) {
+  const isTopic = (id: string): boolean => commands.topics.some(({name}) => name === id)
+  for (const isKnown of [(id: string) => commands.findCommand(id) !== undefined, isTopic]) {
     for (let count = Math.min(most, 3); count > 0; count--) {
       const id = words.slice(0, count).join(':')
       if (isKnown(id)) return {id, argv: words.slice(count)}

@@ -75,7 +75,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ...same(['disable'], '`vmctl uninstall` undoes `vmctl install`.'),
   ...same(['convert'], '`vmctl import FILE` makes a VMFile of what another tool has.'),
   ...same(['plugin', 'extension', 'extensions'], 'Plugins are managed by `vmctl plugins`.'),
-  ...same(['completion', 'completions'], '`vmctl autocomplete` sets up completion.'),
+  ...same(['autocomplete', 'autocompletion', 'completions'], '`vmctl completion --help` says how a shell learns to complete vmctl.'),
   ...same(['upgrade', 'self-update'], 'Install the new version with npm: `npm install --global vmctl`.'),
   ...same(
     ['clone', 'migrate', 'rename', 'mv', 'move'],

@@ -85,7 +85,7 @@ const pageOf = (command: Loadable, helped: Helped, page: Page): string[] => {
 }
 
 /** What is listed: no other name of one, and none that oclif brings. */
-const isShown = ({id, hidden, aliases, pluginName}: Loadable): boolean =>
+export const isShown = ({id, hidden, aliases, pluginName}: Loadable): boolean =>
   !hidden && !aliases.includes(id) && !pluginName?.startsWith('@oclif/')
 
 const rowsOf = (ids: readonly string[], helped: Helped): string[][] =>

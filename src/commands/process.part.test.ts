@@ -46,6 +46,24 @@ describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
     expect(readFileSync(marks, 'utf8')).toBe('run\nrun\nend\n')
   })
 
+  test('a second Ctrl+C leaves at once, and says so; the next up tells what became of the step', async () => {
+    const marks = join(project.workspace.directory, 'left')
+    writeFileSync(project.path, vm('web', inline(`trap '' TERM; echo run >>${marks}; echo ready; sleep 4; sleep 4; echo end >>${marks}`)))
+    let asked = 0
+    const ran = await spawnCommand(['up', '--file', project.path], {
+      onOutput: ({stdout, stderr}, kill) => {
+        if ((asked === 0 && stdout.includes('ready')) || (asked === 1 && stderr.includes('A second Ctrl+C leaves at once.'))) {
+          asked += 1
+          kill('SIGINT')
+        }
+      },
+    })
+    expect(ran).toMatchObject({exitCode: 130, stderr: expect.stringMatching(/Left at once\. [^\n]*\n$/)})
+    const next = await run(undefined, 'up', '--fail-if-locked')
+    expect(next.stderr).toContain('step 1/1 goes on')
+    expect(next.exitCode === 0 || next.stderr.includes('vmctl::provision::unknown_outcome')).toBe(true)
+  })
+
   test('a vmctl that is killed in the middle of a step: the next one follows the step on, and it runs once', async () => {
     const marks = join(project.workspace.directory, 'killed')
     writeFileSync(project.path, vm('web', inline(`echo run >>${marks}; echo ready; sleep 1.5; echo end`)))

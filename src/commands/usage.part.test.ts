@@ -27,7 +27,7 @@ test.each([
   ['a word of another tool below a topic', ['volume', 'prune'], 'vmctl::usage::unknown_command', 'vmctl volume rm --help'],
   ['a command that a topic does not have', ['image', 'nosuch'], 'vmctl::usage::unknown_command', 'vmctl image --help'],
   ['no VM where one is needed', ['status'], 'vmctl::usage::invalid', 'vmctl list'],
-  ['a flag of a plugin of oclif', ['autocomplete', '--nosuch'], 'vmctl::usage::unknown_flag', 'vmctl autocomplete --help'],
+  ['a shell that is not known', ['completion', 'powershell'], 'vmctl::usage::invalid', 'vmctl completion --help'],
 ])('%s: one voice, status 2, JSON under --json', async (_what, words, code, help) => {
   using workspace = makeWorkspace()
   const ran = await spawnCommand(words, {cwd: workspace.directory})

@@ -2,7 +2,7 @@ import {randomUUID} from 'node:crypto'
 
 import {remove} from '../../host/durable.ts'
 import {ensureImage} from '../../image/cache.ts'
-import {messageOf, VmctlError} from '../../model/errors.ts'
+import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
 import {noteStart} from '../../provision/run/journal.ts'
