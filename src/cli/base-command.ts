@@ -174,7 +174,8 @@ export abstract class VmctlCommand extends Command {
   /** The second Ctrl+C. */
   #leave(): never {
     this.#isOver = true
-    this.#progress?.close()
+    // The rows are gone when its first, synchronous part is done; the rest would wait.
+    void this.#progress?.close()
     if (!this.onlyPrints)
       process.stderr.write(
         'Left at once. A step may go on in its guest, or have been ended there half-way; the next `vmctl up` says which.\n',

@@ -1,30 +1,35 @@
 import {readFileSync} from 'node:fs'
-import {styleText} from 'node:util'
 
 import {reasonOf, type Problem, type VmctlError} from '../model/errors.ts'
 import {stripControls} from '../model/strip.ts'
 import {type FrameLine, frameLines} from '../model/frame.ts'
-
-interface Look {
-  readonly colour: boolean
-}
-
-type Style = Parameters<typeof styleText>[0]
-
-const paint = (style: Style, text: string, {colour}: Look): string => (colour ? styleText(style, text, {validateStream: false}) : text)
+import {paint, type Screen, type Style} from './screen.ts'
+import {wrap, wrapLines} from './wrap.ts'
 
 const severityStyle = {error: 'red', warning: 'yellow'} as const
 
 const frameStyle: Readonly<Record<FrameLine['kind'], Style>> = {place: 'dim', source: 'reset', caret: 'red', hint: 'cyan'}
 
+/** `label: text`, in as many lines as it takes. */
+const labelled = (label: string, text: string, {style, screen, margin = ''}: {style: Style; screen: Screen; margin?: string}): string => {
+  const whole = wrapLines(`${margin}${label}: ${stripControls(text)}`, screen.width ?? Infinity)
+  return `${margin}${paint(style, label, screen)}${whole.slice(margin.length + label.length)}`
+}
+
 /** A problem of a VMFile with its place in the text. */
-export const formatProblem = (problem: Problem, look: Look): string => {
-  const head = `${paint(['bold', severityStyle[problem.severity]], problem.severity, look)}: ${stripControls(problem.message)}`
-  const lines = frameLines(sourceOf(problem.file), problem)
+export const formatProblem = (problem: Problem, screen: Screen): string => {
+  const {severity, message, file} = problem
+  const lines = frameLines(sourceOf(file), problem, screen.width)
   return [
-    head,
-    ...lines.map(({kind, margin, text}) => `${paint('dim', margin, look)}${paint(frameStyle[kind], text, look)}`.trimEnd()),
+    labelled(severity, message, {style: ['bold', severityStyle[severity]], screen}),
+    ...lines.map((line) => frameLine(line, screen)),
   ].join('\n')
+}
+
+const frameLine = ({kind, margin, text}: FrameLine, screen: Screen): string => {
+  const [first = '', ...more] = kind === 'hint' ? wrap(text, (screen.width ?? Infinity) - margin.length - 2) : [text]
+  const rest = more.map((line) => `\n${' '.repeat(margin.length + 2)}${paint(frameStyle[kind], line, screen)}`)
+  return `${paint('dim', margin, screen)}${paint(frameStyle[kind], first, screen)}${rest.join('')}`.trimEnd()
 }
 
 /** The file may have vanished meanwhile; the problem is told without its lines then. */
@@ -37,14 +42,16 @@ const sourceOf = (path: string): string => {
 }
 
 /** A failure as the user sees it: every problem, what happened, why, and what to do next. */
-export const formatError = (error: VmctlError, look: Look): string => {
-  const problems = error.problems.map((problem) => `${formatProblem(problem, look)}\n`)
-  const causes = causesOf(error).map((cause) => `  ${paint('dim', 'because', look)}: ${stripControls(cause)}`)
+export const formatError = (error: VmctlError, screen: Screen): string => {
+  const problems = error.problems.map((problem) => `${formatProblem(problem, screen)}\n`)
+  const causes = causesOf(error).map((cause) => labelled('because', cause, {style: 'dim', screen, margin: '  '}))
+  const label = `error[${error.code}]`
+  const what = labelled(label, error.message, {style: 'reset', screen}).slice(label.length)
   return [
     ...problems,
-    `${paint(['bold', 'red'], 'error', look)}${paint('dim', `[${error.code}]`, look)}: ${stripControls(error.message)}`,
+    `${paint(['bold', 'red'], 'error', screen)}${paint('dim', `[${error.code}]`, screen)}${what}`,
     ...causes,
-    `  ${paint('cyan', 'help', look)}: ${stripControls(error.help)}`,
+    labelled('help', error.help, {style: 'cyan', screen, margin: '  '}),
     '',
   ].join('\n')
 }

@@ -4,7 +4,7 @@ import {makeSpec} from '../../test/support/builders.ts'
 import {type Graph, graphOf} from '../engine/show/graph.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {stripControls} from '../model/strip.ts'
-import {displayWidth} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
 import {graphMermaid, graphText} from './draw-graph.ts'
 import {graphSvg} from './graph-svg.ts'
 

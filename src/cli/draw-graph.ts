@@ -1,5 +1,6 @@
 import type {Graph} from '../engine/show/graph.ts'
-import {cut, wrap} from './display-width.ts'
+import {cut} from './width.ts'
+import {wrapCell} from './wrap.ts'
 import {type Boxes, boxesOf, type GraphBox, titleOf} from './graph-boxes.ts'
 import {paint, type Screen} from './screen.ts'
 
@@ -17,7 +18,7 @@ export const graphText = (graph: Graph, screen: Screen = {colour: false}): strin
   const trees = roots.flatMap((root) => [cut(titleOf(root), width), ...branches(root, {boxes, drawn, screen})])
   if (edges.length === 0) return trees.join('\n')
   const inOrder = levels.flatMap((level, index) => {
-    const [first, ...more] = wrap(level.map(titleOf).join(', '), width - orderIndent.length)
+    const [first, ...more] = wrapCell(level.map(titleOf).join(', '), width - orderIndent.length)
     return [`${`${index + 1}.`.padStart(4)} ${first}`, ...more.map((line) => `${orderIndent}${line}`)]
   })
   return [...trees, '', 'Start order:', ...inOrder].join('\n')

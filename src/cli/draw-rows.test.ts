@@ -1,7 +1,7 @@
 import fc from 'fast-check'
-import stringWidth from 'string-width'
 import {expect, test} from 'vitest'
 
+import {displayWidth} from '../model/display-width.ts'
 import {type Canvas, drawRows} from './draw-rows.ts'
 import type {Row} from './rows.ts'
 
@@ -37,7 +37,7 @@ test('where there is little room the guest is silent first, then the text is cut
   expect(drawRows(rows, {...canvas, columns: 41})).toEqual([
     '✔ db     up, healthy  booted in 1…  21 s',
     '⠋ cache  starting services (cloud…  12 s',
-    '· web    waiting for db to be healthy, …',
+    '· web    waiting for db to be healthy,…',
     '✘ mail   failed               1 min 12 s',
   ])
 })
@@ -98,7 +98,7 @@ test('whatever is said, no line is wider than the terminal, no control gets thro
       const lines = drawRows(some, on)
       expect(lines.length).toBeLessThanOrEqual(Math.max(1, on.height))
       for (const line of lines) {
-        expect(stringWidth(line)).toBeLessThan(on.columns)
+        expect(displayWidth(line.replaceAll(/\u001b\[\d+m/g, ''))).toBeLessThan(on.columns)
         expect(line.replaceAll(/\u001b\[\d+m/g, '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
       }
       if (on.columns >= 16) for (const line of lines.slice(0, -1)) expect(line).toMatch(/\d (?:s|min \d+ s)(?:\u001b\[22m)?$/)

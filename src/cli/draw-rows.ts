@@ -1,9 +1,9 @@
-import {styleText} from 'node:util'
-
 import {formatDuration} from '../model/quantity.ts'
 import {stripControls} from '../model/strip.ts'
 import type {Mark, Row} from './rows.ts'
-import {cut, fit, widthOf} from './width.ts'
+import {displayWidth} from '../model/display-width.ts'
+import {paint, type Style} from './screen.ts'
+import {cut, fit} from './width.ts'
 
 export interface Canvas {
   readonly columns: number
@@ -15,8 +15,6 @@ export interface Canvas {
   /** Whether the terminal has more than the letters of its keyboard. */
   readonly isUnicode: boolean
 }
-
-type Style = Parameters<typeof styleText>[0]
 
 /** Readable on light and on dark: no yellow, no white. */
 const styles: Readonly<Record<Mark, Style>> = {waiting: 'dim', working: 'reset', done: 'green', failed: 'red'}
@@ -40,7 +38,7 @@ export const drawRows = (rows: readonly Row[], canvas: Canvas): readonly string[
   const width = Math.max(0, Math.min(canvas.columns - 1, widest))
   const timeWidth = Math.max(0, ...times.map((time) => time.length))
   const nameWidth = Math.min(
-    Math.max(0, ...shown.map(({name}) => widthOf(name))),
+    Math.max(0, ...shown.map(({name}) => displayWidth(name))),
     Math.max(Math.floor(width / 3), 1),
     Math.max(0, width - timeWidth - 4),
   )
@@ -49,11 +47,11 @@ export const drawRows = (rows: readonly Row[], canvas: Canvas): readonly string[
     const isTimed = time !== '' && width >= timeWidth + 2
     const left = width - (isTimed ? time.length + 2 : 0)
     const body = keep(piecesOf(row, {canvas, nameWidth, bodyWidth: left - 2 - (nameWidth === 0 ? 0 : nameWidth + 2)}), left)
-    const gap = ' '.repeat(Math.max(0, width - time.length - sum(body.map(({text}) => widthOf(text)))))
+    const gap = ' '.repeat(Math.max(0, width - time.length - sum(body.map(({text}) => displayWidth(text)))))
     return [...body, ...(isTimed ? [{text: `${gap}${time}`, style: 'dim' as const}] : [])]
   })
   return [...lines, ...(rest.length === 0 ? [] : [keep([{text: `… ${sumUp(rest)}`, style: 'dim'}], width)])].map((pieces) =>
-    pieces.map((piece) => paint(piece, canvas)).join(''),
+    pieces.map(({style, text}) => paint(style === 'reset' ? undefined : style, text, canvas)).join(''),
   )
 }
 
@@ -71,7 +69,7 @@ interface Layout {
 
 const piecesOf = ({name, mark, ...row}: Row, {canvas, nameWidth, bodyWidth}: Layout): readonly Piece[] => {
   const text = cut(clean(row.text), bodyWidth)
-  const left = bodyWidth - widthOf(text) - 2
+  const left = bodyWidth - displayWidth(text) - 2
   const detail = left >= leastDetail ? cut(clean(row.detail), left) : ''
   return [
     {text: markOf(mark, canvas), style: styles[mark]},
@@ -86,15 +84,12 @@ const keep = (pieces: readonly Piece[], width: number): readonly Piece[] => {
   let left = width
   return pieces.map(({text, style}) => {
     const shown = cut(text, left)
-    left -= widthOf(shown)
+    left -= displayWidth(shown)
     return {text: shown, style}
   })
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)
-
-const paint = ({text, style}: Piece, {colour}: Canvas): string =>
-  colour && style !== 'reset' && text !== '' ? styleText(style, text, {validateStream: false}) : text
 
 const markOf = (mark: Mark, {isUnicode, frame}: Canvas): string => {
   const set = isUnicode ? marks.unicode : marks.ascii

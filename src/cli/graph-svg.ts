@@ -1,5 +1,6 @@
 import type {Graph} from '../engine/show/graph.ts'
-import {cut, displayWidth} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
+import {cut} from './width.ts'
 import {boxesOf, type GraphBox, titleOf} from './graph-boxes.ts'
 import {type Item, layOut, type Place} from './graph-layout.ts'
 

@@ -1,7 +1,6 @@
-import {styleText} from 'node:util'
-
 import {mayHaveControls, stripControls} from '../model/strip.ts'
 import {write} from './outputs.ts'
+import {paint} from './screen.ts'
 import type {Surface} from './surface.ts'
 
 interface OutputChunk {
@@ -40,7 +39,7 @@ export interface GuestOutput {
  * Prints what provision steps write, line by line to the stream that they wrote to, with terminal controls removed.
  * When there are several VMs, every line says whose it is. Above rows it is dim, so that one sees what vmctl says.
  */
-export const guestOutput = (surface: Pick<Surface, 'isLive' | 'colour' | 'print'>): GuestOutput => {
+export const guestOutput = (surface: Pick<Surface, 'isLive' | 'screen' | 'print'>): GuestOutput => {
   const pending = new Map<string, Pending>()
   const seen = new Set<string>()
   const drained: Partial<Record<OutputChunk['stream'], Promise<void> | undefined>> = {}
@@ -58,7 +57,7 @@ export const guestOutput = (surface: Pick<Surface, 'isLive' | 'colour' | 'print'
     const text = stripControls(Buffer.concat(pieces).toString()).replace(/\n$/, '')
     const lines = `${begun ? '' : prefix}${text.replaceAll('\n', `\n${prefix}`)}`
     if (!isAbove) return process[line.stream].write(`${lines}\n`)
-    surface.print(surface.colour ? styleText('dim', lines, {validateStream: false}) : lines)
+    surface.print(paint('dim', lines, surface.screen()))
     return true
   }
   const flush = (line: Pending): void => {

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
 
-import {displayWidth} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
 import {drawMeter, imageMeter} from './image-meter.ts'
 
 const half = {name: 'debian-12-generic-amd64.qcow2', bytes: 40 * 2 ** 20, total: 80 * 2 ** 20, rate: 8 * 2 ** 20}

@@ -1,6 +1,7 @@
 import type {EngineEvent} from '../engine/events.ts'
 import {formatDuration, formatSize} from '../model/quantity.ts'
-import {cut, displayWidth} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
+import {cut} from './width.ts'
 import {screenOf} from './screen.ts'
 
 type MeterEvent = Extract<EngineEvent, {type: `image.${string}`}>

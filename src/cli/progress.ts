@@ -218,5 +218,5 @@ const showFailed = ({vm, sayPlain, surface}: Scene, error: unknown): void => {
   surface.rows.finish(vm, {mark: 'failed', text: isLeftAlone ? 'not begun' : 'failed', detail: messageOf(error).replace(`${vm}: `, '')})
   surface.rows.end(vm)
   sayPlain(isLeftAlone ? 'not begun' : 'failed')
-  surface.tell((isVmctlError(error) ? formatError(error, surface) : messageOf(error)).trimEnd())
+  surface.print((isVmctlError(error) ? formatError(error, surface.screen()) : messageOf(error)).trimEnd())
 }

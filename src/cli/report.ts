@@ -1,7 +1,8 @@
 import {debug} from '../model/debug.ts'
-import {exitCodeOf, explained, isVmctlError, messageOf, stackOf, type VmctlError} from '../model/errors.ts'
+import {exitCodeOf, explained, isVmctlError, messageOf, stackOf} from '../model/errors.ts'
 import {stripControls} from '../model/strip.ts'
 import {formatError} from './diagnostics.ts'
+import {screenOf} from './screen.ts'
 
 interface ErrorJson {
   readonly error: Readonly<Record<string, unknown>>
@@ -23,12 +24,9 @@ export const report = (error: unknown, {json}: {readonly json: boolean}): number
   const failure = explained(error)
   debug('cli', () => stackOf(failure))
   if (json) process.stdout.write(`${JSON.stringify(errorJson(failure), undefined, 2)}\n`)
-  else process.stderr.write(isVmctlError(failure) ? inColours(failure) : unexplained(failure))
+  else process.stderr.write(isVmctlError(failure) ? formatError(failure, screenOf(process.stderr)) : unexplained(failure))
   return exitCodeOf(failure)
 }
-
-const inColours = (failure: VmctlError): string =>
-  formatError(failure, {colour: process.stderr.hasColors?.() === true && !process.env.NO_COLOR})
 
 const unexplained = (error: unknown): string =>
   `error[unexplained]: ${stripControls(messageOf(error))}

@@ -2,7 +2,7 @@ import {expect, test} from 'vitest'
 
 import type {VmStatus} from '../engine/show/inspect.ts'
 import {stripControls} from '../model/strip.ts'
-import {displayWidth} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
 import {describeStatus} from './status-text.ts'
 
 const vm = (change: Partial<VmStatus>): VmStatus => ({

@@ -3,18 +3,18 @@ import type {WriteStream} from 'node:tty'
 import type {Canvas} from './draw-rows.ts'
 import {openLiveArea} from './live-area.ts'
 import {openRows, type Rows} from './rows.ts'
+import {type Screen, screenOf} from './screen.ts'
 
 /** Where progress is shown: rows at the bottom of a terminal and lines above them; elsewhere only lines, each with its time. */
 export interface Surface {
   readonly isLive: boolean
-  readonly colour: boolean
+  /** What text is drawn for, as wide as the terminal is now. */
+  screen(): Screen
   readonly rows: Rows
   /** Shows what has changed in the rows. */
   update(): void
   /** Writes a line of vmctl. */
   say(line: string): void
-  /** Writes several lines of vmctl that belong together. */
-  tell(lines: string): void
   /** Writes whole lines as they are. */
   print(lines: string): void
   /** Takes the rows away while something is written to the terminal. */
@@ -29,41 +29,39 @@ const canBeLive = (stream: WriteStream): boolean => stream.isTTY && stream.colum
 const frameMs = 100
 
 export const openSurface = (stream: WriteStream, {isPlain}: {readonly isPlain: boolean}): Surface => {
-  const colour = stream.hasColors?.() === true && !process.env.NO_COLOR
-  return !isPlain && canBeLive(stream) ? liveSurface(stream, colour) : plainSurface(stream, colour)
+  return !isPlain && canBeLive(stream) ? liveSurface(stream) : plainSurface(stream)
 }
 
-const plainSurface = (stream: WriteStream, colour: boolean): Surface => {
+const plainSurface = (stream: WriteStream): Surface => {
   const started = performance.now()
   const print = (lines: string): void => void stream.write(`${lines}\n`)
   return {
     isLive: false,
-    colour,
+    screen: () => screenOf(stream),
     rows: openRows(),
     update: () => undefined,
     say: (line) => print(`[${((performance.now() - started) / 1000).toFixed(1).padStart(6)}s] ${line}`),
-    tell: print,
     print,
     above: (write) => write(),
     close: async () => undefined,
   }
 }
 
-type Drawing = Pick<typeof import('./draw-rows.ts'), 'drawRows'> & Pick<typeof import('./width.ts'), 'wrap'>
+type Drawing = Pick<typeof import('./draw-rows.ts'), 'drawRows'> & Pick<typeof import('./wrap.ts'), 'wrapLines'>
 
 const loadDrawing = async (): Promise<Drawing> => {
-  const [{drawRows}, {wrap}] = await Promise.all([import('./draw-rows.ts'), import('./width.ts')])
-  return {drawRows, wrap}
+  const [{drawRows}, {wrapLines}] = await Promise.all([import('./draw-rows.ts'), import('./wrap.ts')])
+  return {drawRows, wrapLines}
 }
 
-const liveSurface = (stream: WriteStream, colour: boolean): Surface => {
+const liveSurface = (stream: WriteStream): Surface => {
   const rows = openRows()
   const area = openLiveArea(stream)
   const isUnicode = process.env.TERM !== 'linux'
   let frame = 0
   let drawing: Drawing | undefined
   let isClosed = false
-  const canvas = (height: number): Canvas => ({columns: stream.columns, height, frame, colour, isUnicode})
+  const canvas = (height: number): Canvas => ({columns: stream.columns, height, frame, isUnicode, ...screenOf(stream)})
   const draw = (): void => {
     if (drawing && !isClosed) area.draw(drawing.drawRows(rows.all(), canvas(stream.rows - 1)))
   }
@@ -85,17 +83,16 @@ const liveSurface = (stream: WriteStream, colour: boolean): Surface => {
     return loaded
   })
   const print = (lines: string): void => void above(() => stream.write(`${lines}\n`))
-  const say = (line: string): void => print(drawing ? drawing.wrap(line, Math.max(20, stream.columns - 1)) : line)
+  const say = (line: string): void => print(drawing ? drawing.wrapLines(line, Math.max(20, stream.columns - 1)) : line)
   return {
     isLive: true,
-    colour,
+    screen: () => screenOf(stream),
     rows,
     // What is gone goes at once, since a program may have the terminal next. The rest waits for its turn.
     update: () => {
       if (rows.all().length === 0) area.erase()
     },
     say,
-    tell: say,
     print,
     above,
     async close() {

@@ -1,7 +1,9 @@
 import {expect, test} from 'vitest'
 
 import {stripControls} from '../model/strip.ts'
-import {cut, displayWidth, wrap} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
+import {cut} from './width.ts'
+import {wrapCell} from './wrap.ts'
 import {listColumns, listRow} from './list-table.ts'
 import {describeRows, psColumns} from './ps-table.ts'
 import {screenOf} from './screen.ts'
@@ -32,9 +34,9 @@ test('what a character takes on the terminal counts, not how many code units it 
 })
 
 test('text is wrapped at blanks, and inside of a word that is longer than a line', () => {
-  expect(wrap('one two three', 7)).toEqual(['one two', 'three'])
-  expect(wrap('x abcdefghij y', 4)).toEqual(['x', 'abcd', 'efgh', 'ij y'])
-  expect(wrap('', 4)).toEqual([''])
+  expect(wrapCell('one two three', 7)).toEqual(['one two', 'three'])
+  expect(wrapCell('x abcdefghij y', 4)).toEqual(['x', 'abcd', 'efgh', 'ij', 'y'])
+  expect(wrapCell('', 4)).toEqual([''])
 })
 
 const vms = [

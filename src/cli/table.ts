@@ -1,4 +1,6 @@
-import {cut, displayWidth, padTo, wrap} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
+import {cut, padTo} from './width.ts'
+import {wrapCell} from './wrap.ts'
 import {paint, type Screen, screenOf, type Style} from './screen.ts'
 
 export interface Column {
@@ -53,7 +55,7 @@ export const table = (
 /** The same on standard output, or a sentence where there is no row. */
 export const listing = (columns: readonly Column[], rows: readonly (readonly string[])[], {empty}: {readonly empty: string}): string => {
   const screen = screenOf(process.stdout)
-  return rows.length === 0 ? wrap(empty, screen.width ?? Infinity).join('\n') : table(columns, rows, screen)
+  return rows.length === 0 ? wrapCell(empty, screen.width ?? Infinity).join('\n') : table(columns, rows, screen)
 }
 
 interface Shown extends Column {
@@ -76,7 +78,7 @@ const linesOf = (row: readonly string[], shown: readonly Shown[], screen: Screen
 }
 
 const piecesOf = (text: string, {long, width}: Shown): readonly string[] =>
-  long === 'wrap' ? wrap(text, width) : [cut(text, width, long === 'cut-beginning' ? 'end' : 'beginning')]
+  long === 'wrap' ? wrapCell(text, width) : [cut(text, width, long === 'cut-beginning' ? 'end' : 'beginning')]
 
 interface Cell {
   readonly text: string

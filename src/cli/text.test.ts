@@ -58,7 +58,7 @@ const capture = (name: 'stdout' | 'stderr'): {text: string} => {
   return caught
 }
 
-const noRows = {isLive: false, colour: false, print: () => undefined}
+const noRows = {isLive: false, screen: () => ({colour: false}), print: () => undefined}
 
 describe('output of guests', () => {
   const bytes = (text: string): Buffer => Buffer.from(text)

@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 
 import {stripControls} from '../model/strip.ts'
-import {displayWidth} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
 import {drawTimings} from './timings-chart.ts'
 
 const times = (...spans: readonly (readonly [string, number, string?])[]) => {

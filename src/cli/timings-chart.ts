@@ -1,6 +1,7 @@
 import type {VmResult} from '../engine/converge/result.ts'
 import {formatDuration} from '../model/quantity.ts'
-import {cut, displayWidth, padTo} from './display-width.ts'
+import {displayWidth} from '../model/display-width.ts'
+import {cut, padTo} from './width.ts'
 import {paint, type Screen, type Style} from './screen.ts'
 
 type Timed = Pick<VmResult, 'name' | 'timings'>

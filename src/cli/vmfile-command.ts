@@ -6,6 +6,7 @@ import {isFailure, isVmctlError, messageOf} from '../model/errors.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {type Asked, type EngineFlags, VmctlCommand} from './base-command.ts'
 import {formatError, formatProblem} from './diagnostics.ts'
+import {screenOf} from './screen.ts'
 import {summarize, withTime} from './summary.ts'
 
 /** A command that works on the VMs of a VMFile. */
@@ -19,13 +20,13 @@ export abstract class VmfileCommand extends VmctlCommand {
     const found = findVmfile(path, process.cwd(), engine.env)
     if (found.startsWith('..') && found !== path && found !== engine.env.VMCTL_FILE) this.tell(`Using ${found}.`)
     const vmfile = await readVmfile(engine, found, options)
-    for (const warning of vmfile.warnings) this.tell(formatProblem(warning, {colour: false}))
+    for (const warning of vmfile.warnings) this.tell(formatProblem(warning, screenOf(process.stderr)))
     return vmfile
   }
 
   /** Tells one failure of several; what they come to is thrown. */
   protected tellFailure(error: unknown): void {
-    this.tell(isVmctlError(error) ? formatError(error, {colour: false}).trimEnd() : `error[unexplained]: ${messageOf(error)}`)
+    this.tell(isVmctlError(error) ? formatError(error, screenOf(process.stderr)).trimEnd() : `error[unexplained]: ${messageOf(error)}`)
   }
 
   /** The VMFile of this directory, for a command that can do without. One that was named must be there. */

@@ -1,51 +1,33 @@
-import stringWidth from 'string-width'
+import {charactersOf, displayWidth} from '../model/display-width.ts'
 
-/** Text of these, which are nearly all that vmctl draws, takes as many columns as it has characters. */
-const plain = /^[\x20-\x7e…·✔✘\u2800-\u28ff]*$/
-
-/** How many columns of a terminal a text without control characters takes. */
-export const widthOf = (text: string): number => (plain.test(text) ? text.length : stringWidth(text))
-
-const graphemes = new Intl.Segmenter(undefined, {granularity: 'grapheme'})
-
-/** The text if it fits, else as much of it as does, with `…` for the rest. */
-export const cut = (text: string, width: number): string => {
-  if (widthOf(text) <= width) return text
-  if (width <= 0) return ''
-  if (plain.test(text)) return `${text.slice(0, width - 1)}…`
-  let shown = ''
-  let room = width - 1
-  for (const {segment} of graphemes.segment(text)) {
-    room -= widthOf(segment)
-    if (room < 0) break
-    shown += segment
+/** As many characters from the beginning as fit. */
+export const beginning = (text: string, width: number): string => {
+  let taken = ''
+  let used = 0
+  for (const character of charactersOf(text)) {
+    used += displayWidth(character)
+    if (used > width) break
+    taken += character
   }
-  return `${shown}…`
+  return taken
 }
 
-/** Exactly as many columns: cut, or filled with blanks. */
-export const fit = (text: string, width: number): string => {
-  const shown = cut(text, width)
-  return shown + ' '.repeat(Math.max(0, width - widthOf(shown)))
+/** The text, or what fits of it: its beginning with `…` behind, or its end with `…` in front. */
+export const cut = (text: string, width: number, keep: 'beginning' | 'end' = 'beginning'): string => {
+  if (displayWidth(text) <= width) return text
+  if (width < 1) return ''
+  if (keep === 'beginning') return `${beginning(text, width - 1).trimEnd()}…`
+  const backwards = charactersOf(text).toReversed()
+  let used = 0
+  const count = backwards.findIndex((character) => (used += displayWidth(character)) > width - 1)
+  return `…${backwards.slice(0, count).toReversed().join('')}`
 }
 
-/** Breaks lines that are too long at spaces, and nowhere else; what follows is indented by two blanks. */
-export const wrap = (text: string, width: number): string =>
-  text
-    .split('\n')
-    .map((line) => (widthOf(line) <= width ? line : wrapLine(line, width)))
-    .join('\n')
-
-const wrapLine = (line: string, width: number): string => {
-  const lines: string[] = []
-  let current = ''
-  for (const word of line.split(' ')) {
-    const longer = current === '' ? word : `${current} ${word}`
-    if (current.trim() === '' || widthOf(longer) <= width) current = longer
-    else {
-      lines.push(current)
-      current = `  ${word}`
-    }
-  }
-  return [...lines, current].join('\n')
+/** Filled up with blanks. */
+export const padTo = (text: string, width: number, align: 'left' | 'right' = 'left'): string => {
+  const blanks = ' '.repeat(Math.max(0, width - displayWidth(text)))
+  return align === 'right' ? blanks + text : text + blanks
 }
+
+/** Exactly as many columns: cut, or filled up. */
+export const fit = (text: string, width: number): string => padTo(cut(text, width), width)

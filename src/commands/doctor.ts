@@ -1,5 +1,5 @@
 import {VmctlCommand} from '../cli/base-command.ts'
-import {wrap} from '../cli/display-width.ts'
+import {wrap} from '../cli/wrap.ts'
 import {screenOf} from '../cli/screen.ts'
 import {stateStyle} from '../cli/state-style.ts'
 import {table} from '../cli/table.ts'

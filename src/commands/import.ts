@@ -4,6 +4,7 @@ import {Args, Flags} from '@oclif/core'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {formatProblem} from '../cli/diagnostics.ts'
+import {screenOf} from '../cli/screen.ts'
 import type {ImportResult} from '../engine/manage/import.ts'
 import {asTyped} from '../model/quote.ts'
 
@@ -37,7 +38,7 @@ export default class Import extends VmctlCommand {
     else await writeImported(output, text, {force})
     if (!isValid) throw invalidImport(problems, output, {text, warnings})
     if (output !== undefined) this.log(`${output} is written.`)
-    for (const problem of problems) this.tell(formatProblem(problem, {colour: process.stderr.hasColors?.() === true}))
+    for (const problem of problems) this.tell(formatProblem(problem, screenOf(process.stderr)))
     for (const note of result.notes) this.tell(`Note: ${note}.`)
     this.tell(`Next: ${next(output)}`)
     return result

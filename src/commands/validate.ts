@@ -1,6 +1,7 @@
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
 import {formatProblem} from '../cli/diagnostics.ts'
+import {screenOf} from '../cli/screen.ts'
 import {type Problem, VmctlError} from '../model/errors.ts'
 
 export default class Validate extends VmfileCommand {
@@ -20,7 +21,7 @@ export default class Validate extends VmfileCommand {
       const count = errors === 1 ? '1 problem' : `${errors} problems`
       throw new VmctlError('vmctl::vmfile::validation', `${count} in ${vmfile.path}`, {problems})
     }
-    for (const problem of found) this.tell(formatProblem(problem, {colour: false}))
+    for (const problem of found) this.tell(formatProblem(problem, screenOf(process.stderr)))
     const vms = vmfile.vms.map(({name}) => name)
     this.log(`${vmfile.path} is valid; it defines ${vms.join(', ')}.`)
     return {path: vmfile.path, vms, warnings: problems}

@@ -1,3 +1,4 @@
+import {displayWidth} from './display-width.ts'
 import type {Problem} from './errors.ts'
 
 /** One line of a code frame; `label` is the line number, or what stands in its place. */
@@ -8,7 +9,8 @@ export interface FrameLine {
   readonly text: string
 }
 
-const windowWidth = 100
+/** Columns of the source that are shown, where nobody knows how many there are. */
+const usualWidth = 100
 const tab = '    '
 
 /**
@@ -20,15 +22,19 @@ export const frame = (text: string, problem: Problem): string =>
     .map(({margin, text: line}) => `${margin}${line}`.trimEnd())
     .join('\n')
 
-/** The lines of `frame`, one by one, for a caller that colours them. */
-export const frameLines = (text: string, problem: Problem): readonly FrameLine[] => {
+/**
+ * The lines of `frame`, one by one, for a caller that colours them.
+ * @param columns of the terminal: of a longer line the part around the problem is shown
+ */
+export const frameLines = (text: string, problem: Problem, columns?: number): readonly FrameLine[] => {
   const {file, line, column, length, hint} = problem
   const number = String(line)
   const margin = ' '.repeat(number.length)
   const source = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/, line)[line - 1]
   const lines: FrameLine[] = [{kind: 'place', margin: `${margin}--> `, text: `${escapeControls(file)}:${line}:${column}`}]
   if (source !== undefined && source !== '') {
-    const shown = cut(hidePasswords(source), column, length)
+    const room = columns === undefined ? usualWidth : Math.max(20, columns - margin.length - 6)
+    const shown = cut(hidePasswords(source), {column, length}, room)
     lines.push({kind: 'source', margin: `${number} | `, text: shown.text})
     lines.push({kind: 'caret', margin: `${margin} | `, text: ' '.repeat(shown.indent) + '^'.repeat(shown.width)})
   }
@@ -44,7 +50,7 @@ interface Cut {
 }
 
 /** The part of a line around a column, as a terminal shows it. */
-const cut = (source: string, column: number, length: number): Cut => {
+const cut = (source: string, {column, length}: Pick<Problem, 'column' | 'length'>, windowWidth: number): Cut => {
   // Splitting a megabyte to show a hundred characters of it would be slow; two code units are the most that one needs.
   const cells = Array.from(source.slice(0, (column + windowWidth) * 2), show)
   const target = Math.min(column - 1, cells.length)
@@ -53,7 +59,7 @@ const cut = (source: string, column: number, length: number): Cut => {
   const to = Math.min(cells.length, from + windowWidth)
   const before = from > 0 ? '…' : ''
   const after = to < cells.length || source.length > (column + windowWidth) * 2 ? '…' : ''
-  const widthOf = (parts: readonly string[]): number => parts.reduce((sum, part) => sum + terminalWidth(part), 0)
+  const widthOf = (parts: readonly string[]): number => parts.reduce((sum, part) => sum + displayWidth(part), 0)
   return {
     text: before + cells.slice(from, to).join('') + after,
     indent: before.length + widthOf(cells.slice(from, target)),
@@ -73,13 +79,3 @@ const show = (character: string): string => {
 }
 
 const escapeControls = (text: string): string => Array.from(text, show).join('')
-
-const wide =
-  /[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE4F\uFF00-\uFF60\uFFE0-\uFFE6\u{20000}-\u{3FFFD}]|\p{Emoji_Presentation}/u
-
-/** Terminal cells of what stands for one character: CJK and emoji take two, combining marks none. */
-const terminalWidth = (shown: string): number => {
-  if (shown.length > 2) return shown.length
-  if (/^\p{Mark}|^\uFE0F/u.test(shown)) return 0
-  return wide.test(shown) ? 2 : 1
-}

@@ -1,6 +1,7 @@
 import {listVms} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
-import {discoverVmfile, readVmfile, type Vmfile} from '../load.ts'
+import {discoverVmfile} from '../../vmfile/index.ts'
+import {readVmfile, type Vmfile} from '../load.ts'
 import {availableImages, cachedImages} from './images.ts'
 import {ofVmfile} from '../owner.ts'
 import {knownNames} from '../plan/names.ts'
