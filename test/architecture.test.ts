@@ -4,6 +4,13 @@ import {fileURLToPath} from 'node:url'
 
 import {expect, test} from 'vitest'
 
+const source = join(dirname(fileURLToPath(import.meta.url)), '../src')
+
+const foldersOf = (folder: string): string[] =>
+  readdirSync(join(source, folder), {withFileTypes: true})
+    .filter((entry) => entry.isDirectory())
+    .map(({name}) => name)
+
 /** What the engine joins; parts do not know each other. */
 const parts = ['guest', 'hypervisor', 'image', 'import', 'network', 'provision', 'share', 'store', 'systemd', 'vmfile', 'volume']
 
@@ -59,7 +66,8 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     run: ['.', 'log'],
     dockerfile: ['tree'],
   },
-  hypervisor: {'.': [], contract: ['.'], noop: ['.'], qemu: ['.']},
+  // A folder for each backend.
+  hypervisor: {'.': [], ...Object.fromEntries(foldersOf('hypervisor').map((name) => [name, ['.']]))},
   // Programs are texts with a type; what sends them is beside that type.
   model: {'.': ['programs'], programs: ['.']},
   import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
@@ -99,8 +107,6 @@ const shells: readonly RegExp[] = [
   /\b(?:spawn|run|runOrThrow|spawnDetached|runInteractive)\(\s*['"`](?:\S*\/)?(?:ba|da|a|z|k)?sh['"`]/,
   /program: ['"`](?:\S*\/)?(?:ba|da|a|z|k)?sh['"`]/,
 ]
-
-const source = join(dirname(fileURLToPath(import.meta.url)), '../src')
 
 interface Source {
   /** From src/. */
@@ -192,9 +198,9 @@ test('no files import each other in a circle, not even for types', () => {
 })
 
 test('the engine knows a backend only where it opens it, and the model none', () => {
-  const backends = readdirSync(join(source, 'hypervisor'), {withFileTypes: true})
-    .filter((entry) => entry.isDirectory() && entry.name !== 'contract')
-    .map(({name}) => `hypervisor/${name}/`)
+  const backends = foldersOf('hypervisor')
+    .filter((name) => name !== 'contract')
+    .map((name) => `hypervisor/${name}/`)
   const who = sources
     .filter(({isTest, folder}) => !isTest && folder !== '' && folder !== 'hypervisor')
     .filter((file) => file.imports.some((name) => backends.some((backend) => target(file, name).startsWith(backend))))
