@@ -17,7 +17,7 @@ const hashesAndQuote = /#+"/y
 const quoteLookalike = /^['‘’“”`«»„]/
 
 /** A text that is cut up. */
-export interface Scan {
+interface Scan {
   readonly lexemes: readonly Lexeme[]
   /** What is wrong, in the order of the text. */
   readonly faults: readonly Fault[]
