@@ -4,10 +4,9 @@ import type {LogFile, LogName} from '../engine/show/logs.ts'
 import {stripControls} from '../model/strip.ts'
 import {write} from './outputs.ts'
 
-const emptyLog: Readonly<Record<LogName, string>> = {
-  console: 'the guest wrote nothing to its serial port',
-  provision: 'no step has written anything yet',
-}
+/** What stands for a log in which nothing is. */
+export const emptyLog = (log: LogName): string =>
+  `(empty: ${log === 'console' ? 'the guest wrote nothing to its serial port' : 'no step has written anything yet'})`
 
 type Read = (path: string, follow: boolean) => AsyncIterable<Buffer>
 
@@ -29,7 +28,7 @@ export const printLog = async (logs: readonly LogFile[], read: Read, {follow}: {
       lastByte = text.at(-1) ?? lastByte
       await print(text)
     }
-    if (isEmpty && !follow) process.stdout.write(`(empty: ${emptyLog[log]})\n`)
+    if (isEmpty && !follow) process.stdout.write(`${emptyLog(log)}\n`)
   }
   if (follow) await Promise.all(logs.map(printOne))
   else for (const log of logs) await printOne(log)

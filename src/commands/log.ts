@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 
 import * as flags from '../cli/flags.ts'
 import {prefixedOutput} from '../cli/prefixed-output.ts'
-import {printLog} from '../cli/print-log.ts'
+import {emptyLog, printLog} from '../cli/print-log.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {LogFile, LogName} from '../engine/show/logs.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
@@ -61,7 +61,12 @@ export default class Log extends VmfileCommand {
     const output = prefixedOutput(logs.map(title))
     const print = async (file: LogFile): Promise<void> => {
       if (!file.exists && !follow) return
-      for await (const chunk of read(file.path, follow)) await output.write(title(file), 'stdout', chunk)
+      let isEmpty = true
+      for await (const chunk of read(file.path, follow)) {
+        isEmpty = false
+        await output.write(title(file), 'stdout', chunk)
+      }
+      if (isEmpty && !follow) await output.write(title(file), 'stdout', Buffer.from(`${emptyLog(file.log)}\n`))
     }
     if (follow) await Promise.all(logs.map(print))
     else for (const log of logs) await print(log)

@@ -1,4 +1,4 @@
-import {existsSync, mkdirSync} from 'node:fs'
+import {existsSync, mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterEach, beforeEach, expect, test} from 'vitest'
@@ -59,6 +59,15 @@ test('without names: the VMs of the VMFile; repeated, it says that there is noth
   expect((await runCommand('start', 'db')).stdout).toBe('shop.db: already running\n')
   for (const verb of ['restart', 'suspend', 'resume']) expect(await runCommand(verb), verb).toMatchObject({exitCode: 0})
   expect(await states()).toEqual(['shop.db running', 'shop.web-0 running', 'shop.web-1 running'])
+})
+
+test('of several logs an empty one is called so', async () => {
+  const log = (vm: string): string => join(workspace.stateDirectory, 'vms', vm, 'console.log')
+  writeFileSync(log('shop.web-0'), '')
+  writeFileSync(log('shop.web-1'), 'booted\n')
+  expect((await runCommand('log', 'web', '--console')).stdout).toBe(
+    'shop.web-0 | (empty: the guest wrote nothing to its serial port)\nshop.web-1 | booted\n',
+  )
 })
 
 test('a project stands for its VMs wherever one is, but not for destroy', async () => {

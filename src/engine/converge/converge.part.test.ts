@@ -1,4 +1,4 @@
-import {rmSync, writeFileSync} from 'node:fs'
+import {existsSync, rmSync, writeFileSync} from 'node:fs'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
@@ -264,6 +264,19 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     expect(stops.splice(0)).toEqual(['web 5000', 'web 7'])
     await up(stack, {verb: 'down', destroy: true})
     expect(stops.toSorted()).toEqual(['plain destroyed', 'web destroyed'])
+  })
+
+  test('a guest that is paused for want of room while a step runs, and says nothing, ends the wait with the reason', async () => {
+    const noop = engine.hypervisors.get('noop')
+    if (!noop) throw new Error('There is no noop backend.')
+    const begun = lab.file('begun')
+    const full: Hypervisor = {
+      ...noop,
+      observe: async (one) => (existsSync(begun) ? {state: 'suspended', pause: 'the host has no room left'} : noop.observe(one)),
+    }
+    engine = {...engine, hypervisors: new Map([['noop', full]])}
+    const error = await fails(up([vm('full', {provision: [shell(`sleep 2; touch ${begun}; sleep 12`)]})]))
+    expect(error).toMatchObject({code: 'vmctl::vm::paused', message: expect.stringContaining('the host has no room left')})
   })
 
   test('a guest that had to be forced off stands in the result of every verb that stops it', async () => {
