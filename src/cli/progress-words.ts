@@ -28,7 +28,7 @@ export const doing: Readonly<Record<Action, string>> = {
   resume: 'resuming',
   configure: 'setting up the guest',
   wait: 'connecting',
-  provision: 'connecting',
+  provision: 'preparing its steps',
   'check-health': 'checking health',
   destroy: 'destroying',
 }

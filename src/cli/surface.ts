@@ -1,3 +1,4 @@
+import {fstatSync} from 'node:fs'
 import type {WriteStream} from 'node:tty'
 
 import type {Canvas} from './draw-rows.ts'
@@ -23,8 +24,22 @@ export interface Surface {
   close(): Promise<void>
 }
 
-/** Not on a terminal that says it has no columns, as serial lines and some CI systems do. */
-const canBeLive = (stream: WriteStream): boolean => stream.isTTY && stream.columns > 0 && process.env.TERM !== 'dumb' && !process.env.CI
+/**
+ * Not on a terminal that says it has no columns, as serial lines and some CI systems do, nor where standard output goes into a pipe:
+ * `| tee log` would write into the rows.
+ */
+const canBeLive = (stream: WriteStream): boolean =>
+  stream.isTTY && stream.columns > 0 && process.env.TERM !== 'dumb' && !process.env.CI && !isPipe(process.stdout)
+
+/** Node makes pipes of sockets. */
+const isPipe = ({fd}: {readonly fd: number}): boolean => {
+  try {
+    const kind = fstatSync(fd)
+    return kind.isFIFO() || kind.isSocket()
+  } catch {
+    return false
+  }
+}
 
 const frameMs = 100
 

@@ -5,6 +5,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
 import {missingProgram} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
+import {vmctlWords} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 import {leftOn, onTerminal, type OnTerminal, type TerminalOptions} from '../../test/support/terminal.ts'
 
@@ -124,6 +125,17 @@ describe.skipIf(missing)(`rows of vmctl up on a terminal${missing === undefined 
     expect(stopped).toBeGreaterThan(0)
     expect(framesOf(ran.screen.slice(stopped)).flat()).toContainEqual(expect.stringMatching(/^. web {2}step 1 of 1/))
     expect(withoutTimes(leftOn(ran))).toMatch(/^✔ web {2}up {2}booted in TIME, steps took TIME TIME\nweb up in TIME$/m)
+  })
+
+  test('standard output in a pipe, as with `| tee log`: lines, which nothing can write into', async () => {
+    const piped = `const {spawn} = require('node:child_process')
+      const child = spawn(process.execPath, process.argv.slice(1), {stdio: ['inherit', 'pipe', 'inherit']})
+      child.stdout.pipe(process.stdout)
+      child.on('exit', (code) => (process.exitCode = code))`
+    const ran = await up(project.vm('web', step('echo from web')), {program: ['-e', piped, '--', ...vmctlWords]})
+    expect(ran.exitCode).toBe(0)
+    expect(framesOf(ran.screen)).toEqual([])
+    expect(leftOn(ran)).toMatch(/^\[ *\d+\.\ds\] web: step 1 of 1: inline: echo from web\nfrom web\n/m)
   })
 
   test.each([
