@@ -1,3 +1,4 @@
+import {type EachVm, eachVm} from '../cli/each-vm.ts'
 import * as flags from '../cli/flags.ts'
 import {describeStatus} from '../cli/status-text.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
@@ -9,14 +10,13 @@ export default class Status extends VmfileCommand {
   static override flags = {file: flags.file}
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web --json']
 
-  async run(): Promise<VmStatus | {readonly vms: readonly VmStatus[]}> {
+  async run(): Promise<EachVm<VmStatus>> {
     const {args, flags: given} = await this.parse(Status)
     const engine = await this.openEngine(given)
     const {status} = await import('../engine/show/inspect.ts')
     const names = await this.createdVms(engine, args.names, given.file)
     const vms = await Promise.all(names.map((name) => status(engine, name)))
-    const [only, ...others] = vms
     this.log(vms.map(describeStatus).join('\n\n'))
-    return only && others.length === 0 ? only : {vms}
+    return eachVm(vms)
   }
 }
