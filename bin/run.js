@@ -3,10 +3,13 @@
 const [major] = process.versions.node.split('.')
 
 if (Number(major) < 24) {
-  process.stderr.write(
-    `vmctl needs Node.js 24 or newer; this is ${process.versions.node}. In this repository run it as \`npx vmctl\`, elsewhere install Node 24 (https://nodejs.org).\n`,
-  )
-  process.exitCode = 1
+  const {existsSync} = await import('node:fs')
+  // A checkout of vmctl brings its own Node; a package does not have its sources.
+  const isCheckout = existsSync(new URL('../src', import.meta.url))
+  const way = isCheckout ? 'Run `npx vmctl` in the directory of vmctl, which brings its own' : 'Install Node.js 24 (https://nodejs.org)'
+  process.stderr.write(`error: vmctl needs Node.js 24 or newer; this is ${process.versions.node} (${process.execPath}).\n  help: ${way}.\n`)
+  // As for everything that the host lacks.
+  process.exitCode = 4
 } else {
   const {enableCompileCache} = await import('node:module')
   enableCompileCache()

@@ -7,6 +7,8 @@ const source = join(import.meta.dirname, '../src')
 
 /** The types that commands return by name, and what those mention, in the order of the page. */
 const named = [
+  'EachVm',
+  'LifecycleOutput',
   'VmResult',
   'Timing',
   'VmPlan',
@@ -42,18 +44,23 @@ const named = [
   'LogName',
 ]
 
+/** For shells only. */
+const hidden = 'commands/complete.ts'
+
 /** What each command prints under `--json`: the return types of the commands, cut from the source. */
 export const jsonPage = (): string => {
   const commands = globSync('commands/**/*.ts', {cwd: source}).toSorted()
-  const shapes = commands.filter((path) => !path.endsWith('.test.ts')).map((path) => [nameOf(path), returnType(path)] as const)
-  const all = globSync('{engine,model,image,provision,volume}/**/*.ts', {cwd: source})
+  const shapes = commands
+    .filter((path) => !path.endsWith('.test.ts') && path !== hidden)
+    .map((path) => [nameOf(path), returnType(path)] as const)
+  const all = globSync('{cli,engine,model,image,provision,volume}/**/*.ts', {cwd: source})
     .filter((path) => !path.endsWith('.test.ts'))
     .toSorted()
     .map((path) => readFileSync(join(source, path), 'utf8'))
   return `${header('src/commands')}
 # JSON
 
-With \`--json\` a command prints one JSON value on standard output and nothing else there; progress and the output of steps are plain lines on standard error. These are the shapes, as TypeScript types; a field with \`?\` may be absent. A failure prints \`{"error": {"code": …, "message": …, "help": …}}\`; see [errors](errors.md).
+With \`--json\` a command prints one JSON value on standard output and nothing else there; progress and the output of steps are plain lines on standard error. These are the shapes, as TypeScript types; a field with \`?\` may be absent. Scripts read \`vms\`, which is there for one VM as for many. A failure prints \`{"error": {"code": …, "message": …, "help": …}}\`, with \`vms\` when VMs were worked on; see [errors](errors.md).
 
 | command | shape |
 |---|---|
@@ -76,7 +83,10 @@ const returnType = (path: string): string => {
 }
 
 const definition = (name: string, files: readonly string[]): string => {
-  const pattern = new RegExp(`^(?:/\\*\\*[^\\n]*\\*/\\n)?export (?:interface ${name}\\b[^]*?^\\}|type ${name} =[^]*?(?=\\n\\n))`, 'm')
+  const pattern = new RegExp(
+    `^(?:/\\*\\*[^\\n]*\\*/\\n)?export (?:interface ${name}\\b[^]*?^\\}|type ${name}(?:<\\w+>)? =[^]*?(?=\\n\\n))`,
+    'm',
+  )
   const found = files.map((text) => pattern.exec(text)?.[0]).find((text) => text !== undefined)
   if (found === undefined) throw new Error(`The type ${name} is not in the source any more; correct scripts/docs-json.ts.`)
   return found.replaceAll('export ', '').replaceAll('readonly ', '')

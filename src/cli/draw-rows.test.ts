@@ -101,7 +101,7 @@ test('whatever is said, no line is wider than the terminal, no control gets thro
         expect(displayWidth(line.replaceAll(/\u001b\[\d+m/g, ''))).toBeLessThan(on.columns)
         expect(line.replaceAll(/\u001b\[\d+m/g, '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
       }
-      if (on.columns >= 16) for (const line of lines.slice(0, -1)) expect(line).toMatch(/\d (?:s|min \d+ s)(?:\u001b\[22m)?$/)
+      if (on.columns >= 16) for (const line of lines.slice(0, -1)) expect(line).toMatch(/\d (?:s|min \d+ s|h \d+ min)(?:\u001b\[22m)?$/)
     }),
   )
 })

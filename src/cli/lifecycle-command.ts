@@ -1,10 +1,11 @@
-import {about, severalFailed, summaryOf} from '../model/errors.ts'
+import {about, isVmctlError, severalFailed, summaryOf} from '../model/errors.ts'
 import type {Engine} from '../engine/engine.ts'
+import {type EachVm, eachVm} from './each-vm.ts'
 import {VmfileCommand} from './vmfile-command.ts'
 import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
 
-/** What a verb on VMs by name prints as JSON: that of the VM, or a list when there are several. */
-export type LifecycleOutput = LifecycleResult | {readonly vms: readonly LifecycleResult[]}
+/** What a verb on VMs by name prints as JSON. */
+export type LifecycleOutput = EachVm<LifecycleResult>
 
 /** A verb on VMs that exist: those that are named, where a service stands for all of its replicas, else those of the VMFile. */
 export abstract class LifecycleCommand extends VmfileCommand {
@@ -23,7 +24,7 @@ export abstract class LifecycleCommand extends VmfileCommand {
     names: readonly string[],
     verb: (name: string) => Promise<Result>,
     say: (result: Result) => string,
-  ): Promise<Result | {readonly vms: readonly Result[]}> {
+  ): Promise<EachVm<Result>> {
     const errors: {name: string; error: unknown}[] = []
     const results: Result[] = []
     await Promise.all(
@@ -40,13 +41,12 @@ export abstract class LifecycleCommand extends VmfileCommand {
     const [first] = errors
     const inOrder = <T extends {readonly name: string}>(all: readonly T[]): readonly T[] =>
       all.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
-    if (first && names.length === 1) throw first.error
+    const failed = errors.map(({name, error}) => ({name, error: summaryOf(error)}))
+    if (first && names.length === 1) throw isVmctlError(first.error) ? first.error.reword({details: {vms: failed}}) : first.error
     if (first) {
       for (const {error} of errors) this.tellFailure(error)
-      const failed = errors.map(({name, error}) => ({name, error: summaryOf(error)}))
       throw severalFailed(inOrder(errors), {of: names.length, details: {vms: inOrder([...results, ...failed])}})
     }
-    const [only] = results
-    return only && names.length === 1 ? only : {vms: inOrder(results)}
+    return eachVm(inOrder(results))
   }
 }

@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
+import {type EachVm, eachVm} from '../cli/each-vm.ts'
 import {gigabytes, locking, megabytes} from '../cli/flags.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vcpuLimits, memoryLimits} from '../model/limits.ts'
@@ -30,7 +31,7 @@ export default class Create extends VmctlCommand {
     start: Flags.boolean({summary: 'Start it as well.'}),
   }
 
-  async run(): Promise<LifecycleResult> {
+  async run(): Promise<EachVm<LifecycleResult>> {
     const {args, flags} = await this.parse(Create)
     const engine = await this.openEngine(flags)
     const [{specFromOptions}, {create}] = await Promise.all([import('../engine/make/spec.ts'), import('../engine/vm/lifecycle.ts')])
@@ -52,7 +53,7 @@ export default class Create extends VmctlCommand {
     const result = await create(engine, spec, {start: flags.start})
     this.log(`${result.name}: created (id: ${result.id})`)
     if (flags.start) this.log(`${result.name}: started`)
-    return result
+    return eachVm([result])
   }
 }
 

@@ -1,5 +1,6 @@
 import * as Args from '@oclif/core/args'
 
+import type {EachVm} from '../cli/each-vm.ts'
 import * as flags from '../cli/flags.ts'
 import {LifecycleCommand} from '../cli/lifecycle-command.ts'
 import type {Destroyed} from '../engine/vm/lifecycle.ts'
@@ -12,7 +13,7 @@ export default class Destroy extends LifecycleCommand {
   static override flags = {...flags.locking, file: flags.file, yes: flags.yes}
   static override examples = ['<%= config.bin %> <%= command.id %> web', '<%= config.bin %> <%= command.id %> web-1 web-2']
 
-  async run(): Promise<Destroyed | {readonly vms: readonly Destroyed[]}> {
+  async run(): Promise<EachVm<Destroyed>> {
     const {args, flags: given} = await this.parse(Destroy)
     const engine = await this.openEngine(given)
     const [{destroy}, {findEach}] = await Promise.all([import('../engine/vm/lifecycle.ts'), import('../engine/find.ts')])

@@ -41,7 +41,7 @@ test('a life by single commands, in text', async () => {
 
 test('the same in JSON', async () => {
   const created = await create('web', '--start', '--json')
-  expect(created.json).toEqual({name: 'web', id: uuid, state: 'running'})
+  expect(created.json).toEqual({name: 'web', id: uuid, state: 'running', vms: [{name: 'web', id: uuid, state: 'running'}]})
   const {id} = created.json
   for (const [verb, state] of [
     ['suspend', 'suspended'],
@@ -50,10 +50,10 @@ test('the same in JSON', async () => {
     ['start', 'running'],
   ] as const) {
     const ran = await runCommand(verb, 'web', '--json')
-    expect(ran.json).toEqual({name: 'web', id, state})
+    expect(ran.json).toEqual({name: 'web', id, state, vms: [{name: 'web', id, state}]})
     expect(ran).toMatchObject({exitCode: 0, stderr: ''})
   }
-  expect((await runCommand('destroy', 'web', '--json')).json).toEqual({name: 'web'})
+  expect((await runCommand('destroy', 'web', '--json')).json).toEqual({name: 'web', vms: [{name: 'web'}]})
 })
 
 test('create takes a name as an argument too, and images by alias', async () => {
@@ -202,7 +202,9 @@ test('status shows what applies and leaves out what does not', async () => {
     'Overlay',
     'Seed',
   ])
-  expect((await runCommand('status', 'web', '--json')).json).toEqual({
+  const {vms, ...only} = (await runCommand('status', 'web', '--json')).json
+  expect(vms).toEqual([only])
+  expect(only).toEqual({
     name: 'web',
     id: uuid,
     backend: 'noop',

@@ -115,7 +115,14 @@ test('provision and exec cannot reach guests: the same', async () => {
 
 test('a failure of the plugin is a failure under --json too', async () => {
   expect((await runOn(['host-1'], {words: ['start', 'host-1', '--json'], state: 'stopped'})).json).toEqual({
-    error: {code: 'faulty::host::failed', message: 'host-1 fails.', help: 'Look at host-1.', vm: 'host-1', retry: 'never'},
+    error: {
+      code: 'faulty::host::failed',
+      message: 'host-1 fails.',
+      help: 'Look at host-1.',
+      vm: 'host-1',
+      retry: 'never',
+      vms: [{name: 'host-1', error: {code: 'faulty::host::failed', message: 'host-1 fails.', help: 'Look at host-1.'}}],
+    },
   })
   expect((await runOn(['host-1', 'well-1', 'guest-1'], {words: ['start', '--json'], state: 'stopped'})).json).toMatchObject({
     error: {
@@ -127,6 +134,9 @@ test('a failure of the plugin is a failure under --json too', async () => {
       ],
     },
   })
+  expect((await runOn(['host-1'], {words: ['up', '--json'], state: 'stopped'})).json.error.vms).toMatchObject([
+    {name: 'host-1', state: 'stopped', error: {code: 'faulty::host::failed'}},
+  ])
   expect((await runOn(['host-1', 'guest-1'], {words: ['up', '--json'], state: 'stopped'})).json).toMatchObject({
     error: {
       code: 'vmctl::vms::failed',

@@ -1,6 +1,6 @@
 import {availableParallelism} from 'node:os'
 
-import {about, severalFailed, summaryOf, VmctlError} from '../../model/errors.ts'
+import {about, isVmctlError, severalFailed, summaryOf, VmctlError} from '../../model/errors.ts'
 import {type DependencyCondition, dependencyConditions} from '../../model/order.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {openSteps} from '../../provision/run/decide.ts'
@@ -146,9 +146,10 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
   )
   if (errors.length === 0) return results
   const [only] = errors
-  if (specs.length === 1 && only) throw only.error
+  const details = {vms: results}
+  if (specs.length === 1 && only) throw isVmctlError(only.error) ? only.error.reword({details}) : only.error
   const failed = results.flatMap(({name}) => errors.find((one) => one.name === name) ?? [])
-  throw severalFailed(failed, {of: specs.length, details: {vms: results}})
+  throw severalFailed(failed, {of: specs.length, details})
 }
 
 interface Work {
