@@ -62,6 +62,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   hypervisor: {'.': [], contract: ['.'], noop: ['.'], qemu: ['.']},
   // Programs are texts with a type; what sends them is beside that type.
   model: {'.': ['programs'], programs: ['.']},
+  image: {catalogue: ['.'], '.': []},
   import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
 }
 
@@ -71,6 +72,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   ora: ['cli'],
   'node:child_process': ['host'],
   undici: ['image'],
+  openpgp: ['image'],
   'node:http': ['image'],
   'node:https': ['image'],
   ssh2: ['guest'],

@@ -17,7 +17,16 @@ export const readVmfile = async (engine: Engine, path: string, {toleratesMissing
     [...engine.provisioners].filter(([type]) => !builtIn.has(type)).map(([type, part]) => [type, part.parse.bind(part)] as const),
   )
   const imageSchemes = engine.images.sources.flatMap((source) => source.schemes)
+  const catalogue = (await engine.catalogue()).publishers
   const readDockerfile = readOnce(engine.readDockerfile)
-  const vmfile = await loadVmfile(path, {provisionTypes, imageSchemes, toleratesMissing, env: engine.env, readDockerfile, examineSeedFile})
+  const vmfile = await loadVmfile(path, {
+    provisionTypes,
+    imageSchemes,
+    catalogue,
+    toleratesMissing,
+    env: engine.env,
+    readDockerfile,
+    examineSeedFile,
+  })
   return {...vmfile, readDockerfile}
 }

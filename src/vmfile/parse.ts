@@ -1,3 +1,5 @@
+import type {Publisher} from '../model/catalogue.ts'
+import {builtInCatalogue} from '../model/catalogue-entries.ts'
 import type {Place, Problem} from '../model/errors.ts'
 import {readDocument} from './grammar/read.ts'
 import {problemsError, startReport} from './kdl/report.ts'
@@ -24,6 +26,8 @@ export interface LoadOptions {
   readonly provisionTypes?: ReadonlyMap<string, ParseSettings>
   /** Schemes of `image-url` besides http and https, without the colon. */
   readonly imageSchemes?: readonly string[]
+  /** The images that have a name; those that vmctl brings when absent. */
+  readonly catalogue?: readonly Publisher[]
   /** The variables that secrets may be taken from; none when absent. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** What reads Dockerfiles; none can be used when absent. */
@@ -51,6 +55,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     readDockerfile,
     examineSeedFile,
     imageSchemes = [],
+    catalogue = builtInCatalogue,
     provisionTypes = new Map(),
     toleratesMissing = false,
     env = {},
@@ -59,7 +64,17 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
   if (text.length > sizeLimit) refuseSize(report)
   const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
   if (!nodes) throw problemsError(report, file)
-  const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, examineSeedFile, toleratesMissing}
+  const context: Context = {
+    report,
+    directory,
+    imageSchemes,
+    catalogue,
+    provisionTypes,
+    env,
+    readDockerfile,
+    examineSeedFile,
+    toleratesMissing,
+  }
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
   const {spans, ...stack} = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)

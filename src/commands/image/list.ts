@@ -1,33 +1,33 @@
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
+import {catalogueTable} from '../../cli/catalogue-table.ts'
 import {table} from '../../cli/table.ts'
-import type {AvailableImage, CachedImage} from '../../engine/manage/images.ts'
+import type {AvailableImage} from '../../engine/manage/catalogue.ts'
+import type {CachedImage} from '../../engine/manage/images.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class ImageList extends VmctlCommand {
   static override aliases = ['image:ls', 'images']
   static override summary = 'Show the images in the cache.'
-  static override flags = {available: Flags.boolean({summary: 'The images that have a name, such as `debian:12`, instead.'})}
+  static override flags = {
+    available: Flags.boolean({summary: 'The images that have a name, such as `debian:12`, instead, as `image search` shows them.'}),
+  }
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
   async run(): Promise<{readonly images: readonly CachedImage[] | readonly AvailableImage[]}> {
     const {flags} = await this.parse(ImageList)
     const engine = await this.openEngine(flags)
-    const {availableImages, cachedImages} = await import('../../engine/manage/images.ts')
     if (flags.available) {
-      const known = availableImages()
-      this.log(
-        table(
-          ['NAME', 'USER', 'OS', 'URL'],
-          known.map(({name, user, os, url}) => [name, user, os, url]),
-        ),
-      )
+      const {searchCatalogue} = await import('../../engine/manage/catalogue.ts')
+      const known = await searchCatalogue(engine)
+      this.log(catalogueTable(known))
       return {images: known}
     }
+    const {cachedImages} = await import('../../engine/manage/images.ts')
     const images = await cachedImages(engine)
-    const rows = images.map(({name, sizeBytes, path}) => [name, formatSize(sizeBytes ?? 0), path ?? '-'])
-    this.log(rows.length === 0 ? 'No cached images.' : table(['NAME', 'SIZE', 'PATH'], rows))
+    const rows = images.map(({name, sizeBytes, trust, path}) => [name, formatSize(sizeBytes), trust ?? '-', path])
+    this.log(rows.length === 0 ? 'No cached images.' : table(['NAME', 'SIZE', 'TRUST', 'PATH'], rows))
     return {images}
   }
 }
