@@ -3,6 +3,7 @@ export type {Extend, Extension, PluginTools} from './engine/extensions.ts'
 export type {ConsoleEndpoint, Hypervisor, Notify, OperationOptions} from './hypervisor/hypervisor.ts'
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'
 export {isVmctlError, VmctlError, type Failure, type FailureFacts, type VmctlErrorOptions} from './model/errors.ts'
+export type {CatalogueLayout, CatalogueRelease, CatalogueSignature, Publisher} from './model/catalogue.ts'
 export type {
   BackendTag,
   BaseImage,

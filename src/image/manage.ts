@@ -4,7 +4,6 @@ import {basename, join} from 'node:path'
 import {remove} from '../host/durable.ts'
 import {hashFile} from '../host/hash.ts'
 import {VmctlError} from '../model/errors.ts'
-import type {Trust} from '../model/catalogue.ts'
 import {closest} from '../model/names.ts'
 import type {ImageFormat} from '../model/vm.ts'
 import {lockIndex, removeEntry} from './commit.ts'
@@ -34,7 +33,7 @@ export interface CachedImage {
   /** RFC 3339. */
   readonly fetchedAt?: string
   /** How it was vouched for when it was fetched: a signed list, a checksum over https or of the user, nothing. */
-  readonly trust?: Trust['level']
+  readonly trust?: 'signed' | 'checksum' | 'none'
   /** Who signed, and with which key. */
   readonly signedBy?: string
   readonly fingerprint?: string

@@ -1,8 +1,6 @@
 import {
-  type Architecture,
   architectures,
   type CatalogueImage,
-  type Firmware,
   findCatalogueImage,
   hasEnded,
   isPublishedFor,
@@ -17,9 +15,9 @@ export interface AvailableImage {
   /** Other names for the same. */
   readonly aliases: readonly string[]
   readonly title: string
-  readonly architectures: readonly Architecture[]
+  readonly architectures: readonly string[]
   /** What x86-64 images boot with. */
-  readonly firmware: readonly Firmware[]
+  readonly firmware: readonly ('bios' | 'uefi')[]
   readonly user: string
   /** Init system of the guest. */
   readonly init: string

@@ -1,4 +1,6 @@
-import {readdirSync} from 'node:fs'
+import {execFileSync} from 'node:child_process'
+import {readdirSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
 
 import {beforeAll, beforeEach, afterEach, describe, expect, test} from 'vitest'
 
@@ -10,6 +12,7 @@ import {findCatalogueImage, type Mirror, referenceOf} from '../../model/catalogu
 import {exitCodeOf} from '../../model/errors.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import {ensureImage, findImage} from '../cache.ts'
+import {createHttpSource} from '../http.ts'
 import {imageFiles, type ImageStore} from '../image-store.ts'
 import {listImages} from '../manage.ts'
 import {createResolver} from './resolve.ts'
@@ -348,6 +351,39 @@ describe('what may happen and is no fault', () => {
     }, 1)
     expect((await ensure('arch:latest').finally(() => clearInterval(timer))).sha256).toBe(digestOf(content))
   })
+})
+
+test('a list that comes over https is worth a checksum, and a declared digest the same', async () => {
+  const pem = (name: string): string => readFileSync(join(scratch.path, name), 'utf8')
+  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const files = ['-keyout', join(scratch.path, 'key.pem'), '-out', join(scratch.path, 'cert.pem')]
+  execFileSync(
+    'openssl',
+    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, ...files],
+    {
+      stdio: 'ignore',
+    },
+  )
+  await using secure = await startImageServer({key: pem('key.pem'), cert: pem('cert.pem')})
+  const ca = pem('cert.pem')
+  const {image} = await publish(secure, 'rocky:10', {content, key})
+  const store: ImageStore = {
+    ...scratch.store,
+    sources: [createHttpSource({ca})],
+    resolve: createResolver({
+      catalogue: async () => ({publishers: publishersAt(secure.origin, key), mirrors: []}),
+      keyDirectory: imageFiles.keys(scratch.store),
+      ca,
+    }),
+  }
+  const options = {signal: AbortSignal.timeout(20_000)}
+  await ensureImage(store, referenceTo('rocky:10'), options)
+  expect(await listImages(store)).toMatchObject([{source: 'rocky:10', trust: 'checksum'}])
+  const byUrl = {kind: 'url', source: `${secure.origin}${image}?again`, format: 'raw'} as const
+  await ensureImage(store, byUrl, options)
+  await ensureImage(store, {...byUrl, source: `${byUrl.source}-pinned`, sha256: digestOf(content)}, options)
+  const levels = (await listImages(store)).map(({trust}) => trust ?? '')
+  expect(levels.toSorted((left, right) => left.localeCompare(right))).toEqual(['checksum', 'checksum', 'none'])
 })
 
 describe('mirrors', () => {
