@@ -6,10 +6,10 @@ export const catalogueTable = (images: readonly AvailableImage[]): string => {
   if (images.length === 0) return 'No image has such a name.'
   const rows = images.map(({name, aliases, architectures, trust, ends, hasEnded}) => [
     name,
-    aliases.join(', ') || '-',
-    architectures.join(', '),
+    aliases.map((alias) => alias.split(':')[1] ?? 'latest').join(', ') || '-',
     trust,
     ends === undefined ? '-' : `${ends}${hasEnded ? ' (ended)' : ''}`,
+    architectures.join(', '),
   ])
-  return table(['NAME', 'ALSO', 'ARCH', 'TRUST', 'MAINTAINED UNTIL'], rows)
+  return table(['NAME', 'TAGS', 'TRUST', 'MAINTAINED UNTIL', 'ARCH'], rows)
 }

@@ -180,10 +180,10 @@ test('a file that was only touched is read once and used', async () => {
 
 test('the images that have a name', async () => {
   const all = (await runCommand('image', 'search')).stdout
-  expect(all).toMatch(/^NAME +ALSO +ARCH +TRUST +MAINTAINED UNTIL\n/)
-  expect(all).toMatch(/\ndebian:12 +debian:bookworm +x86_64, aarch64, ppc64le +checksum +2028-06-30\n/)
-  expect(all).toMatch(/\nfedora:44 +fedora +x86_64, aarch64 +signed +/)
-  expect(all).toMatch(/\ndebian:11 .* 2026-08-31 \(ended\)\n/)
+  expect(all).toMatch(/^NAME +TAGS +TRUST +MAINTAINED UNTIL +ARCH\n/)
+  expect(all).toMatch(/\ndebian:12 +bookworm +checksum +2028-06-30 +x86_64, aarch64, ppc64le\n/)
+  expect(all).toMatch(/\nfedora:44 +latest +signed +.* x86_64, aarch64\n/)
+  expect(all).toMatch(/\ndebian:11 .* 2026-08-31 \(ended\) /)
   expect((await runCommand('image', 'list', '--available')).stdout).toBe(all)
   const names = async (text: string): Promise<string[]> =>
     (await runCommand('image', 'search', text, '--json')).json.images.map(({name}: {name: string}) => name)

@@ -258,6 +258,8 @@ describe('images', () => {
     expect(await image('image "rocky"')).toMatchObject({source: 'rocky:10', cpuLevel: 'x86-64-v3'})
     expect(await image('image "alpine"')).toMatchObject({user: 'alpine', os: 'openrc', firmware: 'bios'})
     expect(await image('image "alpine"; firmware "uefi"')).toMatchObject({source: 'alpine:3.24', firmware: 'uefi'})
+    // Devices that are handed through make it UEFI.
+    expect(await image('image "alpine"; device "pci" "0000:01:00.0"')).toMatchObject({firmware: 'uefi'})
     workspace.write('alpine', 'QFI')
     expect(await image('image "alpine"')).toEqual({kind: 'file', source: workspace.path('alpine')})
   })

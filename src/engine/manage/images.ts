@@ -42,7 +42,8 @@ export const pullImage = async (
   {directory, name, force, firmware, architecture, ...options}: PullOptions & {readonly directory: string},
 ): Promise<BaseImage> => {
   const {sha256, sha512, checksumUrl} = options
-  const named = await imageNamed(image, {directory, catalogue: (await engine.catalogue()).publishers, firmware})
+  const bootsWith = firmware ?? (architecture === undefined || architecture === 'x86_64' ? 'bios' : 'uefi')
+  const named = await imageNamed(image, {directory, catalogue: (await engine.catalogue()).publishers, firmware: bootsWith})
   if (named.kind === 'name' && checksumUrl !== undefined) {
     throw new VmctlError('vmctl::usage::invalid', `The list of checksums of ${image} is known; --checksum-url is for URLs.`)
   }

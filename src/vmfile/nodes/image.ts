@@ -4,6 +4,7 @@ import {isDeepStrictEqual} from 'node:util'
 import {resolvePath} from '../../host/paths.ts'
 import {
   catalogueNames,
+  type Firmware,
   findCatalogueImage,
   isPublishedFor,
   looksLikeImagePath,
@@ -22,6 +23,7 @@ import {nearest, quoted} from '../kdl/wording.ts'
 import {type Context, optional, resolveExisting} from '../resolve/context.ts'
 import {lookAt} from '../resolve/local-files.ts'
 import type {BuiltDockerfile, dockerfileNode} from './dockerfile.ts'
+import type {deviceNode} from './device.ts'
 import type {firmwareNode} from './firmware.ts'
 
 const formatField = field(word('image format', 'qcow2', 'raw', 'vmdk', 'vdi', 'vhdx'), 'Format of the image; detected when absent.')
@@ -58,12 +60,19 @@ type VmFields = ReadFields<{
   'image-url': typeof imageUrlNode
   dockerfile: typeof dockerfileNode
   firmware: typeof firmwareNode
+  device: typeof deviceNode
 }>
+
+/** What a VM boots with, and where the VMFile says so. */
+interface Boot {
+  readonly type: Firmware
+  readonly written?: Located<Firmware>
+}
 
 /** The one image source of a VM; undefined when there is none, or none that can be used. */
 export const buildImage = async (
   vm: Span,
-  {image, 'image-url': imageUrl, dockerfile, firmware}: VmFields,
+  {image, 'image-url': imageUrl, dockerfile, firmware, device}: VmFields,
   built: BuiltDockerfile | undefined,
   context: Context,
 ): Promise<ImageReference | undefined> => {
@@ -72,16 +81,19 @@ export const buildImage = async (
     const second = image.start > imageUrl.start ? image : imageUrl
     report.error(second, 'both image and image-url specified', 'use either image or image-url, not both')
   }
+  // Devices that are handed through make it UEFI.
+  const written = firmware?.argument
+  const boot: Boot = {type: written?.value ?? (device.length > 0 ? 'uefi' : 'bios'), ...optional('written', written)}
   const chosen = image ?? imageUrl
   if (!chosen) {
-    if (dockerfile) return built && imageOfDockerfile(built, firmware, context)
+    if (dockerfile) return built && imageOfDockerfile(built, boot, context)
     report.error(vm, 'no image specified', 'add image "path/to/image.qcow2" or image-url "https://…"')
     return undefined
   }
   warnOfForeign(chosen, report)
   const own = ownSettings(chosen.fields, context)
   if (image) {
-    const found = image.argument && (await resolveImage(image.argument, firmware, context))
+    const found = image.argument && (await resolveImage(image.argument, boot, context))
     return found && {...found, ...own}
   }
   return imageUrl && buildImageUrl(imageUrl, own, context)
@@ -123,11 +135,7 @@ const ownSettings = (
   }
 }
 
-const resolveImage = async (
-  name: Located<string>,
-  firmware: VmFields['firmware'],
-  context: Context,
-): Promise<ImageReference | undefined> => {
+const resolveImage = async (name: Located<string>, boot: Boot, context: Context): Promise<ImageReference | undefined> => {
   const {report, directory, catalogue} = context
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name.value)) {
     report.error(name, 'image takes a path, not a URL', 'use image-url for an image to download')
@@ -137,7 +145,7 @@ const resolveImage = async (
   if (kind !== 'missing' || reason !== undefined || looksLikeImagePath(name.value))
     return {kind: 'file', source: await resolveExisting(name, 'image file', context)}
   const image = findCatalogueImage(catalogue, name.value)
-  if (image) return namedImage(image, {name, firmware}, report)
+  if (image) return namedImage(image, {name, boot}, report)
   const releases = catalogue.find((publisher) => publisher.name === name.value.split(':')[0])?.releases.map(({tag}) => tag)
   report.error(
     name,
@@ -153,7 +161,7 @@ const resolveImage = async (
 /** An image of the catalogue, when a VM can be made from it. */
 const namedImage = (
   image: NonNullable<ReturnType<typeof findCatalogueImage>>,
-  {name, firmware}: {readonly name: Located<string>; readonly firmware: VmFields['firmware']},
+  {name, boot}: {readonly name: Located<string>; readonly boot: Boot},
   report: Context['report'],
 ): NamedReference | undefined => {
   const {publisher} = image
@@ -166,7 +174,7 @@ const namedImage = (
     report.error(name, `${publisher.title} publishes no ${quoted(image.name)} for x86_64`, 'vmctl runs x86-64 guests')
     return undefined
   }
-  const wanted = firmware?.argument
+  const {written: wanted} = boot
   if (wanted && publisher.firmware && publisher.firmware !== wanted.value)
     report.error(wanted, `the image ${quoted(image.name)} boots with ${publisher.firmware} only`, `write firmware "${publisher.firmware}"`)
   if (publisher.seedReader !== 'cloud-init')
@@ -175,18 +183,14 @@ const namedImage = (
       `guests of ${publisher.title} read their settings by ${publisher.seedReader}, not by cloud-init`,
       'vmctl may be unable to log in, and knows no services of such a guest',
     )
-  return referenceOf(image, wanted?.value)
+  return referenceOf(image, boot.type)
 }
 
 /** The image that FROM names: a URL, an alias, or a path that starts at the Dockerfile. */
-const imageOfDockerfile = async (
-  {spec, image}: BuiltDockerfile,
-  firmware: VmFields['firmware'],
-  context: Context,
-): Promise<ImageReference | undefined> => {
+const imageOfDockerfile = async ({spec, image}: BuiltDockerfile, boot: Boot, context: Context): Promise<ImageReference | undefined> => {
   // A VM must be stoppable although its Dockerfile is gone, and then nobody asks for its image.
   if (!image) return context.toleratesMissing ? {kind: 'file', source: spec.path} : undefined
-  if (!/^https?:\/\//.test(image.value)) return resolveImage(image, firmware, {...context, directory: dirname(spec.path)})
+  if (!/^https?:\/\//.test(image.value)) return resolveImage(image, boot, {...context, directory: dirname(spec.path)})
   const url = checkUrl(image, ['http', 'https'], context)
   return url === undefined ? undefined : {kind: 'url', source: url}
 }
