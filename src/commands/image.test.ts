@@ -236,11 +236,32 @@ describe('images.kdl', () => {
 }
 `
 
-  test('brings a publisher, whose images are pulled, kept, verified and removed by name', async () => {
+  const publishAcme = (): void => {
     write(acme())
     server.files.set('/acme/builds/', {content: Buffer.from('<a href="build-9/"><a href="build-10/">')})
     server.files.set('/acme/builds/build-10/SHA256SUMS', {content: Buffer.from(`${digestOf(content)}  acme-2-amd64.qcow2\n`)})
     server.files.set('/acme/builds/build-10/acme-2-amd64.qcow2', {content})
+  }
+
+  test('a VM is made from a name, and the next one without a request', async () => {
+    publishAcme()
+    expect(await runCommand('create', '--name', 'web', '--image', 'acme:roadrunner')).toMatchObject({exitCode: 0})
+    const seen = server.requests.length
+    expect(await runCommand('create', '--name', 'db', '--image', 'acme')).toMatchObject({exitCode: 0})
+    expect(server.requests).toHaveLength(seen)
+    for (const name of ['web', 'db']) {
+      const record = JSON.parse(readFileSync(join(workspace.stateDirectory, 'vms', name, 'vm.json'), 'utf8'))
+      expect(record.spec.image).toEqual({kind: 'name', source: 'acme:2', user: 'wile', os: 'systemd'})
+      await runCommand('destroy', name)
+    }
+    expect(await runCommand('create', '--name', 'web', '--image', 'flatcar')).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining('No VM can be made from flatcar'),
+    })
+  })
+
+  test('brings a publisher, whose images are pulled, kept, verified and removed by name', async () => {
+    publishAcme()
     const pulled = await runCommand('image', 'pull', 'acme')
     expect(pulled).toMatchObject({exitCode: 0, stderr: expect.stringContaining('acme:2 has not been maintained since 2020-01-01')})
     expect((await runCommand('image', 'list', '--json')).json.images).toEqual([
