@@ -5,6 +5,7 @@ export type {ConsoleEndpoint, Holding, Hypervisor, Notify, OperationOptions, VmD
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'
 export type {BackendField, BackendNode, BackendSettings, Effect} from './model/backend-node.ts'
 export {isVmctlError, VmctlError, type Failure, type FailureFacts, type VmctlErrorOptions} from './model/errors.ts'
+export type {CatalogueLayout, CatalogueRelease, CatalogueSignature, Publisher} from './model/catalogue.ts'
 export type {
   BackendSections,
   BackendTag,

@@ -70,6 +70,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   hypervisor: {'.': [], ...Object.fromEntries(foldersOf('hypervisor').map((name) => [name, ['.']]))},
   // Programs are texts with a type; what sends them is beside that type.
   model: {'.': ['programs'], programs: ['.']},
+  image: {catalogue: ['.'], '.': []},
   import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
 }
 
@@ -79,6 +80,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'string-width': ['cli'],
   'node:child_process': ['host'],
   undici: ['image'],
+  openpgp: ['image'],
   'node:http': ['image'],
   'node:https': ['image'],
   ssh2: ['guest'],

@@ -12,6 +12,8 @@ import {frame} from '../src/model/frame.ts'
 import {vmFiles} from '../src/model/layout.ts'
 import {readDockerfile} from '../src/provision/dockerfile/index.ts'
 import {parseVmfile} from '../src/engine/load.ts'
+import {builtInCatalogue} from '../src/model/catalogue-entries.ts'
+import {parseImagesFile} from '../src/vmfile/catalogue.ts'
 import {fromSource} from './support/from-source.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -74,6 +76,10 @@ const complete = (fragment: string): string => {
   return `vm "example" {\n${image}${first === 'ssh' ? '' : 'ssh { user "vm"; }\n'}${fragment}}\n`
 }
 
+const isImagesFile = (text: string): boolean => /^(?:publisher|mirror) /m.test(text)
+
+const catalogued = builtInCatalogue.map(({name}) => name)
+
 /** What is wrong with a VMFile, the files that it names aside. */
 const problemsOf = async (text: string, directory: string): Promise<string> => {
   try {
@@ -94,7 +100,10 @@ const problemsOf = async (text: string, directory: string): Promise<string> => {
 test('every VMFile on a page is valid', async () => {
   const found = fences('kdl')
   expect(found.length).toBeGreaterThan(30)
-  for (const {place, text} of found) expect(await problemsOf(complete(text), root), place).toBe('')
+  for (const {place, text} of found) {
+    if (isImagesFile(text)) expect(parseImagesFile(text, {file: place, known: catalogued}), place).toBeDefined()
+    else expect(await problemsOf(complete(text), root), place).toBe('')
+  }
 })
 
 test('every example VMFile is valid', async () => {

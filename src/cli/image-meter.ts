@@ -96,9 +96,7 @@ const sentence = (reading: Reading): string => {
 }
 
 const verdict = (verifiedBy: string | undefined): string =>
-  verifiedBy === undefined
-    ? 'not verified, since no checksum is given'
-    : `verified by ${verifiedBy.includes('://') ? verifiedBy : `its ${verifiedBy}`}`
+  verifiedBy === undefined ? 'not verified, since no checksum is given' : `verified by ${verifiedBy}`
 
 /** Shows downloads and decompression: a live bar with rate and time left on a terminal, a line every 5 % elsewhere, and what came of it. */
 export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {

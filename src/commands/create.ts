@@ -19,7 +19,7 @@ export default class Create extends VmctlCommand {
   static override flags = {
     ...locking,
     name: Flags.string({summary: 'Name of the VM, instead of the argument.'}),
-    image: Flags.string({summary: 'Path, URL or alias (`debian:12`) of an image.', helpValue: 'IMAGE', exclusive: ['image-url']}),
+    image: Flags.string({summary: 'Path, URL or name (`debian:12`) of an image.', helpValue: 'IMAGE', exclusive: ['image-url']}),
     'image-url': Flags.string({summary: 'URL to download an image from.', helpValue: 'URL'}),
     vcpus: Flags.integer({summary: 'Virtual CPUs.', default: vcpuLimits.default, min: vcpuLimits.least, max: vcpuLimits.most}),
     memory: megabytes({summary: 'Memory, in MB or with a unit.', default: memoryLimits.default, defaultHelp: async () => '1024'}),
@@ -46,6 +46,7 @@ export default class Create extends VmctlCommand {
       userData: flags['cloud-init'],
       sshKey: flags['ssh-key'],
       uefi: flags.uefi,
+      catalogue: (await engine.catalogue()).publishers,
       directory: process.cwd(),
     })
     if (flags['cloud-init'] !== undefined && flags['ssh-key'] !== undefined)

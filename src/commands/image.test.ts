@@ -1,8 +1,8 @@
 import {execFileSync} from 'node:child_process'
-import {chmodSync, readFileSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
-import {join} from 'node:path'
+import {chmodSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync} from 'node:fs'
+import {dirname, join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
 import {digestOf} from '../../test/support/images.ts'
 import {type ImageServer, startImageServer} from '../../test/support/image-server.ts'
@@ -31,7 +31,7 @@ test('pull, list, inspect, rm in text', async () => {
   expect(pulled.exitCode).toBe(0)
   const path = /^Image cached at: (.*)\n$/.exec(pulled.stdout)?.[1] ?? ''
   expect(readFileSync(path)).toEqual(content)
-  expect((await runCommand('image', 'list')).stdout).toMatch(new RegExp(`^NAME +SIZE +PATH\ndisk\\.qcow2 +.*KB +${path}\n$`))
+  expect((await runCommand('image', 'list')).stdout).toMatch(new RegExp(`^NAME +SIZE +TRUST +PATH\ndisk\\.qcow2 +.*KB +none +${path}\n$`))
   expect((await runCommand('image', 'inspect', path)).stdout).toMatch(
     new RegExp(`^Format: qcow2\nPath:   ${path}\nSize:   16\\.0 MB \\(.* on disk\\)\n$`),
   )
@@ -184,7 +184,149 @@ test('a file that was only touched is read once and used', async () => {
 })
 
 test('the images that have a name', async () => {
-  expect((await runCommand('image', 'list', '--available')).stdout).toMatch(
-    /^NAME +USER +OS +URL\n(?:.*\n)*debian:12 +debian +systemd +https:/,
-  )
+  const all = (await runCommand('image', 'search')).stdout
+  expect(all).toMatch(/^NAME +TAGS +TRUST +MAINTAINED UNTIL +ARCH\n/)
+  expect(all).toMatch(/\ndebian:12 +bookworm +checksum +2028-06-30 +x86_64, aarch64, ppc64le\n/)
+  expect(all).toMatch(/\nfedora:44 +latest +signed +.* x86_64, aarch64\n/)
+  expect(all).toMatch(/\ndebian:11 .* 2026-08-31 \(ended\) /)
+  expect((await runCommand('image', 'list', '--available')).stdout).toBe(all)
+  const names = async (text: string): Promise<string[]> =>
+    (await runCommand('image', 'search', text, '--json')).json.images.map(({name}: {name: string}) => name)
+  expect(await names('debian:bookworm')).toEqual(['debian:12'])
+  expect(await names('AlmaLinux')).toEqual(['almalinux:10', 'almalinux:9', 'almalinux:10-x86-64-v2'])
+  expect(await names('noble')).toEqual(['ubuntu:24.04'])
+  expect((await runCommand('image', 'search', 'plan9')).stdout).toBe('No image has such a name.\n')
+  expect((await runCommand('image', 'search', 'rocky:10', '--json')).json.images).toEqual([
+    {
+      name: 'rocky:10',
+      aliases: ['rocky'],
+      title: 'Rocky Linux',
+      architectures: ['x86_64', 'aarch64', 'ppc64le', 's390x'],
+      firmware: ['bios', 'uefi'],
+      user: 'rocky',
+      init: 'systemd',
+      seedReader: 'cloud-init',
+      cpuLevel: 'x86-64-v3',
+      trust: 'checksum',
+      ends: '2035-05-31',
+      hasEnded: false,
+    },
+  ])
+})
+
+describe('images.kdl', () => {
+  const path = (): string => join(workspace.directory, 'config/vmctl/images.kdl')
+  const write = (text: string): void => {
+    mkdirSync(dirname(path()), {recursive: true})
+    writeFileSync(path(), text)
+  }
+  const before = process.env.XDG_CONFIG_HOME
+  beforeEach(() => void (process.env.XDG_CONFIG_HOME = join(workspace.directory, 'config')))
+  afterEach(() => {
+    if (before === undefined) delete process.env.XDG_CONFIG_HOME
+    else process.env.XDG_CONFIG_HOME = before
+    rmSync(path(), {force: true})
+  })
+
+  const acme = () => `publisher "acme" {
+    title "Acme Linux"
+    origin "${server.origin}/acme/"
+    user "wile"
+    arch x86_64="amd64"
+    index "builds/" find=#"build-(?<build>\\d+)(?=/)"#
+    list "builds/build-{build}/SHA256SUMS"
+    image "builds/build-{build}/acme-{tag}-{arch}.qcow2"
+    release "2" { alias "roadrunner"; ends "2020-01-01"; }
+    release "1"
+}
+`
+
+  const publishAcme = (): void => {
+    write(acme())
+    server.files.set('/acme/builds/', {content: Buffer.from('<a href="build-9/"><a href="build-10/">')})
+    server.files.set('/acme/builds/build-10/SHA256SUMS', {content: Buffer.from(`${digestOf(content)}  acme-2-amd64.qcow2\n`)})
+    server.files.set('/acme/builds/build-10/acme-2-amd64.qcow2', {content})
+  }
+
+  test('a VM is made from a name, and the next one without a request', async () => {
+    publishAcme()
+    expect(await runCommand('create', '--name', 'web', '--image', 'acme:roadrunner')).toMatchObject({exitCode: 0})
+    const seen = server.requests.length
+    expect(await runCommand('create', '--name', 'db', '--image', 'acme')).toMatchObject({exitCode: 0})
+    expect(server.requests).toHaveLength(seen)
+    for (const name of ['web', 'db']) {
+      const record = JSON.parse(readFileSync(join(workspace.stateDirectory, 'vms', name, 'vm.json'), 'utf8'))
+      expect(record.spec.image).toEqual({kind: 'name', source: 'acme:2', user: 'wile', os: 'systemd'})
+      await runCommand('destroy', name)
+    }
+    expect(await runCommand('create', '--name', 'web', '--image', 'flatcar')).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining('No VM can be made from flatcar'),
+    })
+  })
+
+  test('brings a publisher, whose images are pulled, kept, verified and removed by name', async () => {
+    publishAcme()
+    const pulled = await runCommand('image', 'pull', 'acme')
+    expect(pulled).toMatchObject({exitCode: 0, stderr: expect.stringContaining('acme:2 has not been maintained since 2020-01-01')})
+    expect((await runCommand('image', 'list', '--json')).json.images).toEqual([
+      expect.objectContaining({
+        name: 'acme-2-amd64.qcow2',
+        source: 'acme:2',
+        url: `${server.origin}/acme/builds/build-10/acme-2-amd64.qcow2`,
+        trust: 'none',
+        publishedSha256: digestOf(content),
+      }),
+    ])
+    expect((await runCommand('image', 'verify', 'acme:roadrunner')).stdout).toBe('acme-2-amd64.qcow2: OK\n')
+    expect(await runCommand('image', 'verify', 'acme', '--all')).toMatchObject({exitCode: 2})
+    expect(await runCommand('image', 'rm', 'acme')).toMatchObject({exitCode: 0})
+    expect(await runCommand('image', 'pull', 'acme:1')).toMatchObject({exitCode: 4, stderr: expect.stringContaining('lists no sha256')})
+    expect(await runCommand('image', 'pull', 'acme', '--arch', 'aarch64')).toMatchObject({exitCode: 3})
+    expect(await runCommand('image', 'pull', 'acme', '--checksum-url', 'https://x.org/y')).toMatchObject({exitCode: 2})
+  })
+
+  test('replaces a publisher of vmctl', async () => {
+    write(acme().replace('"acme"', '"debian"'))
+    expect((await runCommand('image', 'search', 'debian', '--json')).json.images).toMatchObject([{name: 'debian:2'}, {name: 'debian:1'}])
+  })
+
+  test('with mistakes is refused, each with its place', async () => {
+    write(`publisher "acme" {
+    origin "ftp://x.org"
+    user "wile"
+    arch x86="amd64"
+    list "/SHA256SUMS" pick="("
+    image "{build}/disk.qcow2"
+    signature "detached" key-url="https://x.org/key"
+    release "1" { ends "soon"; key "1A2B3C4D"; }
+    release "1"
+}
+mirror "plan9" "https://x.org"
+`)
+    const {exitCode, stderr} = await runCommand('image', 'search')
+    expect(exitCode).toBe(2)
+    expect(stderr).toContain(`${path()}:2:12`)
+    expect(stderr).toMatch(/ \| +key-url="https|\^/)
+    for (const told of [
+      '"ftp://x.org" is not a valid URL',
+      'a processor is one of x86_64',
+      '"/SHA256SUMS" is not a valid path',
+      'this is not a regular expression',
+      'nothing says what {build} is',
+      'it is not said where the signature is',
+      'expected a date, found the text "soon"',
+      '"1A2B3C4D" is not a fingerprint',
+      'there are two releases "1"',
+      'there is no publisher "plan9"',
+    ])
+      expect(stderr).toContain(told)
+  })
+
+  test('without what a publisher needs is refused', async () => {
+    write('publisher "acme" {\n    signature "clearsigned" key-url="https://x.org/key"\n}\n')
+    const {stderr} = await runCommand('image', 'search')
+    for (const told of ['has no release', 'has no processors', 'has no list of checksums', 'it is not said where the images of "acme" are'])
+      expect(stderr).toContain(told)
+  })
 })

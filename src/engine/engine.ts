@@ -6,8 +6,10 @@ import {noopHypervisor} from '../hypervisor/noop/index.ts'
 import {qemuHypervisor} from '../hypervisor/qemu/index.ts'
 import type {QemuOptions} from '../hypervisor/qemu/options.ts'
 import {qemuNode} from '../hypervisor/qemu/settings.ts'
+import type {Catalogue, ResolverOptions} from '../image/catalogue/resolve.ts'
 import {createHttpSource} from '../image/http.ts'
-import type {ImageStore} from '../image/image-store.ts'
+import type {HttpOptions} from '../image/http-client.ts'
+import {imageFiles, type ImageStore, type ResolveName} from '../image/image-store.ts'
 import type {BackendNodes} from '../model/backend-node.ts'
 import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -18,6 +20,7 @@ import type {Provisioner} from '../provision/provisioner.ts'
 import {rebootProvisioner} from '../provision/steps/reboot.ts'
 import {shellProvisioner} from '../provision/steps/shell.ts'
 import {openStore, type Store} from '../store/store.ts'
+import {readCatalogue} from './catalogue.ts'
 import type {EngineEvent, EventListener} from './events.ts'
 import {type Extension, registerExtensions} from './extensions.ts'
 
@@ -25,6 +28,8 @@ import {type Extension, registerExtensions} from './extensions.ts'
 export interface Engine {
   readonly store: Store
   readonly images: ImageStore
+  /** The images that have a name; read once. */
+  readonly catalogue: () => Promise<Catalogue>
   readonly hypervisors: ReadonlyMap<string, Hypervisor>
   readonly provisioners: ReadonlyMap<string, Provisioner>
   /** How Dockerfiles are read, by a verb that reads each once; anew each time when absent. */
@@ -56,14 +61,20 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
   const env = options.env ?? process.env
   const store = await openStore(options.stateDirectory === undefined ? defaultStateDirectory(env) : resolve(options.stateDirectory))
   const told = new Set<string>()
-  const registry = registerExtensions([builtIn(store, env), ...(options.extensions ?? [])])
+  const http: HttpOptions = {allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1'}
+  const registry = registerExtensions([builtIn(store, env, http), ...(options.extensions ?? [])])
+  let known: Promise<Catalogue> | undefined
+  const catalogue = (): Promise<Catalogue> => (known ??= readCatalogue(env, registry.publishers))
+  const directory = join(store.directory, 'images')
   return {
     store,
     images: {
-      directory: join(store.directory, 'images'),
+      directory,
       lockDirectory: store.lockDirectory,
       sources: registry.imageSources,
+      resolve: resolver({...http, catalogue, keyDirectory: imageFiles.keys({directory})}),
     },
+    catalogue,
     hypervisors: registry.hypervisors,
     provisioners: registry.provisioners,
     backend: options.backend ?? (env.VMCTL_BACKEND || 'qemu'),
@@ -81,7 +92,13 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
   }
 }
 
-const builtIn = (store: Store, env: NodeJS.ProcessEnv): Extension => ({
+/** Loaded when a name is looked up for the first time, which most commands never do. */
+const resolver =
+  (options: ResolverOptions): ResolveName =>
+  async (reference, how) =>
+    (await import('../image/catalogue/resolve.ts')).createResolver(options)(reference, how)
+
+const builtIn = (store: Store, env: NodeJS.ProcessEnv, http: HttpOptions): Extension => ({
   hypervisors: [
     qemuHypervisor({
       stateDirectory: store.directory,
@@ -92,7 +109,7 @@ const builtIn = (store: Store, env: NodeJS.ProcessEnv): Extension => ({
     }),
     noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
   ],
-  imageSources: [createHttpSource({allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1'})],
+  imageSources: [createHttpSource(http)],
   provisioners: [shellProvisioner, fileProvisioner, rebootProvisioner],
 })
 

@@ -2,6 +2,8 @@ import {expect, test} from 'vitest'
 
 import {noopHypervisor} from '../hypervisor/noop/index.ts'
 import {createHttpSource} from '../image/http.ts'
+import {builtInCatalogue} from '../model/catalogue-entries.ts'
+import type {Publisher} from '../model/catalogue.ts'
 import {fileProvisioner} from '../provision/steps/file.ts'
 import {shellProvisioner} from '../provision/steps/shell.ts'
 import {registerExtensions} from './extensions.ts'
@@ -17,6 +19,12 @@ test('parts of several extensions are found by name', () => {
   expect([...registry.hypervisors.keys()]).toEqual(['noop'])
   expect([...registry.provisioners.keys()]).toEqual(['shell', 'file'])
   expect(registry.imageSources).toHaveLength(1)
+})
+
+test('publishers of images are found in the order of the extensions', () => {
+  const acme = {...builtInCatalogue[0], name: 'acme'} as Publisher
+  expect(registerExtensions([{publishers: [acme]}, {}]).publishers).toEqual([acme])
+  expect(() => registerExtensions([{publishers: [acme]}, {publishers: [acme]}])).toThrow('Two parts register the publisher "acme".')
 })
 
 const full: Failure = {code: 'my-plugin::disk::full', exit: 4, help: 'Make room.'}

@@ -1,5 +1,6 @@
 import type {Hypervisor} from '../hypervisor/hypervisor.ts'
 import type {ImageSource} from '../image/image-source.ts'
+import type {Publisher} from '../model/catalogue.ts'
 import {type Failure, VmctlError} from '../model/errors.ts'
 import type {Provisioner} from '../provision/provisioner.ts'
 
@@ -8,6 +9,8 @@ export interface Extension {
   readonly hypervisors?: readonly Hypervisor[]
   readonly imageSources?: readonly ImageSource[]
   readonly provisioners?: readonly Provisioner[]
+  /** Images that have a name; in place of those of vmctl with the same publisher. */
+  readonly publishers?: readonly Publisher[]
   /** What its parts may fail with besides the codes of vmctl. */
   readonly failures?: readonly Failure[]
 }
@@ -24,6 +27,7 @@ export interface Registry {
   readonly hypervisors: ReadonlyMap<string, Hypervisor>
   readonly imageSources: readonly ImageSource[]
   readonly provisioners: ReadonlyMap<string, Provisioner>
+  readonly publishers: readonly Publisher[]
 }
 
 /** Collects extensions by name. Two parts of one name are an error: nobody could say which one a VMFile means. */
@@ -45,11 +49,22 @@ export const registerExtensions = (extensions: readonly Extension[]): Registry =
       extensions.flatMap((extension) => extension.hypervisors ?? []).map((part) => [part.name, part] as const),
     ),
     imageSources,
+    publishers: collectPublishers(extensions),
     provisioners: collect(
       'provisioner',
       extensions.flatMap((extension) => extension.provisioners ?? []).map((part) => [part.type, part] as const),
     ),
   }
+}
+
+const collectPublishers = (extensions: readonly Extension[]): readonly Publisher[] => {
+  const publishers = extensions.flatMap((extension) => extension.publishers ?? [])
+  return [
+    ...collect(
+      'publisher',
+      publishers.map((publisher) => [publisher.name, publisher] as const),
+    ).values(),
+  ]
 }
 
 const codeForm = /^[a-z][a-z0-9-]*(?:::[a-z][a-z0-9_-]*){2}$/

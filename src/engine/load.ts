@@ -44,12 +44,14 @@ export const readVmfile = async (engine: Engine, path: string, {toleratesMissing
     [...engine.provisioners].filter(([type]) => !builtIn.has(type)).map(([type, part]) => [type, part.parse.bind(part)] as const),
   )
   const imageSchemes = engine.images.sources.flatMap((source) => source.schemes)
+  const catalogue = (await engine.catalogue()).publishers
   const readDockerfile = readOnce(engine.readDockerfile)
   const backends = backendNodes(engine)
   const vmfile = await load(path, {
     backends,
     provisionTypes,
     imageSchemes,
+    catalogue,
     toleratesMissing,
     env: engine.env,
     readDockerfile,

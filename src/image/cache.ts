@@ -1,20 +1,19 @@
-import {createHash} from 'node:crypto'
-import {join} from 'node:path'
-
 import {makePrivateDirectory} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {auditImage} from './audit.ts'
 import {findMismatch} from './checksum.ts'
-import {commitDisk, updateEntry} from './commit.ts'
-import {baseImageOf, type CacheEntry, isSameStamp, readEntries, stampOf} from './entries.ts'
-import {fetchDisk} from './fetch-disk.ts'
+import {updateEntry} from './commit.ts'
+import {baseImageOf, type CacheEntry, readEntries} from './entries.ts'
+import {fetchEntry} from './fetch-entry.ts'
 import {ensureLocalImage, findLocalImage} from './file.ts'
+import {cachedImage, findExact, verifierOf} from './find-entry.ts'
 import {type ImageSource, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
-import {removePartial} from './partial.ts'
-import {sweepFinished, sweepPartials} from './sweep.ts'
-import {displayUrl, fileNameOf, parseImageUrl, printableName, urlKey} from './url.ts'
+import {ensureNamedImage, nameKey} from './named.ts'
+import {sweepPartials} from './sweep.ts'
+import {strongest, trustOf, trustOfUrl} from './trust.ts'
+import {displayUrl, parseImageUrl, printableName, urlKey} from './url.ts'
 
 /**
  * Makes an image usable: from the cache when it is there, else fetched, verified, decompressed, audited and stored. A local image
@@ -24,23 +23,32 @@ import {displayUrl, fileNameOf, parseImageUrl, printableName, urlKey} from './ur
 export const ensureImage = async (store: ImageStore, reference: ImageReference, options: EnsureOptions): Promise<BaseImage> => {
   options.signal.throwIfAborted()
   for (const directory of [imageFiles.refs(store), imageFiles.partials(store), store.lockDirectory]) await makePrivateDirectory(directory)
-  const {image, source, isFresh} =
-    reference.kind === 'file' ? await ensureLocalImage(store, reference, options) : await ensureRemoteImage(store, reference, options)
-  const verifiedBy = checkOf(reference)
+  const {image, source, isFresh} = await ensure[reference.kind](store, reference, options)
+  const verifiedBy = await checkOf(store, reference)
   options.onEvent?.({type: 'image.ready', source, path: image.path, isFresh, ...(verifiedBy !== undefined && {verifiedBy})})
   return image
 }
 
-/** What an image is compared with. */
-const checkOf = ({sha256, sha512, checksumUrl}: ImageReference): string | undefined => {
-  if (sha256 !== undefined || sha512 !== undefined) return sha256 === undefined ? 'sha512' : 'sha256'
+/** What an image was compared with, for people. */
+const checkOf = async (store: ImageStore, reference: ImageReference): Promise<string | undefined> => {
+  const {kind, sha256, sha512, checksumUrl} = reference
+  if (kind === 'name') {
+    const {entries} = await readEntries(store, nameKey(reference))
+    const found = await findExact(store, entries, reference)
+    const trust = found && trustOf(found.entry)
+    if (trust?.level === 'signed') return `the signature of ${trust.by}`
+    if (trust?.level === 'checksum') return 'the checksum of its publisher'
+    return undefined
+  }
+  if (sha256 !== undefined || sha512 !== undefined) return sha256 === undefined ? 'its sha512' : 'its sha256'
   return checksumUrl === undefined ? undefined : displayUrl(parseImageUrl(checksumUrl))
 }
 
 /** The image, if it can be used now: no network, no lock, nothing written. Undefined also for one that is unusable; `ensureImage` says why. */
 export const findImage = async (store: ImageStore, reference: ImageReference): Promise<BaseImage | undefined> => {
   if (reference.kind === 'file') return findLocalImage(store, reference)
-  const {entries} = await readEntries(store, urlKey(parseImageUrl(reference.source)))
+  const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source))
+  const {entries} = await readEntries(store, key)
   return (await findExact(store, entries, reference))?.image
 }
 
@@ -49,16 +57,8 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
   const imageSource = sourceFor(store.sources, url)
   const key = urlKey(url)
   const source = displayUrl(url)
-  const cached = async (): Promise<EnsuredImage | undefined> => {
-    if (options.fresh) return undefined
-    const found = await findExact(store, (await readEntries(store, key)).entries, reference)
-    if (!found) return undefined
-    await renewStamp(store, found.entry)
-    await renameEntry(store, found.entry, options.name)
-    await sweepFinished(store, found.entry)
-    return {image: found.image, source, isFresh: false}
-  }
-  const early = await cached()
+  const wanted = {reference, key, source}
+  const early = await cachedImage(store, wanted, options)
   if (early) return early
   await using _lock = await acquireLock(imageFiles.fetchLock(store, key), {
     purpose: `downloading ${source}`,
@@ -66,47 +66,13 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
     signal: options.signal,
     onWait: (holder) => options.onEvent?.({type: 'image.waiting', source, holder}),
   })
-  const late = (await cached()) ?? (options.fresh ? undefined : await adapt(store, {reference, imageSource, key}, options))
+  const late =
+    (await cachedImage(store, wanted, options)) ?? (options.fresh ? undefined : await adapt(store, {reference, imageSource, key}, options))
   if (late) return late
   await sweepPartials(store, key)
-  return {image: await download(store, {reference, imageSource, key, url}, options), source, isFresh: true}
+  const job = {reference, imageSource, key, url, verifiedBy: verifierOf(reference), trust: trustOfUrl(reference)}
+  return {image: await fetchEntry(store, job, options), source, isFresh: true}
 }
-
-const download = async (store: ImageStore, job: RemoteJob & {readonly url: URL}, options: EnsureOptions): Promise<BaseImage> => {
-  const {reference, key, url} = job
-  const partial = imageFiles.partial(store, key)
-  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: displayUrl(url)})
-  const {digests, sizeBytes, etag, lastModified, name} = disk.fetched
-  const entry = {
-    key,
-    source: displayUrl(url),
-    name: printableName(options.name ?? (name || fileNameOf(url))),
-    published: {...digests, sizeBytes, ...(etag === undefined ? {} : {etag}), ...(lastModified === undefined ? {} : {lastModified})},
-    verifiedBy: verifierOf(reference),
-    fetchedAt: new Date().toISOString(),
-  }
-  const image = await commitDisk(store, {disk: {...disk, isDeclaredRaw: reference.format === 'raw'}, entry}, options.signal)
-  await removePartial(partial)
-  return image
-}
-
-/** An entry that answers the reference as it stands. */
-const findExact = async (
-  store: ImageStore,
-  entries: readonly CacheEntry[],
-  reference: ImageReference,
-): Promise<{entry: CacheEntry; image: BaseImage} | undefined> => {
-  for (const entry of entries) {
-    if (findMismatch(reference, entry.published) || !fitsFormat(entry, reference)) continue
-    if (!verifierOf(reference).every((verifier) => entry.verifiedBy.includes(verifier))) continue
-    const image = await baseImageOf(store, entry)
-    if (image) return {entry, image}
-  }
-  return undefined
-}
-
-const fitsFormat = ({disk}: CacheEntry, {format}: ImageReference): boolean =>
-  format === undefined ? disk?.isDeclaredRaw === false : disk?.format === format && (format === 'raw' || !disk.isDeclaredRaw)
 
 interface RemoteJob {
   readonly reference: ImageReference
@@ -134,6 +100,7 @@ const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOptions):
       ...entry,
       name: printableName(options.name ?? entry.name),
       verifiedBy: [...new Set([...entry.verifiedBy, ...verifiers])],
+      trust: strongest(trustOf(entry), trustOfUrl(reference)),
       disk: {...entry.disk, ...audited, isDeclaredRaw: reference.format === 'raw'},
     }
     await updateEntry(store, entry, adapted)
@@ -142,16 +109,4 @@ const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOptions):
   return undefined
 }
 
-/** A file that was touched and has the right bytes, a copy of the state directory say, need not be read again next time. */
-const renewStamp = async (store: ImageStore, entry: CacheEntry): Promise<void> => {
-  const {disk} = entry
-  const stamp = disk?.stamp && (await stampOf(join(store.directory, disk.file)))
-  if (disk?.stamp && stamp && !isSameStamp(stamp, disk.stamp)) await updateEntry(store, entry, {disk: {...disk, stamp}})
-}
-
-const renameEntry = async (store: ImageStore, entry: CacheEntry, name: string | undefined): Promise<void> => {
-  if (name !== undefined && printableName(name) !== entry.name) await updateEntry(store, entry, {name: printableName(name)})
-}
-
-const verifierOf = ({checksumUrl}: ImageReference): string[] =>
-  checksumUrl === undefined ? [] : [createHash('sha256').update(checksumUrl).digest('hex')]
+const ensure = {file: ensureLocalImage, url: ensureRemoteImage, name: ensureNamedImage} as const

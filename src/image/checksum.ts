@@ -89,6 +89,13 @@ export const parseChecksumFile = (text: string, name: string, source: string): E
   return Object.fromEntries(found)
 }
 
+/** The names of all files that a list has digests of. */
+export const listedNames = (text: string): string[] =>
+  text.split(/\r?\n/).flatMap((line) => {
+    const {digest = '', name = ''} = (bsdLine.exec(line.trim()) ?? gnuLine.exec(line.trim()))?.groups ?? {}
+    return algorithmByLength.has(digest.length) ? [name.slice(name.lastIndexOf('/') + 1)] : []
+  })
+
 /** The digest in a line that speaks of the wanted file; empty for any other line. */
 const digestOfLine = (line: string, name: string): string => {
   const {digest = '', name: listed = '', escaped = ''} = (bsdLine.exec(line) ?? gnuLine.exec(line))?.groups ?? {}

@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {ioError, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {hashFile} from '../host/hash.ts'
 import {messageOf, systemCode} from '../model/errors.ts'
+import type {Trust} from '../model/catalogue.ts'
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
 import type {Digests} from './checksum.ts'
 import {diskNamePattern, imageFiles, type ImageStore} from './image-store.ts'
@@ -18,10 +19,12 @@ export interface FileStamp {
 /** One file of `refs/`: what was fetched from one place, and which disk it became. Written once; a changed publication adds another. */
 export interface CacheEntry {
   readonly schema: 1
-  /** Hash of the URL (of a local file: of its file: URL). */
+  /** Hash of the URL (of a local file: of its file: URL), or of the name with what it is for. */
   readonly key: string
-  /** URL without credentials and query values, or path; for people. */
+  /** URL without credentials and query values, path, or name in the catalogue; for people. */
   readonly source: string
+  /** Where an image with a name came from. */
+  readonly url?: string
   readonly name: string
   /** The file as published, before decompression. */
   readonly published: Digests & {readonly sizeBytes: number; readonly etag?: string; readonly lastModified?: string}
@@ -39,6 +42,8 @@ export interface CacheEntry {
   }
   /** Hashes of the checksum URLs that listed this publication. */
   readonly verifiedBy: readonly string[]
+  /** Absent in entries of vmctl 0.1.0. */
+  readonly trust?: Trust
   readonly stamp?: FileStamp
   /** RFC 3339. */
   readonly fetchedAt: string

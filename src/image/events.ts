@@ -13,7 +13,7 @@ export type ImageEvent =
       readonly source: string
       readonly path: string
       readonly isFresh: boolean
-      /** What its digest was compared with: `sha256` or `sha512` as declared, or the URL of a list. Absent when with nothing. */
+      /** What it was compared with, for people: `its sha256`, the URL of a list, `the signature of …`. Absent when with nothing. */
       readonly verifiedBy?: string
     }
 

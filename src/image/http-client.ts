@@ -37,11 +37,17 @@ export interface HttpClient extends AsyncDisposable {
 export class HttpFailure extends Error {
   readonly retry: 'no' | 'if-progress' | 'yes'
   readonly afterMs: number | undefined
+  /** What the server answered, when it answered. */
+  readonly status: number | undefined
 
-  constructor(message: string, options: {retry: 'no' | 'if-progress' | 'yes'; afterMs?: number | undefined; cause?: unknown}) {
+  constructor(
+    message: string,
+    options: {retry: 'no' | 'if-progress' | 'yes'; afterMs?: number | undefined; status?: number; cause?: unknown},
+  ) {
     super(message, options.cause === undefined ? undefined : {cause: options.cause})
     this.retry = options.retry
     this.afterMs = options.afterMs
+    this.status = options.status
   }
 }
 
@@ -162,6 +168,7 @@ const statusFailure = (url: URL, response: HttpResponse): HttpFailure => {
   return new HttpFailure(`${url.host} answered ${response.status} ${reasonPhrase(response.status)}`.trimEnd() + '.', {
     retry: transient.has(response.status) ? 'yes' : 'no',
     afterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
+    status: response.status,
   })
 }
 

@@ -1,13 +1,11 @@
 import {type ExpectedDigests, findMismatch, parseChecksumFile, verifyDigests} from './checksum.ts'
 import {VmctlError} from '../model/errors.ts'
 import {downloadTo} from './download.ts'
-import {connectionFailure, downloadError, type HttpClient, HttpFailure, type HttpOptions, openHttpClient} from './http-client.ts'
+import {downloadError, HttpFailure, type HttpOptions, openHttpClient} from './http-client.ts'
+import {readText, type RequestOptions} from './http-text.ts'
 import type {ImageSource} from './image-source.ts'
 import {startOver} from './partial.ts'
-import {withRetries} from './retry.ts'
 import {displayUrl, fileNameOf, parseImageUrl} from './url.ts'
-
-const maxChecksumFileBytes = 4 * 2 ** 20
 
 /** What an image source for http and https does: checked, resumed, retried. */
 export const httpFetcher = (options: HttpOptions): Required<Pick<ImageSource, 'fetch' | 'publishedDigests'>> => ({
@@ -43,8 +41,6 @@ interface Declared extends ExpectedDigests {
   readonly checksumUrl?: string
 }
 
-type RequestOptions = HttpOptions & {readonly client: HttpClient; readonly signal: AbortSignal}
-
 /** The digests of the reference and those that its checksum file lists: all of them must hold. */
 const expectedDigests = async (reference: Declared, options: RequestOptions): Promise<ExpectedDigests> => {
   const declared = {
@@ -60,37 +56,4 @@ const expectedDigests = async (reference: Declared, options: RequestOptions): Pr
     throw new VmctlError('vmctl::image::checksum_mismatch', `${displayUrl(url)} lists another ${algorithm} than the one that is declared.`)
   }
   return {...listed, ...declared}
-}
-
-const readText = async (url: URL, options: RequestOptions): Promise<string> => {
-  try {
-    return await withRetries(() => readTextOnce(url, options), {...options, progress: () => 0})
-  } catch (error) {
-    throw error instanceof HttpFailure ? downloadError(url, error) : error
-  }
-}
-
-const readTextOnce = async (url: URL, {client, signal, idleTimeoutMs = 30_000}: RequestOptions): Promise<string> => {
-  // A list of checksums is small: one deadline for the whole of it does.
-  const deadline = AbortSignal.timeout(idleTimeoutMs * 2)
-  const response = await client.get(url, {'accept-encoding': 'identity'}, AbortSignal.any([signal, deadline])).catch((error: unknown) => {
-    signal.throwIfAborted()
-    throw connectionFailure(url, error)
-  })
-  const parts: Buffer[] = []
-  let length = 0
-  try {
-    if (response.status !== 200) throw new HttpFailure(`${displayUrl(url)} answered ${response.status}.`, {retry: 'no'})
-    for await (const chunk of response.body) {
-      parts.push(chunk as Buffer)
-      length += (chunk as Buffer).length
-      if (length > maxChecksumFileBytes) throw new HttpFailure(`${displayUrl(url)} is too long for a list of checksums.`, {retry: 'no'})
-    }
-  } catch (error) {
-    signal.throwIfAborted()
-    throw connectionFailure(url, error)
-  } finally {
-    response.body.on('error', () => undefined).destroy()
-  }
-  return Buffer.concat(parts).toString('utf8')
 }

@@ -1,6 +1,8 @@
 import {join} from 'node:path'
 
-import type {BaseImage, ImageFormat} from '../model/vm.ts'
+import type {Trust} from '../model/catalogue.ts'
+import type {BaseImage, ImageFormat, ImageReference} from '../model/vm.ts'
+import type {ExpectedDigests} from './checksum.ts'
 import type {ImageListener} from './events.ts'
 import type {ImageSource} from './image-source.ts'
 
@@ -11,15 +13,35 @@ export interface ImageStore {
   /** `locks` in the state directory. */
   readonly lockDirectory: string
   readonly sources: readonly ImageSource[]
+  /** How names are looked up; without it none can be fetched. */
+  readonly resolve?: ResolveName
 }
+
+/** Where an image of a name is now, and how far that can be trusted. */
+export interface ResolvedImage {
+  /** The file that never changes: at a mirror, if there is one, then at its publisher. */
+  readonly urls: readonly string[]
+  readonly digests: ExpectedDigests
+  readonly trust: Trust
+}
+
+/** @throws VmctlError `vmctl::image::…` */
+export type ResolveName = (
+  reference: ImageReference,
+  options: {readonly signal: AbortSignal; readonly onNotice: (message: string) => void},
+) => Promise<ResolvedImage>
 
 export interface EnsureOptions {
   readonly signal: AbortSignal
   readonly onEvent?: ImageListener | undefined
+  /** Gets what the user should know and that is not an error, in whole sentences. */
+  readonly onNotice?: ((message: string) => void) | undefined
   /** What to call the image in lists; the last segment of the URL when absent. */
   readonly name?: string | undefined
   /** Whether an image by URL is fetched although it is in the cache, which keeps what it has until the new one is there. */
   readonly fresh?: boolean | undefined
+  /** Whether the publisher of an image with a name is asked for a newer build; the bytes are fetched only when they are others. */
+  readonly refresh?: boolean | undefined
 }
 
 export interface EnsuredImage {
@@ -35,11 +57,14 @@ type Places = Pick<ImageStore, 'directory' | 'lockDirectory'>
 /**
  * Every file of the cache, once:
  * `sha256-HEX.FORMAT` disks, read-only and never replaced; `refs/*.json` what was fetched from where;
+ * `keys/FINGERPRINT.asc` keys of publishers;
  * `partial/KEY` a download on its way, `partial/KEY.json` how to resume it, `partial/KEY.disk` its decompression.
  */
 export const imageFiles = {
   disk: (store: Places, sha256: string, format: ImageFormat): string => join(store.directory, `sha256-${sha256}.${format}`),
   refs: (store: Places): string => join(store.directory, 'refs'),
+  /** Keys of publishers, each by its fingerprint. */
+  keys: (store: Pick<Places, 'directory'>): string => join(store.directory, 'keys'),
   partials: (store: Places): string => join(store.directory, 'partial'),
   partial: (store: Places, key: string): string => join(store.directory, 'partial', key),
   /** Held while one image is fetched. */

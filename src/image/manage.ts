@@ -9,6 +9,7 @@ import type {ImageFormat} from '../model/vm.ts'
 import {lockIndex, removeEntry} from './commit.ts'
 import {type CacheEntry, readEntries} from './entries.ts'
 import {diskNamePattern, type ImageStore} from './image-store.ts'
+import {trustOf} from './trust.ts'
 import {urlKey} from './url.ts'
 
 /** One line of `vmctl image list`. */
@@ -31,6 +32,13 @@ export interface CachedImage {
   readonly virtualSizeBytes?: number
   /** RFC 3339. */
   readonly fetchedAt?: string
+  /** How it was vouched for when it was fetched: a signed list, a checksum over https or of the user, nothing. */
+  readonly trust?: 'signed' | 'checksum' | 'none'
+  /** Who signed, and with which key. */
+  readonly signedBy?: string
+  readonly fingerprint?: string
+  /** Where an image with a name came from. */
+  readonly url?: string
   /** Why the entry cannot be used: its index file is damaged, or its disk is gone. */
   readonly problem?: string
 }
@@ -45,7 +53,7 @@ interface Listed {
 export const listImages = async (store: ImageStore): Promise<CachedImage[]> => (await readImages(store)).map(({image}) => image)
 
 /**
- * Removes images by name, source URL, digest (12 characters or more) or file name. A disk that several sources share goes with the last.
+ * Removes images by name, source, digest (12 characters or more) or file name. A disk that several sources share goes with the last.
  * @throws VmctlError `vmctl::image::not_found`; `vmctl::image::in_use`, before anything is removed
  */
 export const removeImage = async (
@@ -120,6 +128,7 @@ const readImages = async (store: ImageStore): Promise<Listed[]> => {
 const describe = async (store: ImageStore, entry: CacheEntry, disk: NonNullable<CacheEntry['disk']>): Promise<CachedImage> => {
   const path = join(store.directory, disk.file)
   const sizes = await sizesOf(path)
+  const trust = trustOf(entry)
   return {
     name: entry.name,
     path,
@@ -130,6 +139,9 @@ const describe = async (store: ImageStore, entry: CacheEntry, disk: NonNullable<
     ...sizes,
     virtualSizeBytes: disk.virtualSizeBytes,
     fetchedAt: entry.fetchedAt,
+    trust: trust.level,
+    ...(trust.level === 'signed' && {signedBy: trust.by, fingerprint: trust.fingerprint}),
+    ...(entry.url !== undefined && {url: entry.url}),
     ...(sizes.sizeBytes === disk.sizeBytes ? {} : {problem: 'The disk is missing or cut off; it is fetched again when it is needed.'}),
   }
 }
@@ -144,6 +156,7 @@ const isWanted = ({entry, image: {name, path, sha256, publishedSha256}}: Listed,
   return (
     wanted === name ||
     wanted === path ||
+    wanted === entry?.source ||
     wanted === basename(path) ||
     (digest !== undefined && [sha256, publishedSha256].some((each) => each?.startsWith(digest))) ||
     (entry !== undefined && URL.canParse(wanted) && urlKey(new URL(wanted)) === entry.key)

@@ -85,6 +85,11 @@ const meanings = {
     exit: host,
     help: 'The image is not the one that was declared. Check the checksum, or the source of the image; nothing was kept.',
   },
+  'vmctl::image::signature_invalid': {
+    exit: host,
+    help: 'Try again later, in case the publisher was just changing the list. If it stays so, ask the publisher; do not use the image.',
+  },
+  'vmctl::image::key_unusable': {exit: host, help: 'Check the network connection, then run the command again.'},
   'vmctl::image::decompression_failed': {exit: host, help: 'The compressed image is damaged or incomplete; download it again.'},
   'vmctl::image::format_detection_failed': {exit: host, help: 'Make sure that the file is a disk image that qemu-img can read.'},
   'vmctl::image::refused': {exit: host, help: 'Use a self-contained image: `qemu-img convert -O qcow2 OLD NEW` makes one.'},

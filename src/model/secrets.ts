@@ -39,10 +39,11 @@ const recordedUrl = (text: string): string => {
 }
 
 /** What is shown of where an image comes from. */
-export const displaySource = ({source}: ImageReference): string => recordedUrl(source).replace(queryMark, '')
+export const displaySource = ({kind, source}: ImageReference): string =>
+  kind === 'url' ? recordedUrl(source).replace(queryMark, '') : source
 
 const recordedImage = (image: ImageReference): ImageReference =>
-  image.kind === 'file'
+  image.kind !== 'url'
     ? image
     : {...image, source: recordedUrl(image.source), ...(image.checksumUrl !== undefined && {checksumUrl: recordedUrl(image.checksumUrl)})}
 

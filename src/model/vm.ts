@@ -4,6 +4,7 @@
  * it uses whole, so that one VM can be started without its VMFile.
  */
 
+import type {Architecture, CpuLevel, Firmware} from './catalogue.ts'
 import type {DockerfileSpec} from './dockerfile.ts'
 import type {Healthcheck} from './health.ts'
 import type {ForwardedPort, PortForward} from './port.ts'
@@ -30,8 +31,15 @@ export type GuestOs = 'systemd' | 'openrc'
 
 /** Where a base image comes from. `source` is an absolute path or an absolute URL. */
 export interface ImageReference {
-  readonly kind: 'file' | 'url'
+  readonly kind: 'file' | 'url' | 'name'
+  /** A path, a URL, or the name of an image of the catalogue: `debian:12`. */
   readonly source: string
+  /** Of the guests that an image with a name is for; x86_64 when absent. */
+  readonly architecture?: Architecture
+  /** Which one is meant where a publisher has an image for each kind. */
+  readonly firmware?: Firmware
+  /** What x86-64 processors must have. */
+  readonly cpuLevel?: CpuLevel
   readonly format?: ImageFormat
   /** Lower-case hex digests of the file as published (before decompression). */
   readonly sha256?: string

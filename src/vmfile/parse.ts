@@ -1,4 +1,6 @@
 import type {BackendNodes} from '../model/backend-node.ts'
+import type {Publisher} from '../model/catalogue.ts'
+import {builtInCatalogue} from '../model/catalogue-entries.ts'
 import {type Place, type Problem, VmctlError} from '../model/errors.ts'
 import {isSpecField} from './changes.ts'
 import {readDocument} from './grammar/read.ts'
@@ -30,6 +32,8 @@ export interface LoadOptions {
   readonly backends?: BackendNodes
   /** Schemes of `image-url` besides http and https, without the colon. */
   readonly imageSchemes?: readonly string[]
+  /** The images that have a name; those that vmctl brings when absent. */
+  readonly catalogue?: readonly Publisher[]
   /** The variables that secrets may be taken from; none when absent. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** What reads Dockerfiles; none can be used when absent. */
@@ -57,6 +61,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     readDockerfile,
     examineSeedFile,
     imageSchemes = [],
+    catalogue = builtInCatalogue,
     provisionTypes = new Map(),
     backends = new Map(),
     toleratesMissing = false,
@@ -82,6 +87,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     directory,
     backends,
     imageSchemes,
+    catalogue,
     provisionTypes,
     env,
     readDockerfile,

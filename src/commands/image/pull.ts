@@ -3,17 +3,22 @@ import * as Flags from '@oclif/core/flags'
 
 import * as flags from '../../cli/flags.ts'
 import {VmfileCommand} from '../../cli/vmfile-command.ts'
+import {architectures} from '../../model/catalogue.ts'
 import type {BaseImage} from '../../model/vm.ts'
 
 export default class ImagePull extends VmfileCommand {
   static override aliases = ['pull']
   static override summary = 'Fetch images into the cache, and verify them.'
   static override description =
-    'Without a name, all images of the VMFile. A local image is checked, and decompressed into the cache when it is compressed.'
-  static override args = {image: Args.string({description: 'URL, alias (`debian:12`) or path of the image.'})}
+    'Without a name, all images of the VMFile. For an image with a name (`debian:12`) its publisher is asked for the newest build, which new VMs are made from; one that is in the cache already is not fetched again. A local image is checked, and decompressed into the cache when it is compressed.'
+  static override args = {image: Args.string({description: 'URL, name (`debian:12`) or path of the image.'})}
   static override flags = {
     file: flags.file,
     force: Flags.boolean({summary: 'Fetch it although it is in the cache. What is there stays until the new one is complete.'}),
+    arch: Flags.option({options: architectures})({summary: 'Processor that an image with a name is for (default: x86_64).'}),
+    firmware: Flags.option({options: ['bios', 'uefi'] as const})({
+      summary: 'What it is to boot with, where a name has an image for each (default: bios).',
+    }),
     name: Flags.string({summary: 'Name of the image in the cache (default: its file name).'}),
     sha256: Flags.string({summary: 'Expected SHA-256 of the file.', helpValue: 'HEX'}),
     sha512: Flags.string({summary: 'Expected SHA-512 of the file.', helpValue: 'HEX'}),
@@ -35,8 +40,17 @@ export default class ImagePull extends VmfileCommand {
       for (const {path} of images) this.log(`Image cached at: ${path}`)
       return {images}
     }
-    const {name, sha256, sha512, 'checksum-url': checksumUrl, force} = given
-    const image = await pullImage(engine, args.image, {name, sha256, sha512, checksumUrl, force, directory: process.cwd()})
+    const {name, sha256, sha512, 'checksum-url': checksumUrl, force, arch, firmware} = given
+    const image = await pullImage(engine, args.image, {
+      name,
+      sha256,
+      sha512,
+      checksumUrl,
+      force,
+      architecture: arch,
+      firmware,
+      directory: process.cwd(),
+    })
     const isCached = image.sha256 !== undefined
     this.log(isCached ? `Image cached at: ${image.path}` : `Image used in place: ${image.path} (${image.format})`)
     return image

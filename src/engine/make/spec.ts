@@ -5,7 +5,16 @@ import {readIfExists} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
 import {resolvePath} from '../../host/paths.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {findAlias, imageAliases} from '../../model/image-aliases.ts'
+import {builtInCatalogue} from '../../model/catalogue-entries.ts'
+import {
+  catalogueNames,
+  findCatalogueImage,
+  type Firmware,
+  looksLikeImagePath,
+  type Publisher,
+  referenceOf,
+  seedProblem,
+} from '../../model/catalogue.ts'
 import {closest, isHostname} from '../../model/names.ts'
 import {formatSize} from '../../model/quantity.ts'
 import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../../model/vm.ts'
@@ -15,7 +24,7 @@ import {classifyKeys, keyLines} from '../../model/public-key.ts'
 /** The options of `vmctl create`; paths as the user wrote them. */
 export interface SpecOptions {
   readonly name: string
-  /** A path, a URL, or an alias such as `debian:12`. */
+  /** A path, a URL, or a name such as `debian:12`. */
   readonly image?: string | undefined
   readonly imageUrl?: string | undefined
   readonly vcpus?: number | undefined
@@ -27,6 +36,8 @@ export interface SpecOptions {
   /** Path of a public key. */
   readonly sshKey?: string | undefined
   readonly uefi?: boolean | undefined
+  /** The images that have a name; those that vmctl brings when absent. */
+  readonly catalogue?: readonly Publisher[] | undefined
   /** Where relative paths start. */
   readonly directory: string
 }
@@ -57,35 +68,44 @@ export const specFromOptions = async (options: SpecOptions): Promise<VmSpec> => 
   }
 }
 
-const imageOf = async ({image, imageUrl, directory}: SpecOptions): Promise<ImageReference> => {
+const imageOf = async ({image, imageUrl, directory, catalogue = builtInCatalogue, uefi}: SpecOptions): Promise<ImageReference> => {
   if (image !== undefined && imageUrl !== undefined) {
     throw new VmctlError('vmctl::usage::invalid', 'Both --image and --image-url are given.', {help: 'Use one of them.'})
   }
   if (imageUrl !== undefined) return {kind: 'url', source: imageUrl}
   if (image === undefined) throw new VmctlError('vmctl::create::no_image', 'No image is given.')
-  return imageNamed(image, directory)
+  const reference = await imageNamed(image, {directory, catalogue, firmware: uefi ? 'uefi' : 'bios'})
+  const named = reference.kind === 'name' ? findCatalogueImage(catalogue, reference.source) : undefined
+  const problem = named && seedProblem(named)
+  if (problem !== undefined)
+    throw new VmctlError('vmctl::image::refused', `No VM can be made from ${image}: ${problem}.`, {help: 'Use another image.'})
+  return reference
 }
 
 /**
- * An image as it is named on the command line: a path, a URL, or an alias such as `debian:12`.
+ * An image as it is named on the command line: a path, a URL, or a name such as `debian:12`.
  * @throws VmctlError `vmctl::image::not_found`
  */
-export const imageNamed = async (image: string, directory: string): Promise<ImageReference> => {
+export const imageNamed = async (
+  image: string,
+  {
+    directory,
+    catalogue,
+    firmware,
+  }: {readonly directory: string; readonly catalogue: readonly Publisher[]; readonly firmware?: Firmware | undefined},
+): Promise<ImageReference> => {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(image)) return {kind: 'url', source: image}
   const source = resolvePath(image, directory)
   const info = await stat(source).catch(() => undefined)
   if (info?.isFile()) return {kind: 'file', source}
-  if (/^[~./]|\/|\.(?:qcow2|raw|img|vmdk|vdi|vhdx|zst|gz|xz)$/.test(image)) {
+  if (looksLikeImagePath(image)) {
     throw new VmctlError('vmctl::image::not_found', `There is no image file ${source}.`)
   }
-  const alias = findAlias(image)
-  if (alias) {
-    const {url, ...known} = alias
-    return {kind: 'url', source: url, ...known}
-  }
-  const suggestion = closest(image, imageAliases())
-  throw new VmctlError('vmctl::image::not_found', `${JSON.stringify(image)} is neither a file nor an alias of an image.`, {
-    help: `${suggestion === undefined ? '' : `Did you mean ${suggestion}? `}Name a file with its path (./image.qcow2), a URL, or an alias; \`vmctl image list --available\` shows those.`,
+  const named = findCatalogueImage(catalogue, image)
+  if (named) return referenceOf(named, firmware)
+  const suggestion = closest(image, catalogueNames(catalogue))
+  throw new VmctlError('vmctl::image::not_found', `${JSON.stringify(image)} is neither a file nor the name of an image.`, {
+    help: `${suggestion === undefined ? '' : `Did you mean ${suggestion}? `}Name a file with its path (./image.qcow2), a URL, or a name of the catalogue; \`vmctl image search\` shows those.`,
   })
 }
 

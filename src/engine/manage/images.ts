@@ -1,15 +1,15 @@
 import {resolvePath} from '../../host/paths.ts'
 import {readHead} from '../../image/audit.ts'
-import {ensureImage} from '../../image/cache.ts'
 import {type ImageInspection, inspectImage} from '../../image/inspect.ts'
 import {type CachedImage, listImages, removeImage, type VerifiedImage, verifyImages} from '../../image/manage.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import {isVmctlError, systemCode, VmctlError, explained, severalFailed} from '../../model/errors.ts'
-import {findAlias, imageAliases} from '../../model/image-aliases.ts'
+import {type Architecture, findCatalogueImage, type Firmware} from '../../model/catalogue.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import {listVmNames, readVm, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import type {Vmfile} from '../load.ts'
+import {fetchReference} from '../make/image.ts'
 import {imageNamed} from '../make/spec.ts'
 import {displaySource} from '../../model/secrets.ts'
 
@@ -22,27 +22,38 @@ export interface PullOptions {
   readonly sha256?: string | undefined
   readonly sha512?: string | undefined
   readonly checksumUrl?: string | undefined
-  /** Whether an image by URL is fetched although it is in the cache. */
+  /** Whether it is fetched although it is in the cache. */
   readonly force?: boolean | undefined
+  /** What it is to boot with, where a name has an image for each. */
+  readonly firmware?: Firmware | undefined
+  /** Of an image with a name: the processor that it is for. */
+  readonly architecture?: Architecture | undefined
 }
 
 /**
- * Makes an image usable: by URL or alias it is fetched to the cache, unless it is there; a file is looked at, and decompressed if need be.
- * @param image a path, a URL, or an alias such as `debian:12`
+ * Makes an image usable: by URL it is fetched to the cache, unless it is there; of a name the newest build is; a file is looked at, and
+ * decompressed if need be.
+ * @param image a path, a URL, or a name such as `debian:12`
  */
 export const pullImage = async (
   engine: Engine,
   image: string,
-  {directory, name, force, ...options}: PullOptions & {readonly directory: string},
+  {directory, name, force, firmware, architecture, ...options}: PullOptions & {readonly directory: string},
 ): Promise<BaseImage> => {
   const {sha256, sha512, checksumUrl} = options
+  const bootsWith = firmware ?? (architecture === undefined || architecture === 'x86_64' ? 'bios' : 'uefi')
+  const named = await imageNamed(image, {directory, catalogue: (await engine.catalogue()).publishers, firmware: bootsWith})
+  if (named.kind === 'name' && checksumUrl !== undefined) {
+    throw new VmctlError('vmctl::usage::invalid', `The list of checksums of ${image} is known; --checksum-url is for URLs.`)
+  }
   const reference: ImageReference = {
-    ...(await imageNamed(image, directory)),
+    ...named,
+    ...(architecture !== undefined && {architecture}),
     ...(sha256 !== undefined && {sha256: sha256.toLowerCase()}),
     ...(sha512 !== undefined && {sha512: sha512.toLowerCase()}),
     ...(checksumUrl !== undefined && {checksumUrl}),
   }
-  return ensureImage(engine.images, reference, {signal: engine.signal, name, fresh: force, onEvent: (event) => void engine.emit(event)})
+  return fetchReference(engine, reference, {name, fresh: force, refresh: true})
 }
 
 /**
@@ -60,9 +71,7 @@ export const pullAll = async (
   const errors: {name: string; error: unknown}[] = []
   for (const reference of references.values()) {
     try {
-      images.push(
-        await ensureImage(engine.images, reference, {signal: engine.signal, fresh: force, onEvent: (event) => void engine.emit(event)}),
-      )
+      images.push(await fetchReference(engine, reference, {fresh: force, refresh: true}))
     } catch (thrown) {
       const error = explained(thrown)
       if (engine.signal.aborted || references.size === 1) throw error
@@ -74,27 +83,12 @@ export const pullAll = async (
   return images
 }
 
-/** A well-known image; the `--json` shape of an element of `vmctl image list --available`. */
-export interface AvailableImage {
-  readonly name: string
-  readonly url: string
-  readonly user: string
-  readonly os: string
-}
-
-/** The images that have a name, for guests like this host. */
-export const availableImages = (): readonly AvailableImage[] =>
-  imageAliases().flatMap((name) => {
-    const alias = findAlias(name)
-    return alias ? [{name, url: alias.url, user: alias.user, os: alias.os}] : []
-  })
-
 /**
  * Reads images of the cache in full.
  * @throws VmctlError `vmctl::image::checksum_mismatch` with all results when one is damaged
  */
 export const verifyCached = async (engine: Engine, wanted: string | undefined): Promise<readonly VerifiedImage[]> => {
-  const images = await verifyImages(engine.images, wanted)
+  const images = await verifyImages(engine.images, wanted === undefined ? undefined : await recordedName(engine, wanted))
   const bad = images.filter(({problem}) => problem !== undefined)
   if (bad.length === 0) return images
   const lines = bad.map(({name, path, problem}) => `  ${name} (${path}): ${problem}`)
@@ -110,7 +104,7 @@ export const cachedImages = (engine: Engine): Promise<CachedImage[]> => listImag
 export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> => {
   const users = new Map<string, string>()
   for (const name of await listVmNames(engine.store)) for (const path of await basesOf(engine, name)) users.set(path, name)
-  return removeImage(engine.images, wanted, {inUse: (path) => users.get(path)})
+  return removeImage(engine.images, await recordedName(engine, wanted), {inUse: (path) => users.get(path)})
 }
 
 /**
@@ -144,6 +138,9 @@ const diskOf = async (engine: Engine, directory: string): Promise<Awaited<Return
 const ifThere = (error: unknown): undefined => {
   if (!isVmctlError(error) || systemCode(error.cause) !== 'ENOENT') throw error
 }
+/** What a name of the catalogue is called in the cache: `debian:12` for `debian:bookworm`; anything else stays as it is. */
+const recordedName = async (engine: Engine, wanted: string): Promise<string> =>
+  findCatalogueImage((await engine.catalogue()).publishers, wanted)?.name ?? wanted
 
 /** Facts of an image file. `path` is as the user wrote it. */
 export const describeImage = (engine: Engine, path: string, directory: string): Promise<ImageInspection> =>

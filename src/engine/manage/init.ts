@@ -31,11 +31,12 @@ export const initVmfile = async (engine: Engine, image: string | undefined, dire
   refuseNeighbour(directory, image)
   const path = join(directory, defaultName)
   const name = image ?? usualImage
-  const {kind, source} = await imageNamed(name, directory)
+  const catalogue = (await engine.catalogue()).publishers
+  const {kind, source} = await imageNamed(name, {directory, catalogue})
   const vm = unusedName(nameOf(directory), await listVmNames(engine.store))
   const text = template(vm, printKdl([node(kind === 'url' && source === name ? 'image-url' : 'image', name)]).trimEnd())
   const imageSchemes = engine.images.sources.flatMap((one) => one.schemes)
-  await parseVmfile(text, {path, directory, file: defaultName, imageSchemes})
+  await parseVmfile(text, {path, directory, file: defaultName, imageSchemes, catalogue})
   await writeNew(path, text)
   return {path, vm, image: name}
 }

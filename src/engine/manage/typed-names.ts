@@ -2,7 +2,8 @@ import {listVms} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {discoverVmfile} from '../../vmfile/index.ts'
 import {readVmfile, type Vmfile} from '../load.ts'
-import {availableImages, cachedImages} from './images.ts'
+import {searchCatalogue} from './catalogue.ts'
+import {cachedImages} from './images.ts'
 import {ofVmfile} from '../owner.ts'
 import {knownNames} from '../plan/names.ts'
 import {listNetworks} from '../resources/network-list.ts'
@@ -25,7 +26,7 @@ export const typedNames = async (
     case 'network':
       return (await listNetworks(engine)).networks.map(({id}) => id)
     case 'image':
-      return availableImages().map(({name}) => name)
+      return (await searchCatalogue(engine)).map(({name}) => name)
     case 'cached-image':
       return (await cachedImages(engine)).map(({name}) => name)
   }

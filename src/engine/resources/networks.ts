@@ -1,5 +1,5 @@
 import {networkConfig} from '../../guest/seed/network-config.ts'
-import {usesNetplan} from '../../model/image-aliases.ts'
+import {usesNetplan} from '../../model/catalogue.ts'
 import type {NetworkSpec} from '../../model/network.ts'
 import type {Nic, Vm, VmSpec} from '../../model/vm.ts'
 import type {Candidate} from '../../network/members.ts'

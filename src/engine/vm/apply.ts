@@ -1,7 +1,6 @@
 import {randomUUID} from 'node:crypto'
 
 import {remove} from '../../host/durable.ts'
-import {ensureImage} from '../../image/cache.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
@@ -16,6 +15,7 @@ import {awaitHealthy} from '../reach/health.ts'
 import {startNetworks} from '../resources/carriers.ts'
 import {seedContentOf} from '../make/attach.ts'
 import {attach} from '../make/attach.ts'
+import {fetchReference} from '../make/image.ts'
 import {operation} from './operation.ts'
 import {resumeVm} from './pause.ts'
 import {newRecords, type Records} from './records.ts'
@@ -91,11 +91,7 @@ const existing = async (engine: Engine, name: string): Promise<Vm> => {
 }
 
 /** The base image of a spec, fetched when it is not here yet. */
-export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> =>
-  ensureImage(engine.images, spec.image, {
-    signal: engine.signal,
-    onEvent: (event) => void engine.emit({...event, vm: spec.name}),
-  })
+export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> => fetchReference(engine, spec.image, {vm: spec.name})
 
 /**
  * Makes a VM, in place of an existing one of the same name. Everything is made in a directory without a name first; only

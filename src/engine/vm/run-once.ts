@@ -37,7 +37,7 @@ export interface RunResult {
 export const runOnce = async (engine: Engine, options: RunOptions): Promise<RunResult> => {
   const name = options.name ?? `run-${randomBytes(4).toString('hex')}`
   const {packages, runCommands, ...fields} = await readExtras(options.extras ?? {}, options.directory)
-  const spec = await specFromOptions({...options, name})
+  const spec = await specFromOptions({...options, catalogue: (await engine.catalogue()).publishers, name})
   const login = options.user ?? spec.image.user
   const cloudInit: VmSpec['cloudInit'] = {
     hostname: name,

@@ -11,6 +11,7 @@ import type {Vm, VmSpec} from '../../model/vm.ts'
 import type {Hypervisor} from '../hypervisor.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType} from './arguments.ts'
+import {requireCpuLevel} from './cpu-level.ts'
 import {findFirmware} from './firmware.ts'
 import {changeForwards, checkForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
 import {launch} from './launch.ts'
@@ -70,7 +71,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       requireArchitecture(binary)
       await checkForwards(binary, spec.ports ?? [])
       await makePrivateDirectory(stateDirectory)
-      await acceleratorFor(spec)
+      const {accelerator} = await acceleratorFor(spec)
+      await requireCpuLevel(spec, {binary, accelerator})
     },
 
     async prepare(vm, {signal, neighbours}) {

@@ -1,6 +1,7 @@
 import {basename} from 'node:path'
 
-import {imageAliases, looksLikeImagePath} from '../../model/image-aliases.ts'
+import {looksLikeImagePath} from '../../model/catalogue.ts'
+import {builtInCatalogue} from '../../model/catalogue-entries.ts'
 import {type Fields, fieldsOf, textOf} from './reader.ts'
 
 /** Settings of a service that only VMs have: holos' own. */
@@ -43,6 +44,5 @@ export const isDockerCompose = (path: string, root: Fields): boolean => {
 const isContainerImage = (image: string | undefined): boolean => {
   if (image === undefined || image === '' || looksLikeImagePath(image))
     return image !== undefined && /^[\w.-]+\/[\w./-]+:[\w.-]+$/.test(image)
-  const distributions = new Set(imageAliases().map((alias) => alias.split(':')[0]))
-  return !distributions.has(image.split(':')[0] ?? '')
+  return !builtInCatalogue.some(({name}) => name === image.split(':')[0])
 }

@@ -1,5 +1,5 @@
 import {parseSize} from '../../model/quantity.ts'
-import {looksLikeImagePath} from '../../model/image-aliases.ts'
+import {looksLikeImagePath} from '../../model/catalogue.ts'
 import {group, hostPath, type KdlNode, node, withProps} from '../kdl.ts'
 import {cloudInitNode, dependencyNodes, environmentNode, healthNode, provisionNode, sshNode} from './guest.ts'
 import type {Names} from './names.ts'

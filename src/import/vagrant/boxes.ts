@@ -1,4 +1,5 @@
-import {findAlias, imageAliases} from '../../model/image-aliases.ts'
+import {catalogueNames, findCatalogueImage} from '../../model/catalogue.ts'
+import {builtInCatalogue} from '../../model/catalogue-entries.ts'
 
 /** Names of releases whose number the boxes of some publishers have instead. */
 const releases: Readonly<Record<string, string>> = {
@@ -66,8 +67,7 @@ const aliasOf = (distribution: string, version: string | undefined): string | un
   return wanted.map((one) => `${distribution}:${one}`).find(isKnown)
 }
 
-/** Whether an image is published for any computer: the VMFile may be for another one. */
-const isKnown = (alias: string): boolean => findAlias(alias, 'x64') !== undefined
+const isKnown = (name: string): boolean => findCatalogueImage(builtInCatalogue, name) !== undefined
 
 /** Images of the same distribution, for a message; some of all when there are none. */
 export const similarImages = (box: string): readonly string[] => {
@@ -76,6 +76,6 @@ export const similarImages = (box: string): readonly string[] => {
   const distribution =
     Object.entries(distributions).find(([word]) => name.includes(word))?.[1] ??
     (release && (Number(releases[release]) > 13.5 ? 'ubuntu' : 'debian'))
-  const same = imageAliases().filter((alias) => alias.startsWith(`${distribution}:`) && /\d/.test(alias))
+  const same = catalogueNames(builtInCatalogue).filter((one) => one.startsWith(`${distribution}:`) && /\d/.test(one))
   return same.length > 0 ? same : ['debian:12', 'ubuntu:noble']
 }

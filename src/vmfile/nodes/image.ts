@@ -2,7 +2,17 @@ import {dirname} from 'node:path'
 import {isDeepStrictEqual} from 'node:util'
 
 import {resolvePath} from '../../host/paths.ts'
-import {findAlias, imageAliases, looksLikeImagePath} from '../../model/image-aliases.ts'
+import {
+  catalogueNames,
+  type Firmware,
+  findCatalogueImage,
+  isPublishedFor,
+  looksLikeImagePath,
+  type NamedReference,
+  referenceOf,
+  seedProblem,
+} from '../../model/catalogue.ts'
+import {builtInCatalogue} from '../../model/catalogue-entries.ts'
 import {displaySource} from '../../model/secrets.ts'
 import type {ImageReference} from '../../model/vm.ts'
 import {type Compare, namesOf} from '../grammar/change.ts'
@@ -13,6 +23,8 @@ import {nearest, quoted} from '../kdl/wording.ts'
 import {type Context, optional, resolveExisting} from '../resolve/context.ts'
 import {lookAt} from '../resolve/local-files.ts'
 import type {BuiltDockerfile, dockerfileNode} from './dockerfile.ts'
+import type {deviceNode} from './device.ts'
+import type {firmwareNode} from './firmware.ts'
 
 const formatField = field(word('image format', 'qcow2', 'raw', 'vmdk', 'vdi', 'vhdx'), 'Format of the image; detected when absent.')
 
@@ -23,8 +35,8 @@ const sha256Field = field(digest('sha256'), 'SHA-256 of the file as published.')
 const sha512Field = field(digest('sha512'), 'SHA-512 of the file as published.')
 
 export const imageNode = block(
-  'A disk image on the host, which is never written to, or the alias of a well-known one.',
-  {argument: required(path('"images/debian.qcow2"'), 'Path of the image, or an alias such as "debian:12".')},
+  'A disk image on the host, which is never written to, or the name of one in the catalogue.',
+  {argument: required(path('"images/debian.qcow2"'), 'Path of the image, or a name such as "debian:12".')},
   {format: formatField, os: osField, sha256: sha256Field, sha512: sha512Field},
 )
 
@@ -43,12 +55,24 @@ export const imageUrlNode = block(
   },
 )
 
-type VmFields = ReadFields<{image: typeof imageNode; 'image-url': typeof imageUrlNode; dockerfile: typeof dockerfileNode}>
+type VmFields = ReadFields<{
+  image: typeof imageNode
+  'image-url': typeof imageUrlNode
+  dockerfile: typeof dockerfileNode
+  firmware: typeof firmwareNode
+  device: typeof deviceNode
+}>
+
+/** What a VM boots with, and where the VMFile says so. */
+interface Boot {
+  readonly type: Firmware
+  readonly written?: Located<Firmware>
+}
 
 /** The one image source of a VM; undefined when there is none, or none that can be used. */
 export const buildImage = async (
   vm: Span,
-  {image, 'image-url': imageUrl, dockerfile}: VmFields,
+  {image, 'image-url': imageUrl, dockerfile, firmware, device}: VmFields,
   built: BuiltDockerfile | undefined,
   context: Context,
 ): Promise<ImageReference | undefined> => {
@@ -57,20 +81,20 @@ export const buildImage = async (
     const second = image.start > imageUrl.start ? image : imageUrl
     report.error(second, 'both image and image-url specified', 'use either image or image-url, not both')
   }
+  // Devices that are handed through make it UEFI.
+  const written = firmware?.argument
+  const boot: Boot = {type: written?.value ?? (device.length > 0 ? 'uefi' : 'bios'), ...optional('written', written)}
   const chosen = image ?? imageUrl
   if (!chosen) {
-    if (dockerfile) return built && imageOfDockerfile(built, context)
+    if (dockerfile) return built && imageOfDockerfile(built, boot, context)
     report.error(vm, 'no image specified', 'add image "path/to/image.qcow2" or image-url "https://…"')
     return undefined
   }
   warnOfForeign(chosen, report)
   const own = ownSettings(chosen.fields, context)
   if (image) {
-    const found = image.argument && (await resolveImage(image.argument, context))
-    if (!found) return undefined
-    // A published list of checksums is not needed for a file of which the VMFile knows the checksum itself.
-    const {checksumUrl, ...rest} = found
-    return {...rest, ...(own.sha256 === undefined && own.sha512 === undefined && optional('checksumUrl', checksumUrl)), ...own}
+    const found = image.argument && (await resolveImage(image.argument, boot, context))
+    return found && {...found, ...own}
   }
   return imageUrl && buildImageUrl(imageUrl, own, context)
 }
@@ -111,8 +135,8 @@ const ownSettings = (
   }
 }
 
-const resolveImage = async (name: Located<string>, context: Context): Promise<ImageReference | undefined> => {
-  const {report, directory} = context
+const resolveImage = async (name: Located<string>, boot: Boot, context: Context): Promise<ImageReference | undefined> => {
+  const {report, directory, catalogue} = context
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name.value)) {
     report.error(name, 'image takes a path, not a URL', 'use image-url for an image to download')
     return undefined
@@ -120,24 +144,53 @@ const resolveImage = async (name: Located<string>, context: Context): Promise<Im
   const {kind, reason} = await lookAt(resolvePath(name.value, directory))
   if (kind !== 'missing' || reason !== undefined || looksLikeImagePath(name.value))
     return {kind: 'file', source: await resolveExisting(name, 'image file', context)}
-  const alias = findAlias(name.value)
-  if (alias) return {kind: 'url', source: alias.url, checksumUrl: alias.checksumUrl, user: alias.user, os: alias.os}
-  const known = imageAliases()
-  const distributions = [...new Set(known.map((one) => one.split(':')[0]))]
+  const image = findCatalogueImage(catalogue, name.value)
+  if (image) return namedImage(image, {name, boot}, report)
+  const releases = catalogue.find((publisher) => publisher.name === name.value.split(':')[0])?.releases.map(({tag}) => tag)
   report.error(
     name,
     `image file not found: ${quoted(name.value)}`,
-    nearest(name.value, known) ??
-      `vmctl looks for ${resolvePath(name.value, directory)}; it is no alias either, such as ${distributions.join(', ')}`,
+    releases
+      ? `the releases of that name are ${releases.join(', ')}`
+      : (nearest(name.value, catalogueNames(catalogue)) ??
+          `vmctl looks for ${resolvePath(name.value, directory)}; it is no name of an image either: \`vmctl image search\` shows those`),
   )
   return undefined
 }
 
+/** An image of the catalogue, when a VM can be made from it. */
+const namedImage = (
+  image: NonNullable<ReturnType<typeof findCatalogueImage>>,
+  {name, boot}: {readonly name: Located<string>; readonly boot: Boot},
+  report: Context['report'],
+): NamedReference | undefined => {
+  const {publisher} = image
+  const problem = seedProblem(image)
+  if (problem !== undefined) {
+    report.error(name, `no VM can be made from ${quoted(image.name)}: ${problem}`, `\`vmctl image pull ${image.name}\` fetches it`)
+    return undefined
+  }
+  if (!isPublishedFor(image, 'x86_64')) {
+    report.error(name, `${publisher.title} publishes no ${quoted(image.name)} for x86_64`, 'vmctl runs x86-64 guests')
+    return undefined
+  }
+  const {written: wanted} = boot
+  if (wanted && publisher.firmware && publisher.firmware !== wanted.value)
+    report.error(wanted, `the image ${quoted(image.name)} boots with ${publisher.firmware} only`, `write firmware "${publisher.firmware}"`)
+  if (publisher.seedReader !== 'cloud-init')
+    report.warning(
+      name,
+      `guests of ${publisher.title} read their settings by ${publisher.seedReader}, not by cloud-init`,
+      'vmctl may be unable to log in, and knows no services of such a guest',
+    )
+  return referenceOf(image, boot.type)
+}
+
 /** The image that FROM names: a URL, an alias, or a path that starts at the Dockerfile. */
-const imageOfDockerfile = async ({spec, image}: BuiltDockerfile, context: Context): Promise<ImageReference | undefined> => {
+const imageOfDockerfile = async ({spec, image}: BuiltDockerfile, boot: Boot, context: Context): Promise<ImageReference | undefined> => {
   // A VM must be stoppable although its Dockerfile is gone, and then nobody asks for its image.
   if (!image) return context.toleratesMissing ? {kind: 'file', source: spec.path} : undefined
-  if (!/^https?:\/\//.test(image.value)) return resolveImage(image, {...context, directory: dirname(spec.path)})
+  if (!/^https?:\/\//.test(image.value)) return resolveImage(image, boot, {...context, directory: dirname(spec.path)})
   const url = checkUrl(image, ['http', 'https'], context)
   return url === undefined ? undefined : {kind: 'url', source: url}
 }
@@ -174,9 +227,28 @@ const checkUrl = (text: Located<string>, schemes: readonly string[], {report}: C
 }
 
 /** What the disk was made from; the rest is about how it came here. */
-const contentOf = ({kind, source, format, sha256, sha512}: ImageReference): unknown => ({kind, source, format, sha256, sha512})
+const contentOf = ({kind, source, format, sha256, sha512, firmware, architecture}: ImageReference): unknown => ({
+  kind,
+  source,
+  format,
+  sha256,
+  sha512,
+  firmware,
+  architecture,
+})
+
+/**
+ * Whether a VM was made by vmctl 0.1.0 from the image of a name, which it recorded as a URL with the publisher's user: the release stands in
+ * the URL as a word.
+ */
+const isOlderRecordOf = (applied: ImageReference, wanted: ImageReference): boolean => {
+  if (applied.kind !== 'url' || wanted.kind !== 'name' || applied.user === undefined || applied.user !== wanted.user) return false
+  const image = findCatalogueImage(builtInCatalogue, wanted.source)
+  const words = image ? [image.release.tag, ...(image.release.names ?? [])] : []
+  return applied.source.split(/[/_-]v?|(?<=\/)v/).some((one) => words.includes(one))
+}
 
 export const imageChange: Compare<'image'> = (applied, wanted) =>
-  isDeepStrictEqual(contentOf(applied), contentOf(wanted))
+  isDeepStrictEqual(contentOf(applied), contentOf(wanted)) || isOlderRecordOf(applied, wanted)
     ? {effect: 'now', text: namesOf('image')({...applied}, {...wanted})}
     : {effect: 'reload', text: `image ${displaySource(applied)} → ${displaySource(wanted)}`}

@@ -1,5 +1,6 @@
 import {resolvePath} from '../../host/paths.ts'
 import type {BackendNodes} from '../../model/backend-node.ts'
+import type {Publisher} from '../../model/catalogue.ts'
 import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import type {Located} from '../grammar/shapes.ts'
 import type {Report} from '../kdl/report.ts'
@@ -24,6 +25,8 @@ export interface Context {
   /** Where relative paths of the file start. */
   readonly directory: string
   readonly imageSchemes: readonly string[]
+  /** The images that have a name. */
+  readonly catalogue: readonly Publisher[]
   /** The types that plugins bring. */
   readonly provisionTypes: ReadonlyMap<string, ParseSettings>
   /** The nodes of the backends that there are. */

@@ -1,0 +1,166 @@
+import {
+  type CatalogueImage,
+  type CatalogueLayout,
+  findCatalogueImage,
+  isPublishedFor,
+  type Mirror,
+  type Publisher,
+  type Trust,
+} from '../../model/catalogue.ts'
+import {VmctlError} from '../../model/errors.ts'
+import type {ImageReference} from '../../model/vm.ts'
+import {type ExpectedDigests, listedNames, parseChecksumFile} from '../checksum.ts'
+import {type HttpOptions, openHttpClient} from '../http-client.ts'
+import {readBytes, readIfPublished, type RequestOptions} from '../http-text.ts'
+import type {ResolvedImage, ResolveName} from '../image-store.ts'
+import {imageOfDebian, imageOfOracle} from './publisher-json.ts'
+import {readSignedList, type VouchedList} from './vouch.ts'
+import {fill, fillPattern, newestMatch, type Words} from './words.ts'
+
+export interface Catalogue {
+  readonly publishers: readonly Publisher[]
+  readonly mirrors: readonly Mirror[]
+}
+
+export interface ResolverOptions extends HttpOptions {
+  /** Read at the first name, so that commands without images do not pay for it. */
+  readonly catalogue: () => Promise<Catalogue>
+  /** Where keys of publishers are kept. */
+  readonly keyDirectory: string
+}
+
+/** Looks names up at their publishers: first the dated file with its digest, from a list that is verified; the file itself is fetched later. */
+export const createResolver =
+  (options: ResolverOptions): ResolveName =>
+  async (reference, {signal, onNotice}) => {
+    const catalogue = await options.catalogue()
+    const image = chosen(catalogue, reference)
+    await using client = await openHttpClient(options)
+    const requests = {...options, client, signal}
+    const mirror = catalogue.mirrors.find(({publisher}) => publisher === image.publisher.name)
+    const origin = mirror?.isComplete ? mirror.origin : (image.release.origin ?? image.publisher.origin)
+    // Awaited here, or the client would be gone too early.
+    return await resolveImage({image, reference, origin, mirror, requests, keyDirectory: options.keyDirectory, onNotice})
+  }
+
+interface Job {
+  readonly image: CatalogueImage
+  readonly reference: ImageReference
+  readonly origin: string
+  readonly mirror: Mirror | undefined
+  readonly requests: RequestOptions
+  readonly keyDirectory: string
+  readonly onNotice: (message: string) => void
+}
+
+const chosen = ({publishers}: Catalogue, {source, architecture = 'x86_64'}: ImageReference): CatalogueImage => {
+  const image = findCatalogueImage(publishers, source)
+  if (!image) {
+    throw new VmctlError('vmctl::image::not_found', `There is no image named ${source} in the catalogue.`, {
+      help: 'Run `vmctl image search` to see the names.',
+    })
+  }
+  if (isPublishedFor(image, architecture)) return image
+  throw new VmctlError('vmctl::image::not_found', `${image.publisher.title} publishes no ${source} for ${architecture}.`, {
+    help: `Run \`vmctl image search ${image.publisher.name}\` to see for which processors there are images.`,
+  })
+}
+
+const resolveImage = async (job: Job): Promise<ResolvedImage> => {
+  const {publisher} = job.image
+  const words = wordsOf(job)
+  const {layout} = publisher
+  const {path, digests, trust} = layout.kind === 'list' ? await fromList(job, layout, words) : await fromJson(job, layout, words)
+  const {mirror} = job
+  return {
+    urls: [...(mirror && !mirror.isComplete ? [under(mirror.origin, path).href] : []), under(job.origin, path).href],
+    digests,
+    trust,
+  }
+}
+
+const wordsOf = ({image: {publisher, release}, reference}: Job): Words => ({
+  tag: release.tag,
+  arch: publisher.architectures[reference.architecture ?? 'x86_64'] ?? '',
+  firmware: reference.firmware ?? (reference.architecture === undefined || reference.architecture === 'x86_64' ? 'bios' : 'uefi'),
+  ...release.words,
+})
+
+interface Found {
+  /** From the origin. */
+  readonly path: string
+  readonly digests: ExpectedDigests
+  readonly trust: Trust
+}
+
+const fromJson = async (job: Job, layout: Exclude<CatalogueLayout, {kind: 'list'}>, words: Words): Promise<Found> => {
+  const url = under(job.origin, fill(layout.at, words))
+  const text = await text8(url, job)
+  const found = layout.kind === 'debian-json' ? imageOfDebian(text, layout.folder) : imageOfOracle(text)
+  if (!found) throw unlisted(url, `an image of ${job.image.name}`)
+  return {...found, trust: httpsTrust(url)}
+}
+
+const fromList = async (job: Job, layout: Extract<CatalogueLayout, {kind: 'list'}>, release: Words): Promise<Found> => {
+  let words = release
+  if (layout.index) {
+    const url = under(job.origin, fill(layout.index.at, words))
+    const groups = newestMatch(await text8(url, job), layout.index.find, words)
+    if (!groups) throw unlisted(url, `an image of ${job.image.name}`)
+    words = {...words, ...groups}
+  }
+  const listUrl = under(job.origin, fill(layout.list, words))
+  const {text, trust} = await listAt(job, listUrl, words)
+  if (layout.pick !== undefined) {
+    const pattern = fillPattern(`^(?<file>${layout.pick})$`, words)
+    const names = listedNames(text).filter((name) => pattern.test(name))
+    const groups = newestMatch(names.join('\n'), `(?<=^|\n)(?<file>${layout.pick})(?=\n|$)`, words)
+    if (!groups) throw unlisted(listUrl, `an image of ${job.image.name}`)
+    words = {...words, ...groups}
+  }
+  const path = fill(layout.image, words)
+  return {path, digests: parseChecksumFile(text, path.slice(path.lastIndexOf('/') + 1), listUrl.href), trust}
+}
+
+const listAt = async (job: Job, listUrl: URL, words: Words): Promise<VouchedList> => {
+  const {publisher, release} = job.image
+  const {signature} = publisher
+  if (!signature) return {text: await listText(listUrl, job), trust: httpsTrust(listUrl)}
+  return readSignedList({
+    signature,
+    fingerprints: release.keys ?? publisher.keys ?? [],
+    by: publisher.title,
+    words,
+    listUrl,
+    ...(signature.form === 'detached' && {signatureUrl: under(job.origin, fill(signature.at, words))}),
+    keyDirectory: job.keyDirectory,
+    read: (url) => readBytes(url, job.requests),
+    readIfPublished: (url) => readIfPublished(url, job.requests),
+    onNotice: job.onNotice,
+  })
+}
+
+const text8 = async (url: URL, {requests}: Job): Promise<string> => (await readBytes(url, requests)).toString('utf8')
+
+/** Some servers answer with a page that says "not found" and the status 200. */
+const listText = async (url: URL, job: Job): Promise<string> => {
+  const text = await text8(url, job)
+  if (/^\s*</.test(text)) throw unlisted(url, 'checksums; it is a web page')
+  return text
+}
+
+const unlisted = (url: URL, what: string): VmctlError =>
+  new VmctlError('vmctl::image::download_failed', `${url.href} does not list ${what}.`, {
+    help: 'The publisher may have moved it: a newer vmctl may know where, and `images.kdl` in the configuration directory can say it.',
+    details: {url: url.href},
+  })
+
+const httpsTrust = ({protocol}: URL): Trust => ({level: protocol === 'https:' ? 'checksum' : 'none'})
+
+/** A path below an origin, which no word that was found on the way can lead out of. */
+const under = (origin: string, path: string): URL => {
+  const base = new URL(`${origin}/`)
+  const url = new URL(`${base.href}${path}`)
+  if (url.href.startsWith(base.href)) return url
+  throw new VmctlError('vmctl::image::download_failed', `A list of ${base.href} names a file that is not below it.`)
+}

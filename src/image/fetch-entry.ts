@@ -1,0 +1,41 @@
+import type {Trust} from '../model/catalogue.ts'
+import type {BaseImage, ImageReference} from '../model/vm.ts'
+import {commitDisk} from './commit.ts'
+import {fetchDisk} from './fetch-disk.ts'
+import type {ImageSource} from './image-source.ts'
+import {type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
+import {removePartial} from './partial.ts'
+import {displayUrl, fileNameOf, printableName} from './url.ts'
+
+export interface FetchEntryJob {
+  readonly reference: ImageReference
+  readonly imageSource: ImageSource
+  /** Names the entry, and what is on its way. */
+  readonly key: string
+  readonly url: URL
+  /** What the entry came from, for people; the URL when absent. */
+  readonly source?: string
+  readonly verifiedBy: readonly string[]
+  readonly trust: Trust
+}
+
+/** Fetches an image into the cache. The caller holds the lock of its key. */
+export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options: EnsureOptions): Promise<BaseImage> => {
+  const {reference, key, url} = job
+  const partial = imageFiles.partial(store, key)
+  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: displayUrl(url)})
+  const {digests, sizeBytes, etag, lastModified, name} = disk.fetched
+  const entry = {
+    key,
+    source: job.source ?? displayUrl(url),
+    ...(job.source !== undefined && {url: displayUrl(url)}),
+    name: printableName(options.name ?? (name || fileNameOf(url))),
+    published: {...digests, sizeBytes, ...(etag === undefined ? {} : {etag}), ...(lastModified === undefined ? {} : {lastModified})},
+    verifiedBy: job.verifiedBy,
+    trust: job.trust,
+    fetchedAt: new Date().toISOString(),
+  }
+  const image = await commitDisk(store, {disk: {...disk, isDeclaredRaw: reference.format === 'raw'}, entry}, options.signal)
+  await removePartial(partial)
+  return image
+}
