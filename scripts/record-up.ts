@@ -20,20 +20,17 @@ const longest = 15
 
 const files: Readonly<Record<string, string>> = {
   'VMFile.kdl': `project "shop"
-network "default"
 
 vm "db" {
     image "debian:12"
     healthcheck { tcp 5432; }
     provision "shell" privileged=#true { script "db.sh"; }
-    ssh { }
 }
 vm "web" {
     image "debian:12"
     depends-on "db"
     port "8080:80"
     provision "shell" privileged=#true { script "web.sh"; }
-    ssh { }
 }
 `,
   'db.sh': `mkdir -p /srv/stock
