@@ -59,7 +59,10 @@ const record = async (stage: Stage): Promise<Picture[]> => {
   const above: Row[] = []
   let clock = 0
   for (const command of commands) {
-    above.push([{text: '$ ', style: '32'}, {text: command, style: '1'}])
+    above.push([
+      {text: '$ ', style: '32'},
+      {text: command, style: '1'},
+    ])
     pictures.push({at: clock, rows: [...above]})
     const began = performance.now()
     const screen = openScreen(columns)
@@ -132,7 +135,9 @@ const draw = (pictures: readonly Picture[]): string => {
   const last = pictures.at(-1)?.rows ?? []
   const height = size.top + Math.max(last.length, ...shown.map(({line}) => line + 1)) * size.line + 10
   const texts = shown.map(({line, row, from, to}) => {
-    const spans = row.map(({text, style}) => (style === '' ? escapeXml(text) : `<tspan class="${classOf(style)}">${escapeXml(text)}</tspan>`))
+    const spans = row.map(({text, style}) =>
+      style === '' ? escapeXml(text) : `<tspan class="${classOf(style)}">${escapeXml(text)}</tspan>`,
+    )
     const timing =
       to === undefined
         ? `<set attributeName="visibility" to="hidden" begin="0s" dur="${from.toFixed(2)}s"/>`

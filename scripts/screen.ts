@@ -15,7 +15,7 @@ export interface Screen {
   write(text: string): void
   /** All lines from the first on, those that have scrolled away too. */
   rows(): readonly (readonly Span[])[]
-  /** The same without colours and without blanks at the ends of lines. */
+  /** The same without colours, without blanks at the ends of lines, and as wide as they were written. */
   lines(): string[]
 }
 
@@ -27,6 +27,8 @@ const blank: Cell = {character: ' ', style: ''}
 
 export const openScreen = (columns: number): Screen => {
   const rows: Cell[][] = [[]]
+  /** The rows that go on in the next one because the terminal was too narrow. */
+  const wrapped = new Set<number>()
   let [row, column, style, rest] = [0, 0, '', '']
 
   const line = (): Cell[] => (rows[row] ??= [])
@@ -36,6 +38,7 @@ export const openScreen = (columns: number): Screen => {
   }
   const put = (character: string): void => {
     if (column === columns) {
+      wrapped.add(row)
       newLine()
       column = 0
     }
@@ -50,8 +53,9 @@ export const openScreen = (columns: number): Screen => {
   }
   const erase = (how: string): void => {
     if (how === '2') line().length = 0
-    else if (how === '1') line().fill(blank, 0, column)
+    else if (how === '1') line().splice(0, column, ...Array.from({length: column}, () => blank))
     else line().splice(column)
+    if (column < columns) wrapped.delete(row)
   }
   const control: Readonly<Record<string, (words: string) => void>> = {
     A: (words) => (row = Math.max(0, row - Number(words || 1))),
@@ -63,6 +67,7 @@ export const openScreen = (columns: number): Screen => {
     J: () => {
       erase('0')
       rows.splice(row + 1)
+      for (const index of wrapped) if (index > row) wrapped.delete(index)
     },
     m: (words) => (style = withParameters(style, words)),
   }
@@ -77,7 +82,13 @@ export const openScreen = (columns: number): Screen => {
       }
     },
     rows: () => rows.map(spansOf),
-    lines: () => rows.map((cells) => cells.map(({character: text}) => text).join('').trimEnd()),
+    lines: () =>
+      rows
+        .map((cells, index) => `${cells.map(({character: text}) => text).join('')}${wrapped.has(index) ? '' : '\n'}`)
+        .join('')
+        .split('\n')
+        .map((text) => text.trimEnd())
+        .slice(0, -1),
   }
 }
 

@@ -16,13 +16,12 @@ import {dirname, join, relative} from 'node:path'
 
 import {handWrittenPages} from './docs.ts'
 import type {Screen} from './screen.ts'
-import {type Guests, isGuests, openStage, type Stage} from './stage.ts'
+import {type Guests, isGuests, openStage, type Program, type Stage} from './stage.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
-const token =
-  /<!-- (?<word>run|cache|file|hidden|fails|not run):\s(?<rest>[^]*?)\s-->|^```(?<language>\w*)\n(?<body>[^]*?)^```$/gm
+const token = /<!-- (?<word>run|cache|file|hidden|fails|not run):\s(?<rest>[^]*?)\s-->|^```(?<language>\w*)\n(?<body>[^]*?)^```$/gm
 
 interface Token {
   /** Where it begins in the page. */
@@ -46,32 +45,37 @@ const tokensOf = (text: string): Token[] =>
 
 /** Blocks that show a terminal and are not run: each with its place and the reason, which is empty where none is given. */
 export const blocksNotRun = (): {readonly place: string; readonly reason: string}[] =>
-  handWrittenPages().flatMap((page) => {
-    const text = read(page)
-    let isRunning = false
-    let reason: string | undefined
-    return tokensOf(text).flatMap(({word, rest, language, index}) => {
-      if (word === 'run') isRunning = true
-      if (word === 'not run') reason = rest
-      if (word !== 'block') return []
-      const given = reason
-      reason = undefined
-      const isShown = language === 'text' || (language === 'console' && (given !== undefined || !isRunning))
-      return isShown ? [{place: `${page}:${text.slice(0, index).split('\n').length}`, reason: given ?? ''}] : []
+  handWrittenPages()
+    .filter((page) => !page.startsWith('docs/reference/'))
+    .flatMap((page) => {
+      const text = read(page)
+      let isRunning = false
+      let reason: string | undefined
+      return tokensOf(text).flatMap(({word, rest, language, index}) => {
+        if (word === 'run') isRunning = true
+        if (word === 'not run') reason = rest
+        if (word !== 'block') return []
+        const given = reason
+        reason = undefined
+        const isShown = language === 'text' || (language === 'console' && (given !== undefined || !isRunning))
+        return isShown ? [{place: `${page}:${text.slice(0, index).split('\n').length}`, reason: given ?? ''}] : []
+      })
     })
-  })
 
 /** The pages that have blocks to run, with who plays the guests there. */
 export const pagesToRun = (): ReadonlyMap<string, Guests> =>
   new Map(
     handWrittenPages().flatMap((page) => {
-      const guests = tokensOf(read(page)).find(({word}) => word === 'run')?.rest.split(' ')[0] ?? ''
+      const guests =
+        tokensOf(read(page))
+          .find(({word}) => word === 'run')
+          ?.rest.split(' ')[0] ?? ''
       return isGuests(guests) ? [[page, guests] as const] : []
     }),
   )
 
 /** The text of a page after its blocks were run; the one that it has when they came out as they stand there. */
-export const runPage = async (page: string, program: 'bin/run.js' | 'bin/dev.js' = 'bin/run.js'): Promise<string> => {
+export const runPage = async (page: string, program: Program = 'bin/run.js'): Promise<string> => {
   const text = read(page)
   let filled = ''
   let end = 0
@@ -79,20 +83,16 @@ export const runPage = async (page: string, program: 'bin/run.js' | 'bin/dev.js'
   let comment: Token | undefined
   try {
     for (const one of tokensOf(text)) {
-      if (one.word === 'run') {
-        // oxlint-disable no-await-in-loop -- each command needs what came before it
-        await stage?.[Symbol.asyncDispose]()
-        const [guests = '', name] = one.rest.split(' ')
-        if (!isGuests(guests)) throw new Error(`${page} is to be run by ${guests}.`)
-        stage = await openStage(guests, {program, ...(name !== undefined && {name})})
-      } else if (one.word !== 'block') {
-        await obey(one, stage)
-        comment = one
-      } else {
+      if (one.word === 'block') {
         const {whole, index} = one
+        // oxlint-disable-next-line no-await-in-loop -- each command needs what came before it
         filled += text.slice(end, index) + (stage ? await blockOf(one, {stage, comment}) : whole)
         end = index + whole.length
         comment = undefined
+      } else {
+        // oxlint-disable-next-line no-await-in-loop -- the same
+        stage = await obey(one, {stage, program})
+        comment = one
       }
     }
   } finally {
@@ -101,9 +101,18 @@ export const runPage = async (page: string, program: 'bin/run.js' | 'bin/dev.js'
   return filled + text.slice(end)
 }
 
-const obey = async ({word, rest}: Token, stage: Stage | undefined): Promise<void> => {
+/** Does what a comment says; returns where the next blocks run. */
+const obey = async (
+  {word, rest}: Token,
+  {stage, program}: {readonly stage: Stage | undefined; readonly program: Program},
+): Promise<Stage | undefined> => {
   if (word === 'hidden') await stage?.prepare(rest)
   if (word === 'cache') await stage?.cache(rest)
+  if (word !== 'run') return stage
+  await stage?.[Symbol.asyncDispose]()
+  const [guests = '', name] = rest.split(' ')
+  if (!isGuests(guests)) throw new Error(`Nobody knows how to run blocks by ${guests}.`)
+  return openStage(guests, {program, ...(name !== undefined && {name})})
 }
 
 const blockOf = async (

@@ -35,9 +35,11 @@ export interface Stage extends AsyncDisposable {
   cache(alias: string): Promise<void>
 }
 
+/** What runs vmctl: the build, or the sources. */
+export type Program = 'bin/run.js' | 'bin/dev.js'
+
 interface StageOptions {
-  /** What runs vmctl: the build, or the sources. */
-  readonly program?: 'bin/run.js' | 'bin/dev.js'
+  readonly program?: Program
   /** Last part of the directory's name, which is what commands show. */
   readonly name?: string
   /** Width of the terminal. */
@@ -62,15 +64,17 @@ export const openStage = async (guests: Guests, options: StageOptions = {}): Pro
     TZ: 'UTC',
     DISK: disk,
     REPOSITORY: root,
-    ...(sshd
-      ? {VMCTL_BACKEND: 'noop', VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`, KEY: sshd.keyPath}
-      : {VMCTL_ACCEL: 'tcg'}),
+    ...(sshd ? {VMCTL_BACKEND: 'noop', VMCTL_NOOP_SSH: `127.0.0.1:${sshd.port}`, KEY: sshd.keyPath} : {VMCTL_ACCEL: 'tcg'}),
   }
 
   const run: Stage['run'] = async (command, onText) => {
     const screen = openScreen(columns)
     // `script` gives the command a terminal; its own standard input stays open, since its end would be typed as Ctrl+D.
-    const child = spawn('script', ['-qfec', `stty rows 50 cols ${columns} -echo; ${command}`, '/dev/null'], {cwd: directory, env, stdio: ['pipe', 'pipe', 'inherit']})
+    const child = spawn('script', ['-qfec', `stty rows 50 cols ${columns} -echo; ${command}`, '/dev/null'], {
+      cwd: directory,
+      env,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       screen.write(text)
       onText?.(text)

@@ -20,7 +20,7 @@ export default class Ps extends VmfileCommand {
     all: Flags.boolean({char: 'a', summary: 'All VMs of this user, not only those of the VMFile.', exclusive: ['file']}),
     wait: Flags.boolean({summary: 'Wait until the VMs are ready and healthy.'}),
     timeout: flags.duration({dependsOn: ['wait'], summary: 'How long to wait; 5 minutes when absent.'}),
-    watch: Flags.boolean({char: 'w', summary: 'Look again and again until Ctrl+C.', exclusive: ['wait', 'json']}),
+    watch: Flags.boolean({char: 'w', summary: 'Refresh until Ctrl+C.', exclusive: ['wait', 'json']}),
     interval: flags.duration({dependsOn: ['watch'], summary: 'Time between two looks; 2 seconds when absent.'}),
   }
   static override examples = [

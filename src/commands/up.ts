@@ -15,7 +15,7 @@ export default class Up extends VmfileCommand {
   static override flags = {
     ...flags.locking,
     adopt: flags.adopt,
-    autostart: Flags.boolean({summary: 'Only the VMs that start with the computer: those without `autostart #false`.'}),
+    autostart: Flags.boolean({summary: 'Only the VMs that start at boot: those without `autostart #false`.'}),
     file: flags.file,
     name: flags.names,
     'no-deps': flags.noDependencies,
