@@ -147,7 +147,7 @@ const textOf = (screen: Screen, stage: Stage): string => {
 }
 
 /** What is said of a guest that is slow today. */
-const onlyWhenBusy = /has (?:written|said|shown) nothing|still waiting/
+const onlyWhenBusy = /has (?:written|said|shown) nothing|no sign of life|still waiting/
 
 const numbersThatStay = new Set(['1024', '2048', '4096', '8080', '8081', '2222', '5432'])
 
@@ -181,7 +181,6 @@ const main = async (words: readonly string[]): Promise<void> => {
   // Two guests at once: more of them stand in each other's way on two cores.
   const ended = await Promise.allSettled([work(), work()])
   for (const one of ended) if (one.status === 'rejected') throw one.reason
-  // oxlint-enable no-await-in-loop
 }
 
 if (process.argv[1] !== undefined && relative(process.argv[1], import.meta.filename) === '') await main(process.argv.slice(2))
