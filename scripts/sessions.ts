@@ -172,8 +172,10 @@ const main = async (words: readonly string[]): Promise<void> => {
   const work = async (): Promise<void> => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const [page] = next
+      const before = read(page)
       const text = await runPage(page)
-      if (text === read(page)) continue
+      if (text === before) continue
+      if (read(page) !== before) throw new Error(`${page} was changed while its commands ran.`)
       writeFileSync(join(root, page), text)
       process.stdout.write(`wrote ${page}\n`)
     }
