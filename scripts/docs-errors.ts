@@ -3,7 +3,7 @@ import {exitCodes, failures} from '../src/model/errors.ts'
 /** What each exit status means; a new one without a line here does not compile. */
 const meanings = {
   done: 'Everything that was asked for is done.',
-  unexplained: 'vmctl failed in a way that it cannot explain: a defect. Please report it.',
+  unexplained: 'vmctl failed in a way that it cannot explain: a bug. Please report it.',
   usage: 'The command line or the VMFile is wrong. Nothing was done.',
   notFound: 'There is no such VM or image.',
   host: 'The host lacks something, or something on it failed: a program, a network, room on the disk, a permission.',
@@ -33,7 +33,7 @@ With \`--json\` it is printed on standard output:
 \`\`\`
 
 Problems of a VMFile come all at once in \`problems\`, each with \`file\`, \`line\`, \`column\`, \`length\`, \`severity\`, \`message\` and, where there is one, a \`hint\`.
-Other facts, such as \`vm\`, \`state\` or \`exitCode\`, stand beside \`code\`; \`retry\` says whether the same may succeed \`later\` or \`never\`. A code that does not begin with \`vmctl::\` is one of a [plugin](../extending.md#failures). A failure without a code is a defect of vmctl; it has the code \`unexplained\`.
+Other facts, such as \`vm\`, \`state\` or \`exitCode\`, stand beside \`code\`; \`retry\` says whether the same may succeed \`later\` or \`never\`. A code that does not begin with \`vmctl::\` is one of a [plugin](../extending.md#failures). A failure without a code is a bug in vmctl; it has the code \`unexplained\`.
 
 The advice below is the default. vmctl says something more exact where it knows more.
 

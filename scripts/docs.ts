@@ -47,12 +47,12 @@ export const handWrittenPages = (): string[] => {
 }
 
 const marker = '<!-- excerpt: '
-const excerpt = /<!-- excerpt: (?<path>[^\s#]+)(?:#(?<region>[\w-]+))? -->\n```(?<language>\w+)\n[^]*?```\n/g
+const excerpt = /<!-- excerpt: (?<path>[^\s#]+)(?:#(?<region>[\w-]+))? -->\n```(?<language>\w+)\n[^]*?^```\n/gm
 
 /** Fills the code block after each `<!-- excerpt: PATH#REGION -->` with what that file says now. */
 const withExcerpts = (text: string): string =>
   text.replaceAll(excerpt, (block: string) => {
-    const {path = '', region, language = ''} = new RegExp(excerpt.source).exec(block)?.groups ?? {}
+    const {path = '', region, language = ''} = new RegExp(excerpt.source, 'm').exec(block)?.groups ?? {}
     const name = region === undefined ? path : `${path}#${region}`
     return `${marker}${name} -->\n\`\`\`${language}\n${regionOf(read(path), region, name)}\n\`\`\`\n`
   })

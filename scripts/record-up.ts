@@ -1,94 +1,158 @@
 /**
- * Runs `vmctl up` on the micro guest for real and draws what it printed, with the time of each line, as docs/images/up.svg.
- * The guest runs under TCG, so that the picture does not depend on the computer having KVM.
+ * Runs a stack of two VMs for real and draws what the terminal showed as docs/images/up.svg: a film of it, which ends with the last
+ * picture, and only that where nothing moves. The guests are the small one of the tests under TCG, so that the picture does not depend
+ * on the host. A picture that would say the same as the one that is there, times aside, is left as it is.
  *
  *   npm run build && node scripts/record-up.ts
  */
-import {spawn, spawnSync} from 'node:child_process'
-import {mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-const root = join(import.meta.dirname, '..')
-const vmfile = `vm "web" {
-    image "debian.qcow2"
-    memory "512M"
-    cloud-init { hostname "web"; }
-    ssh { user "vm"; }
-    provision "shell" { inline "echo I am $(whoami)@$(hostname)"; }
-    provision "file" { source "motd"; destination "/etc/motd"; privileged #true; }
-}
-`
-const commands = ['cat VMFile.kdl', 'vmctl up', "vmctl ssh -- 'cat /etc/motd; uname -r'", 'vmctl up', 'echo New words. >motd; vmctl plan']
+import {openScreen, type Span} from './screen.ts'
+import {comparable} from './sessions.ts'
+import {openStage, type Stage} from './stage.ts'
 
-interface Line {
-  readonly text: string
-  readonly kind: 'command' | 'output'
-  /** Seconds after its command. */
-  readonly at?: number
-}
-
-const record = async (directory: string, env: NodeJS.ProcessEnv): Promise<Line[]> => {
-  const lines: Line[] = []
-  for (const command of commands) {
-    lines.push({text: command, kind: 'command'})
-    // oxlint-disable-next-line no-await-in-loop -- each command needs the one before
-    const output = await run(command, directory, env)
-    lines.push(...output.map((line) => (command === 'vmctl up' ? line : {text: line.text, kind: line.kind})))
-  }
-  return lines
-}
-
-/** Runs a command line with both streams in one pipe, so that the lines keep their order. */
-const run = (command: string, cwd: string, env: NodeJS.ProcessEnv): Promise<Line[]> =>
-  new Promise((resolve, reject) => {
-    const started = performance.now()
-    const child = spawn('sh', ['-c', `exec 2>&1; ${command}`], {cwd, env, stdio: ['ignore', 'pipe', 'inherit']})
-    const lines: Line[] = []
-    let rest = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      const parts = (rest + chunk).split('\n')
-      rest = parts.pop() ?? ''
-      const at = (performance.now() - started) / 1000
-      // The picture has the times at its right.
-      lines.push(...parts.map((text) => ({text: text.replace(/^\[ *[\d.]+s\] /, ''), kind: 'output', at}) as const))
-    })
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve(lines)
-      else reject(new Error(`${command} ended with ${code}:\n${lines.map(({text}) => text).join('\n')}`))
-    })
-  })
-
-const columns = 92
+const path = join(import.meta.dirname, '../docs/images/up.svg')
+const columns = 88
 const size = {character: 8.4, line: 20, left: 20, top: 52}
+/** Seconds that the film takes at most; a run that takes longer is shown faster. */
+const longest = 15
+
+const files: Readonly<Record<string, string>> = {
+  'VMFile.kdl': `project "shop"
+
+vm "db" {
+    image "debian:12"
+    healthcheck { tcp 5432; }
+    provision "shell" privileged=#true { script "db.sh"; }
+}
+vm "web" {
+    image "debian:12"
+    depends-on "db"
+    port "8080:80"
+    provision "shell" privileged=#true { script "web.sh"; }
+}
+`,
+  'db.sh': `mkdir -p /srv/stock
+echo '12 apples, 3 pears' >/srv/stock/index.html
+setsid busybox httpd -f -p 5432 -h /srv/stock >/dev/null 2>&1 </dev/null &
+echo 'the database has 2 rows'
+`,
+  'web.sh': `mkdir -p /srv/www
+busybox wget -qO /srv/www/index.html http://db:5432/
+setsid busybox httpd -f -p 80 -h /srv/www >/dev/null 2>&1 </dev/null &
+echo 'the shop is open'
+`,
+}
+const commands = ['cat VMFile.kdl', 'vmctl up', 'curl localhost:8080', 'vmctl ps', 'vmctl up']
+
+type Row = readonly Span[]
+
+/** What the terminal showed from that second on. */
+interface Picture {
+  readonly at: number
+  readonly rows: readonly Row[]
+}
+
+const record = async (stage: Stage): Promise<Picture[]> => {
+  const pictures: Picture[] = []
+  const above: Row[] = []
+  let clock = 0
+  for (const command of commands) {
+    above.push([
+      {text: '$ ', style: '32'},
+      {text: command, style: '1'},
+    ])
+    pictures.push({at: clock, rows: [...above]})
+    const began = performance.now()
+    const screen = openScreen(columns)
+    // oxlint-disable-next-line no-await-in-loop -- each command needs the one before
+    const {exitCode} = await stage.run(command, (text) => {
+      screen.write(text)
+      pictures.push({at: clock + (performance.now() - began) / 1000, rows: [...above, ...screen.rows()]})
+    })
+    if (exitCode !== 0) throw new Error(`${command} ended with ${exitCode}:\n${screen.lines().join('\n')}`)
+    above.push(...screen.rows().slice(0, -1), [])
+    clock += (performance.now() - began) / 1000 + 0.5
+  }
+  return [...pictures, {at: clock, rows: above.slice(0, -1)}]
+}
+
+const textOf = (row: Row): string =>
+  row
+    .map(({text}) => text)
+    .join('')
+    .trimEnd()
+
+interface Shown {
+  readonly line: number
+  readonly row: Row
+  readonly from: number
+  /** Nothing for what is there in the end. */
+  readonly to?: number
+}
+
+/** Each row with the time for which it stood where it is. */
+const rowsOverTime = (pictures: readonly Picture[]): Shown[] => {
+  const shown: Shown[] = []
+  const height = Math.max(...pictures.map(({rows}) => rows.length))
+  for (let line = 0; line < height; line++) {
+    let current: {row: Row; from: number} = {row: [], from: 0}
+    for (const {at, rows} of pictures) {
+      const row = rows[line] ?? []
+      if (JSON.stringify(row) === JSON.stringify(current.row)) continue
+      if (textOf(current.row) !== '' && at > current.from) shown.push({line, ...current, to: at})
+      current = {row, from: at}
+    }
+    if (textOf(current.row) !== '') shown.push({line, ...current})
+  }
+  return shown
+}
+
+/** Pictures a tenth of a second of film apart or more, the last one always. */
+const thinned = (pictures: readonly Picture[]): Picture[] => {
+  const speed = Math.max(1, (pictures.at(-1)?.at ?? 0) / longest)
+  const kept: Picture[] = []
+  for (const {at, rows} of pictures.toReversed()) {
+    const next = kept.at(-1)
+    if (next === undefined || next.at - at / speed >= 0.1) kept.push({at: at / speed, rows})
+  }
+  return kept.toReversed()
+}
 
 const escapeXml = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
-/** Breaks what is longer than the terminal, as a terminal does. */
-const wrap = ({text, ...line}: Line): Line[] => {
-  const width = line.at === undefined ? columns : columns - 8
-  const parts = Array.from({length: Math.max(1, Math.ceil(text.length / width))}, (_, index) =>
-    text.slice(index * width, (index + 1) * width),
-  )
-  return parts.map((part, index) => (index === 0 ? {...line, text: part} : {kind: line.kind, text: part}))
-}
+const classOf = (style: string): string =>
+  style
+    .split(';')
+    .filter((word) => word !== '')
+    .map((word) => `s${word}`)
+    .join(' ')
 
-const draw = (lines: readonly Line[]): string => {
-  const rows = lines.flatMap((line) => (line.kind === 'command' ? [{kind: 'output', text: ''} as const, line] : wrap(line))).slice(1)
+const draw = (pictures: readonly Picture[]): string => {
+  const shown = rowsOverTime(pictures)
   const width = Math.ceil(columns * size.character + 2 * size.left)
-  const height = size.top + rows.length * size.line + 10
-  const texts = rows.map(({kind, text, at}, index) => {
-    const y = size.top + index * size.line
-    const shown = kind === 'command' ? `<tspan class="p">$ </tspan><tspan class="c">${escapeXml(text)}</tspan>` : escapeXml(text)
-    const time = at === undefined ? '' : `<text x="${width - size.left}" y="${y}" class="t">${at.toFixed(1)} s</text>`
-    return `<text x="${size.left}" y="${y}" xml:space="preserve">${shown}</text>${time}`
+  const last = pictures.at(-1)?.rows ?? []
+  const height = size.top + Math.max(last.length, ...shown.map(({line}) => line + 1)) * size.line + 10
+  const texts = shown.map(({line, row, from, to}) => {
+    const spans = row.map(({text, style}) =>
+      style === '' ? escapeXml(text) : `<tspan class="${classOf(style)}">${escapeXml(text)}</tspan>`,
+    )
+    const timing =
+      to === undefined
+        ? `<set attributeName="visibility" to="hidden" begin="0s" dur="${from.toFixed(2)}s"/>`
+        : `<set attributeName="visibility" to="visible" begin="${from.toFixed(2)}s" dur="${(to - from).toFixed(2)}s"/>`
+    const visibility = to === undefined ? '' : ' visibility="hidden"'
+    return `<text x="${size.left}" y="${size.top + line * size.line}" xml:space="preserve"${visibility}>${spans.join('')}${from > 0 || to !== undefined ? timing : ''}</text>`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
-<title>vmctl up creates, starts and provisions a VM; the second vmctl up finds nothing to do</title>
+<title>vmctl up brings up a database and a web server that waits for it; the second vmctl up finds nothing to do</title>
+<desc>${escapeXml(last.map(textOf).join('\n'))}</desc>
 <style>
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #d8dee9 }
-.p { fill: #7fd88f } .c { fill: #ffffff; font-weight: bold } .t { fill: #77808f; text-anchor: end }
+.s1 { font-weight: bold; fill: #ffffff } .s2 { opacity: 0.6 } .s4 { text-decoration: underline }
+.s31, .s91 { fill: #ff7b72 } .s32, .s92 { fill: #7fd88f } .s33, .s93 { fill: #e5c07b } .s34, .s94 { fill: #79b8ff }
+.s35, .s95 { fill: #d2a8ff } .s36, .s96 { fill: #76d7d7 } .s30, .s90 { fill: #77808f }
 </style>
 <rect width="100%" height="100%" rx="8" fill="#1b1f27"/>
 <circle cx="22" cy="20" r="6" fill="#ff5f57"/><circle cx="42" cy="20" r="6" fill="#febc2e"/><circle cx="62" cy="20" r="6" fill="#28c840"/>
@@ -97,28 +161,13 @@ ${texts.join('\n')}
 `
 }
 
-const image = spawnSync('sh', [join(root, 'fixtures/guests/build.sh'), 'micro'], {
-  encoding: 'utf8',
-  stdio: ['ignore', 'pipe', 'inherit'],
-}).stdout.trim()
-const directory = mkdtempSync(join(tmpdir(), 'vmctl-'))
-const program = join(directory, 'bin')
-spawnSync('mkdir', [program])
-symlinkSync(join(root, 'bin/run.js'), join(program, 'vmctl'))
-symlinkSync(image, join(directory, 'debian.qcow2'))
-writeFileSync(join(directory, 'VMFile.kdl'), vmfile)
-writeFileSync(join(directory, 'motd'), 'Made by vmctl.\n')
-const env = {
-  ...process.env,
-  PATH: `${program}:${process.env.PATH}`,
-  VMCTL_STATE_DIR: join(directory, 'state'),
-  VMCTL_ACCEL: 'tcg',
-  NO_COLOR: '1',
-}
-try {
-  const lines = await record(directory, env)
-  writeFileSync(join(root, 'docs/images/up.svg'), draw(lines))
-} finally {
-  spawnSync('vmctl', ['down', '--destroy'], {cwd: directory, env, stdio: 'ignore'})
-  rmSync(directory, {recursive: true, force: true})
+const described = (svg: string): string => comparable(/<desc>([^]*?)<\/desc>/.exec(svg)?.[1] ?? '')
+
+await using stage = await openStage('micro', {name: 'shop', columns})
+for (const [name, text] of Object.entries(files)) writeFileSync(join(stage.directory, name), text)
+await stage.cache('debian:12')
+const svg = draw(thinned(await record(stage)))
+if (!existsSync(path) || described(svg) !== described(readFileSync(path, 'utf8'))) {
+  writeFileSync(path, svg)
+  process.stdout.write('wrote docs/images/up.svg\n')
 }

@@ -46,6 +46,7 @@ test  cc                    gcc                 a library that makes file operat
 test  /usr/include/dlfcn.h  libc6-dev           the same
 test  scp                   openssh-client      compared with vmctl cp
 test  systemd-analyze       systemd             checks the unit that vmctl install writes
+test  script                bsdutils            a terminal for the commands of the documentation
 test  pgrep                 procps              finds processes left behind
 test  setpriv               util-linux          runs a test as an ordinary user
 test  /usr/bin/python3      python3             a second opinion on the YAML that is written

@@ -7,6 +7,7 @@ import {Config} from '@oclif/core'
 import {expect, test} from 'vitest'
 
 import {handWrittenPages, staleDocs} from '../scripts/docs.ts'
+import {blocksNotRun, pagesToRun} from '../scripts/sessions.ts'
 import {isVmctlError} from '../src/model/errors.ts'
 import {frame} from '../src/model/frame.ts'
 import {vmFiles} from '../src/model/layout.ts'
@@ -32,6 +33,11 @@ const fences = (language: string): {readonly place: string; readonly text: strin
 
 test('the generated pages and excerpts are fresh (`npm run docs` writes them)', async () => {
   expect(await staleDocs()).toEqual([])
+})
+
+test('what a terminal shows on a page was run, or says why not', () => {
+  expect(blocksNotRun().filter(({reason}) => reason === '')).toEqual([])
+  expect(pagesToRun().size).toBeGreaterThanOrEqual(5)
 })
 
 test('the README sells in one screen', () => {
@@ -112,8 +118,12 @@ test('every example VMFile is valid', async () => {
   for (const path of found) expect(await problemsOf(read(path), join(root, dirname(path))), path).toBe('')
 })
 
-/** The vmctl command lines of the shell blocks. */
-const commandLines = fences('sh').flatMap(({place, text}) =>
+/** The vmctl command lines of the shell blocks, and of those that show a terminal. */
+const shellBlocks = [
+  ...fences('sh'),
+  ...fences('console').map(({place, text}) => ({place, text: text.replaceAll(/^(?!\$ ).*\n/gm, '').replaceAll(/^\$ /gm, '')})),
+]
+const commandLines = shellBlocks.flatMap(({place, text}) =>
   [
     ...text
       .replaceAll('\\\n', ' ')

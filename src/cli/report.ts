@@ -30,5 +30,5 @@ export const report = (error: unknown, {json}: {readonly json: boolean}): number
 
 const unexplained = (error: unknown): string =>
   `error[unexplained]: ${stripControls(messageOf(error))}
-  help: This is a defect of vmctl or of a plugin. Run the command again with \`--debug\`, and report what it prints.
+  help: This is a bug in vmctl or in a plugin. Run the command again with \`--debug\`, and report what it prints.
 `

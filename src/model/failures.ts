@@ -157,7 +157,7 @@ const meanings = {
   },
   'vmctl::ssh::no_login': {exit: usage, help: (vm) => `Use its serial console: \`vmctl console ${vm}\`.`},
   'vmctl::ssh::key_unusable': {exit: usage, help: 'Name a private key that can be read; load an encrypted one into ssh-agent first.'},
-  'vmctl::ssh::keygen_failed': {exit: unexplained, help: 'This is a defect of vmctl; please report it.'},
+  'vmctl::ssh::keygen_failed': {exit: unexplained, help: 'This is a bug in vmctl; please report it.'},
   'vmctl::ssh::connection_lost': {
     exit: guest,
     help: 'Run `vmctl up` again: a step that still runs in the guest is followed on, never started twice.',
@@ -284,7 +284,7 @@ export const meaningOf = (code: FailureCode): Meaning => (Object.hasOwn(meanings
 
 const unregistered: Meaning = {
   exit: unexplained,
-  help: 'This is a defect of a plugin, which does not say what its failure means: `vmctl plugins` names it.',
+  help: 'This is a bug in a plugin, which does not say what its failure means: `vmctl plugins` names it.',
 }
 
 /** The advice as text. */

@@ -43,8 +43,8 @@ test('any graph without circles is put in order', () => {
 
 test('a circle is told with its path', () => {
   const circle = () => inOrder([vm('web', 'api'), vm('api', 'db'), vm('db', 'cache'), vm('cache', 'api')])
-  expect(circle).toThrow('The VMs wait for each other in a circle: api → db → cache → api.')
-  expect(() => inOrder([vm('a', 'a')])).toThrow('circle: a → a.')
+  expect(circle).toThrow('The VMs depend on each other in a cycle: api → db → cache → api.')
+  expect(() => inOrder([vm('a', 'a')])).toThrow('cycle: a → a.')
 })
 
 test('what VMs depend on, over any number of steps', () => {

@@ -26,8 +26,8 @@ export const inOrder = (specs: readonly VmSpec[]): readonly VmSpec[] => {
     const start = path.indexOf(spec.name)
     if (start !== -1) {
       const cycle = [...path.slice(start), spec.name].join(' → ')
-      throw new VmctlError('vmctl::vmfile::validation', `The VMs wait for each other in a circle: ${cycle}.`, {
-        help: 'Take one `depends-on` of the circle out of the VMFile.',
+      throw new VmctlError('vmctl::vmfile::validation', `The VMs depend on each other in a cycle: ${cycle}.`, {
+        help: 'Remove one `depends-on` of the cycle from the VMFile.',
       })
     }
     for (const {vm} of spec.dependsOn ?? []) {

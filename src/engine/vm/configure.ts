@@ -39,7 +39,7 @@ export const configureGuest = async (
   for (const message of setupNotes(stripControls(stderr))) await engine.emit({type: 'vm.notice', vm: vm.name, message})
   const unfit = unfitForLogin(setup.environment)
   if (unfit.length > 0) {
-    const message = `${unfit.join(', ')} of its env cannot stand in /etc/environment (a "#", a line break, or too long): steps and health checks have it, log-ins do not`
+    const message = `${unfit.join(', ')} of its env cannot stand in /etc/environment (a "#", a line break, or too long): steps and health checks have it, logins do not`
     await engine.emit({type: 'vm.notice', vm: vm.name, message})
   }
 }

@@ -36,7 +36,7 @@ test.each([
     'error: the user-data file does not begin with a line that cloud-init knows, which passes over it then: "# cloud-config"',
   ],
   ['\uFEFF#cloud-config\na: 1\n', 'error: the user-data file begins with a byte order mark, so cloud-init does not know its first line'],
-  ['#cloud-config\nusers:\n\t- name: deploy\n', 'error: the user-data file is no YAML in line 3: a tab stands where only blanks may'],
+  ['#cloud-config\nusers:\n\t- name: deploy\n', 'error: the user-data file is no YAML in line 3: a tab stands where only spaces may'],
   ['#cloud-config\nusers: [\n', 'error: the user-data file is no YAML in line 3: deficient indentation'],
   ['#cloud-config\na: b: c\n', 'error: the user-data file is no YAML in line 2: bad indentation of a mapping entry'],
   ['#cloud-config\na: 1\nb: 2\na: 3\n', 'warning: the user-data file gives a key twice in line 4: "a"'],
@@ -52,7 +52,7 @@ test.each([
 test('a network configuration is YAML without a first line of its own', () => {
   expect(examine('version: 2\nethernets: {}\n', 'network-config')).toEqual([])
   expect(examine('version: 2\n\tethernets: {}\n', 'network-config')).toEqual([
-    'error: the network-config file is no YAML in line 2: a tab stands where only blanks may',
+    'error: the network-config file is no YAML in line 2: a tab stands where only spaces may',
   ])
   expect(examine('', 'network-config')).toEqual(['warning: the network-config file says nothing'])
 })

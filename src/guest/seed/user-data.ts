@@ -50,7 +50,7 @@ const examineText = (text: string, kind: SeedFileKind): readonly SeedFinding[] =
   if (!known.some((one) => start.startsWith(one))) {
     const [first = ''] = text.trimStart().split('\n')
     const hint = /^#\s*cloud-?\s*config/i.test(first)
-      ? 'write #cloud-config, without a blank'
+      ? 'write #cloud-config, without a space'
       : 'write #cloud-config in its first line, or #! and an interpreter'
     return error(
       `does not begin with a line that cloud-init knows, which passes over it then: ${JSON.stringify(first.trim().slice(0, 60))}`,
@@ -106,8 +106,8 @@ const explain = ({reason, mark}: YAMLException, text: string, kind: SeedFileKind
   return [
     {
       severity: 'error',
-      message: `the ${kind} file is no YAML${line}: ${isTab ? 'a tab stands where only blanks may' : reason}`,
-      hint: isTab ? 'indent with blanks' : 'correct it there, or in the line before',
+      message: `the ${kind} file is no YAML${line}: ${isTab ? 'a tab stands where only spaces may' : reason}`,
+      hint: isTab ? 'indent with spaces' : 'correct it there, or in the line before',
     },
   ]
 }

@@ -86,7 +86,7 @@ const adviceFor = (
   return !exhausted && isTooMany(error) ? fewerKeys : undefined
 }
 
-const words: Readonly<Record<Stage, string>> = {'key-exchange': 'key exchange', authentication: 'log-in'}
+const words: Readonly<Record<Stage, string>> = {'key-exchange': 'key exchange', authentication: 'login'}
 
 /** What an answer to too many keys says (MaxAuthTries of sshd_config(5)). */
 export const isTooMany = (error: Error | undefined): boolean => /too many authentication failures/i.test(error?.message ?? '')

@@ -9,7 +9,7 @@ export const userName = text('user name', {
 })
 export const interfaceName = (example: string): Kind<string> =>
   text('interface name', {
-    rule: 'at most 15 characters, without blanks and /',
+    rule: 'at most 15 characters, without spaces and /',
     isValid: (name) => name.length <= 15 && /^[\w.:@-]+$/.test(name) && !/^\.+$/.test(name),
     example,
   })

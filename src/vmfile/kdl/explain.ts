@@ -13,7 +13,7 @@ export const explainSyntax = (lexemes: readonly Lexeme[], text: string, offset: 
       around.start,
       around.start + 3,
       'a line of this text is indented less than the closing """',
-      'indent every line at least as much as the closing """, with the same tabs and blanks',
+      'indent every line at least as much as the closing """, with the same tabs and spaces',
     )
   }
   const found = lexemes.findIndex(({start}) => start >= offset)
@@ -63,7 +63,7 @@ export const explainSyntax = (lexemes: readonly Lexeme[], text: string, offset: 
   if (previous?.kind === '}') {
     return at('a new node needs a line of its own', `start a new line before ${image}, or write ; before it`)
   }
-  return at(`unexpected ${image}`, 'separate values with a blank, and nodes with a new line or ;')
+  return at(`unexpected ${image}`, 'separate values with a space, and nodes with a new line or ;')
 }
 
 /** The beginning of a token, in one line. */

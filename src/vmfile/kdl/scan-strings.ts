@@ -103,7 +103,7 @@ const checkIndent = (text: string, at: number, start: number, end: number): Faul
         lineStart,
         lineStart + Math.max(1, line.length),
         'this line is indented less than the closing """',
-        'indent every line at least as much as the closing """, with the same tabs and blanks',
+        'indent every line at least as much as the closing """, with the same tabs and spaces',
       )
     }
   }

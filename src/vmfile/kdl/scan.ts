@@ -217,7 +217,7 @@ const badNumber = (text: string, at: number, word: string): Fault => {
   )
 }
 
-const comma = (at: number): Fault => inGap(fault(at, at + 1, 'values are not separated by commas', 'write a blank instead'))
+const comma = (at: number): Fault => inGap(fault(at, at + 1, 'values are not separated by commas', 'use a space instead'))
 
 /** A value must be followed by a blank, a line end or a bracket; `"a""b"` and `"a", "b"` are common slips. */
 const thenGap = (text: string, end: Scanned): Scanned => {
@@ -225,7 +225,7 @@ const thenGap = (text: string, end: Scanned): Scanned => {
   const next = text[end]
   if (next === ',') return comma(end)
   if (next === '"' || next === '#' || matchAt(wordHere, text, end)) {
-    return inToken(fault(end, end + 1, 'a blank is missing here', 'separate two values with a blank'), end)
+    return inToken(fault(end, end + 1, 'a space is missing here', 'separate two values with a space'), end)
   }
   return text[end - 1] === ',' ? comma(end - 1) : end
 }

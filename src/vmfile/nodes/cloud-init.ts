@@ -43,7 +43,7 @@ export const cloudInitNode = block(
     merge: field(boolean, 'Pass what vmctl generates beside user-data.'),
     packages: list(
       text('package', {
-        rule: 'a name without blanks; a version may follow a =',
+        rule: 'a name without spaces; a version may follow a =',
         isValid: (name) => /^[A-Za-z0-9][^\s\p{Cc}]*$/u.test(name),
         example: '"nginx"',
       }),

@@ -3,7 +3,7 @@ import {defaulted, list, type Located} from '../grammar/shapes.ts'
 import type {Report} from '../kdl/report.ts'
 
 export const mountOptions = list(
-  text('mount option', {example: '"noatime"', rule: 'without commas and blanks', isValid: (option) => /^[^\s,\p{Cc}]+$/u.test(option)}),
+  text('mount option', {example: '"noatime"', rule: 'without commas and spaces', isValid: (option) => /^[^\s,\p{Cc}]+$/u.test(option)}),
   'Mount options besides those that vmctl needs.',
 )
 

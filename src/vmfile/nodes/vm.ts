@@ -200,7 +200,7 @@ const refuseUnreachable = (
   if (type !== 'user' && port) {
     report.error(
       port.place,
-      `a port cannot lead to a VM with network "${type}"`,
+      `a port cannot be forwarded to a VM with network "${type}"`,
       'ports need network "user", which a VM has unless it says otherwise',
     )
   }
