@@ -8,7 +8,7 @@ import {basename, join} from 'node:path'
 
 import {openEngine} from '../src/engine/engine.ts'
 import {ensureImage, type FetchedImage} from '../src/image/index.ts'
-import {findAlias} from '../src/model/image-aliases.ts'
+import {imageNamed} from '../src/engine/make/spec.ts'
 import {startSshd} from '../test/support/sshd.ts'
 import {openScreen, type Screen} from './screen.ts'
 
@@ -31,8 +31,8 @@ export interface Stage extends AsyncDisposable {
   run(command: string, onText?: (text: string) => void): Promise<Ran>
   /** The same without a terminal, for what readers do not see. @throws when it fails */
   prepare(script: string): Promise<void>
-  /** Puts the disk of the guest into the cache as what the alias stands for, as if it had been downloaded. */
-  cache(alias: string): Promise<void>
+  /** Puts the disk of the guest into the cache as what the name stands for, as if it had been downloaded. */
+  cache(image: string): Promise<void>
 }
 
 /** What runs vmctl: the build, or the sources. */
@@ -91,13 +91,14 @@ export const openStage = async (guests: Guests, options: StageOptions = {}): Pro
       const {status, stdout, stderr} = await quietly(script, {cwd: directory, env})
       if (status !== 0) throw new Error(`A preparation failed with ${status}:\n${script}\n${stdout}${stderr}`)
     },
-    async cache(alias) {
-      const found = findAlias(alias)
-      if (!found) throw new Error(`${alias} is no alias of an image.`)
+    async cache(image) {
       const engine = await openEngine({stateDirectory, env})
-      const reference = {kind: 'url', source: found.url, checksumUrl: found.checksumUrl} as const
-      const source = {schemes: ['https'], fetch: async (_: unknown, path: string) => copyOf(disk, path, basename(found.url))}
-      await ensureImage({...engine.images, sources: [source]}, reference, {signal: engine.signal})
+      const reference = await imageNamed(image, {directory, catalogue: (await engine.catalogue()).publishers})
+      const url = `https://example.org/${basename(disk)}`
+      const {digests} = copyOf(disk, join(home, '.published'), basename(disk))
+      const source = {schemes: ['https'], fetch: async (_: unknown, path: string) => copyOf(disk, path, basename(disk))}
+      const resolve = async () => ({urls: [url], digests, trust: {level: 'checksum'} as const})
+      await ensureImage({...engine.images, sources: [source], resolve}, reference, {signal: engine.signal})
     },
     async [Symbol.asyncDispose]() {
       const vms = join(stateDirectory, 'vms')
