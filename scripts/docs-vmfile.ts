@@ -1,4 +1,5 @@
-import {vmfile} from '../src/vmfile/nodes/stack.ts'
+import {ownBackendNodes} from '../src/engine/engine.ts'
+import {languageWith} from '../src/vmfile/nodes/stack.ts'
 import type {Block, Choice, Field, Fields, Kind, List, Pairs, Rows, Shape} from '../src/vmfile/grammar/shapes.ts'
 import {cell, header} from './docs-errors.ts'
 
@@ -12,7 +13,7 @@ const isLeaf = (shape: Shape): shape is Leaf => !isBlock(shape) && !isChoice(sha
 
 /** The reference of the language, from the table that the parser itself interprets. */
 export const vmfilePage = (): string => {
-  const {project, network, volume, vm} = vmfile.fields
+  const {project, network, volume, vm} = languageWith(ownBackendNodes).fields
   const {defaults, ...ofProject} = project.fields
   return `${header('src/vmfile/nodes/stack.ts')}
 # VMFile reference

@@ -18,8 +18,8 @@ export {examine} from './engine/show/doctor.ts'
 export type {Check} from './model/check.ts'
 export type {Extension} from './engine/extensions.ts'
 
-export {discoverVmfile as discover, loadVmfile, parseVmfile, type LoadOptions, type Vmfile} from './vmfile/index.ts'
-export {readVmfile as parse} from './engine/load.ts'
+export {discoverVmfile as discover, type LoadOptions, type Vmfile} from './vmfile/index.ts'
+export {loadVmfile, parseVmfile, readVmfile as parse} from './engine/load.ts'
 export {resolveSpec as resolve} from './engine/vm/resolve.ts'
 export {expandTilde, resolvePath} from './host/paths.ts'
 

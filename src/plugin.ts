@@ -1,9 +1,12 @@
 /** What a plugin needs: the extension points and the words of the domain. Types only, but for the error. */
 export type {Extend, Extension, PluginTools} from './engine/extensions.ts'
-export type {ConsoleEndpoint, Hypervisor, Notify, OperationOptions} from './hypervisor/hypervisor.ts'
+export type {QemuConfig} from './hypervisor/qemu/settings.ts'
+export type {ConsoleEndpoint, Holding, Hypervisor, Notify, OperationOptions, VmDisk} from './hypervisor/hypervisor.ts'
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'
+export type {BackendField, BackendNode, BackendSettings, Effect} from './model/backend-node.ts'
 export {isVmctlError, VmctlError, type Failure, type FailureFacts, type VmctlErrorOptions} from './model/errors.ts'
 export type {
+  BackendSections,
   BackendTag,
   BaseImage,
   CloudInitConfig,
@@ -14,7 +17,6 @@ export type {
   Observation,
   ProvisionStep,
   RunMode,
-  QemuConfig,
   SshConfig,
   Vm,
   VmSpec,

@@ -1,15 +1,15 @@
-import {readdirSync, readFileSync} from 'node:fs'
+import {globSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {expect, it} from 'vitest'
 
 const source = join(import.meta.dirname, '../src')
 
-/** The types of `model/` by name, as they are written. */
+/** The types of `model/`, and of what backends have of their own in a spec, by name, as they are written. */
 const types = new Map(
-  readdirSync(join(source, 'model'))
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
-    .flatMap((file) => readFileSync(join(source, 'model', file), 'utf8').split(/\n(?=\/\*\*|export )/))
+  globSync(['model/*.ts', 'hypervisor/*/settings.ts'], {cwd: source})
+    .filter((file) => !file.endsWith('.test.ts'))
+    .flatMap((file) => readFileSync(join(source, file), 'utf8').split(/\n(?=\/\*\*|export )/))
     .flatMap((text) => {
       const name = /^export (?:interface|type) (\w+)/m.exec(text)?.[1]
       return name === undefined ? [] : [[name, text.replaceAll(/\/\*\*[^]*?\*\/|\/\/.*/g, '')] as const]
@@ -27,10 +27,14 @@ const fieldsOf = (type: string, ways: readonly string[], seen: ReadonlySet<strin
   )
 }
 
-const fields = new Map(fieldsOf('VmSpec', ['spec', 'VmSpec'], new Set()).map(([name, ways]) => [`${ways.at(-1)}.${name}`, {name, ways}]))
+const fields = new Map(
+  [...fieldsOf('VmSpec', ['spec', 'VmSpec'], new Set()), ...fieldsOf('QemuConfig', ['qemu', 'QemuConfig'], new Set())].map(
+    ([name, ways]) => [`${ways.at(-1)}.${name}`, {name, ways}],
+  ),
+)
 
 /** Not those who make specs, compare them or show them, nor the types themselves. */
-const idle = /^(?:cli|commands|import|vmfile|engine\/(?:manage|show))\/|^model\/vm\.ts$/
+const idle = /^(?:cli|commands|import|vmfile|engine\/(?:manage|show))\/|^model\/vm\.ts$|\/settings\.ts$/
 
 /** Whoever acts on a spec: backends, the seed, networks, volumes, provisioning, the engine. */
 const actors = readdirSync(source, {recursive: true, encoding: 'utf8'})

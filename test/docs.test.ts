@@ -12,7 +12,7 @@ import {isVmctlError} from '../src/model/errors.ts'
 import {frame} from '../src/model/frame.ts'
 import {vmFiles} from '../src/model/layout.ts'
 import {readDockerfile} from '../src/provision/dockerfile/index.ts'
-import {parseVmfile} from '../src/vmfile/index.ts'
+import {parseVmfile} from '../src/engine/load.ts'
 import {fromSource} from './support/from-source.ts'
 
 const root = join(import.meta.dirname, '..')

@@ -2,7 +2,9 @@ import {readFile, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
 const file = (vm) => join(vm.directory, 'paper.txt')
-const read = (vm) => readFile(file(vm), 'utf8').catch(() => undefined)
+const read = async (vm) => (await readFile(file(vm), 'utf8').catch(() => undefined))?.split('\n')[0]
+/** The state, and below it the lines that the VMFile has asked for. */
+const write = (vm, state) => writeFile(file(vm), `${state}\n${'\n'.repeat(vm.spec.paper?.lines ?? 0)}`)
 
 /** The state of a VM for which nothing runs: what the engine has put on record. */
 const atRest = ({failure, phase}) => {
@@ -17,17 +19,28 @@ const atRest = ({failure, phase}) => {
  */
 export const paperHypervisor = ({VmctlError}) => ({
   name: 'paper',
+  // In a vm of a VMFile: paper { lines 20; size "a5"; }. What it says is in `vm.spec.paper`.
+  node: {
+    doc: 'The sheet that the VM is on.',
+    fields: {
+      size: {holds: 'word', words: ['a4', 'a5'], doc: 'Size of the sheet.', effect: 'reload'},
+      lines: {holds: 'integer', least: 1, most: 60, doc: 'Lines to be written on.'},
+    },
+    check({size, lines = 1}) {
+      if (size === 'a5' && lines > 30) throw new Error('an a5 sheet has 30 lines at most')
+    },
+  },
   unavailable: async () => undefined,
   check: async () => undefined,
   prepare: async () => undefined,
   start: async (vm, {signal}) => {
     signal.throwIfAborted()
-    if ((await read(vm)) === undefined) await writeFile(file(vm), 'running')
+    if ((await read(vm)) === undefined) await write(vm, 'running')
   },
   stop: async (vm) => rm(file(vm), {force: true}),
   destroy: async (vm) => rm(file(vm), {force: true}),
-  suspend: async (vm) => writeFile(file(vm), 'suspended'),
-  resume: async (vm) => writeFile(file(vm), 'running'),
+  suspend: (vm) => write(vm, 'suspended'),
+  resume: (vm) => write(vm, 'running'),
   observe: async (vm) => ({state: (await read(vm)) ?? atRest(vm)}),
   dial: async (vm) => {
     // So vmctl need not try again, as it would while a guest boots.

@@ -6,28 +6,33 @@ import type {Input, ParserOutput} from '@oclif/core/interfaces'
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension, PluginTools} from '../engine/extensions.ts'
-import {exitCodes, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import type {Doomed} from '../engine/show/loss.ts'
+import {exitCodes, isFailure, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
+import {commandsWithFlag, spaced} from './command-line.ts'
 import type {Question} from './confirm.ts'
 import {everything, listenToDebug, logLevel} from './logging.ts'
+import {misreadFile} from './misread-file.ts'
 import {OutputEnded, whileOutputLasts} from './outputs.ts'
 import {openProgress, type Progress} from './progress.ts'
 import {report} from './report.ts'
-import {usageError} from './usage-error.ts'
+import {type CommandShape, usageError} from './usage-error.ts'
 
 /** The event of oclif by which a plugin hands over what it brings: its hook returns an Extension. */
 export const extensionHook = 'vmctl:extend'
+
+/** How long the end of the work may take before it is explained, in milliseconds. */
+const endingMs = 500
 
 type Values = Readonly<Record<string, unknown>>
 
 export interface EngineFlags {
   readonly 'state-dir'?: string | undefined
   readonly 'lock-timeout'?: number | undefined
-  readonly 'no-wait'?: boolean | undefined
+  readonly 'fail-if-locked'?: boolean | undefined
 }
 
 /** What a command would destroy, and what is asked before. */
-export interface Asked extends Omit<Question, 'losses'> {
-  readonly names: readonly string[]
+export interface Asked extends Omit<Question, 'losses'>, Doomed {
   /** `--yes`. */
   readonly yes: boolean
 }
@@ -49,6 +54,7 @@ export abstract class VmctlCommand extends Command {
   protected readonly onlyPrints: boolean = false
 
   #progress: Progress | undefined
+  #isOver = false
   #output: ReturnType<typeof whileOutputLasts> | undefined
   readonly #controller = new AbortController()
 
@@ -68,12 +74,30 @@ export abstract class VmctlCommand extends Command {
     for (const arg of Object.values(options?.args ?? {})) arg.ignoreStdin = true
     try {
       const parsed = await super.parse(options, argv)
+      const misread = this.#misreadFile(options, argv)
+      if (misread) throw misread
       listenToDebug(parsed.flags.debug === true ? everything : logLevel())
       return parsed
     } catch (error) {
-      const flags = Object.keys({...options?.flags, ...options?.baseFlags, json: true, help: true})
-      throw usageError(error, {words: (this.id ?? '').replaceAll(':', ' '), args: Object.keys(options?.args ?? {}), flags})
+      throw this.#misreadFile(options, argv) ?? usageError(error, this.#shape(options))
     }
+  }
+
+  #shape({args, flags, baseFlags}: {readonly args?: object; readonly flags?: object; readonly baseFlags?: object} = {}): CommandShape {
+    return {
+      words: spaced(this.id ?? ''),
+      args: Object.keys(args ?? {}),
+      flags: Object.keys({...flags, ...baseFlags, json: true, help: true}),
+      known: this.config.commandIDs.map(spaced),
+      elsewhere: (flag) => commandsWithFlag(flag, this.config),
+    }
+  }
+
+  #misreadFile(
+    options: {readonly flags?: Readonly<Record<string, {readonly char?: string}>>} | undefined,
+    argv = this.argv,
+  ): VmctlError | undefined {
+    return options?.flags?.file?.char === 'f' ? misreadFile(argv, spaced(this.id ?? '')) : undefined
   }
 
   /** Opens the engine with the plugins' extensions, and joins it to the terminal. */
@@ -84,7 +108,7 @@ export abstract class VmctlCommand extends Command {
     this.#output = output
     const progress = openProgress({json: this.jsonEnabled()})
     this.#progress = progress
-    const lockTimeoutMs = flags['no-wait'] ? 0 : flags['lock-timeout']
+    const lockTimeoutMs = flags['fail-if-locked'] ? 0 : flags['lock-timeout']
     return openEngine({
       ...(lockTimeoutMs !== undefined && {lockTimeoutMs}),
       ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),
@@ -105,7 +129,12 @@ export abstract class VmctlCommand extends Command {
     if (!this.jsonEnabled()) this.above(() => process.stderr.write(`${message}\n`))
   }
 
-  /** What the command prints itself; the live line is away meanwhile. */
+  /** The work is over: what is printed from here on stands below the rows. */
+  protected async settle(): Promise<void> {
+    await this.#progress?.close()
+  }
+
+  /** What the command prints itself; the rows are away meanwhile. */
   override log(message?: string, ...args: unknown[]): void {
     this.above(() => super.log(message, ...args))
   }
@@ -118,24 +147,39 @@ export abstract class VmctlCommand extends Command {
    * Lets a person on a terminal say no to what cannot be undone. Nobody is asked who said `--yes`, wants JSON or has no terminal, and
    * nothing is asked where nothing would be lost.
    */
-  protected async confirmLoss(engine: Engine, {names, yes, ...question}: Asked): Promise<void> {
-    if (yes || this.jsonEnabled()) return
+  protected async confirmLoss(engine: Engine, asked: Asked): Promise<void> {
+    if (asked.yes || this.jsonEnabled()) return
     const {canAsk, confirm} = await import('./confirm.ts')
     if (!canAsk()) return
     const {lossOf} = await import('../engine/show/loss.ts')
-    const losses = await lossOf(engine, names)
-    if (losses.length > 0 || (question.more ?? []).length > 0) await this.above(() => confirm({...question, losses}, this.signal))
+    const losses = await lossOf(engine, asked)
+    if (losses.length > 0) await this.above(() => confirm({...asked, losses}, this.signal))
   }
 
   /** Lets Ctrl+C and its like abort `signal`, instead of ending the process at once. */
   protected watchSignals(): void {
-    const interrupt = (): void => {
-      if (this.signal.aborted) process.exit(130)
-      this.#controller.abort(new VmctlError('vmctl::interrupted', 'Interrupted.'))
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        if (this.signal.aborted) this.#leave()
+        this.#controller.abort(new VmctlError('vmctl::interrupted', name === 'SIGINT' ? 'Interrupted.' : `Interrupted by ${name}.`))
+        if (!this.onlyPrints) setTimeout(() => this.#tellEnding(), endingMs).unref()
+      })
     }
-    process.on('SIGINT', interrupt)
-    process.on('SIGTERM', interrupt)
-    process.on('SIGHUP', interrupt)
+  }
+
+  #tellEnding(): void {
+    if (!this.#isOver) this.above(() => process.stderr.write('Ending what runs, in guests too. A second Ctrl+C leaves at once.\n'))
+  }
+
+  /** The second Ctrl+C. */
+  #leave(): never {
+    this.#isOver = true
+    this.#progress?.close()
+    if (!this.onlyPrints)
+      process.stderr.write(
+        'Left at once. A step may go on in its guest, or have been ended there half-way; the next `vmctl up` says which.\n',
+      )
+    process.exit(exitCodes.interrupted)
   }
 
   async #extensions(): Promise<Extension[]> {
@@ -147,15 +191,18 @@ export abstract class VmctlCommand extends Command {
   }
 
   protected override async catch(error: Error): Promise<never> {
-    this.#progress?.close()
+    this.#isOver = true
+    const {aborted, reason} = this.signal
+    // Who knows more of it has said what the interruption means.
+    const failure = aborted && isVmctlError(reason) && !isFailure(error, 'vmctl::interrupted') ? reason : error
+    await this.#progress?.close(failure)
     if (error instanceof Errors.ExitError) throw error
     if (error instanceof OutputEnded) throw new Errors.ExitError(exitCodes.unread)
-    const failure = isVmctlError(this.signal.reason) && this.signal.aborted ? this.signal.reason : error
     throw new Errors.ExitError(report(failure, {json: this.jsonEnabled()}))
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
-    this.#progress?.close()
+    await this.#progress?.close()
     this.#output?.[Symbol.dispose]()
     await super.finally(error)
   }

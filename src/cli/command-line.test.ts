@@ -4,7 +4,6 @@ import {beforeAll, describe, expect, test} from 'vitest'
 import {fromSource} from '../../test/support/from-source.ts'
 import {isVmctlError, type VmctlError} from '../model/errors.ts'
 import {type CommandLine, readCommandLine} from './command-line.ts'
-import {foreignCommands, foreignFlags} from './foreign-words.ts'
 import {usageError} from './usage-error.ts'
 
 let config: Config
@@ -64,7 +63,7 @@ describe('a command that does not exist', () => {
     ['reboot', 'vmctl restart VM'],
     ['kill', 'vmctl stop VM'],
     ['config', 'vmctl validate'],
-    ['init', 'vmctl import FILE'],
+    ['new', 'vmctl init'],
     ['snapshot', 'vmctl has no snapshots'],
     ['attach', 'vmctl console VM'],
     ['build', 'provision "dockerfile"'],
@@ -96,25 +95,6 @@ describe('a command that does not exist', () => {
     const {help} = refusal(line)
     expect(help).not.toMatch(/mean|[Yy]\/n/)
     for (const [words = ''] of help.matchAll(/`vmctl (?:destroy|down|reload|uninstall|\w+ rm)[^`]*`/g)) expect(words).toMatch(/ --help`$/)
-  })
-
-  test('words of other tools are not words of vmctl', () => {
-    for (const word of Object.keys(foreignCommands)) expect([word, config.findCommand(word)?.id]).toEqual([word, undefined])
-    for (const [words, flags] of Object.entries(foreignFlags)) {
-      if (words === '') continue
-      const known = Object.values(config.findCommand(words)?.flags ?? {}).flatMap(({name, char}) => [`--${name}`, `-${char}`])
-      expect(known, words).not.toEqual([])
-      for (const flag of Object.keys(flags)) expect(known, `${words} ${flag}`).not.toContain(flag)
-    }
-  })
-
-  test('what the advice names exists', () => {
-    const advice = [...Object.values(foreignCommands), ...Object.values(foreignFlags).flatMap((flags) => Object.values(flags))]
-    const lines = advice
-      .flatMap((text) => [...text.matchAll(/`vmctl ((?:[a-z-]+ ?)+)/g)].map(([, words = '']) => words.trim()))
-      .filter((line) => line !== '' && !line.startsWith('--'))
-    expect(lines).toContain('provision')
-    for (const line of lines) expect(() => read(line), line).not.toThrow()
   })
 })
 

@@ -12,6 +12,8 @@ export interface Commands {
 interface Command {
   readonly id: string
   readonly flags: FlagShapes
+  readonly hidden?: boolean
+  readonly aliases?: readonly string[]
 }
 
 export type CommandLine =
@@ -39,11 +41,11 @@ const helpFlags = ['--help', '-h']
  */
 export const readCommandLine = (words: readonly string[], commands: Commands): CommandLine => {
   if (words[0] === '--version' || words[0] === '-V') return {kind: 'version'}
-  const {front, rest, asksHelp} = takeLeading(words)
+  const {front, rest, asksHelp} = takeLeading(words, commands)
+  if (rest[0] === 'help') return readCommandLine([...front, ...rest.slice(1), '--help'], commands)
   const {id, argv} = takeCommand(rest, commands)
   const command = id === undefined ? undefined : commands.findCommand(id)
   if (id === undefined || !command) return helpOrNothing(id, asksHelp ? undefined : argv.find((word) => !switches.has(word)), commands)
-  if (id === 'help' && argv.length > 0) return readCommandLine([...argv, '--help'], commands)
   return asksHelp || ownWords(argv, command).some(isHelp) ? {kind: 'help', id} : {kind: 'command', id, argv: [...front, ...argv]}
 }
 
@@ -62,10 +64,23 @@ const ownWords = (argv: readonly string[], {id, flags}: Command): readonly strin
 
 const isHelp = (word: string): boolean => helpFlags.includes(word)
 
-const spaced = (id: string): string => id.replaceAll(':', ' ')
+/** The words of a command. */
+export const spaced = (id: string): string => id.replaceAll(':', ' ')
 
-const takeLeading = (
+/** The commands that have a flag, by their words; other names of a command do not count. */
+export const commandsWithFlag = (flag: string, commands: Pick<Commands, 'commandIDs' | 'findCommand'>): readonly string[] =>
+  commands.commandIDs
+    .filter((id) => {
+      const {flags = {}, aliases = [], hidden} = commands.findCommand(id) ?? {}
+      if (hidden || aliases.includes(id)) return false
+      return flag.startsWith('--') ? flag.slice(2) in flags : Object.values(flags).some(({char}) => flag === `-${char}`)
+    })
+    .map(spaced)
+
+/** Takes the flags of all commands that stand before one. */
+export const takeLeading = (
   words: readonly string[],
+  commands: Commands,
 ): {readonly front: string[]; readonly rest: readonly string[]; readonly asksHelp: boolean} => {
   const front: string[] = []
   let asksHelp = false
@@ -76,7 +91,12 @@ const takeLeading = (
     const [name = ''] = word.split('=')
     if (isHelp(word)) asksHelp = true
     else if (!leading.has(name))
-      throw unknownFlag(word, {words: '', args: [], flags: [...leading.keys(), '--help', '--version'].map((flag) => flag.slice(2))})
+      throw unknownFlag(word, {
+        words: '',
+        args: [],
+        flags: [...leading.keys(), '--help', '--version'].map((flag) => flag.slice(2)),
+        elsewhere: (flag) => commandsWithFlag(flag, commands),
+      })
     else if (!leading.get(name) || word !== name) front.push(word)
     else {
       const value = words[++at]
@@ -88,14 +108,11 @@ const takeLeading = (
 }
 
 /** The longest beginning that names a command, else the longest that names a topic. */
-const takeCommand = (
-  words: readonly string[],
-  {findCommand, topics}: Commands,
-): {readonly id?: string; readonly argv: readonly string[]} => {
+export const takeCommand = (words: readonly string[], commands: Commands): {readonly id?: string; readonly argv: readonly string[]} => {
   const end = words.findIndex((word) => word.startsWith('-'))
   const most = end === -1 ? words.length : end
-  const isTopic = (id: string): boolean => topics.some(({name}) => name === id)
-  for (const isKnown of [(id: string) => findCommand(id) !== undefined, isTopic]) {
+  const isTopic = (id: string): boolean => commands.topics.some(({name}) => name === id)
+  for (const isKnown of [(id: string) => commands.findCommand(id) !== undefined, isTopic]) {
     for (let count = Math.min(most, 3); count > 0; count--) {
       const id = words.slice(0, count).join(':')
       if (isKnown(id)) return {id, argv: words.slice(count)}

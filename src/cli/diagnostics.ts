@@ -1,7 +1,7 @@
 import {readFileSync} from 'node:fs'
 import {styleText} from 'node:util'
 
-import {messageOf, type Problem, type VmctlError} from '../model/errors.ts'
+import {reasonOf, type Problem, type VmctlError} from '../model/errors.ts'
 import {stripControls} from '../model/strip.ts'
 import {type FrameLine, frameLines} from '../model/frame.ts'
 
@@ -56,7 +56,7 @@ const causesOf = (error: Error): string[] => {
   let cause = error.cause
   // A chain may be a circle.
   for (let depth = 0; cause !== undefined && depth < 10; depth++) {
-    const text = messageOf(cause)
+    const text = reasonOf(cause)
     if (!told.includes(text)) causes.push(text)
     told += text
     cause = cause instanceof Error ? cause.cause : undefined

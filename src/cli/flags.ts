@@ -5,8 +5,8 @@ import {isLoginName, isUserName} from '../model/names.ts'
 import {parseDuration, parseSize} from '../model/quantity.ts'
 import type {Request} from '../engine/plan/vm-plan.ts'
 
-/** `--file`/`-f`; VMCTL_FILE and ./VMFile.kdl are looked at when it is absent. */
-const vmfile = {summary: 'Path of the VMFile, instead of $VMCTL_FILE or ./VMFile.kdl.', helpValue: 'PATH'} as const
+/** `--file`/`-f`; VMCTL_FILE and the nearest VMFile.kdl are looked at when it is absent. */
+const vmfile = {summary: 'Path of the VMFile, instead of $VMCTL_FILE or the VMFile.kdl here or above.', helpValue: 'PATH'} as const
 
 export const file = Flags.string({char: 'f', ...vmfile})
 
@@ -17,7 +17,7 @@ export const fileInFull = Flags.string(vmfile)
 export const names = Flags.string({
   multiple: true,
   multipleNonGreedy: true,
-  summary: 'Only this VM, or all replicas of this service, of the VMFile; may be given several times.',
+  summary: 'Only this VM or service of the VMFile; may be given several times.',
   helpValue: 'NAME',
 })
 
@@ -30,12 +30,12 @@ export const vmArguments = {
 export const existingVms = {
   names: Args.string({
     multiple: true,
-    description: 'Names of VMs, of services (all replicas) or of a project (all VMs); all of the VMFile when absent.',
+    description: 'Names of VMs, of services (all replicas) or of a project (all its VMs); without names, all VMs of the VMFile.',
   }),
 }
 
 export const adopt = Flags.boolean({
-  summary: 'Take over VMs of these names that another VMFile, which is gone or defines them no more, or `vmctl create` has made.',
+  summary: 'Take over VMs of these names that `vmctl create` made, or a VMFile that is gone or no longer defines them.',
 })
 
 /** The names that were given in either way. */
@@ -47,18 +47,18 @@ export const namesOf = (
 export const parallel = Flags.integer({
   min: 1,
   helpValue: 'N',
-  summary: 'How many VMs to work on at once; twice the number of CPUs when absent.',
+  summary: 'How many VMs to work on at once (default: twice the number of CPUs).',
 })
 
 export const noDependencies = Flags.boolean({summary: 'Leave alone what the named VMs depend on.'})
 
 export const removeOrphans = Flags.boolean({
-  summary: 'Also destroy VMs that the VMFile has made and no longer defines, with their disks. This cannot be undone.',
+  summary: 'Also destroy VMs that the VMFile made and no longer defines, with their disks. This cannot be undone.',
 })
 
 export const yes = Flags.boolean({char: 'y', summary: 'Ask nothing, also on a terminal.'})
 
-export const timings = Flags.boolean({summary: 'Draw at the end where the time went.'})
+export const timings = Flags.boolean({summary: 'Show a timing chart at the end.'})
 
 export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})
 
@@ -87,13 +87,18 @@ export const duration = Flags.custom<number>({
 })
 
 export const stopTimeout = duration({
-  summary: 'How long the guest may take before it is forced off, instead of its `stop-grace-period`.',
+  summary: 'How long the guest may take before it is forced off (default: its `stop-grace-period`).',
 })
 
 /** For commands that take the lock of a VM. */
 export const locking = {
-  'lock-timeout': duration({summary: 'How long to wait while another vmctl works on the VM.'}),
-  'no-wait': Flags.boolean({summary: 'Fail at once while another vmctl works on the VM.', exclusive: ['lock-timeout']}),
+  'lock-timeout': duration({summary: 'How long to wait for another vmctl that works on the VM.'}),
+  // It was called --no-wait, as if it were the opposite of `up --wait`.
+  'fail-if-locked': Flags.boolean({
+    aliases: ['no-wait'],
+    summary: 'Fail at once when another vmctl works on the VM.',
+    exclusive: ['lock-timeout'],
+  }),
 }
 
 const choices = ['step', 'from', 'rerun', 'all']
@@ -105,8 +110,8 @@ const stepNumber = (name: string, summary: string) =>
 export const steps = {
   step: stepNumber('step', 'Run only this step.'),
   from: stepNumber('from', 'Run this step and all after it.'),
-  rerun: stepNumber('rerun', 'Forget what became of this step, run it again, then go on with what is not done.'),
-  all: Flags.boolean({summary: 'Run all steps; the default.', exclusive: ['step', 'from', 'rerun']}),
+  rerun: stepNumber('rerun', 'Run this step again, whatever became of it, then all that is not done.'),
+  all: Flags.boolean({summary: 'Run all steps (the default).', exclusive: ['step', 'from', 'rerun']}),
 }
 
 /** What `steps` ask for; undefined when none of them is given. */

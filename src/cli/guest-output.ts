@@ -1,6 +1,8 @@
+import {styleText} from 'node:util'
+
 import {mayHaveControls, stripControls} from '../model/strip.ts'
 import {write} from './outputs.ts'
-import type {Spinner} from './spinner.ts'
+import type {Surface} from './surface.ts'
 
 interface OutputChunk {
   readonly stream: 'stdout' | 'stderr'
@@ -26,6 +28,7 @@ const patience = {ms: 200, bytes: 64 * 2 ** 10} as const
 const lineFeed = 0x0a
 
 export interface GuestOutput {
+  /** Announces a VM that is worked on. */
   begin(vm: string): void
   /** Resolves when the terminal is ready for more. */
   write(vm: string, output: OutputChunk): Promise<void>
@@ -35,9 +38,9 @@ export interface GuestOutput {
 
 /**
  * Prints what provision steps write, line by line to the stream that they wrote to, with terminal controls removed.
- * As soon as a second VM provisions at the same time, every line says whose it is.
+ * When there are several VMs, every line says whose it is. Above rows it is dim, so that one sees what vmctl says.
  */
-export const guestOutput = (spinner: Spinner): GuestOutput => {
+export const guestOutput = (surface: Pick<Surface, 'isLive' | 'colour' | 'print'>): GuestOutput => {
   const pending = new Map<string, Pending>()
   const seen = new Set<string>()
   const drained: Partial<Record<OutputChunk['stream'], Promise<void> | undefined>> = {}
@@ -45,8 +48,8 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
 
   /** Pieces of whole lines; the last may lack its line feed. Returns whether the terminal is ready for more. */
   const print = (line: Pending, pieces: readonly Buffer[]): boolean => {
-    const prefix = seen.size > 1 ? `${line.vm} | ` : ''
-    const isAbove = spinner.isLive && line.stream === 'stderr'
+    const prefix = seen.size > 1 ? `${line.vm.padEnd(Math.max(...[...seen].map(({length}) => length)))} | ` : ''
+    const isAbove = surface.isLive && process[line.stream].isTTY
     const {begun} = line
     line.begun = false
     if (prefix === '' && !isAbove && pieces.at(-1)?.at(-1) === lineFeed && !pieces.some(mayHaveControls)) {
@@ -55,7 +58,7 @@ export const guestOutput = (spinner: Spinner): GuestOutput => {
     const text = stripControls(Buffer.concat(pieces).toString()).replace(/\n$/, '')
     const lines = `${begun ? '' : prefix}${text.replaceAll('\n', `\n${prefix}`)}`
     if (!isAbove) return process[line.stream].write(`${lines}\n`)
-    spinner.print(lines)
+    surface.print(surface.colour ? styleText('dim', lines, {validateStream: false}) : lines)
     return true
   }
   const flush = (line: Pending): void => {

@@ -1,5 +1,7 @@
 import type {EngineEvent} from '../engine/events.ts'
 import {formatDuration, formatSize} from '../model/quantity.ts'
+import {cut, displayWidth} from './display-width.ts'
+import {screenOf} from './screen.ts'
 
 type MeterEvent = Extract<EngineEvent, {type: `image.${string}`}>
 
@@ -8,48 +10,141 @@ interface Surface {
   status(vm: string, text: string): void
   end(vm: string): void
   say(vm: string | undefined, text: string): void
+  /** Cells for the text of a VM; as many as the terminal has but for a name, a mark and a time when absent. */
+  width?(vm: string): number
 }
 
-/** Bytes of one transfer over time: rate and time left. */
+/** One transfer over time. */
 interface Transfer {
   readonly startedAt: number
-  readonly startBytes: number
+  /** Of the last seconds, oldest first: the rate is theirs. */
+  samples: readonly Sample[]
   /** The last twentieth that was printed where there is no live line. */
   told: number
 }
 
-/** Shows downloads and decompression: a live percentage with rate and time left on a terminal, a line every 5 % elsewhere. */
-export const imageMeter = ({isLive, status, end, say}: Surface): ((event: MeterEvent) => void) => {
+interface Sample {
+  readonly at: number
+  readonly bytes: number
+}
+
+/** How far a transfer is; times in milliseconds. */
+interface Reading {
+  readonly name: string
+  readonly bytes: number
+  readonly total: number | undefined
+  /** Bytes a second; 0 while it is not known. */
+  readonly rate: number
+}
+
+const rateWindowMs = 5000
+
+/** What a name, a mark and a time take besides the text of a live line, in cells. */
+const besides = 12
+
+/** `debian-12.qcow2` of a path, or of a URL without its query. */
+const fileNameOf = (source: string): string =>
+  source
+    .replace(/[?#].*$/, '')
+    .replace(/\/+$/, '')
+    .split('/')
+    .at(-1) || source
+
+const percent = (bytes: number, total: number): number => Math.floor((bytes / Math.max(1, total)) * 100)
+
+const leftOf = ({bytes, total, rate}: Reading): string | undefined =>
+  total === undefined || rate <= 0 || bytes >= total ? undefined : `${formatDuration(((total - bytes) / rate) * 1000)} left`
+
+const rateOf = ({rate}: Reading): string | undefined => (rate > 0 ? `${formatSize(Math.round(rate))}/s` : undefined)
+
+const sizeOf = ({bytes, total}: Reading): string =>
+  total === undefined ? formatSize(bytes) : `${formatSize(bytes)} of ${formatSize(total)}`
+
+const drawBar = (share: number, width: number): string => {
+  const full = Math.round(Math.min(1, share) * width)
+  return `${'█'.repeat(full)}${'░'.repeat(width - full)}`
+}
+
+/** One line: name, bar, percent, size, rate, time left. Where there is less room the name gets shorter, and then parts are left out. */
+export const drawMeter = (reading: Reading, width: number): string => {
+  const {name, bytes, total} = reading
+  const share = total === undefined ? undefined : `${percent(bytes, total)} %`.padStart(5)
+  /** In the order of the line; what is needed least has the highest rank. */
+  const parts = [
+    {rank: 3, text: cut(name, Math.max(12, Math.min(40, width - 52)))},
+    {rank: 1, text: total === undefined ? undefined : drawBar(bytes / Math.max(1, total), width < 60 ? 10 : 20)},
+    {rank: 0, text: share ?? sizeOf(reading)},
+    {rank: 4, text: share === undefined ? undefined : sizeOf(reading)},
+    {rank: 5, text: rateOf(reading)},
+    {rank: 2, text: leftOf(reading)},
+  ].flatMap(({rank, text}) => (text === undefined ? [] : [{rank, text}]))
+  const lines = [6, 5, 4, 3, 2, 1].map((limit) =>
+    parts
+      .filter(({rank}) => rank < limit)
+      .map(({text}) => text)
+      .join('  '),
+  )
+  return lines.find((line) => displayWidth(line) <= width) ?? cut(lines.at(-1) ?? '', width)
+}
+
+/** The same where a line is printed now and then. */
+const sentence = (reading: Reading): string => {
+  const {name, bytes, total} = reading
+  const far = total === undefined ? formatSize(bytes) : `${percent(bytes, total)} % of ${formatSize(total)}`
+  return `${name}: ${[far, rateOf(reading), leftOf(reading)].filter((text) => text !== undefined).join(', ')}`
+}
+
+const verdict = (verifiedBy: string | undefined): string =>
+  verifiedBy === undefined
+    ? 'not verified, since no checksum is given'
+    : `verified by ${verifiedBy.includes('://') ? verifiedBy : `its ${verifiedBy}`}`
+
+/** Shows downloads and decompression: a live bar with rate and time left on a terminal, a line every 5 % elsewhere, and what came of it. */
+export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
+  const {isLive, status, end, say} = surface
   const transfers = new Map<string, Transfer>()
-  const measure = (event: MeterEvent & {source: string}, bytes: number, total: number | undefined): string => {
-    const key = `${event.type} ${event.source}`
-    const transfer = transfers.get(key) ?? {startedAt: performance.now(), startBytes: bytes, told: -1}
+  const widthFor = (vm: string): number => surface.width?.(vm) ?? (screenOf(process.stderr).width ?? 80) - displayWidth(vm) - besides
+  const measure = (key: string, bytes: number): {readonly transfer: Transfer; readonly rate: number} => {
+    const at = performance.now()
+    const transfer = transfers.get(key) ?? {startedAt: at, samples: [], told: -1}
     transfers.set(key, transfer)
-    const seconds = (performance.now() - transfer.startedAt) / 1000
-    const rate = seconds > 0.2 ? (bytes - transfer.startBytes) / seconds : 0
-    const rateText = rate > 0 ? `, ${formatSize(Math.round(rate))}/s` : ''
-    if (total === undefined) return `${formatSize(bytes)}${rateText}`
-    const left = rate > 0 && bytes < total ? `, ${formatDuration(((total - bytes) / rate) * 1000)} left` : ''
-    return `${Math.floor((bytes / Math.max(1, total)) * 100)} % of ${formatSize(total)}${rateText}${left}`
+    transfer.samples = [...transfer.samples.filter((sample) => at - sample.at < rateWindowMs), {at, bytes}]
+    const [first] = transfer.samples
+    const ms = at - (first?.at ?? at)
+    return {transfer, rate: ms > 200 ? ((bytes - (first?.bytes ?? bytes)) / ms) * 1000 : 0}
   }
   const report = (event: MeterEvent & {source: string}, what: string, {bytes, total}: {bytes: number; total: number | undefined}): void => {
-    const text = `${what}: ${measure(event, bytes, total)}`
+    const {transfer, rate} = measure(keyOf(event), bytes)
+    const reading = {name: `${what}${fileNameOf(event.source)}`, bytes, total, rate}
     if (isLive) {
-      status(event.vm ?? '', text)
+      status(event.vm ?? '', drawMeter(reading, widthFor(event.vm ?? '')))
       return
     }
-    const transfer = transfers.get(`${event.type} ${event.source}`)
     const twentieth = total === undefined ? Math.floor(bytes / 2 ** 28) : Math.floor((bytes / Math.max(1, total)) * 20)
-    if (transfer && twentieth > transfer.told) {
-      transfer.told = twentieth
-      say(event.vm, text)
+    if (twentieth <= transfer.told) return
+    transfer.told = twentieth
+    say(event.vm, sentence(reading))
+  }
+  const conclude = (event: Extract<MeterEvent, {type: 'image.ready'}>): void => {
+    end(event.vm ?? '')
+    const {source, path, isFresh, verifiedBy} = event
+    const transfer = transfers.get(keyOf({type: 'image.progress', source}))
+    const received = transfer?.samples.at(-1)
+    for (const type of ['image.progress', 'image.decompressing']) transfers.delete(keyOf({type, source}))
+    if (transfer && received) {
+      const time = formatDuration(received.at - transfer.startedAt)
+      say(event.vm, `${fileNameOf(source)}: ${formatSize(received.bytes)} in ${time}, ${verdict(verifiedBy)}`)
+    } else if (!isFresh && event.vm === undefined && path !== source) {
+      say(event.vm, `${fileNameOf(source)}: already in the cache, ${verdict(verifiedBy)}`)
     }
   }
   return (event) => {
-    if (event.type === 'image.progress') report(event, 'image', {bytes: event.receivedBytes, total: event.totalBytes})
-    else if (event.type === 'image.decompressing') report(event, 'decompressing', {bytes: event.readBytes, total: event.totalBytes})
-    else if (event.type === 'image.retrying') say(event.vm, `image: ${event.reason}`)
-    else if (event.type === 'image.waiting') say(event.vm, `image: waiting for another vmctl: ${event.holder}`)
-    else end(event.vm ?? '')
+    if (event.type === 'image.progress') report(event, '', {bytes: event.receivedBytes, total: event.totalBytes})
+    else if (event.type === 'image.decompressing') report(event, 'decompressing ', {bytes: event.readBytes, total: event.totalBytes})
+    else if (event.type === 'image.retrying') say(event.vm, event.reason)
+    else if (event.type === 'image.waiting') say(event.vm, `waiting for another vmctl, which fetches the same image: ${event.holder}`)
+    else conclude(event)
   }
 }
+
+const keyOf = ({type, source}: {readonly type: string; readonly source: string}): string => `${type} ${source}`

@@ -15,7 +15,7 @@ export abstract class LifecycleCommand extends VmfileCommand {
     verb: (name: string) => Promise<LifecycleResult>,
   ): Promise<LifecycleOutput> {
     const names = await this.createdVms(engine, asked, file)
-    return this.forNames(names, verb, ({name, state, unchanged}) => `VM '${name}' ${unchanged ? `is ${state}; nothing to do` : done}`)
+    return this.forNames(names, verb, ({name, state, unchanged}) => `${name}: ${unchanged ? `already ${state}` : done}`)
   }
 
   /** The same for VMs in full; `say` is what is printed of each. */

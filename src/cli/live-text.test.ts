@@ -13,8 +13,11 @@ test('on a terminal it is written over in place, each time in one go', () => {
   const {writes, stream} = terminal(24)
   {
     using live = openLiveText(stream)
-    live.show([header, ['web', 'running'], ['db', 'stopped']])
-    live.show([header, ['web', 'stopped']])
+    live.show(header, [
+      ['web', 'running'],
+      ['db', 'stopped'],
+    ])
+    live.show(header, [['web', 'stopped']])
   }
   expect(writes).toEqual([
     '\x1b[?25l',
@@ -27,14 +30,24 @@ test('on a terminal it is written over in place, each time in one go', () => {
 test('what does not fit is cut, since a line that wraps or scrolls could not be written over', () => {
   const {writes, stream} = terminal(3, 8)
   using live = openLiveText(stream)
-  live.show([header, ['web', 'running'], ['db', 'stopped'], ['c', 'running']])
-  expect(writes[1]).toBe('\rNAME  ST\x1b[K\nweb   ru\x1b[K\n\x1b[J')
+  live.show(header, [
+    ['web', 'running'],
+    ['db', 'stopped'],
+    ['c', 'running'],
+  ])
+  expect(writes[1]).toBe('\rNA…  ST…\x1b[K\nweb  run\x1b[K\n\x1b[J')
 })
 
 test('elsewhere only what has changed is a line', () => {
   let text = ''
   using live = openLiveText({write: (chunk: string) => ((text += chunk), true)})
-  live.show([header, ['web', 'running'], ['db', 'running']])
-  live.show([header, ['web', 'running'], ['db', 'stopped']])
+  live.show(header, [
+    ['web', 'running'],
+    ['db', 'running'],
+  ])
+  live.show(header, [
+    ['web', 'running'],
+    ['db', 'stopped'],
+  ])
   expect(text).toBe('NAME  STATUS\nweb  running\ndb  running\ndb  stopped\n')
 })

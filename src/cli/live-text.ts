@@ -1,11 +1,12 @@
-import {table} from './table.ts'
+import {screenOf} from './screen.ts'
+import {type Column, table} from './table.ts'
 
-/** A table that is shown again whenever it may have changed. The first row is its header, the first cell of a row its key. */
+/** A table that is shown again whenever it may have changed. The first cell of a row is its key. */
 export interface LiveText extends Disposable {
-  show(rows: readonly (readonly string[])[]): void
+  show(columns: readonly (Column | string)[], rows: readonly (readonly string[])[]): void
 }
 
-type Output = Pick<NodeJS.WriteStream, 'write'> & {readonly isTTY?: boolean; readonly rows?: number; readonly columns?: number}
+type Output = Pick<NodeJS.WriteStream, 'write'> & Parameters<typeof screenOf>[0] & {readonly rows?: number}
 
 /** On a terminal in place, elsewhere one line for each row that has changed. */
 export const openLiveText = (stream: Output): LiveText => (stream.isTTY ? inPlace(stream) : asLines(stream))
@@ -23,11 +24,11 @@ const inPlace = (stream: Output): LiveText => {
   let height = 0
   stream.write(escape.hideCursor)
   return {
-    show([header = [], ...rows]) {
-      const lines = table(header, rows)
+    show(columns, rows) {
+      const lines = table(columns, rows, screenOf(stream))
         .split('\n')
         .slice(0, Math.max(1, (stream.rows ?? 24) - 1))
-        .map((line) => `${line.slice(0, stream.columns ?? line.length)}${escape.clearLine}\n`)
+        .map((line) => `${line}${escape.clearLine}\n`)
       stream.write(`${height === 0 ? '' : escape.up(height)}\r${lines.join('')}${escape.clearBelow}`)
       height = lines.length
     },
@@ -40,8 +41,9 @@ const inPlace = (stream: Output): LiveText => {
 const asLines = (stream: Output): LiveText => {
   const shown = new Map<string, string>()
   return {
-    show(rows) {
-      for (const cells of rows) {
+    show(columns, rows) {
+      const titles = columns.map((column) => (typeof column === 'string' ? column : column.title))
+      for (const cells of [titles, ...rows]) {
         const [key = ''] = cells
         const line = cells.join('  ')
         if (shown.get(key) === line) continue

@@ -1,6 +1,5 @@
 import {Config} from '@oclif/core/config'
 import * as Errors from '@oclif/core/errors'
-import {loadHelpClass} from '@oclif/core/help'
 import type {LoadOptions} from '@oclif/core/interfaces'
 
 import {readCommandLine} from './command-line.ts'
@@ -44,7 +43,7 @@ const run = async (words: readonly string[], config: Config): Promise<void> => {
   const argv = line.kind === 'command' ? [...line.argv] : []
   await config.runHook('init', {id: id ?? '', argv})
   if (line.kind === 'command') await runCommand(config, line.id, argv)
-  else await showHelp(config, id === undefined ? [] : [id])
+  else await showHelp(config, id)
   await config.runHook('finally', {id: id ?? '', argv, Command: undefined, error: undefined})
 }
 
@@ -59,7 +58,8 @@ const runCommand = async (config: Config, id: string, argv: string[]): Promise<v
   }
 }
 
-const showHelp = async (config: Config, subject: string[]): Promise<void> => {
-  const Help = await loadHelpClass(config)
-  await new Help(config, config.pjson.oclif.helpOptions).showHelp(subject)
+const showHelp = async (config: Config, id: string | undefined): Promise<void> => {
+  const [{helpText}, {columnsOf}] = await Promise.all([import('./help.ts'), import('./wrap.ts')])
+  const colour = process.stdout.hasColors?.() === true && !process.env.NO_COLOR
+  process.stdout.write(helpText(id, config, {width: Math.min(columnsOf(process.stdout), 100), colour}))
 }

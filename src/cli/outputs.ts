@@ -1,4 +1,4 @@
-import {exitCodes, messageOf, systemCode, VmctlError} from '../model/errors.ts'
+import {exitCodes, reasonOf, systemCode, VmctlError} from '../model/errors.ts'
 import {formatError} from './diagnostics.ts'
 
 /** What becomes of standard output and standard error, from the first moment of the process to its last. */
@@ -52,12 +52,10 @@ const dropAll = (stream: NodeJS.WriteStream): void => {
   }
 }
 
-const unwritable = (cause: Error): VmctlError => {
-  const reason = /^E[A-Z0-9]+: ([^,]+)/.exec(cause.message)?.[1] ?? messageOf(cause)
-  return new VmctlError('vmctl::io', `Cannot write to standard output: ${reason}.`, {
+const unwritable = (cause: Error): VmctlError =>
+  new VmctlError('vmctl::io', `Cannot write to standard output: ${reasonOf(cause)}.`, {
     help: 'Free some room, or send the output to another place.',
   })
-}
 
 const flush = async (stream: NodeJS.WriteStream): Promise<void> => {
   // To write nothing is an error too where there is no room.

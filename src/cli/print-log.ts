@@ -1,8 +1,13 @@
 import {StringDecoder} from 'node:string_decoder'
 
-import type {LogFile} from '../engine/show/logs.ts'
+import type {LogFile, LogName} from '../engine/show/logs.ts'
 import {stripControls} from '../model/strip.ts'
 import {write} from './outputs.ts'
+
+const emptyLog: Readonly<Record<LogName, string>> = {
+  console: 'the guest wrote nothing to its serial port',
+  provision: 'no step has written anything yet',
+}
 
 type Read = (path: string, follow: boolean) => AsyncIterable<Buffer>
 
@@ -18,10 +23,13 @@ export const printLog = async (logs: readonly LogFile[], read: Read, {follow}: {
       process.stdout.write(`(not found: nothing was written yet)\n`)
       return
     }
+    let isEmpty = true
     for await (const text of follow ? wholeLines(read(path, true)) : read(path, false)) {
+      isEmpty = false
       lastByte = text.at(-1) ?? lastByte
       await print(text)
     }
+    if (isEmpty && !follow) process.stdout.write(`(empty: ${emptyLog[log]})\n`)
   }
   if (follow) await Promise.all(logs.map(printOne))
   else for (const log of logs) await printOne(log)

@@ -10,14 +10,8 @@ import {formatError} from './diagnostics.ts'
 import {guestOutput} from './guest-output.ts'
 import {imageMeter} from './image-meter.ts'
 import {listenToDebug, logLevel} from './logging.ts'
-import {table} from './table.ts'
 
 const escape = '\u001b'
-
-test('columns are as wide as their widest cell, without blanks at the end', () => {
-  expect(table(['A', 'LONG'], [['value', 'x'], ['', 'yy'], ['z']])).toBe('A      LONG\nvalue  x\n       yy\nz')
-  expect(table(['A'], [])).toBe('A')
-})
 
 describe('errors', () => {
   test('what happened, why, what to do; a cause that says the same is left out', () => {
@@ -64,14 +58,7 @@ const capture = (name: 'stdout' | 'stderr'): {text: string} => {
   return caught
 }
 
-const quietSpinner = {
-  isLive: false,
-  status: () => undefined,
-  end: () => undefined,
-  above: <T>(write: () => T) => write(),
-  print: () => undefined,
-  close: () => undefined,
-}
+const noRows = {isLive: false, colour: false, print: () => undefined}
 
 describe('output of guests', () => {
   const bytes = (text: string): Buffer => Buffer.from(text)
@@ -79,7 +66,7 @@ describe('output of guests', () => {
   test('goes to the stream that it was written to, line by line, with characters that were cut in two put together', async () => {
     const out = capture('stdout')
     const err = capture('stderr')
-    const output = guestOutput(quietSpinner)
+    const output = guestOutput(noRows)
     output.begin('web')
     const text = bytes('grün\nblau\n')
     for (const byte of text) await output.write('web', {stream: 'stdout', chunk: Buffer.from([byte])})
@@ -92,7 +79,7 @@ describe('output of guests', () => {
 
   test('is not held back without end when no line feed comes, and is not cut inside of a character', async () => {
     const out = capture('stdout')
-    const output = guestOutput(quietSpinner)
+    const output = guestOutput(noRows)
     output.begin('web')
     const text = bytes('ä'.repeat(100_000))
     for (let at = 0; at < text.length; at += 999) await output.write('web', {stream: 'stdout', chunk: text.subarray(at, at + 999)})
@@ -103,7 +90,7 @@ describe('output of guests', () => {
 
   test('cannot move the cursor', async () => {
     const out = capture('stdout')
-    const output = guestOutput(quietSpinner)
+    const output = guestOutput(noRows)
     output.begin('web')
     await output.write('web', {stream: 'stdout', chunk: bytes(`${escape}[2J${escape}[1;1Hhello${escape}]0;t\u0007\r\n`)})
     expect(out.text).toBe('hello\n')
@@ -111,7 +98,7 @@ describe('output of guests', () => {
 
   test('says whose it is as soon as there are two', async () => {
     const out = capture('stdout')
-    const output = guestOutput(quietSpinner)
+    const output = guestOutput(noRows)
     output.begin('a')
     await output.write('a', {stream: 'stdout', chunk: bytes('alone\n')})
     output.begin('b')
@@ -132,7 +119,7 @@ describe('output of guests', () => {
     onTestFinished(() => {
       process.stdout.write = original
     })
-    const output = guestOutput(quietSpinner)
+    const output = guestOutput(noRows)
     output.begin('web')
     let isDone = false
     const writing = output.write('web', {stream: 'stdout', chunk: bytes('line\n')}).then(() => {
@@ -154,9 +141,15 @@ test('a download is told every 5 % where there is no live line, with its end', (
     say: (vm, text) => said.push(`${vm}: ${text.replaceAll(/,.*/g, '')}`),
   })
   for (let received = 0; received <= 1000; received++)
-    show({type: 'image.progress', source: 'u', receivedBytes: received * 1024, totalBytes: 1_024_000, vm: 'web'})
-  expect(said[0]).toBe('web: image: 0 % of 1000.0 KB')
-  expect(said.at(-1)).toBe('web: image: 100 % of 1000.0 KB')
+    show({
+      type: 'image.progress',
+      source: 'https://example.com/disk.qcow2?secret',
+      receivedBytes: received * 1024,
+      totalBytes: 1_024_000,
+      vm: 'web',
+    })
+  expect(said[0]).toBe('web: disk.qcow2: 0 % of 1000.0 KB')
+  expect(said.at(-1)).toBe('web: disk.qcow2: 100 % of 1000.0 KB')
   expect(said).toHaveLength(21)
 })
 

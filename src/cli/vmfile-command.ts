@@ -6,13 +6,19 @@ import {isFailure, isVmctlError, messageOf} from '../model/errors.ts'
 import type {VmSpec} from '../model/vm.ts'
 import {type Asked, type EngineFlags, VmctlCommand} from './base-command.ts'
 import {formatError, formatProblem} from './diagnostics.ts'
+import {summarize, withTime} from './summary.ts'
 
 /** A command that works on the VMs of a VMFile. */
 export abstract class VmfileCommand extends VmctlCommand {
+  /** The project of the VMFile: in its directory the names of VMs do without. */
+  protected project: string | undefined
+
   /** Finds and reads the VMFile; its warnings are shown. */
   protected async readVmfile(engine: Engine, path: string | undefined, options: {toleratesMissing?: boolean} = {}): Promise<Vmfile> {
-    const {discoverVmfile, readVmfile} = await import('../engine/load.ts')
-    const vmfile = await readVmfile(engine, discoverVmfile(path, process.cwd(), engine.env), options)
+    const {findVmfile, readVmfile} = await import('../engine/load.ts')
+    const found = findVmfile(path, process.cwd(), engine.env)
+    if (found.startsWith('..') && found !== path && found !== engine.env.VMCTL_FILE) this.tell(`Using ${found}.`)
+    const vmfile = await readVmfile(engine, found, options)
     for (const warning of vmfile.warnings) this.tell(formatProblem(warning, {colour: false}))
     return vmfile
   }
@@ -50,16 +56,34 @@ export abstract class VmfileCommand extends VmctlCommand {
   protected async converge(
     flags: EngineFlags & {readonly file?: string | undefined},
     options: Omit<ConvergeOptions, 'vmfile'>,
-    /** For a verb that destroys what is there: what a person is asked first. */
+    /** For a verb that destroys what is there: what a person is asked first, about orphans too when they go. */
     ask?: (vms: readonly VmSpec[]) => Asked,
   ): Promise<{readonly vms: readonly VmResult[]}> {
     const engine = await this.openEngine(flags)
     const vmfile = await this.readVmfile(engine, flags.file, {toleratesMissing: options.verb === 'down'})
+    this.project = vmfile.vms[0]?.project
     if (ask) {
       const {choose} = await import('../engine/plan/select.ts')
-      await this.confirmLoss(engine, ask(choose({...options, vmfile})))
+      const orphans = options.removeOrphans && !options.names?.length ? await this.#orphans(engine, vmfile) : []
+      await this.confirmLoss(engine, {...ask(choose({...options, vmfile})), orphans})
     }
     const {converge} = await import('../engine/converge/converge.ts')
-    return {vms: await converge(engine, {vmfile, ...options})}
+    const began = performance.now()
+    try {
+      const vms = await converge(engine, {vmfile, ...options})
+      await this.settle()
+      for (const line of summarize(vms, {verb: options.verb, elapsedMs: performance.now() - began})) this.log(line)
+      return {vms}
+    } catch (error) {
+      // A program that reads the result has the time of each VM.
+      if (isFailure(error, 'vmctl::vms::failed') && !this.jsonEnabled())
+        error.reword({message: withTime(error.message, performance.now() - began)})
+      throw error
+    }
+  }
+
+  async #orphans(engine: Engine, vmfile: Vmfile): Promise<readonly string[]> {
+    const {findOrphans} = await import('../engine/converge/orphans.ts')
+    return (await findOrphans(engine, vmfile)).map(({vm}) => vm)
   }
 }

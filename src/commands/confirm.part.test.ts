@@ -2,6 +2,7 @@ import {readdirSync} from 'node:fs'
 
 import {afterEach, beforeEach, expect, test} from 'vitest'
 
+import {onTerminal} from '../../test/support/terminal.ts'
 import {makeWorkspace, runShell, spawnCommand, type Workspace} from '../../test/support/run-command.ts'
 
 let workspace: Workspace
@@ -35,6 +36,22 @@ test.each([
   }
   expect(vms()).toEqual(before)
   expect(await typing('y\\r', words)).toMatchObject({exitCode: 0})
+})
+
+test('Ctrl+C at a question is a no as well, with its own status', async () => {
+  const before = vms()
+  const ran = await onTerminal(workspace.directory, ['destroy', 'web'], {keys: [{after: '[y/N]', type: '\u0003'}]})
+  expect(ran).toMatchObject({exitCode: 130, isRestored: true})
+  expect(ran.screen).toContain('Interrupted. Nothing was done.')
+  expect(vms()).toEqual(before)
+})
+
+test('orphans and volumes are named too', async () => {
+  workspace.write('VMFile.kdl', `volume "data" { size "1G"; }\nvm "new" { image "${workspace.image}"; volume "data" "/srv"; }\n`)
+  const ran = await typing('n\\r', 'up --remove-orphans')
+  expect(ran.exitCode).toBe(2)
+  expect(ran.stdout).toMatch(/web +\d.*running, no longer in the\s+VMFile/)
+  expect(vms()).toEqual(['db', 'web'])
 })
 
 test('--yes, --json and no terminal: nothing is asked; nor is it where nothing would be lost', async () => {

@@ -5,7 +5,7 @@ import {joinConsole} from '../cli/terminal.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 
 export default class Console extends VmfileCommand {
-  static override summary = 'Attach to the serial console of a VM. Ctrl+] detaches.'
+  static override summary = 'Attach to the serial console of a VM; Ctrl+] detaches.'
   static override description =
     'Every key but Ctrl+] goes to the guest. A serial line does not carry the size of the terminal; `resize` (package xterm) or `stty rows R cols C` in the guest sets it.'
   static override args = {name: Args.string({description: 'Name of the VM; the only one of the VMFile when absent.'})}

@@ -1,4 +1,6 @@
-import {execFileSync} from 'node:child_process'
+import {execFileSync, spawn} from 'node:child_process'
+import {randomBytes} from 'node:crypto'
+import {once} from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -14,13 +16,13 @@ import {
 } from 'node:fs'
 import {join, relative} from 'node:path'
 
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {afterAll, beforeAll, expect, test, vi} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
-import {runCommand} from '../../test/support/run-command.ts'
-import {sshdMissing} from '../../test/support/sshd.ts'
+import {runCommand, vmctlWords} from '../../test/support/run-command.ts'
+import {endProcess, sshdMissing} from '../../test/support/sshd.ts'
 import {parsePlace} from '../engine/reach/copy.ts'
 
 const missing = sshdMissing()
@@ -109,6 +111,69 @@ describeUnless(missing)('vmctl cp', () => {
       exitCode: 4,
       stderr: expect.stringContaining('is not a directory, unlike in the guest'),
     })
+  })
+
+  /** A directory whose content takes a while to arrive. */
+  const makeLarge = (): string => {
+    const source = join(temporaryDirectory(), 'source')
+    mkdirSync(source)
+    writeFileSync(join(source, 'first'), 'x')
+    // Nothing can be compressed away, so most of it is still here when the first of it has arrived.
+    writeFileSync(join(source, 'large'), randomBytes(2 ** 26))
+    return source
+  }
+
+  /** Runs `vmctl cp`, and cuts it when something of what it copies has arrived below `parent`. */
+  const cutCopy = async (parent: string, words: readonly string[], cut: (kill: (signal: NodeJS.Signals) => void) => void) => {
+    const arriving = () => readdirSync(parent, {recursive: true, encoding: 'utf8'}).some((name) => name.endsWith('/large'))
+    const child = spawn(process.execPath, [...vmctlWords, 'cp', ...words], {stdio: ['ignore', 'ignore', 'pipe']})
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    const ended = once(child, 'close')
+    await vi.waitFor(() => expect(arriving() || child.exitCode !== null).toBe(true), {timeout: 60_000, interval: 2})
+    cut((signal) => child.kill(signal))
+    const [code, signal] = await ended
+    return {end: signal ?? code, stderr}
+  }
+
+  const loseConnection = (): void => {
+    const servers = execFileSync('pgrep', ['sshd'], {encoding: 'utf8'}).split('\n').map(Number)
+    for (const pid of project.sshd.sessions()) if (servers.includes(pid)) endProcess(pid)
+  }
+
+  test.each<[string, (kill: (signal: NodeJS.Signals) => void) => void, string | number]>([
+    ['kill -9', (kill) => kill('SIGKILL'), 'SIGKILL'],
+    ['Ctrl+C', (kill) => kill('SIGINT'), 130],
+    ['a lost connection', loseConnection, 6],
+  ])('a directory that is cut by %s is not there, in the guest or here', {timeout: 240_000}, async (_what, cut, end) => {
+    const source = makeLarge()
+    const there = temporaryDirectory()
+    expect(await cutCopy(there, [source, `web:${there}/new/er`], cut)).toMatchObject({end})
+    await vi.waitFor(() => expect(readdirSync(there)).toEqual([]), {timeout: 60_000})
+    const here = temporaryDirectory()
+    expect(await cutCopy(here, [`web:${source}`, join(here, 'new')], cut)).toMatchObject({end})
+    // Nobody is left to tidy up after kill -9; what is there says by its name that it is nothing.
+    expect(readdirSync(here).filter((name) => end !== 'SIGKILL' || !name.endsWith('.tmp'))).toEqual([])
+  })
+
+  test.each<[string, (at: string) => readonly [string, string], RegExp]>([
+    ['a file in the way here', (at) => ['web:SOURCE', `${at}/file`], /\/file is not a directory, unlike in the guest\./],
+    ['a file above it here', (at) => ['web:SOURCE', `${at}/file/x`], /Cannot (?:write|make the directory) .*\/file\/x: not a directory\./],
+    ['nothing above it here', (at) => ['web:SOURCE', `${at}/none/x`], /Cannot make the directory .*\/none\/x: no such file or directory\./],
+    ['a file in the way there', (at) => ['SOURCE', `web:${at}/file`], /\/file exists and is not a directory/],
+    ['a file above it there', (at) => ['SOURCE', `web:${at}/file/x`], /\/file is not a directory/],
+    ['a file in a directory there', (at) => ['SOURCE', `web:${at}/sub`], /"sub" is a file in the guest, and a directory here\./],
+  ])('a directory that cannot be put: %s', async (_what, words, message) => {
+    const at = temporaryDirectory()
+    writeFileSync(join(at, 'file'), 'mine')
+    mkdirSync(join(at, 'sub'))
+    writeFileSync(join(at, 'sub/sub'), 'mine')
+    const source = makeTree()
+    const ran = await runCommand('cp', ...words(at).map((word) => word.replace('SOURCE', source)))
+    expect(ran.exitCode).not.toBe(0)
+    expect(ran.stderr).toMatch(message)
+    expect(ran.stderr).not.toMatch(/E[A-Z]{4,}:|\.tmp/)
+    expect(readdirSync(at, {recursive: true, encoding: 'utf8'}).toSorted()).toEqual(['file', 'sub', 'sub/sub'])
   })
 
   test('a file in and out, into a directory and by another name', async () => {

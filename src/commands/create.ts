@@ -50,8 +50,8 @@ export default class Create extends VmctlCommand {
     if (flags['cloud-init'] !== undefined && flags['ssh-key'] !== undefined)
       this.tell('--ssh-key is ignored: the file of --cloud-init is passed to the guest untouched')
     const result = await create(engine, spec, {start: flags.start})
-    this.log(`VM '${result.name}' created (id: ${result.id})`)
-    if (flags.start) this.log(`VM '${result.name}' started`)
+    this.log(`${result.name}: created (id: ${result.id})`)
+    if (flags.start) this.log(`${result.name}: started`)
     return result
   }
 }

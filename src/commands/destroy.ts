@@ -18,7 +18,12 @@ export default class Destroy extends LifecycleCommand {
     const [{destroy}, {findEach}] = await Promise.all([import('../engine/vm/lifecycle.ts'), import('../engine/find.ts')])
     const found = await findEach(engine, args.names, {file: given.file, directory: process.cwd()})
     const names = found.map(({name}) => name)
-    await this.confirmLoss(engine, {what: 'destroy removes these VMs with their disks, keys and logs:', names, yes: given.yes})
+    await this.confirmLoss(engine, {
+      what: 'destroy removes these VMs with their disks, keys and logs:',
+      vms: names,
+      instead: '`vmctl stop` powers a VM off, and keeps its disk.',
+      yes: given.yes,
+    })
     return this.forNames(
       names,
       (name) =>
@@ -27,7 +32,7 @@ export default class Destroy extends LifecycleCommand {
           name,
           found.find((one) => one.name === name),
         ),
-      ({name}) => `VM '${name}' destroyed`,
+      ({name}) => `${name}: destroyed`,
     )
   }
 }

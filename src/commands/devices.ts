@@ -1,11 +1,21 @@
 import {Flags} from '@oclif/core'
 
 import {VmctlCommand} from '../cli/base-command.ts'
-import {table} from '../cli/table.ts'
+import {stateStyle} from '../cli/state-style.ts'
+import {type Column, listing} from '../cli/table.ts'
 import type {HostDevice} from '../engine/show/devices.ts'
 
+const columns: readonly Column[] = [
+  {title: 'ADDRESS'},
+  {title: 'GROUP', align: 'right', spare: 2},
+  {title: 'KIND', spare: 3},
+  {title: 'DRIVER', spare: 1},
+  {title: 'READY', style: stateStyle},
+  {title: 'NAME', long: 'wrap'},
+]
+
 export default class Devices extends VmctlCommand {
-  static override summary = 'Show the PCI devices of the host, and whether a VM can have them.'
+  static override summary = 'List PCI devices of the host, and whether VMs can use them.'
   static override description =
     'A device is ready for `device "pci"` when it is bound to vfio-pci and in an IOMMU group, together with all other devices of that group.'
   static override examples = ['<%= config.bin %> <%= command.id %> --gpu']
@@ -23,7 +33,7 @@ export default class Devices extends VmctlCommand {
       ready ? 'yes' : 'no',
       name,
     ])
-    this.log(rows.length === 0 ? 'No PCI devices found.' : table(['ADDRESS', 'GROUP', 'KIND', 'DRIVER', 'READY', 'NAME'], rows))
+    this.log(listing(columns, rows, {empty: 'This host shows no PCI devices.'}))
     return {devices}
   }
 }

@@ -50,7 +50,7 @@ EXPOSE 80
     const {exitCode, stdout, stderr} = await up()
     expect({exitCode, stderr}).toMatchObject({exitCode: 0})
     expect(stdout).toContain(`run 2 in ${guest}: good day`)
-    expect(stderr).toMatch(/step 2\/4 runs: Dockerfile:5 COPY app app\/[^]*step 3\/4 runs: Dockerfile:6 RUN echo/)
+    expect(stderr).toMatch(/step 2 of 4: Dockerfile:5 COPY app app\/[^]*step 3 of 4: Dockerfile:6 RUN echo/)
     expect(readFileSync(join(guest, 'app/main.js'), 'utf8')).toBe('one')
     expect(existsSync(join(guest, 'app/skipped.log'))).toBe(false)
     expect(readFileSync(join(guest, 'log'), 'utf8')).toBe(`run 2 in ${guest}: good day\nlast\n`)

@@ -30,7 +30,7 @@ export default class Down extends VmfileCommand {
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Down)
-    const result = await this.converge(
+    return this.converge(
       given,
       {
         verb: 'down',
@@ -42,21 +42,26 @@ export default class Down extends VmfileCommand {
         parallel: given.parallel,
         removeOrphans: given['remove-orphans'],
       },
-      given.destroy || given.volumes
+      given.destroy || given.volumes || given['remove-orphans']
         ? (vms) => ({
-            what: given.destroy ? 'down destroys these VMs with their disks, keys and logs:' : 'down removes these volumes:',
-            names: given.destroy ? vms.map(({name}) => name) : [],
-            more: given.volumes ? volumesOf(vms) : [],
+            what: `down removes ${things({vms: given.destroy || given['remove-orphans'], volumes: given.volumes})}:`,
+            vms: given.destroy ? vms.map(({name}) => name) : [],
+            volumes: given.volumes ? volumesOf(vms) : [],
+            instead: '`vmctl down` alone powers VMs off, and keeps their disks and volumes.',
             yes: given.yes,
           })
         : undefined,
     )
-    for (const {name, state, actions} of result.vms) if (actions.length > 0) this.log(`VM '${name}' is ${state}.`)
-    return result
   }
 }
 
-/** The volumes of some VMs, as they are told of in a question. */
 const volumesOf = (vms: readonly VmSpec[]): readonly string[] => [
-  ...new Set(vms.flatMap(({volumes = []}) => volumes.map(({volume}) => `volume ${volume.id}, with everything on it`))),
+  ...new Set(vms.flatMap(({volumes = []}) => volumes.map(({volume}) => volume.id))),
 ]
+
+/** What goes, for a question. */
+const things = (goes: {readonly vms: boolean; readonly volumes: boolean}): string =>
+  [
+    ...(goes.vms ? ['these VMs with their disks, keys and logs'] : []),
+    ...(goes.volumes ? ['these volumes with everything on them'] : []),
+  ].join(', and ')

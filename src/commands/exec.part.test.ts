@@ -81,6 +81,14 @@ describeUnless(missing)('several VMs at once', () => {
     expect(() => execFileSync('ssh', ['-F', path, 'web', 'true'], {stdio: 'pipe'})).toThrow(/Host key verification failed/)
   })
 
+  test('it also gets there by the fields of ssh-config --json alone', async () => {
+    const {json} = await runCommand('ssh-config', 'web', '--json')
+    const {hostName, port, user, identityFile, knownHosts, hostKeyAlias} = json.hosts[0]
+    const options = [`IdentityFile=${identityFile}`, `UserKnownHostsFile=${knownHosts}`, `HostKeyAlias=${hostKeyAlias}`]
+    const words = ['-F', 'none', '-o', 'StrictHostKeyChecking=yes', ...options.flatMap((option) => ['-o', option]), '-p', String(port)]
+    expect(execFileSync('ssh', [...words, `${user}@${hostName}`, 'echo', 'here'], {encoding: 'utf8'})).toBe('here\n')
+  })
+
   test('logs of several VMs, each line behind the name', async () => {
     const {stdout} = await runCommand('logs', '--provision')
     expect(stdout).toMatch(/^web \| .*\n(?:.*\n)*web \| from web\n(?:.*\n)*db {2}\| from db\n/)

@@ -11,9 +11,9 @@ import type {ExecResult} from '../engine/reach/exec.ts'
 import {VmctlError} from '../model/errors.ts'
 
 export default class Exec extends VmfileCommand {
-  static override summary = 'Run a program in VMs, or a shell; its exit status is passed on.'
+  static override summary = 'Run a program, or a shell, in VMs.'
   static override description =
-    'What follows the name is a program and its arguments, which reach the guest as they are: no shell reads them. Without a program it is a shell. With --all, or for a service with replicas or a project, it runs in all of them at once, and each line says whose it is. The name may be left out (`exec -- PROGRAM`) when the VMFile defines one VM. Standard input reaches the program; with several VMs each gets all of it, unless it is a terminal.'
+    'The program and its arguments reach the guest as they are: no shell reads them. Its exit status is passed on. Without a program, a shell is opened. With --all, or for a service with replicas or a project, it runs in all VMs at once, and each line starts with the name of its VM. The name may be left out (`exec -- PROGRAM`) when the VMFile defines one VM. Standard input reaches the program; with several VMs each gets all of it, unless it is a terminal.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> db pg_isready -U postgres',
     "<%= config.bin %> <%= command.id %> web -- sh -c 'df -h | tail -1'",

@@ -26,7 +26,7 @@ beforeEach(() => rmSync(join(workspace.stateDirectory, 'images'), {recursive: tr
 const pull = (...more: readonly string[]) => runCommand('image', 'pull', `${server.origin}/disk.qcow2`, ...more)
 
 test('pull, list, inspect, rm in text', async () => {
-  expect((await runCommand('image', 'list')).stdout).toBe('No cached images.\n')
+  expect((await runCommand('image', 'list')).stdout).toBe('No cached images. `vmctl image pull debian:12` fetches one.\n')
   const pulled = await pull()
   expect(pulled.exitCode).toBe(0)
   const path = /^Image cached at: (.*)\n$/.exec(pulled.stdout)?.[1] ?? ''
@@ -35,14 +35,19 @@ test('pull, list, inspect, rm in text', async () => {
   expect((await runCommand('image', 'inspect', path)).stdout).toMatch(
     new RegExp(`^Format: qcow2\nPath:   ${path}\nSize:   16\\.0 MB \\(.* on disk\\)\n$`),
   )
-  expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0, stdout: "Image 'disk.qcow2' removed\n"})
+  expect(await runCommand('image', 'rm', 'disk.qcow2')).toMatchObject({exitCode: 0, stdout: 'disk.qcow2: removed\n'})
   expect((await runCommand('image', 'list', '--json')).json).toEqual({images: []})
 })
 
 test('the same in JSON, under a name', async () => {
   const digest = digestOf(content)
   const pulled = await pull('--name', 'mine', '--sha256', digest.toUpperCase(), '--json')
-  expect(pulled).toMatchObject({exitCode: 0, stderr: expect.stringMatching(/^(?:image: \d+ % of .*\n)*$/)})
+  expect(pulled).toMatchObject({
+    exitCode: 0,
+    stderr: expect.stringMatching(
+      /^(?:\[ *\d+\.\ds\] disk\.qcow2: \d+ % of .*\n)*\[ *\d+\.\ds\] disk\.qcow2: .* KB in .* s, verified by its sha256\n$/,
+    ),
+  })
   expect(pulled.json).toEqual({path: expect.any(String), format: 'qcow2', virtualSizeBytes: 16 * 2 ** 20, sha256: digest})
   expect((await runCommand('image', 'list', '--json')).json.images).toEqual([
     expect.objectContaining({name: 'mine', path: pulled.json.path}),

@@ -23,7 +23,9 @@ test('a file is written, what is left out is said, and the next step', async () 
   const {exitCode, stdout, stderr} = await runCommand('import', join(directory, 'Vagrantfile'), '--output', output)
   expect(exitCode).toBe(0)
   expect(stdout).toBe(`${output} is written.\n`)
-  expect(stderr).toMatch(/^Warning: line 3: public_network is left out: .*\nNext: vmctl plan --file .*out\.kdl\n$/)
+  expect(stderr).toMatch(
+    /^Warning: line 3: public_network is left out: .*\nNote: `vagrant reload` is `vmctl restart`; .*\nNote: .*\nNext: vmctl validate --file .*out\.kdl, then vmctl up --file .*out\.kdl\n$/,
+  )
   expect(await runCommand('validate', '--file', output)).toMatchObject({exitCode: 0})
   expect(await runCommand('import', join(directory, 'Vagrantfile'), '--output', output)).toMatchObject({
     exitCode: 2,
@@ -34,7 +36,7 @@ test('a file is written, what is left out is said, and the next step', async () 
 test('in the directory of the VMFile the next step needs no path', async () => {
   const {exitCode, stdout, stderr} = await spawnCommand(['import', 'Vagrantfile', '-o', 'VMFile.kdl'], {cwd: directory})
   expect([exitCode, stdout]).toEqual([0, 'VMFile.kdl is written.\n'])
-  expect(stderr).toMatch(/\nNext: vmctl plan\n$/)
+  expect(stderr).toMatch(/\nNext: vmctl validate, then vmctl up\n$/)
 })
 
 test('a result that is not valid is written as a whole, and the exit status says so', async () => {

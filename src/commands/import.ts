@@ -5,11 +5,11 @@ import {Args, Flags} from '@oclif/core'
 import {VmctlCommand} from '../cli/base-command.ts'
 import {formatProblem} from '../cli/diagnostics.ts'
 import type {ImportResult} from '../engine/manage/import.ts'
-import {quote} from '../model/quote.ts'
+import {asTyped} from '../model/quote.ts'
 
 export default class Import extends VmctlCommand {
-  static override summary = 'Write a VMFile from what another program knows of VMs.'
-  static override description = `Reads Vagrantfiles, holos.yaml, qemu-compose.yaml, the vms.json of the older vmctl, and libvirt domains (through virsh, or from files with --xml). What cannot be carried over is a warning that names it; the VMFile goes to standard output, or to a file with --output, where its relative paths start. It is checked as by \`validate\`; when it is not valid, it is written all the same and the exit status is 2.`
+  static override summary = "Convert another tool's configuration to a VMFile."
+  static override description = `Reads Vagrantfiles, holos.yaml, qemu-compose.yaml, the vms.json of the older vmctl, and libvirt domains (through virsh, or from files with --xml). Each thing that cannot be carried over is a warning; the VMFile goes to standard output, or to a file with --output, where its relative paths start. It is checked as by \`validate\`; when it is not valid, it is written all the same and the exit status is 2.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> Vagrantfile --output VMFile.kdl',
     '<%= config.bin %> <%= command.id %> web-prod db-prod --connect qemu:///system',
@@ -19,7 +19,7 @@ export default class Import extends VmctlCommand {
   static override args = {source: Args.string({summary: 'Files, and names of libvirt domains.'})}
   static override flags = {
     xml: Flags.string({summary: 'File with the XML of a libvirt domain.', multiple: true, multipleNonGreedy: true}),
-    all: Flags.boolean({summary: 'All domains of libvirt.'}),
+    all: Flags.boolean({summary: 'Import all libvirt domains.'}),
     connect: Flags.string({char: 'c', summary: 'URI of the libvirt to ask.'}),
     output: Flags.string({char: 'o', summary: 'File to write; - is standard output.', default: '-'}),
     force: Flags.boolean({summary: 'Replace the file when it exists.'}),
@@ -38,13 +38,14 @@ export default class Import extends VmctlCommand {
     if (!isValid) throw invalidImport(problems, output, {text, warnings})
     if (output !== undefined) this.log(`${output} is written.`)
     for (const problem of problems) this.tell(formatProblem(problem, {colour: process.stderr.hasColors?.() === true}))
+    for (const note of result.notes) this.tell(`Note: ${note}.`)
     this.tell(`Next: ${next(output)}`)
     return result
   }
 }
 
 const next = (output: string | undefined): string => {
-  if (output === undefined) return 'save this as VMFile.kdl, then vmctl plan'
-  if (resolve(output) === resolve('VMFile.kdl')) return 'vmctl plan'
-  return `vmctl plan --file ${/^[\w./-]+$/.test(output) ? output : quote(output)}`
+  if (output === undefined) return 'save this as VMFile.kdl, then vmctl validate'
+  if (resolve(output) === resolve('VMFile.kdl')) return 'vmctl validate, then vmctl up'
+  return `vmctl validate --file ${asTyped(output)}, then vmctl up --file ${asTyped(output)}`
 }

@@ -3,7 +3,7 @@ import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {Inspection} from '../engine/show/inspect.ts'
 
 export default class Inspect extends VmfileCommand {
-  static override summary = 'Show everything that is known of VMs, as JSON.'
+  static override summary = 'Show everything that is known about VMs, as JSON.'
   static override description =
     'The spec as last applied, what the VM is attached to, and what is seen of it now. Nothing is asked of the guest, and values of secrets are not on record.'
   static override examples = ['<%= config.bin %> <%= command.id %> web', "<%= config.bin %> <%= command.id %> web | jq '.[0].attachments'"]

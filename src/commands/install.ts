@@ -7,7 +7,7 @@ import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {Installation} from '../engine/manage/install.ts'
 
 export default class Install extends VmfileCommand {
-  static override summary = 'Install a systemd unit that brings the VMs of a VMFile up at boot and stops them at shutdown.'
+  static override summary = 'Bring the VMs of a VMFile up at boot, by a systemd unit.'
   static override description =
     'The unit runs `vmctl up` for the VMs whose `autostart` is not #false, and `vmctl down` when it stops; it never destroys a VM. By default it is a unit of the user, which needs no root.'
   static override examples = [

@@ -1,10 +1,12 @@
 import {VmctlCommand} from '../cli/base-command.ts'
-import {table} from '../cli/table.ts'
+import {listColumns, listRow} from '../cli/list-table.ts'
+import {listing} from '../cli/table.ts'
+import {noVms} from '../cli/vm-words.ts'
 import type {VmSummary} from '../engine/show/inspect.ts'
 
 export default class List extends VmctlCommand {
   static override aliases = ['ls']
-  static override summary = 'Show the VMs of this user, one a line.'
+  static override summary = 'List your VMs.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
   async run(): Promise<{readonly vms: readonly VmSummary[]}> {
@@ -12,11 +14,11 @@ export default class List extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {list} = await import('../engine/show/inspect.ts')
     const vms = await list(engine)
-    const rows = vms.map((vm) =>
-      [vm.name, vm.state, vm.backend, vm.vcpus, vm.memoryMiB, vm.network, vm.pid, vm.sshPort].map((cell) => String(cell ?? '-')),
-    )
-    this.log(rows.length === 0 ? 'No VMs found.' : table(['NAME', 'STATE', 'BACKEND', 'VCPUS', 'MEM', 'NETWORK', 'PID', 'SSH'], rows))
-    for (const {name, error} of vms) if (error !== undefined) this.tell(`Warning: ${name}: ${error}`)
+    this.log(listing(listColumns, vms.map(listRow), {empty: noVms}))
+    for (const {name, error, pause} of vms) {
+      const problem = error ?? pause
+      if (problem !== undefined) this.tell(`Warning: ${name}: ${problem}`)
+    }
     return {vms}
   }
 }

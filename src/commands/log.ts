@@ -10,14 +10,14 @@ import {isVmctlError, VmctlError} from '../model/errors.ts'
 export default class Log extends VmfileCommand {
   static override summary = 'Show the console log and the provision log of a VM.'
   static override description =
-    'Both are shown unless one is asked for. Terminal controls that the guest wrote are removed on a terminal and kept elsewhere. For several VMs at once each line says whose it is.'
+    'Both are shown unless you ask for one. Terminal controls that the guest wrote are removed on a terminal and kept elsewhere. With several VMs, each line starts with the name of its VM.'
   static override aliases = ['logs']
   static override args = flags.existingVms
   static override flags = {
     console: Flags.boolean({summary: 'Only the console log (boot and cloud-init).'}),
     provision: Flags.boolean({summary: 'Only the provision log.'}),
     tail: Flags.integer({char: 'n', summary: 'Only the last lines; 0 for all.', default: 0, min: 0, helpValue: 'LINES'}),
-    follow: Flags.boolean({char: 'f', summary: 'Go on with what is appended, until Ctrl+C.'}),
+    follow: Flags.boolean({char: 'f', summary: 'Follow the log until Ctrl+C.'}),
     file: flags.fileInFull,
   }
   static override examples = [

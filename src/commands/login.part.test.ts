@@ -26,7 +26,7 @@ describeUnless(missing)('a way into a guest', () => {
     expect(ran.exitCode).toBe(0)
     expect(ran.stderr).toContain(`${name}: vmctl cannot log in to it: `)
     expect(ran.stderr).toContain(reason)
-    expect(ran.stdout).toContain(`Next: vmctl console ${name} · `)
+    expect(ran.stdout).toMatch(new RegExp(`\\nNext: vmctl console ${name}\\n$`))
     for (const words of [
       ['ssh', name, '--', 'true'],
       ['exec', name, 'true'],

@@ -47,7 +47,7 @@ describeUnless(missing)('outputs that take nothing any longer', () => {
   ])('the reader of `vmctl %s` has gone: a quiet end', async (words) => {
     const {stderr, stdout} = await sh(`vmctl ${words} 2>err | true; echo "$\{PIPESTATUS[0]}"; cat err >&2`)
     expect(stdout).toMatch(/^(?:0|141)\n$/)
-    expect(stderr.replaceAll(/^\w+: is already running\n/gm, '')).toBe('')
+    expect(stderr.replaceAll(/^\[ *\d+\.\ds\] \w+: is already running\n/gm, '')).toBe('')
   })
 
   test.each(['log web --provision --follow', 'log --follow', 'exec --all -- yes', 'exec web -- yes', 'ssh web -- yes'])(

@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import * as flags from '../cli/flags.ts'
+import {screenOf} from '../cli/screen.ts'
 import {table} from '../cli/table.ts'
 import type {VmPlan} from '../engine/plan/vm-plan.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -62,7 +63,8 @@ export default class Plan extends VmfileCommand {
       ...(steps.length === 0 && notices.length === 0 ? [[vm, 'none', 'running and unchanged']] : []),
       ...notices.map((notice) => [vm, steps.length === 0 ? 'none' : 'note', notice]),
     ])
-    this.log(table(['VM', 'ACTION', 'CAUSE'], rows))
+    this.log(table(['VM', 'ACTION', 'CAUSE'], rows, screenOf(process.stdout)))
+    if (vmfile.impliesNetwork) this.log('The VMs of the project share a network, "default"; `network "user"` keeps a VM out of it.')
     return {vms}
   }
 }

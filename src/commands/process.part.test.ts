@@ -42,8 +42,26 @@ describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
       state: 'running',
       provision: [{step: 1, state: 'interrupted'}],
     })
-    expect(await run(undefined, 'up', '--no-wait')).toMatchObject({exitCode: 0})
+    expect(await run(undefined, 'up', '--fail-if-locked')).toMatchObject({exitCode: 0})
     expect(readFileSync(marks, 'utf8')).toBe('run\nrun\nend\n')
+  })
+
+  test('a second Ctrl+C leaves at once, and says so; the next up tells what became of the step', async () => {
+    const marks = join(project.workspace.directory, 'left')
+    writeFileSync(project.path, vm('web', inline(`trap '' TERM; echo run >>${marks}; echo ready; sleep 4; sleep 4; echo end >>${marks}`)))
+    let asked = 0
+    const ran = await spawnCommand(['up', '--file', project.path], {
+      onOutput: ({stdout, stderr}, kill) => {
+        if ((asked === 0 && stdout.includes('ready')) || (asked === 1 && stderr.includes('A second Ctrl+C leaves at once.'))) {
+          asked += 1
+          kill('SIGINT')
+        }
+      },
+    })
+    expect(ran).toMatchObject({exitCode: 130, stderr: expect.stringMatching(/Left at once\. [^\n]*\n$/)})
+    const next = await run(undefined, 'up', '--fail-if-locked')
+    expect(next.stderr).toContain('step 1/1 goes on')
+    expect(next.exitCode === 0 || next.stderr.includes('vmctl::provision::unknown_outcome')).toBe(true)
   })
 
   test('a vmctl that is killed in the middle of a step: the next one follows the step on, and it runs once', async () => {
@@ -59,8 +77,8 @@ describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
     })
     expect(ran.exitCode).toBe(-1)
     const next = await run(undefined, 'up')
-    expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1/1 goes on: inline: echo run')})
-    expect(next.stdout).toMatch(/end\nVM 'web' is running\.\n$/)
+    expect(next).toMatchObject({exitCode: 0, stderr: expect.stringContaining('step 1 of 1 goes on: inline: echo run')})
+    expect(next.stdout).toMatch(/end\nweb up in \d+(?:\.\d)? s\n$/)
     expect(readFileSync(marks, 'utf8')).toBe('run\n')
   })
 

@@ -1,7 +1,15 @@
 import {VmctlCommand} from '../cli/base-command.ts'
 import {describePort} from '../cli/ps-table.ts'
-import {table} from '../cli/table.ts'
+import {type Column, listing} from '../cli/table.ts'
 import type {ProjectSummary} from '../engine/show/projects.ts'
+
+const columns: readonly Column[] = [
+  {title: 'PROJECT'},
+  {title: 'VMS', align: 'right'},
+  {title: 'RUNNING', align: 'right'},
+  {title: 'PORTS', long: 'wrap', spare: 1},
+  {title: 'VMFILE', long: 'cut-beginning'},
+]
 
 export default class Projects extends VmctlCommand {
   static override summary = 'List the VMFiles that have VMs, with their projects.'
@@ -19,7 +27,7 @@ export default class Projects extends VmctlCommand {
       ports.map(describePort).join(', ') || '-',
       vmfile,
     ])
-    this.log(rows.length === 0 ? 'No projects.' : table(['PROJECT', 'VMS', 'RUNNING', 'PORTS', 'VMFILE'], rows))
+    this.log(listing(columns, rows, {empty: 'No VMFile has made a VM yet. `vmctl up` makes those of the one here.'}))
     return {projects}
   }
 }

@@ -3,9 +3,9 @@ import * as flags from '../cli/flags.ts'
 import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Provision extends VmfileCommand {
-  static override summary = 'Run provision steps again on running VMs: all of them, unless told which.'
+  static override summary = 'Run the provision steps of running VMs again.'
   static override description =
-    'Steps count from 1. What an earlier run of a step has left in the guest is ended before the step runs anew.'
+    'All steps run, unless you choose some of them. Steps count from 1. A run of a step that an earlier vmctl left in the guest is ended first.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> builder --step 2',
@@ -22,14 +22,12 @@ export default class Provision extends VmfileCommand {
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Provision)
-    const result = await this.converge(given, {
+    return this.converge(given, {
       verb: 'provision',
       names: flags.namesOf(args, given),
       adopt: given.adopt,
       provision: true,
       request: flags.stepRequest(given),
     })
-    for (const {name, actions} of result.vms) if (actions.some(({action}) => action === 'provision')) this.log(`VM '${name}' provisioned.`)
-    return result
   }
 }

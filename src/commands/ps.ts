@@ -2,8 +2,9 @@ import * as Flags from '@oclif/core/flags'
 
 import * as flags from '../cli/flags.ts'
 import {openLiveText} from '../cli/live-text.ts'
-import {describeRows, psHeader} from '../cli/ps-table.ts'
-import {table} from '../cli/table.ts'
+import {describeRows, psColumns} from '../cli/ps-table.ts'
+import {listing} from '../cli/table.ts'
+import {noVms} from '../cli/vm-words.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {Engine} from '../engine/engine.ts'
 import type {PsRow, PsScope} from '../engine/show/ps.ts'
@@ -11,17 +12,17 @@ import type {PsRow, PsScope} from '../engine/show/ps.ts'
 const patienceMs = 300_000
 
 export default class Ps extends VmfileCommand {
-  static override summary = 'Show the VMs of the VMFile here, or all of yours: state, health, addresses, size, ports.'
+  static override summary = 'Show the state, health, addresses and ports of VMs.'
   static override description =
-    'Asks the guests that have a `healthcheck` for their health, all at once. Takes no lock, so it answers while another vmctl works. A VM that runs is `starting` until its guest greets by SSH, has finished cloud-init and was once seen to have; then it is `ready`. `--wait` is over when every VM that runs is ready, and healthy where it has a health check. Where there is no VMFile it shows all of your VMs.'
+    'Runs the `healthcheck` of each VM that has one, all at once. Takes no lock, so it answers while another vmctl works. A VM that runs is `starting` until its guest greets by SSH, has finished cloud-init and was once seen to have; then it is `ready`. `--wait` ends when every VM that runs is ready, and healthy where it has a health check. Without a VMFile, all of your VMs are shown.'
   static override args = flags.vmArguments
   static override flags = {
     file: flags.file,
-    all: Flags.boolean({char: 'a', summary: 'All VMs of this user, not only those of the VMFile.', exclusive: ['file']}),
+    all: Flags.boolean({char: 'a', summary: 'All of your VMs, not only those of the VMFile.', exclusive: ['file']}),
     wait: Flags.boolean({summary: 'Wait until the VMs are ready and healthy.'}),
-    timeout: flags.duration({dependsOn: ['wait'], summary: 'How long to wait; 5 minutes when absent.'}),
+    timeout: flags.duration({dependsOn: ['wait'], summary: 'How long to wait (default: 5 minutes).'}),
     watch: Flags.boolean({char: 'w', summary: 'Refresh until Ctrl+C.', exclusive: ['wait', 'json']}),
-    interval: flags.duration({dependsOn: ['watch'], summary: 'Time between two looks; 2 seconds when absent.'}),
+    interval: flags.duration({dependsOn: ['watch'], summary: 'Refresh interval (default: 2 seconds).'}),
   }
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
@@ -39,13 +40,14 @@ export default class Ps extends VmfileCommand {
     using ps = openPs(engine, scope, {asksNew: given.wait})
     if (given.watch) {
       using live = openLiveText(process.stdout)
-      await watch(engine, ps, {everyMs: given.interval ?? 2000, onRows: (rows) => live.show([psHeader, ...describeRows(rows)])})
+      await watch(engine, ps, {everyMs: given.interval ?? 2000, onRows: (rows) => live.show(psColumns, describeRows(rows))})
       return {vms: []}
     }
     const vms = given.wait ? await waitForHealth(engine, ps, {timeoutMs: given.timeout ?? patienceMs}) : await ps.look()
-    this.log(vms.length === 0 ? 'No VMs found.' : table(psHeader, describeRows(vms)))
-    for (const {name, error, troubles = []} of vms) {
-      for (const problem of error === undefined ? troubles : [error]) this.tell(`Warning: ${name}: ${problem}`)
+    this.log(listing(psColumns, describeRows(vms), {empty: noVms}))
+    for (const {name, error, pause, troubles = []} of vms) {
+      for (const problem of error === undefined ? [...(pause === undefined ? [] : [pause]), ...troubles] : [error])
+        this.tell(`Warning: ${name}: ${problem}`)
     }
     return {vms}
   }

@@ -3,9 +3,9 @@ import * as flags from '../cli/flags.ts'
 import type {VmResult} from '../engine/converge/result.ts'
 
 export default class Reload extends VmfileCommand {
-  static override summary = 'Recreate the VMs of a VMFile from scratch.'
+  static override summary = 'Destroy the VMs of a VMFile, and make them anew.'
   static override description =
-    'The new VM is prepared first: its image is fetched and checked, its disk, keys and seed are made. Only then is the old VM destroyed, with its disk, and replaced.'
+    'What is on the disks is lost; `vmctl restart` applies most changes and keeps them. The new VM is prepared first: its image is fetched and checked, its disk, keys and seed are made. Only then is the old VM destroyed, with its disk, and replaced.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> web']
   static override args = flags.vmArguments
   static override flags = {
@@ -20,7 +20,7 @@ export default class Reload extends VmfileCommand {
 
   async run(): Promise<{readonly vms: readonly VmResult[]}> {
     const {args, flags: given} = await this.parse(Reload)
-    const result = await this.converge(
+    return this.converge(
       given,
       {
         verb: 'reload',
@@ -30,13 +30,11 @@ export default class Reload extends VmfileCommand {
         parallel: given.parallel,
       },
       (vms) => ({
-        names: vms.map(({name}) => name),
+        vms: vms.map(({name}) => name),
         what: 'reload destroys the disks of these VMs, and makes new ones:',
         instead: '`vmctl restart` keeps a disk, and applies what needs a restart.',
         yes: given.yes,
       }),
     )
-    for (const {name, state} of result.vms) this.log(`VM '${name}' is ${state}.`)
-    return result
   }
 }

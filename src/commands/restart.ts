@@ -2,7 +2,7 @@ import * as flags from '../cli/flags.ts'
 import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.ts'
 
 export default class Restart extends LifecycleCommand {
-  static override summary = 'Restart VMs, and apply changes of the VMFile that have waited for it.'
+  static override summary = 'Restart VMs and apply pending changes; their disks stay.'
   static override description =
     'Memory, processors, volumes and whatever else `vmctl up` says needs a restart is taken from the VMFile. A VM that is stopped is started. Provision steps are left alone; `vmctl up` runs those that are due.'
   static override args = flags.existingVms

@@ -12,9 +12,9 @@ const several = (options: {readonly char?: 'p'; readonly summary: string; readon
   Flags.string({...options, multiple: true, multipleNonGreedy: true})
 
 export default class Run extends VmctlCommand {
-  static override summary = 'Make a VM from an image and run a program in it, or a shell.'
+  static override summary = 'Run a program, or a shell, in a new VM.'
   static override description =
-    'What follows the image is a program and its arguments, which reach the guest as they are; its exit status is passed on. The VM stays unless --rm is given. It needs an image with cloud-init.'
+    'The program and its arguments reach the guest as they are; its exit status is passed on. The VM stays unless --rm is given. It needs an image with cloud-init.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --rm debian:12 uname -a',
     '<%= config.bin %> <%= command.id %> --rm --memory 2G ./image.qcow2',

@@ -35,7 +35,7 @@ test('restart starts what is stopped as well', async () => {
   await runCommand('stop', 'web-0')
   const {exitCode, stdout} = await runCommand('restart', 'web')
   expect(exitCode).toBe(0)
-  expect(stdout.trim().split('\n').toSorted()).toEqual(["VM 'shop.web-0' restarted", "VM 'shop.web-1' restarted"])
+  expect(stdout.trim().split('\n').toSorted()).toEqual(['shop.web-0: restarted', 'shop.web-1: restarted'])
   expect(await states()).toEqual(['shop.db running', 'shop.web-0 running', 'shop.web-1 running'])
 })
 
@@ -53,12 +53,10 @@ test('without names: the VMs of the VMFile; repeated, it says that there is noth
   expect(await states()).toEqual(['shop.db stopped', 'shop.web-0 stopped', 'shop.web-1 stopped'])
   const again = await runCommand('stop')
   expect(again.exitCode).toBe(0)
-  expect(again.stdout.trim().split('\n').toSorted()).toEqual(
-    ['db', 'web-0', 'web-1'].map((name) => `VM 'shop.${name}' is stopped; nothing to do`),
-  )
+  expect(again.stdout.trim().split('\n').toSorted()).toEqual(['db', 'web-0', 'web-1'].map((name) => `shop.${name}: already stopped`))
   expect((await runCommand('stop', 'db', '--json')).json).toMatchObject({name: 'shop.db', state: 'stopped', unchanged: true})
   expect(await runCommand('start')).toMatchObject({exitCode: 0})
-  expect((await runCommand('start', 'db')).stdout).toBe("VM 'shop.db' is running; nothing to do\n")
+  expect((await runCommand('start', 'db')).stdout).toBe('shop.db: already running\n')
   for (const verb of ['restart', 'suspend', 'resume']) expect(await runCommand(verb), verb).toMatchObject({exitCode: 0})
   expect(await states()).toEqual(['shop.db running', 'shop.web-0 running', 'shop.web-1 running'])
 })
@@ -81,7 +79,7 @@ test('destroy takes several, and none of them when one is mistyped or stands for
   expect(await states()).toHaveLength(3)
   const {exitCode, stdout} = await runCommand('destroy', 'db', 'web-1')
   expect(exitCode).toBe(0)
-  expect(stdout.trim().split('\n').toSorted()).toEqual(["VM 'shop.db' destroyed", "VM 'shop.web-1' destroyed"])
+  expect(stdout.trim().split('\n').toSorted()).toEqual(['shop.db: destroyed', 'shop.web-1: destroyed'])
   expect(await states()).toEqual(['shop.web-0 running'])
 })
 

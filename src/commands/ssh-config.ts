@@ -3,7 +3,7 @@ import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {SshHost} from '../engine/reach/ssh-config.ts'
 
 export default class SshConfig extends VmfileCommand {
-  static override summary = 'Print what the ssh program needs to reach VMs, for ~/.ssh/config, scp, rsync, editors and Ansible.'
+  static override summary = 'Print an OpenSSH configuration for VMs.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> > .ssh-config && ssh -F .ssh-config web',
     '<%= config.bin %> <%= command.id %> web db',

@@ -1,4 +1,5 @@
 import * as flags from '../cli/flags.ts'
+import {screenOf} from '../cli/screen.ts'
 import {describeStatus} from '../cli/status-text.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 import type {VmStatus} from '../engine/show/inspect.ts'
@@ -12,11 +13,12 @@ export default class Status extends VmfileCommand {
   async run(): Promise<VmStatus | {readonly vms: readonly VmStatus[]}> {
     const {args, flags: given} = await this.parse(Status)
     const engine = await this.openEngine(given)
-    const {status} = await import('../engine/show/inspect.ts')
+    const {loginUser, status} = await import('../engine/show/inspect.ts')
     const names = await this.createdVms(engine, args.names, given.file)
     const vms = await Promise.all(names.map((name) => status(engine, name)))
     const [only, ...others] = vms
-    this.log(vms.map(describeStatus).join('\n\n'))
+    const users = await Promise.all(names.map((name) => loginUser(engine, name)))
+    this.log(vms.map((vm, index) => describeStatus(vm, users[index], screenOf(process.stdout))).join('\n\n'))
     return only && others.length === 0 ? only : {vms}
   }
 }

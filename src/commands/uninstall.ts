@@ -4,7 +4,7 @@ import * as flags from '../cli/flags.ts'
 import {VmfileCommand} from '../cli/vmfile-command.ts'
 
 export default class Uninstall extends VmfileCommand {
-  static override summary = 'Remove the systemd unit of a VMFile; its VMs stay as they are.'
+  static override summary = 'Remove the systemd unit of a VMFile; its VMs stay.'
   static override examples = ['<%= config.bin %> <%= command.id %>', 'sudo <%= config.bin %> <%= command.id %> --system']
   static override flags = {file: flags.file, system: Flags.boolean({summary: 'The unit of the system, not that of the user.'})}
 

@@ -15,9 +15,19 @@ test.each([
   ['a value that does not fit', ['create', '--name', 'x', '--vcpus', 'two'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['a size that is none', ['create', '--name', 'x', '--memory', 'much'], 'vmctl::usage::invalid', 'vmctl create --help'],
   ['flags that exclude each other', ['provision', '--step', '1', '--all'], 'vmctl::usage::invalid', 'vmctl provision --help'],
+  ['a number that is none', ['provision', '--step', 'one'], 'vmctl::usage::invalid', 'vmctl provision --help'],
+  ['a flag of another command', ['up', '--rerun', '3'], 'vmctl::usage::unknown_flag', '`vmctl plan` and `vmctl provision`'],
+  ['a flag of a command in front of it', ['--name', 'web', 'up'], 'vmctl::usage::unknown_flag', 'vmctl COMMAND --name'],
+  ['a flag that destroys, misspelt', ['down', '--volume'], 'vmctl::usage::unknown_flag', 'vmctl down --help'],
+  ['a flag of another tool', ['up', '-d'], 'vmctl::usage::unknown_flag', 'leave the flag out'],
+  ['-f that means force', ['destroy', '-f', 'web'], 'vmctl::usage::invalid', 'leave -f out'],
+  ['-f that means force, without a value', ['destroy', 'web', '-f'], 'vmctl::usage::invalid', 'leave -f out'],
+  ['a slip below a command', ['plugins', 'instal', 'x'], 'vmctl::usage::unknown_command', 'vmctl plugins install'],
+  ['a slip in a topic', ['imag', 'list'], 'vmctl::usage::unknown_command', 'vmctl image'],
+  ['a word of another tool below a topic', ['volume', 'prune'], 'vmctl::usage::unknown_command', 'vmctl volume rm --help'],
   ['a command that a topic does not have', ['image', 'nosuch'], 'vmctl::usage::unknown_command', 'vmctl image --help'],
   ['no VM where one is needed', ['status'], 'vmctl::usage::invalid', 'vmctl list'],
-  ['a flag of a plugin of oclif', ['autocomplete', '--nosuch'], 'vmctl::usage::unknown_flag', 'vmctl autocomplete --help'],
+  ['a shell that is not known', ['completion', 'powershell'], 'vmctl::usage::invalid', 'vmctl completion --help'],
 ])('%s: one voice, status 2, JSON under --json', async (_what, words, code, help) => {
   using workspace = makeWorkspace()
   const ran = await spawnCommand(words, {cwd: workspace.directory})

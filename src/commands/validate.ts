@@ -4,7 +4,7 @@ import {formatProblem} from '../cli/diagnostics.ts'
 import {type Problem, VmctlError} from '../model/errors.ts'
 
 export default class Validate extends VmfileCommand {
-  static override summary = 'Check a VMFile and everything it refers to, without doing anything.'
+  static override summary = 'Check a VMFile and everything it refers to.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --file staging.kdl --json']
   static override flags = {file: flags.file}
 

@@ -5,7 +5,7 @@ import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
 
 import {describeUnless} from '../../test/support/programs.ts'
 import {type Project, startProject} from '../../test/support/project.ts'
-import {makeWorkspace, runCommand} from '../../test/support/run-command.ts'
+import {makeWorkspace, runCommand, untimed} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 import {openStore, readVm, stageDirectory} from '../../test/support/state.ts'
 
@@ -27,19 +27,27 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     const text = vm('web', inline('echo hello; echo problem >&2'))
     const first = await run(text, 'up')
     expect(first.exitCode).toBe(0)
-    expect(first.stdout).toBe(`hello\nVM 'web' is running.\nNext: vmctl ssh web · vmctl log web · vmctl down --file ${project.path}\n`)
-    expect(first.stderr.replaceAll(/SHA256:\S+/g, 'KEY').replaceAll(/\d+\.\d s/g, 'TIME')).toBe(
+    expect(first.stdout).toMatch(/^hello\nweb up in \d+(?:\.\d)? s\nNext: vmctl ssh web\n$/)
+    expect(first.stderr).toMatch(/^(?:\[ *\d+\.\ds\] web: .*\n|problem\n)+$/)
+    expect(
+      untimed(first.stderr)
+        .replaceAll(/SHA256:\S+/g, 'KEY')
+        .replaceAll(/\d+(?:\.\d)? s/g, 'TIME'),
+    ).toBe(
       [
         'web: will create (does not exist)',
         'web: will start (new)',
-        'web: will provision (first start)',
+        'web: will run its steps (first start)',
+        'backend noop: no real VM is made',
         'web: created in TIME',
         'web: started in TIME',
-        'web: the guest has a host key of its own, which is trusted from now on: KEY',
-        'web: step 1/1 runs: inline: echo hello; echo problem >&2',
+        'web: the guest has its own host key, trusted from now on: KEY',
+        'web: booted in TIME',
+        'web: step 1 of 1: inline: echo hello; echo problem >&2',
         'problem',
         'web: step 1 done in TIME',
-        'web: provisioned in TIME',
+        'web: steps took TIME',
+        'web: up after TIME',
         '',
       ].join('\n'),
     )
@@ -47,16 +55,23 @@ describeUnless(missing)('the verbs of a VMFile', () => {
       /^=== Step 1: .* ===\n(?:hello\nproblem|problem\nhello)\n$/,
     )
 
-    expect(await run(undefined, 'up')).toMatchObject({exitCode: 0, stdout: "VM 'web' is running.\n", stderr: 'web: is already running\n'})
+    const second = await run(undefined, 'up')
+    expect(second).toMatchObject({exitCode: 0, stdout: 'web is up to date.\n'})
+    expect(untimed(second.stderr)).toBe('web: is already running\n')
     expect((await run(undefined, 'plan')).stdout).toBe('VM   ACTION  CAUSE\nweb  none    is already running\n')
-    expect(await run(undefined, 'down')).toMatchObject({exitCode: 0, stdout: "VM 'web' is stopped.\n"})
+    expect(await run(undefined, 'down')).toMatchObject({exitCode: 0, stdout: expect.stringMatching(/^web stopped in \d+(?:\.\d)? s\n$/)})
     expect((await run(undefined, 'plan')).stdout).toBe(
       'VM   ACTION     CAUSE\nweb  start      stopped\nweb  provision  step 1 (inline: echo hello; echo problem >&2): the VM was restarted\n',
     )
-    expect((await run(undefined, 'up')).stdout).toBe("hello\nVM 'web' is running.\n")
-    expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: "VM 'web' is destroyed.\n"})
+    expect((await run(undefined, 'up')).stdout).toMatch(/^hello\nweb up in \d+(?:\.\d)? s\n$/)
+    expect(await run(undefined, 'down', '--destroy')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^web destroyed in \d+(?:\.\d)? s\n$/),
+    })
     expect(readdirSync(join(project.workspace.stateDirectory, 'vms'))).toEqual([])
-    expect(await run(undefined, 'down', '--destroy')).toMatchObject({exitCode: 0, stdout: '', stderr: 'web: does not exist\n'})
+    const gone = await run(undefined, 'down', '--destroy')
+    expect(gone).toMatchObject({exitCode: 0, stdout: ''})
+    expect(untimed(gone.stderr)).toBe('web: does not exist\n')
   })
 
   test('ps shows the VMs of the VMFile as a table, and as JSON', async () => {
@@ -66,9 +81,9 @@ describeUnless(missing)('the verbs of a VMFile', () => {
       exitCode: 0,
       stderr: '',
       stdout: [
-        'NAME  STATUS       HEALTH  IP  CPU  MEMORY   DISK     PORTS',
-        'web   ready        -       -   1    1.00 GB  16.0 MB  -',
-        'db    not created  -       -   -    -        -        -',
+        'NAME  STATUS        HEALTH  IP  CPU   MEMORY     DISK  PORTS',
+        'web   ready (noop)  -       -     1  1.00 GB  16.0 MB  -',
+        'db    not created   -       -     -        -        -  -',
         '',
       ].join('\n'),
     })
@@ -80,7 +95,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     expect((await runCommand('ps', '--all')).stdout).toMatch(/^web /m)
     expect((await runCommand('list')).stdout).toMatch(/^NAME +STATE .*\nweb +running +noop /)
     expect((await runCommand('projects')).stdout).toBe(
-      `PROJECT  VMS  RUNNING  PORTS  VMFILE\n-        1    1        -      ${project.path}\n`,
+      `PROJECT  VMS  RUNNING  PORTS  VMFILE\n-          1        1  -      ${project.path}\n`,
     )
     expect((await runCommand('projects', '--json')).json).toEqual({
       projects: [{vmfile: project.path, vms: [{name: 'web', state: 'running'}], ports: []}],
@@ -143,7 +158,10 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     })
     expect(await run(undefined, 'up')).toMatchObject({exitCode: 0})
     expect(readFileSync(marks, 'utf8')).toBe('one\nthree\n')
-    expect(await run(undefined, 'provision')).toMatchObject({exitCode: 0, stdout: "VM 'web' provisioned.\n"})
+    expect(await run(undefined, 'provision')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^web provisioned in \d+(?:\.\d)? s\n$/),
+    })
     expect(readFileSync(marks, 'utf8')).toBe('one\nthree\none\nthree\n')
   })
 
@@ -160,7 +178,9 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     await run(undefined, 'provision', '--rerun', '1')
     expect(marked()).toBe('1232231')
     await run(undefined, 'down')
-    expect((await run(undefined, 'up', '--timings')).stdout).toMatch(/^web\n(?: {2}\S.*█.*\n)*? {2}step 1 .*█.* s\n/m)
+    expect((await run(undefined, 'up', '--timings')).stdout).toMatch(
+      /^web .* s\n(?: {2}\S.* s\n)*? {2}booting .* s\n(?: {2}\S.* s\n)*? {2}step 1: .* s\n/m,
+    )
     expect(marked()).toBe('12322311')
     await run(undefined, 'provision', '--all')
     expect(marked()).toBe('12322311123')
@@ -204,7 +224,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
           timings: expect.arrayContaining([
             {what: 'create', startMs: expect.any(Number), durationMs: expect.any(Number)},
             {what: 'authentication', startMs: expect.any(Number), durationMs: expect.any(Number)},
-            {what: 'step 1', startMs: expect.any(Number), durationMs: expect.any(Number)},
+            {what: 'step 1', title: expect.stringContaining('inline: '), startMs: expect.any(Number), durationMs: expect.any(Number)},
           ]),
         },
       ],
@@ -233,7 +253,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     const failed = await run(text, 'up')
     expect(failed.exitCode).toBe(6)
     expect(failed.stderr).toContain('b: failed\n')
-    expect(failed.stderr).toContain('error[vmctl::vms::failed]: 1 of 3 VMs failed: b.')
+    expect(failed.stderr).toMatch(/^error\[vmctl::vms::failed\]: 1 of 3 VMs failed after \d+(?:\.\d)? s: b\.$/m)
     expect(failed.stderr).toContain('b: step 1 (inline: echo from b; exit 7) ended with exit code 7.')
     for (const name of ['a', 'b', 'c']) expect(failed.stdout).toMatch(new RegExp(`^(?:${name} \\| )?from ${name}$`, 'm'))
     expect((await runCommand('list', '--json')).json.vms.map(({name, state}: {name: string; state: string}) => `${name} ${state}`)).toEqual(
@@ -251,7 +271,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     ])
     expect(await run(undefined, 'up', '--name', 'a', '--name', 'c')).toMatchObject({
       exitCode: 0,
-      stdout: "VM 'a' is running.\nVM 'c' is running.\n",
+      stdout: '2 VMs are up to date.\n',
     })
   })
 
@@ -302,7 +322,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
     expect((await run(undefined, 'plan')).stdout).toContain('changed, needs a restart (`vmctl restart web`): memory 1024 → 2048 MB')
     if (verb === 'start') await runCommand('stop', 'web')
     const ran = await runCommand(verb, 'web')
-    expect(ran).toMatchObject({exitCode: 0, stdout: `VM 'web' ${verb}ed\n`})
+    expect(ran).toMatchObject({exitCode: 0, stdout: `web: ${verb}ed\n`})
     expect(ran.stderr).toContain('web: will update (vcpus 1 → 2, memory 1024 → 2048 MB)\n')
     expect(ran.stderr).toContain('web: changed, needs `vmctl reload --name web`: cloud-init\n')
     expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', memoryMiB: 2048, vcpus: 2})
@@ -323,7 +343,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
       if (text === undefined) rmSync(project.path)
       else writeFileSync(project.path, text)
       const ran = await runCommand('restart', 'web')
-      expect(ran).toMatchObject({exitCode: 0, stdout: "VM 'web' restarted\n"})
+      expect(ran).toMatchObject({exitCode: 0, stdout: 'web: restarted\n'})
       if (told === '') expect(ran.stderr).toBe('')
       else expect(ran.stderr).toContain(told)
       expect((await runCommand('status', 'web', '--json')).json).toMatchObject({state: 'running', memoryMiB: 1024})
@@ -331,10 +351,10 @@ describeUnless(missing)('the verbs of a VMFile', () => {
   })
 
   test('what the VMFile needs and does not have is told before anything is made', async () => {
-    const text = `vm "web" {\n  image "base.qcow2"\n${inline('true')}\n}\n`
+    const text = 'vm "web" {\n  image "base.qcow2"\n  provision "shell" { script "missing.sh"; }\n}\n'
     const ran = await run(text, 'up')
     expect(ran.exitCode).toBe(2)
-    expect(ran.stderr).toContain('vmctl::')
+    expect(ran.stderr).toContain('script not found: "missing.sh"')
     expect(await run(text.replace('base.qcow2', 'missing.qcow2'), 'up')).toMatchObject({exitCode: 2})
     expect(existsSync(vmDirectory('web'))).toBe(false)
   })

@@ -5,8 +5,10 @@ import type {Hypervisor} from '../hypervisor/hypervisor.ts'
 import {noopHypervisor} from '../hypervisor/noop/index.ts'
 import {qemuHypervisor} from '../hypervisor/qemu/index.ts'
 import type {QemuOptions} from '../hypervisor/qemu/options.ts'
+import {qemuNode} from '../hypervisor/qemu/settings.ts'
 import {createHttpSource} from '../image/http.ts'
 import type {ImageStore} from '../image/image-store.ts'
+import type {BackendNodes} from '../model/backend-node.ts'
 import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Vm, Observation} from '../model/vm.ts'
@@ -133,6 +135,13 @@ export const hypervisorOf = async (engine: Engine, vm?: Vm): Promise<Hypervisor>
   if (reason !== undefined) throw new VmctlError('vmctl::backend::not_available', `The backend ${name} is not available: ${reason}.`)
   return hypervisor
 }
+
+/** The nodes that backends have in a VMFile. */
+export const backendNodes = ({hypervisors}: Pick<Engine, 'hypervisors'>): BackendNodes =>
+  new Map([...hypervisors].flatMap(([name, {node}]) => (node ? [[name, node] as const] : [])))
+
+/** Those that are there without plugins. */
+export const ownBackendNodes: BackendNodes = new Map([['qemu', qemuNode]])
 
 /** What the backend of a VM sees of it now. */
 export const observe = async (engine: Engine, vm: Vm): Promise<Observation> => (await hypervisorOf(engine, vm)).observe(vm)

@@ -1,9 +1,11 @@
+export type {BootStage} from '../guest/ready/boot-signs.ts'
 export type {Rung} from '../guest/ready/watch.ts'
 import type {ImageEvent} from '../image/events.ts'
+import type {BootStage} from '../guest/ready/boot-signs.ts'
 import type {Rung} from '../guest/ready/watch.ts'
 import type {Health} from '../model/health.ts'
 import type {ProvisionEvent} from '../provision/run/run.ts'
-import type {Action, VmPlan} from './plan/vm-plan.ts'
+import type {Action, Awaited, VmPlan} from './plan/vm-plan.ts'
 
 /** Something that the user should know and that is not an error. */
 export interface NoticeEvent {
@@ -21,6 +23,12 @@ export interface ActionEvent {
   readonly durationMs?: number
 }
 
+/** A verb on one VM by its name has its lock, or is over with it, however it ended. */
+export interface VerbEvent {
+  readonly type: 'verb.begin' | 'verb.end'
+  readonly verb: 'create' | 'start' | 'stop' | 'restart' | 'suspend' | 'resume' | 'destroy'
+}
+
 /** What became of one VM of many; the others go on. */
 export interface FailedEvent {
   readonly type: 'vm.failed'
@@ -30,15 +38,23 @@ export interface FailedEvent {
 type VmEvent =
   | NoticeEvent
   | ActionEvent
+  | VerbEvent
   | FailedEvent
   | ImageEvent
   | ProvisionEvent
+  /** One of the VMs that a verb is for; the work on it begins when what it waits for is reached. */
+  | {readonly type: 'vm.queued'; readonly after: readonly Awaited[]}
+  | {readonly type: 'vm.begin'}
+  /** It is where the verb wants it. */
+  | {readonly type: 'vm.done'}
   | {readonly type: 'health.checked'; readonly health: Health}
   | {readonly type: 'plan.ready'; readonly plan: VmPlan}
   | {readonly type: 'copy.progress'; readonly bytes: number; readonly totalBytes?: number}
   | {readonly type: 'copy.done'}
   | {readonly type: 'lock.waiting'; readonly holder: string}
   | {readonly type: 'guest.rung'; readonly rung: Rung; readonly detail: string}
+  /** The console of a guest that is waited for has a new last line. */
+  | {readonly type: 'guest.console'; readonly line: string; readonly stage?: BootStage | undefined}
   /** The wait that the rungs belong to is over, however it ended. */
   | {readonly type: 'guest.waited'}
 

@@ -6,14 +6,14 @@ import {factsOf, isVmctlError, VmctlError} from '../model/errors.ts'
 import {isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
 import {listVmNames, listVms, requireVm} from '../store/store.ts'
-import {defaultName} from '../vmfile/index.ts'
+import {defaultName, nearestVmfile} from '../vmfile/index.ts'
 import type {Engine} from './engine.ts'
 import {readVmfile, type Vmfile} from './load.ts'
 import {matching} from './plan/names.ts'
 import {ofVmfile} from './owner.ts'
 
 export interface FindOptions {
-  /** `--file` as the user wrote it; `$VMCTL_FILE` or ./VMFile.kdl when absent. */
+  /** `--file` as the user wrote it; `$VMCTL_FILE` or the nearest VMFile.kdl when absent. */
   readonly file?: string | undefined
   /** Where relative paths start. */
   readonly directory: string
@@ -160,7 +160,7 @@ const notCreated = (names: readonly string[], vmfile: string): VmctlError =>
 
 /** As a VM's record names its VMFile: absolute, in a directory without symbolic links. */
 const vmfilePath = async ({env}: Engine, {file, directory}: FindOptions): Promise<string> => {
-  const path = resolvePath(file || env.VMCTL_FILE || defaultName, directory)
+  const path = resolvePath(file || env.VMCTL_FILE || (nearestVmfile(directory) ?? defaultName), directory)
   const real = await realpath(dirname(path)).catch(() => dirname(path))
   return join(real, basename(path))
 }

@@ -7,6 +7,7 @@ import {temporaryDirectory} from '../../test/support/builders.ts'
 import {localGuest} from '../../test/support/guests.ts'
 import {guestShells} from '../../test/support/shells.ts'
 import {programText, shellCommand} from '../model/guest-program.ts'
+import {correctClock} from './clock.ts'
 import {parseProbe, probeCommand} from './ready/cloud-init-result.ts'
 import {kindOfPath} from './programs/index.ts'
 import {download, upload} from './transfer.ts'
@@ -36,6 +37,13 @@ describe.each(guestShells())('with the shell and the programs of $name', ({missi
     await download(guest, there, back)
     expect(readFileSync(back).equals(content)).toBe(true)
     expect(statSync(back).mode & 0o777).toBe(0o755)
+  })
+
+  test.skipIf(missing)('a clock that is right is left alone', async () => {
+    const result = await correctClock(guest, {signal: AbortSignal.timeout(60_000)})
+    expect(result.isSet).toBe(false)
+    // Negative by what a busy host takes between the two looks at its clock.
+    expect(result.behindSeconds).toBeLessThanOrEqual(0)
   })
 
   test.skipIf(missing)('what cannot be is told, and leaves nothing behind', async () => {

@@ -114,9 +114,9 @@ test('temporary names lie beside the file, are hidden and differ', () => {
 })
 
 test('a full disk is told as such', () => {
-  const full = Object.assign(new Error('x'), {code: 'ENOSPC'})
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), {code: 'ENOSPC'})
   expect(ioError('write', '/a', full)).toMatchObject({
-    message: 'Cannot write /a: no space is left on the device.',
+    message: 'Cannot write /a: no space left on device.',
     help: expect.stringContaining('Free some disk space'),
   })
 })

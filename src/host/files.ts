@@ -3,17 +3,12 @@ import type {Stats} from 'node:fs'
 import {type FileHandle, lstat, mkdir, open, readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
-import {messageOf, systemCode, VmctlError} from '../model/errors.ts'
+import {reasonOf, systemCode, systemHelp, VmctlError} from '../model/errors.ts'
 import {act, remove, rename, syncDirectory} from './durable.ts'
 
 /** Turns a failed file operation into an error that names what was being done and where. */
 export const ioError = (action: string, path: string, cause: unknown): VmctlError =>
-  systemCode(cause) === 'ENOSPC'
-    ? new VmctlError('vmctl::io', `Cannot ${action} ${path}: no space is left on the device.`, {
-        cause,
-        help: 'Free some disk space, then run the command again.',
-      })
-    : new VmctlError('vmctl::io', `Cannot ${action} ${path}: ${messageOf(cause)}`, {cause})
+  new VmctlError('vmctl::io', `Cannot ${action} ${path}: ${reasonOf(cause).replace(/\.$/, '')}.`, {cause, ...systemHelp(cause)})
 
 /** What something is that is neither a file, a directory nor a link, in words; undefined when it is one of these. */
 export const specialKind = (

@@ -11,7 +11,7 @@ export interface LockOptions {
   /** Milliseconds to wait for another holder; 0 fails at once, Infinity waits for ever. */
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
-  /** Called once when another process holds the lock. */
+  /** Called once when another process holds the lock and is waited for. */
   readonly onWait?: (holder: string) => void
 }
 
@@ -38,12 +38,12 @@ export const acquireLock = async (path: string, options: LockOptions): Promise<L
     if (lock) return lock
     const waited = performance.now() - begun
     const holder = holderOf(path) ?? (waited < namelessMs ? undefined : 'an unnamed process')
+    if (holder !== undefined && waited >= options.timeoutMs) {
+      throw new VmctlError('vmctl::vm::locked', `Another vmctl is at work here: ${holder}.`, {details: {lock: path, holder}})
+    }
     if (holder !== undefined && !told) {
       told = true
       options.onWait?.(holder)
-    }
-    if (holder !== undefined && waited >= options.timeoutMs) {
-      throw new VmctlError('vmctl::vm::locked', `Another vmctl is at work here: ${holder}.`, {details: {lock: path, holder}})
     }
     const restMs = (holder === undefined ? 0 : pause) + Math.random() * 10
     await rest(restMs, options.signal)

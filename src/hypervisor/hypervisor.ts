@@ -1,6 +1,8 @@
 import type {Duplex} from 'node:stream'
 
+import type {BackendNode} from '../model/backend-node.ts'
 import type {Check} from '../model/check.ts'
+import type {ForwardedPort} from '../model/port.ts'
 import type {Vitals} from '../model/vitals.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
 
@@ -10,6 +12,27 @@ export type Notify = (message: string) => void
 export interface OperationOptions {
   readonly signal: AbortSignal
   readonly notify?: Notify
+  /** What the other VMs of the host hold now, of any backend. A backend that chooses asks under a lock of its own. */
+  neighbours?(): Promise<readonly Holding[]>
+}
+
+/** What a VM holds of what all VMs of the host share, also while it is at rest. */
+export interface Holding {
+  /** Name of the VM: one that is about to replace another (`reload`) takes over what that has. */
+  readonly vm: string
+  readonly macAddress: string
+  /** Ports of the host that lead to the guest, that of SSH first. */
+  readonly ports: readonly ForwardedPort[]
+  /** Whether nothing runs, so that others may take a port that they need just so. */
+  readonly isAtRest: boolean
+}
+
+/** The disk of a VM: what it has that its image has not. */
+export interface VmDisk {
+  /** A qcow2 file of the host, which may be there or not; absent when the disk is elsewhere. */
+  readonly path?: string
+  /** What it takes. */
+  readonly bytes: number
 }
 
 /** Where the guest's serial console can be reached. */
@@ -24,6 +47,8 @@ export type ConsoleEndpoint = {readonly type: 'unix-socket'; readonly path: stri
  */
 export interface Hypervisor {
   readonly name: string
+  /** What a VMFile can say to this backend alone, in a node of its name. */
+  readonly node?: BackendNode
   /** Resolves to why this backend cannot run here, or to undefined when it can. */
   unavailable(): Promise<string | undefined>
   /** Checks what can be known before anything is made, and throws the error that `start` would meet. */
@@ -58,6 +83,13 @@ export interface Hypervisor {
     on: {readonly bridge: string; readonly macAddress: string},
     options: {readonly signal: AbortSignal},
   ): Promise<string | undefined>
+
+  /** What a VM holds, by its directory; undefined when it holds nothing that others could want. Changes nothing. */
+  holds?(directory: string): Promise<Holding | undefined>
+  /** The disk of a VM by its directory, since its record may be damaged. Changes nothing. Without it nothing is known of the disk. */
+  disk?(directory: string): Promise<VmDisk>
+  /** Whether anything runs on that disk, whoever started it: what decides whether a VM without a record may be removed. */
+  isDiskOpen?(directory: string): Promise<boolean>
 
   /** What the backend needs of this host, found out by trying it; for `vmctl doctor`. */
   examine?(options: {readonly signal: AbortSignal}): Promise<readonly Check[]>

@@ -5,6 +5,7 @@ import {imageInfo, type QemuImgInfo} from '../host/qemu-img.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {ImageFormat} from '../model/vm.ts'
 import {sniffBytes, sniffDisk} from './disk-format.ts'
+import {findMissingClusters} from './qcow2-clusters.ts'
 
 export interface AuditedImage {
   readonly format: ImageFormat
@@ -23,13 +24,13 @@ const maxVirtualSizeBytes = 64 * 2 ** 40
 
 /**
  * Makes sure that a file is a self-contained disk image before QEMU opens it: no backing file, no data in other files,
- * no encryption, no absurd size. Our own look at the header comes first, so that qemu-img follows no reference.
+ * no encryption, no absurd size, nothing missing. Our own look at the header comes first, so that qemu-img follows no reference.
  * @throws VmctlError `vmctl::image::refused`, `vmctl::image::format_detection_failed`, `vmctl::qemu::not_installed`
  */
 export const auditImage = async (path: string, options: AuditOptions): Promise<AuditedImage> => {
   const format = await detectSafely(path, options)
   const info = await imageInfo(path, {format, signal: options.signal})
-  const objection = objectionTo(info, path)
+  const objection = objectionTo(info, path) ?? (format === 'qcow2' ? await findMissingClusters(path) : undefined)
   if (objection !== undefined) throw refused(options.source, objection)
   return {format, virtualSizeBytes: info.virtualSizeBytes}
 }

@@ -26,8 +26,15 @@ export const ensureImage = async (store: ImageStore, reference: ImageReference, 
   for (const directory of [imageFiles.refs(store), imageFiles.partials(store), store.lockDirectory]) await makePrivateDirectory(directory)
   const {image, source, isFresh} =
     reference.kind === 'file' ? await ensureLocalImage(store, reference, options) : await ensureRemoteImage(store, reference, options)
-  options.onEvent?.({type: 'image.ready', source, path: image.path, isFresh})
+  const verifiedBy = checkOf(reference)
+  options.onEvent?.({type: 'image.ready', source, path: image.path, isFresh, ...(verifiedBy !== undefined && {verifiedBy})})
   return image
+}
+
+/** What an image is compared with. */
+const checkOf = ({sha256, sha512, checksumUrl}: ImageReference): string | undefined => {
+  if (sha256 !== undefined || sha512 !== undefined) return sha256 === undefined ? 'sha512' : 'sha256'
+  return checksumUrl === undefined ? undefined : displayUrl(parseImageUrl(checksumUrl))
 }
 
 /** The image, if it can be used now: no network, no lock, nothing written. Undefined also for one that is unusable; `ensureImage` says why. */

@@ -8,7 +8,14 @@ export type ImageEvent =
   /** Compressed bytes; as often as `image.progress`. */
   | {readonly type: 'image.decompressing'; readonly source: string; readonly readBytes: number; readonly totalBytes: number}
   /** `isFresh` is false when everything was there already. */
-  | {readonly type: 'image.ready'; readonly source: string; readonly path: string; readonly isFresh: boolean}
+  | {
+      readonly type: 'image.ready'
+      readonly source: string
+      readonly path: string
+      readonly isFresh: boolean
+      /** What its digest was compared with: `sha256` or `sha512` as declared, or the URL of a list. Absent when with nothing. */
+      readonly verifiedBy?: string
+    }
 
 export type ImageListener = (event: ImageEvent) => void
 

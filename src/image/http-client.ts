@@ -159,7 +159,7 @@ const redirectTarget = (from: URL, location: string | undefined, insecure: boole
 
 const statusFailure = (url: URL, response: HttpResponse): HttpFailure => {
   const seconds = Number(single(response.headers['retry-after']))
-  return new HttpFailure(`${displayUrl(url)} answered ${response.status} ${reasonPhrase(response.status)}`.trimEnd() + '.', {
+  return new HttpFailure(`${url.host} answered ${response.status} ${reasonPhrase(response.status)}`.trimEnd() + '.', {
     retry: transient.has(response.status) ? 'yes' : 'no',
     afterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
   })

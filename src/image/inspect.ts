@@ -6,6 +6,7 @@ import {systemCode, VmctlError} from '../model/errors.ts'
 import {readHead} from './audit.ts'
 import {detectCompression} from './compression.ts'
 import {sniffDisk} from './disk-format.ts'
+import {findMissingClusters} from './qcow2-clusters.ts'
 
 /** What `vmctl image inspect` shows. */
 export interface ImageInspection {
@@ -50,5 +51,6 @@ export const inspectImage = async (path: string, options: {readonly signal?: Abo
     }
   }
   const {format, virtualSizeBytes} = await imageInfo(absolute, {...options, format: sniffed.format})
-  return {...sizes, format, virtualSizeBytes}
+  const objection = sniffed.format === 'qcow2' ? await findMissingClusters(absolute) : undefined
+  return {...sizes, format, virtualSizeBytes, ...(objection !== undefined && {objection})}
 }

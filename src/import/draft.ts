@@ -5,6 +5,8 @@ export interface Draft {
   readonly nodes: readonly KdlNode[]
   /** What could not be carried over, each with its places. */
   readonly warnings: readonly string[]
+  /** Commands of that program whose words mean something else here. */
+  readonly notes?: readonly string[]
 }
 
 /** A file that is not what it should be. */

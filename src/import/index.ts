@@ -7,7 +7,7 @@ import {importVagrantfile} from './vagrant/index.ts'
 import {importVmsJson, isVmsJson} from './vms-json.ts'
 
 export {type Draft, ImportError} from './draft.ts'
-export {type KdlNode, printKdl} from './kdl.ts'
+export {type KdlNode, node, printKdl} from './kdl.ts'
 export {importDomain} from './libvirt/index.ts'
 
 /** Whether a word of the command line is a file to read, by its name, and not the name of a libvirt domain. */

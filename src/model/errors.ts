@@ -196,15 +196,30 @@ export const explained = (error: unknown): unknown => {
   const code = systemCode(error)
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error
   const path = 'path' in error && typeof error.path === 'string' ? ` ${error.path}` : ''
-  // Node writes `ENOSPC: no space left on device, rename '/a' -> '/b'`.
-  const reason = /^E[A-Z0-9]+: ([^,]+),/.exec(error.message)?.[1] ?? error.message
-  return new VmctlError('vmctl::io', `Cannot ${String(error.syscall)}${path}: ${reason}.`, {
-    cause: error,
-    ...(['ENOSPC', 'EDQUOT'].includes(code) && {help: 'Free some disk space, then run the command again.'}),
-    ...(['EMFILE', 'ENFILE'].includes(code) && {
-      help: 'Close other programs or raise the limit (`ulimit -n`), then run the command again.',
-    }),
-  })
+  return new VmctlError('vmctl::io', `Cannot ${String(error.syscall)}${path}: ${reasonOf(error)}.`, {cause: error, ...systemHelp(error)})
+}
+
+/** Why, in the system's words: of `ENOSPC: no space left on device, rename '/a' -> '/b'` what is not the code, the call and the paths. */
+export const reasonOf = (error: unknown): string => {
+  const message = messageOf(error)
+  return /^E[A-Z0-9]+: (?<words>[^,]+)(?:, [a-z0-9]+\b.*)?$/s.exec(message)?.groups?.words ?? message
+}
+
+/** What to do about a failure of the operating system, where its code tells that. */
+export const systemHelp = (error: unknown): {help?: string} => {
+  const help = systemHelps[systemCode(error) ?? '']
+  return help === undefined ? {} : {help}
+}
+
+const room = 'Free some disk space, then run the command again.'
+const handles = 'Close other programs or raise the limit (`ulimit -n`), then run the command again.'
+const systemHelps: Readonly<Record<string, string>> = {
+  ENOSPC: room,
+  EDQUOT: room,
+  EMFILE: handles,
+  ENFILE: handles,
+  EEXIST: 'Move away what has this name, or choose another one.',
+  ENOTDIR: 'Choose another path, or move away the file that stands in it where a directory is wanted.',
 }
 
 /** The operating system's code (`ENOENT`, `ENOSPC`, …) of a Node error. */

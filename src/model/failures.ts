@@ -30,10 +30,11 @@ const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} =
 const meanings = {
   'vmctl::vmfile::not_found': {
     exit: usage,
-    help: 'Create a VMFile.kdl in the current directory or name one with `--file`.',
+    help: 'Make one with `vmctl init`, or name one with `--file`.',
   },
   'vmctl::vmfile::parse_failed': {exit: usage, help: 'Correct the syntax shown above; the language is KDL, see https://kdl.dev.'},
   'vmctl::vmfile::validation': {exit: usage, help: 'Correct the lines shown above, then check with `vmctl validate`.'},
+  'vmctl::vmfile::exists': {exit: usage, help: 'Edit it, or move it away; `vmctl init` replaces nothing.'},
   'vmctl::usage::unknown_command': {exit: usage, help: 'Run `vmctl --help` to see all commands.'},
   'vmctl::usage::unknown_flag': {exit: usage, help: 'Run the command with `--help` to see its flags.'},
   'vmctl::usage::invalid': {exit: usage, help: 'Run the command with `--help` to see what it accepts.'},
@@ -192,7 +193,7 @@ const meanings = {
     exit: guest,
     help: 'Look in the guest what the step did, then decide: `vmctl provision --rerun N` runs step N again and goes on, `--all` runs all steps.',
   },
-  'vmctl::provision::no_ssh': {exit: usage, help: 'Add an `ssh { user "…" }` block to the VM.'},
+  'vmctl::provision::no_ssh': {exit: usage, help: 'Add `cloud-init { }` to the VM, or `ssh { user "…" }` for a user whom its image knows.'},
 
   'vmctl::qemu::not_installed': {
     exit: host,

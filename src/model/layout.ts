@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 import {join} from 'node:path'
 
 /**
- * Every file of a VM's directory, once. `docs/state-directory.md` says who writes and who reads each.
+ * Every file of a VM's directory that is no backend's own, once. `docs/state-directory.md` says who writes and who reads each.
  * The names are those of the vmctl book; `*.json` and `known_hosts` are ours.
  */
 export const vmFiles = (directory: string) =>
@@ -14,7 +14,6 @@ export const vmFiles = (directory: string) =>
     journal: join(directory, 'journal.json'),
     /** The last results of the health check, since the last start. */
     health: join(directory, 'health.json'),
-    overlay: join(directory, 'overlay.qcow2'),
     seed: join(directory, 'seed.iso'),
     /** The seed of the first boot, on its way to be wiped. */
     spentSeed: join(directory, 'seed-spent.iso'),
@@ -25,21 +24,11 @@ export const vmFiles = (directory: string) =>
     agentKey: join(directory, 'id_agent.pub'),
     /** A directory for each file that is shared by itself. */
     shares: join(directory, 'shares'),
+    /** What the serial console shows: the backend appends to it, and everybody else reads. */
     consoleLog: join(directory, 'console.log'),
     provisionLog: join(directory, 'provision.log'),
     /** Says which bytes of provision.log are which stream's of the running step. */
     provisionIndex: join(directory, 'provision.index'),
-    /** The QEMU backend's own: addresses, ports and the last process. */
-    qemu: join(directory, 'qemu.json'),
-    qemuLog: join(directory, 'qemu.log'),
-    /** What the programs that serve folders printed. */
-    virtiofsdLog: join(directory, 'virtiofsd.log'),
-    qmpSocket: join(directory, 'qmp.sock'),
-    /** vmctl's own monitor, so that a person on qmp.sock never blocks it (a monitor serves one client). */
-    monitorSocket: join(directory, 'vmctl.sock'),
-    consoleSocket: join(directory, 'console.sock'),
-    pidfile: join(directory, 'pidfile'),
-    efivars: join(directory, 'efivars.fd'),
   }) as const
 
 /** Every file of a network's directory, once. */

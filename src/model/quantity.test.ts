@@ -82,7 +82,9 @@ test.each([
   [12_300, '12 s'],
   [59_700, '1 min 0 s'],
   [125_000, '2 min 5 s'],
-  [3_600_000, '60 min 0 s'],
+  [3_599_000, '59 min 59 s'],
+  [3_600_000, '1 h 0 min'],
+  [12_000_000, '3 h 20 min'],
 ])('%i ms are printed as %s', (milliseconds, text) => {
   expect(formatDuration(milliseconds)).toBe(text)
 })

@@ -45,13 +45,14 @@ export const formatSize = (bytes: number): string => {
   return `${(bytes / 2 ** 30).toFixed(2)} GB`
 }
 
-/** `0.4 s`, `12 s`, `2 min 5 s`. */
+/** `0.4 s`, `12 s`, `2 min 5 s`, `3 h 20 min`. */
 export const formatDuration = (milliseconds: number): string => {
   const seconds = milliseconds / 1000
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`
   const whole = Math.round(seconds)
   if (whole < 60) return `${whole} s`
-  return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  const minutes = Math.floor(whole / 60)
+  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 /** How long ago something was, roughly: `5 minutes`, `3 days`. */

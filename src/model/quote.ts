@@ -7,5 +7,8 @@ export const quote = (word: string): string => {
   return `'${word.replaceAll("'", String.raw`'\''`)}'`
 }
 
+/** One word as a person types it: with quotes only where it needs them. */
+export const asTyped = (word: string): string => (/^[\w./:@%+,-]+$/.test(word) && !word.startsWith('-') ? word : quote(word))
+
 /** A command line of quoted words: `quoteAll(['ls', '-l', 'my file'])`. */
 export const quoteAll = (words: readonly string[]): string => words.map(quote).join(' ')

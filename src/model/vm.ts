@@ -20,6 +20,9 @@ export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'stop
 /** Name of a backend: `qemu`, `noop`, or one that a plugin brings. */
 export type BackendTag = string
 
+/** The backend that runs nothing: what it shows as running is no VM. */
+export const noopBackend: BackendTag = 'noop'
+
 export type ImageFormat = 'qcow2' | 'raw' | 'vmdk' | 'vdi' | 'vhdx'
 
 /** What runs in a guest as its first process, and what comes with that: the shell, `sudo` or `doas`. */
@@ -121,17 +124,9 @@ export interface FirmwareConfig {
   readonly vars?: string
 }
 
-export interface QemuConfig {
-  readonly machine?: string
-  readonly cpu?: string
-  /** Accelerators in the order in which they are tried. */
-  readonly accel?: readonly string[]
-  readonly binary?: string
-  /** As QEMU's -display takes it; `none` when absent. */
-  readonly display?: string
-  /** Appended last, unchecked. */
-  readonly args?: readonly string[]
-}
+/** What the nodes of backends say (`qemu { … }`), by their names: a backend that has one declares its type here. */
+// oxlint-disable-next-line typescript/no-empty-object-type typescript/no-empty-interface -- Backends fill it.
+export interface BackendSections {}
 
 /** When a provision step that was done runs again: after each start of the VM, when it or a step before it was changed, or never. */
 export const runModes = ['always', 'on-change', 'once'] as const
@@ -148,7 +143,7 @@ export interface ProvisionStep {
   readonly settings: Readonly<Record<string, unknown>>
 }
 
-export interface VmSpec {
+export interface VmSpec extends BackendSections {
   /** Unique in the state directory: `<project>.<service>-<replica>`, without the parts that do not apply. */
   readonly name: string
   readonly project?: string
@@ -183,7 +178,6 @@ export interface VmSpec {
   readonly cloudInit?: CloudInitConfig
   readonly ssh?: SshConfig
   readonly firmware?: FirmwareConfig
-  readonly qemu?: QemuConfig
   readonly provision: readonly ProvisionStep[]
 }
 
@@ -255,6 +249,8 @@ export interface Vm {
   readonly createdAt: string
   /** How far the VM has come; what a backend observes takes precedence. */
   readonly phase: 'prepared' | 'started'
+  /** When the user has suspended it, in ISO 8601; absent while it runs. */
+  readonly suspendedAt?: string
   /** The last operation that failed, until one succeeds. */
   readonly failure?: {readonly operation: string; readonly message: string; readonly at: string}
 }
@@ -262,7 +258,7 @@ export interface Vm {
 /** What a backend sees of a VM now, without touching the guest. */
 export interface Observation {
   readonly state: VmState
-  /** What has crashed, when the guest has: its state is `failed` then, although it has a process. */
+  /** What has crashed, when the guest has: its state is `failed` then, although there is something to stop. */
   readonly crash?: string
   /** Why the guest does not run on although nobody has suspended it, and what it needs: its state is `suspended` then. */
   readonly pause?: string
@@ -284,6 +280,6 @@ export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
   return vm.phase === 'prepared' ? 'prepared' : 'stopped'
 }
 
-/** Whether a VM has a process, or looks as if it had one: nothing that a running guest uses may be touched then. */
-export const isAlive = ({pid, state}: Pick<Observation, 'pid' | 'state'>): boolean =>
-  pid !== undefined || state === 'running' || state === 'suspended'
+/** Whether anything of a VM runs, or looks as if it did: nothing that a running guest uses may be touched then. */
+export const isAlive = ({pid, crash, state}: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
+  pid !== undefined || crash !== undefined || state === 'running' || state === 'suspended'

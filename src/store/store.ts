@@ -78,6 +78,12 @@ export const listVmNames = async (store: Store): Promise<string[]> => {
     .toSorted()
 }
 
+/** The directories of all VMs, those that are just being made too. */
+export const vmDirectories = async (store: Store): Promise<string[]> => {
+  const entries = await readdir(store.vmsDirectory, {withFileTypes: true})
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(store.vmsDirectory, entry.name))
+}
+
 /** All VMs whose record can be read, sorted by name. */
 export const listVms = async (store: Store): Promise<Vm[]> => {
   const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name).catch(() => undefined)))

@@ -103,7 +103,7 @@ test('the order of properties is no change', () => {
 test('only what may take effect is applied; the rest is seen again next time', () => {
   const applied = makeSpec({ssh: {user: 'a'}, diskBytes: 10 * GiB})
   const wanted = makeSpec({vcpus: 2, image: {kind: 'file', source: '/other'}, provision: [{type: 'shell', settings: {}}]})
-  const after = (...effects: Effect[]): VmSpec => applyChanges(applied, wanted, new Set(effects))
+  const after = (...effects: Effect[]): VmSpec => applyChanges(applied, wanted, {effects: new Set(effects)})
   const running = after('now')
   expect(running).toEqual(makeSpec({provision: wanted.provision}))
   expect('ssh' in running || 'diskBytes' in running).toBe(false)

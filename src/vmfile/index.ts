@@ -5,7 +5,7 @@ import {expandTilde} from '../host/paths.ts'
 import type {LoadOptions, ParseOptions, Vmfile} from './parse.ts'
 import {readSource} from './source.ts'
 
-export {defaultName, discoverVmfile} from './discover.ts'
+export {defaultName, discoverVmfile, nearestVmfile} from './discover.ts'
 export type {LoadOptions, ParseOptions, Vmfile} from './parse.ts'
 
 /**

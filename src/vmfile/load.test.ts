@@ -1,13 +1,13 @@
 import {execFile, execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
-import {chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs'
+import {chmodSync, chownSync, lchownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join, relative} from 'node:path'
 
 import {describe, expect, it} from 'vitest'
 
 import {needsUser, testUnless} from '../../test/support/programs.ts'
-import {inOneLine, privateKey, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
-import {discoverVmfile, loadVmfile} from './index.ts'
+import {backends, inOneLine, privateKey, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {discoverVmfile, loadVmfile, nearestVmfile} from './index.ts'
 
 const good = new URL('../../fixtures/vmfiles/good/everything.kdl', import.meta.url)
 const minimal = 'vm "a" { image "image.qcow2"; }\n'
@@ -19,7 +19,7 @@ useWorkspace((made) => {
 
 describe('loadVmfile', () => {
   it('reads every node and field', async () => {
-    const {vms, warnings} = await loadVmfile(workspace.write('VMFile.kdl', readFileSync(good)))
+    const {vms, warnings} = await loadVmfile(workspace.write('VMFile.kdl', readFileSync(good)), {backends})
     expect(warnings).toEqual([])
     expect(vms).toEqual([
       {
@@ -282,8 +282,50 @@ describe('discoverVmfile', () => {
     )
   })
 
-  it('does not search the directories above', () => {
-    const directory = workspace.path('discover', 'sub')
-    expect(() => discoverVmfile(undefined, directory, {})).toThrow(`There is no VMFile.kdl in ${directory}.`)
+  it('takes the nearest above, by a path from here, unless it is named', () => {
+    const below = workspace.path('discover', 'sub', 'deep')
+    mkdirSync(below, {recursive: true})
+    expect(discoverVmfile(undefined, below, {})).toBe(workspace.path('discover', 'VMFile.kdl'))
+    const here = process.cwd()
+    process.chdir(below)
+    try {
+      expect(discoverVmfile(undefined, process.cwd(), {})).toBe('../../VMFile.kdl')
+    } finally {
+      process.chdir(here)
+    }
+    mkdirSync(workspace.path('discover', 'sub', 'VMFile.kdl'))
+    expect(discoverVmfile(undefined, below, {}), 'a directory of that name is none').toBe(workspace.path('discover', 'VMFile.kdl'))
+    expect(nearestVmfile(below)).toBe(workspace.path('discover', 'VMFile.kdl'))
+    expect(() => discoverVmfile('VMFile.kdl', below, {})).toThrow('The VMFile VMFile.kdl does not exist.')
+    rmSync(workspace.path('discover', 'sub', 'VMFile.kdl'), {recursive: true})
+  })
+
+  it('finds none at the root', () => {
+    expect(() => discoverVmfile(undefined, '/', {})).toThrow('There is no VMFile.kdl in / or above it.')
+    expect(nearestVmfile('/')).toBeUndefined()
+  })
+
+  // Only root can give a file away.
+  it.skipIf(process.getuid?.() !== 0)('takes none of another user from above, and says so; here, and by name, it does', () => {
+    const directory = workspace.path('discover', 'shared')
+    const below = join(directory, 'sub')
+    mkdirSync(below, {recursive: true})
+    const path = join(directory, 'VMFile.kdl')
+    const refused = expect.objectContaining({
+      message: `There is no VMFile.kdl in ${below} or above it.`,
+      help: `${path} belongs to another user, so it is not taken from below; \`--file ${path}\` does.`,
+    })
+    writeFileSync(path, minimal)
+    chownSync(path, 12_345, 12_345)
+    expect(() => discoverVmfile(undefined, below, {})).toThrow(refused)
+    expect(nearestVmfile(below)).toBeUndefined()
+    expect(discoverVmfile(undefined, directory, {})).toBe(path)
+    expect(discoverVmfile(path, below, {})).toBe(path)
+    rmSync(path)
+    symlinkSync(workspace.path('discover', 'VMFile.kdl'), path)
+    lchownSync(path, 12_345, 12_345)
+    expect(() => discoverVmfile(undefined, below, {}), 'nor by a link to one of ours').toThrow(refused)
+    lchownSync(path, 0, 0)
+    expect(discoverVmfile(undefined, below, {})).toBe(path)
   })
 })

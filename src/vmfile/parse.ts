@@ -1,11 +1,15 @@
-import type {Place, Problem} from '../model/errors.ts'
+import type {BackendNodes} from '../model/backend-node.ts'
+import {type Place, type Problem, VmctlError} from '../model/errors.ts'
+import {isSpecField} from './changes.ts'
 import {readDocument} from './grammar/read.ts'
-import {problemsError, startReport} from './kdl/report.ts'
+import {problemsError, type Report, startReport} from './kdl/report.ts'
 import {parseKdl} from './kdl/syntax.ts'
+import type {KdlNode} from './kdl/tree.ts'
 import {provisionVariants} from './nodes/provision.ts'
 import {buildStack, type Stack} from './nodes/stack.ts'
-import {vmfile} from './nodes/stack.ts'
+import {languageWith} from './nodes/stack.ts'
 import type {Context, ExamineSeedFile, ParseSettings, ReadDockerfile} from './resolve/context.ts'
+import {refuseOtherLanguage} from './other-language.ts'
 import {refuseSize, sizeLimit} from './source.ts'
 
 /** A VMFile that was read and found valid. */
@@ -22,6 +26,8 @@ export interface Vmfile extends Stack {
 export interface LoadOptions {
   /** Provision types that plugins bring, each with the function that checks its settings and throws when they are wrong. */
   readonly provisionTypes?: ReadonlyMap<string, ParseSettings>
+  /** The nodes that backends have in a VM; none when absent. */
+  readonly backends?: BackendNodes
   /** Schemes of `image-url` besides http and https, without the colon. */
   readonly imageSchemes?: readonly string[]
   /** The variables that secrets may be taken from; none when absent. */
@@ -52,16 +58,37 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     examineSeedFile,
     imageSchemes = [],
     provisionTypes = new Map(),
+    backends = new Map(),
     toleratesMissing = false,
     env = {},
   } = options
   const report = startReport(text, file)
   if (text.length > sizeLimit) refuseSize(report)
-  const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
-  if (!nodes) throw problemsError(report, file)
-  const context: Context = {report, directory, imageSchemes, provisionTypes, env, readDockerfile, examineSeedFile, toleratesMissing}
+  else refuseOtherLanguage(text, file, report)
+  const clash = [...backends.keys()].find(isSpecField)
+  if (clash !== undefined) throw new VmctlError('vmctl::plugin::invalid', `A backend that has a node cannot be called ${clash}.`)
+  const whole = languageWith(backends)
   const extensions = new Set([...provisionTypes.keys()].filter((type) => !Object.hasOwn(provisionVariants, type)))
-  const {spans, ...stack} = await buildStack(readDocument(nodes, vmfile, {report, grammar: vmfile.fields, extensions}), path, context)
+  const language = {grammar: whole.fields, extensions}
+  // Of a file with syntax errors its words can be checked; what is missing may stand where it was broken.
+  const checkWords = (read: readonly KdlNode[], isReported: (offset: number) => boolean): void => {
+    const error: Report['error'] = (span, ...said) => void (isReported(span.start) || report.error(span, ...said))
+    readDocument(read, whole, {...language, report: startReport(text, file), unknown: {error}})
+  }
+  const nodes = report.hasErrors() ? undefined : parseKdl(text, report, checkWords)
+  if (!nodes) throw problemsError(report, file)
+  const context: Context = {
+    report,
+    directory,
+    backends,
+    imageSchemes,
+    provisionTypes,
+    env,
+    readDockerfile,
+    examineSeedFile,
+    toleratesMissing,
+  }
+  const {spans, ...stack} = await buildStack(readDocument(nodes, whole, {...language, report}), path, context)
   if (report.hasErrors()) throw problemsError(report, file)
   const places = new Map([...spans].map(([name, span]) => [name, report.placeOf(span)]))
   return {path, directory, ...stack, warnings: report.problems(), places}

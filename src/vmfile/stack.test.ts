@@ -106,7 +106,7 @@ describe('the defaults of a project', () => {
   })
 
   it('and keys of the project reach every VM that has cloud-init', async () => {
-    const text = `project "p" { ssh-key "two.pub"; }\n${vm('cloud-init ssh-key="~/.ssh/id_ed25519.pub"')}${vm('', 'b')}${vm('env A="1"', 'c')}`
+    const text = `project "p" { ssh-key "two.pub"; defaults { network "user"; }; }\n${vm('cloud-init ssh-key="~/.ssh/id_ed25519.pub"')}${vm('', 'b')}${vm('env A="1"', 'c')}`
     expect((await specs(text)).map(({cloudInit}) => cloudInit?.sshKeys)).toEqual([
       [publicKey('a'), publicKey('b', 'ssh-rsa'), publicKey()],
       undefined,
@@ -133,6 +133,33 @@ describe('a VM without a cloud-init block', () => {
     'env A="1"',
     'healthcheck tcp=80',
   ])('has one when the guest must be set up: %s', async (body) => expect(await seeds(body, 'network "n"\nvolume "v"\n')).toBe(true))
+})
+
+describe('a VM without an ssh block', () => {
+  const step = 'provision "shell" { inline "true"; }'
+  const login = async (body: string): Promise<unknown> => {
+    const {ssh, cloudInit} = await spec(vm(body))
+    return {ssh, hasSeed: cloudInit !== undefined}
+  }
+
+  it('with steps is one with an empty block, and its guest gets a user', async () => {
+    expect(await login(step)).toEqual({ssh: {}, hasSeed: true})
+    expect(await spec(vm(`cloud-init; ${step}`))).toEqual(await spec(vm(`cloud-init; ssh { }; ${step}`)))
+    const inherited = `project "p" { defaults { ${step}; }; }\n${vm('')}`
+    expect((await spec(inherited)).ssh).toEqual({})
+  })
+
+  it('is as it was when it has the block, or nothing that works through SSH', async () => {
+    expect(await login(`ssh { }; ${step}`)).toEqual({ssh: {}, hasSeed: false})
+    expect(await login('')).toEqual({ssh: undefined, hasSeed: false})
+    expect(await login('healthcheck tcp=80')).toEqual({ssh: undefined, hasSeed: true})
+    expect(await login('dockerfile "Dockerfile"')).toEqual({ssh: undefined, hasSeed: true})
+  })
+
+  it.each(['healthcheck tcp=80', 'dockerfile "Dockerfile"', step])(
+    'is entered also when user-data of its own makes the user: %s',
+    async (body) => expect(await login(`cloud-init user-data="cloud-config.yaml"; ${body}`)).toEqual({ssh: {}, hasSeed: true}),
+  )
 })
 
 describe('ports', () => {
@@ -232,6 +259,9 @@ describe('VMs that wait for each other and share no network', () => {
       [],
     ],
     ['a VM that is meant to have none', '', '', 'network "none"', []],
+    ['one that would join no default network', '', '', 'network "user"', [other]],
+    ['a project', 'project "p"', '', '', []],
+    ['one of them has left the network of the project', 'project "p"', '', 'network "user"', [other]],
   ])('%s', async (_title, ...[top, a, b, expected]) => {
     expect(await warnings(top, a, b)).toEqual(expected)
   })
@@ -240,6 +270,40 @@ describe('VMs that wait for each other and share no network', () => {
     const three = `${vm('depends-on "b"')}${vm('depends-on "c"', 'b')}${vm('', 'c')}`
     expect(await problems(three)).toEqual([`3:14+3 warning: ${bare}`])
     expect(await problems(`${three}${vm('vcpus 0', 'd')}`)).toHaveLength(1)
+  })
+})
+
+describe('the network of a project', () => {
+  const networks = async (text: string): Promise<unknown> => {
+    const {vms, networks: all, impliesNetwork} = await workspace.parse(text)
+    const joined = vms.map(({networks: own = []}) => own.map(({network}) => network.id).join(' '))
+    return {joined, all: all.map(({id}) => id), impliesNetwork}
+  }
+  const shared = {joined: ['p.default', 'p.default'], all: ['p.default'], impliesNetwork: true}
+  const apart = {joined: ['', ''], all: []}
+
+  it.each([
+    ['is there without a word', `project "p"\n${vm('')}${vm('', 'b')}`, shared],
+    ['is that of replicas', `project "p"\n${vm('replicas 2')}`, shared],
+    ['may be named', `project "p"\n${vm('network "default"')}${vm('', 'b')}`, shared],
+    ['is not for one VM', `project "p"\n${vm('')}`, {joined: [''], all: []}],
+    ['needs a project', `${vm('')}${vm('', 'b')}`, apart],
+    ['is not for one VM beside one that says no', `project "p"\n${vm('')}${vm('network "user"', 'b')}`, apart],
+    ['can be refused for all', `project "p" { defaults { network "user"; }; }\n${vm('')}${vm('', 'b')}`, apart],
+    ['gives way to declared ones', `project "p"\nnetwork "n"\n${vm('')}${vm('network "n"', 'b')}`, {joined: ['', 'p.n'], all: ['p.n']}],
+  ])('%s', async (_title, text, expected) => {
+    expect(await networks(text)).toEqual(expected)
+  })
+
+  it('is the one that an empty declaration makes, so that writing it down changes nothing', async () => {
+    const text = `${vm('ssh { }')}${vm('replicas 2', 'b')}`
+    expect(await specs(`project "p"\n${text}`)).toEqual(await specs(`project "p"\nnetwork "default"\n${text}`))
+  })
+
+  it('has room for 253', async () => {
+    expect(await problems(`project "p"\n${vm('replicas 253')}${vm('', 'b')}`)).toEqual([
+      '1:9+3 error: network "default" has 254 VMs, and room for 253 | give it a larger subnet, such as "10.20.0.0/16"',
+    ])
   })
 })
 

@@ -12,7 +12,7 @@ import {hostBootId, listProcesses, processArguments} from '../../src/host/proc.t
 import {testHypervisor} from '../../src/hypervisor/contract/contract.ts'
 import {qemuHypervisor} from '../../src/hypervisor/qemu/index.ts'
 import {tapName} from '../../src/hypervisor/qemu/tap.ts'
-import {vmFiles} from '../../src/model/layout.ts'
+import {qemuFiles} from '../../src/hypervisor/qemu/files.ts'
 import type {Vm} from '../../src/model/vm.ts'
 import {makeSpec, makeVm} from '../support/builders.ts'
 import {endProcess} from '../support/sshd.ts'
@@ -62,7 +62,7 @@ describe('QEMU', () => {
         },
         processes: processesOf,
         leftovers: async (vm) => {
-          const files = vmFiles(vm.directory)
+          const files = qemuFiles(vm.directory)
           const names = await readdir(vm.directory)
           const sockets = [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile].filter((path) =>
             names.includes(path.slice(vm.directory.length + 1)),
@@ -75,7 +75,7 @@ describe('QEMU', () => {
           await once(stranger, 'spawn')
           const pid = stranger.pid ?? 0
           strangers.push(pid)
-          const files = vmFiles(vm.directory)
+          const files = qemuFiles(vm.directory)
           const runtime = {schema: 1, name: vm.name, macAddress: '52:54:00:00:00:01', process: {pid, startTime: '1', bootId: hostBootId()}}
           await writeFile(files.qemu, JSON.stringify(runtime))
           await writeFile(files.pidfile, `${pid}\n`)

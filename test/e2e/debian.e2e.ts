@@ -133,7 +133,7 @@ step(
     execFileSync('tar', ['czf', 'src.tar.gz', 'src'], {cwd: lab.project})
     lab.vmfile(webserver() + db + unlucky)
     outcome = expectFailure(await lab.vmctl('up'), 6, 'vmctl::vms::failed')
-    expect(outcome.stderr).toContain('1 of 3 VMs failed: unlucky.')
+    expect(outcome.stderr).toMatch(/1 of 3 VMs failed after .*: unlucky\./)
     expect(outcome.stderr).toContain('[vmctl::cloudinit::failed]')
     expect(outcome.stdout).not.toContain('must not run')
     expect(qemusBelow(lab.root)).toHaveLength(3)

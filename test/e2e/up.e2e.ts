@@ -99,8 +99,8 @@ step('a second up touches nothing', async () => {
   const stamps = () => files.map((file) => statSync(`${lab.directory('web')}/${file}`).mtimeMs)
   const before = stamps()
   const outcome = await lab.ok('up')
-  expect(outcome.stdout).toBe("VM 'web' is running.\n")
-  expect(outcome.stderr).toBe('web: is already running\n')
+  expect(outcome.stdout).toBe('web is up to date.\n')
+  expect(outcome.stderr).toMatch(/^\[ *\d+\.\ds\] web: is already running\n$/)
   expect(stamps()).toEqual(before)
   expect(qemuPid()).toBe(pid)
   expect(await lab.json('up')).toMatchObject({vms: [{name: 'web', state: 'running', actions: []}]})
@@ -152,7 +152,7 @@ step('another VMFile that defines a VM of the same name does not get it', async 
 
 step('down powers the guest off; a second down does nothing', async () => {
   const outcome = await lab.ok('down')
-  expect(outcome.stdout).toContain("VM 'web' is stopped.")
+  expect(outcome.stdout).toMatch(/^web stopped in /m)
   expect(outcome.stderr).not.toContain('forced off')
   expect(lab.read('web', 'console.log')).toMatch(/reboot: Power down\s*$/)
   expect(isAlive(pid)).toBe(false)

@@ -55,8 +55,8 @@ export const runCommand = async (...words: readonly string[]): Promise<CommandRe
   process.exitCode = undefined
   let exitCode: number | undefined
   try {
-    const topic = ['image', 'volume'].includes(words[0] ?? '') ? words.slice(0, 2).join(':') : (words[0] ?? '')
-    await config.runCommand(topic, words.slice(topic.split(':').length))
+    const count = config.findCommand(words.slice(0, 2).join(':')) ? 2 : 1
+    await config.runCommand(words.slice(0, count).join(':'), words.slice(count))
   } catch (error) {
     exitCode = exitStatusOf(error)
     if (error instanceof Error && error.constructor.name !== 'ExitError') written.stderr += `${error.message}\n`
@@ -74,6 +74,9 @@ export const runCommand = async (...words: readonly string[]): Promise<CommandRe
 }
 
 const program = resolve(import.meta.dirname, '../../bin/dev.js')
+
+/** What was told, without the time at the beginning of each line. */
+export const untimed = (text: string): string => text.replaceAll(/^\[ *\d+\.\ds\] /gm, '')
 
 export interface SpawnOptions {
   readonly cwd?: string

@@ -15,12 +15,21 @@ export interface OnTerminal {
   readonly isRestored: boolean
 }
 
+/** Something is typed, the terminal gets another width, or the program on it a signal. */
+export type TerminalAct = {readonly after: string} & (
+  | {readonly type: string}
+  | {readonly columns: number}
+  | {readonly signal: 'SIGCONT' | 'SIGTERM'}
+)
+
 export interface TerminalOptions {
-  /** What is typed, and after which text on the screen. */
-  readonly keys?: readonly {readonly after: string; readonly type: string}[]
+  /** What happens to the terminal, one after the other, each as soon as a text was written since the one before. */
+  readonly keys?: readonly TerminalAct[]
   /** What `node` is given before the words; vmctl from src/ by default. */
   readonly program?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** Variables besides those of this process. */
+  readonly set?: NodeJS.ProcessEnv
   readonly timeoutMs?: number
 }
 
@@ -32,7 +41,7 @@ export const onTerminal = async (directory: string, words: readonly string[], op
   const {CI: _ci, NO_COLOR: _noColor, ...env} = options.env ?? process.env
   const child = spawn('python3', [path, JSON.stringify(keys), process.execPath, ...vmctl, ...words], {
     cwd: directory,
-    env: {...env, TERM: 'xterm'},
+    env: {...env, TERM: 'xterm', ...options.set},
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''
@@ -58,6 +67,7 @@ export const linesOf = (screen: string): readonly string[] => {
     if (piece === '\r') column = 0
     else if (piece === '\n') lines[++row] ??= ''
     else if (/^\u001b\[\d*G$/.test(piece)) column = 0
+    else if (/^\u001b\[0?J$/.test(piece)) lines.splice(row, Number.POSITIVE_INFINITY, (lines[row] ?? '').slice(0, column))
     else if (/^\u001b\[[012]?K$/.test(piece)) lines[row] = piece.includes('2') ? '' : (lines[row] ?? '').slice(0, column)
     else if (piece.endsWith('A') && piece.startsWith('\u001b')) row = Math.max(0, row - Number(piece.slice(2, -1) || 1))
     else if (!piece.startsWith('\u001b')) {
@@ -93,9 +103,12 @@ pid, fd = pty.fork()
 if pid == 0:
     time.sleep(0.2)
     os.execv(sys.argv[2], sys.argv[2:])
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 30, 100, 0, 0))
+def resize(columns):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 30, columns, 0, 0))
+resize(100)
 before = termios.tcgetattr(fd)
 screen = b''
+seen = 0
 def give_up(*_):
     sys.stdout.write(screen.decode('utf8', 'replace'))
     sys.exit()
@@ -113,8 +126,15 @@ while True:
         screen += chunk
     elif status is not None:
         break
-    if keys and keys[0]['after'].encode() in screen:
-        os.write(fd, keys.pop(0)['type'].encode())
+    if keys and keys[0]['after'].encode() in screen[seen:]:
+        act = keys.pop(0)
+        seen = len(screen)
+        if 'type' in act:
+            os.write(fd, act['type'].encode())
+        elif 'columns' in act:
+            resize(act['columns'])
+        else:
+            os.kill(pid, getattr(signal, act['signal']))
     if status is None:
         done, code = os.waitpid(pid, os.WNOHANG)
         if done:

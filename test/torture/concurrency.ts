@@ -57,7 +57,7 @@ const patient = async (_round: number, world: NoopWorld): Promise<string[]> => {
 const impatient = async (_round: number, world: NoopWorld): Promise<string[]> => {
   oneProject(world)
   await afresh(world)
-  const all = numbers.map(() => world.start(['up', '--no-wait', '--json']))
+  const all = numbers.map(() => world.start(['up', '--fail-if-locked', '--json']))
   const outcomes = await outcomesOf(all)
   const owners = new Set(all.flatMap(({pid}, index) => (outcomes[index]?.exitCode === 0 ? [pid] : [])))
   const found: string[] = []
@@ -148,7 +148,7 @@ export const concurrency: Figure = {
     const noop = {count, signal, make: () => NoopWorld.make()}
     const qemu = {count: Math.ceil(count / 3), signal, make: async () => new QemuWorld()}
     yield await row('up of one project: one makes it, the others wait', noop, patient)
-    yield await row('up --no-wait of one project: the others name the owner', noop, impatient)
+    yield await row('up --fail-if-locked of one project: the others name the owner', noop, impatient)
     yield await row('seven commands on one VM, then up', noop, medley)
     yield await row('up of projects that use one name', noop, sameName)
     yield await row('up of as many projects', noop, allDifferent)

@@ -37,7 +37,7 @@ const factsOf = async (world: World): Promise<Facts> => {
   const runs = await Promise.all(steps.map(async (step) => (world instanceof NoopWorld ? (await world.lines(`ran-${step}`)).length : 0)))
   const [summary] = await world.list()
   if (!summary) return {state: 'gone', runs, done: []}
-  const {id, state, overlay, provision} = await world.status()
+  const {id, state, overlay = '', provision} = await world.status()
   const done = provision.flatMap((entry) => (entry.state === 'done' ? [entry.step] : []))
   return {id, state, runs, done, ...(existsSync(overlay) && {disk: statSync(overlay).ino})}
 }

@@ -60,7 +60,7 @@ class Soak<W extends World> implements AsyncDisposable {
   }
 
   async #facts() {
-    const {id, overlay, provision, state} = await this.world.status()
+    const {id, overlay = '', provision, state} = await this.world.status()
     return {id, state, disk: existsSync(overlay) ? statSync(overlay).ino : 0, provision}
   }
 

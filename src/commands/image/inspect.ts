@@ -5,7 +5,7 @@ import type {ImageInspection} from '../../engine/manage/images.ts'
 import {formatSize} from '../../model/quantity.ts'
 
 export default class ImageInspect extends VmctlCommand {
-  static override summary = 'Say what a disk image on the host is.'
+  static override summary = 'Show what a disk image is.'
   static override args = {path: Args.string({description: 'Path of the image.', required: true})}
   static override examples = ['<%= config.bin %> <%= command.id %> ./my-image.qcow2']
 
@@ -17,6 +17,7 @@ export default class ImageInspect extends VmctlCommand {
     this.log(
       `Format: ${image.format}\nPath:   ${image.path}\nSize:   ${formatSize(image.virtualSizeBytes ?? image.sizeBytes)} (${formatSize(image.allocatedBytes)} on disk)`,
     )
+    if (image.objection !== undefined) this.log(`Cannot be used: ${image.objection}.`)
     return image
   }
 }

@@ -1,14 +1,23 @@
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../../cli/base-command.ts'
-import {table} from '../../cli/table.ts'
+import {screenOf} from '../../cli/screen.ts'
+import {type Column, listing, table} from '../../cli/table.ts'
 import type {AvailableImage, CachedImage} from '../../engine/manage/images.ts'
 import {formatSize} from '../../model/quantity.ts'
 
+const cachedColumns: readonly Column[] = [
+  {title: 'NAME', long: 'cut'},
+  {title: 'SIZE', align: 'right'},
+  {title: 'PATH', long: 'cut-beginning', spare: 1},
+]
+
+const availableColumns: readonly Column[] = [{title: 'NAME'}, {title: 'USER'}, {title: 'OS'}, {title: 'URL', long: 'cut', spare: 1}]
+
 export default class ImageList extends VmctlCommand {
   static override aliases = ['image:ls', 'images']
-  static override summary = 'Show the images in the cache.'
-  static override flags = {available: Flags.boolean({summary: 'The images that have a name, such as `debian:12`, instead.'})}
+  static override summary = 'List the images in the cache.'
+  static override flags = {available: Flags.boolean({summary: 'List the images that have an alias, such as `debian:12`, instead.'})}
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
 
   async run(): Promise<{readonly images: readonly CachedImage[] | readonly AvailableImage[]}> {
@@ -19,15 +28,16 @@ export default class ImageList extends VmctlCommand {
       const known = availableImages()
       this.log(
         table(
-          ['NAME', 'USER', 'OS', 'URL'],
+          availableColumns,
           known.map(({name, user, os, url}) => [name, user, os, url]),
+          screenOf(process.stdout),
         ),
       )
       return {images: known}
     }
     const images = await cachedImages(engine)
     const rows = images.map(({name, sizeBytes, path}) => [name, formatSize(sizeBytes ?? 0), path ?? '-'])
-    this.log(rows.length === 0 ? 'No cached images.' : table(['NAME', 'SIZE', 'PATH'], rows))
+    this.log(listing(cachedColumns, rows, {empty: 'No cached images. `vmctl image pull debian:12` fetches one.'}))
     return {images}
   }
 }

@@ -7,15 +7,16 @@ import type {BaseImage} from '../../model/vm.ts'
 
 export default class ImagePull extends VmfileCommand {
   static override aliases = ['pull']
-  static override summary = 'Fetch an image into the cache, verified; without a name, all images of the VMFile.'
-  static override description = 'A local image is checked, and decompressed into the cache when it is compressed.'
+  static override summary = 'Fetch images into the cache, and verify them.'
+  static override description =
+    'Without a name, all images of the VMFile. A local image is checked, and decompressed into the cache when it is compressed.'
   static override args = {image: Args.string({description: 'URL, alias (`debian:12`) or path of the image.'})}
   static override flags = {
     file: flags.file,
     force: Flags.boolean({summary: 'Fetch it although it is in the cache. What is there stays until the new one is complete.'}),
-    name: Flags.string({summary: 'What to call the image in the cache, instead of its file name.'}),
-    sha256: Flags.string({summary: 'Digest that the file must have.', helpValue: 'HEX'}),
-    sha512: Flags.string({summary: 'Digest that the file must have.', helpValue: 'HEX'}),
+    name: Flags.string({summary: 'Name of the image in the cache (default: its file name).'}),
+    sha256: Flags.string({summary: 'Expected SHA-256 of the file.', helpValue: 'HEX'}),
+    sha512: Flags.string({summary: 'Expected SHA-512 of the file.', helpValue: 'HEX'}),
     'checksum-url': Flags.string({summary: 'List of digests that names the file, as sha256sum writes it.', helpValue: 'URL'}),
   }
   static override examples = [

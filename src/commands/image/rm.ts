@@ -14,7 +14,7 @@ export default class ImageRm extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {removeCached} = await import('../../engine/manage/images.ts')
     const removed = await removeCached(engine, args.image)
-    for (const {name} of removed) this.log(`Image '${name}' removed`)
+    for (const {name} of removed) this.log(`${name}: removed`)
     return {removed}
   }
 }

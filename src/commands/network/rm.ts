@@ -14,7 +14,7 @@ export default class NetworkRm extends VmctlCommand {
     const engine = await this.openEngine(flags)
     const {removeNetworkByName} = await import('../../engine/resources/network-list.ts')
     const {id} = await removeNetworkByName(engine, args.network)
-    this.log(`Network '${id}' removed`)
+    this.log(`${id}: removed`)
     return {removed: id}
   }
 }

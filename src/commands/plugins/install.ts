@@ -19,7 +19,7 @@ export default class PluginsInstall extends PluginsCommand {
     const {args} = await this.parse(PluginsInstall)
     const {installPlugin} = await import('../../engine/manage/plugins.ts')
     const installed = await installPlugin(this.home(), args.plugin)
-    this.log(`Plugin '${installed.name}' ${installed.version} installed`)
+    this.log(`${installed.name}: ${installed.version} installed`)
     return {installed}
   }
 }

@@ -14,7 +14,7 @@ export default class PluginsLink extends PluginsCommand {
     const {args} = await this.parse(PluginsLink)
     const {linkPlugin} = await import('../../engine/manage/plugins.ts')
     const linked = await linkPlugin(this.home(), args.path)
-    this.log(`Plugin '${linked.name}' ${linked.version} linked to ${linked.root}`)
+    this.log(`${linked.name}: ${linked.version} linked to ${linked.root}`)
     return {linked}
   }
 }

@@ -16,7 +16,7 @@ export default class PluginsUninstall extends PluginsCommand {
     const {args} = await this.parse(PluginsUninstall)
     const {uninstallPlugin} = await import('../../engine/manage/plugins.ts')
     const uninstalled = await uninstallPlugin(this.home(), args.plugin)
-    this.log(`Plugin '${uninstalled.name}' ${uninstalled.type === 'link' ? 'unlinked' : 'uninstalled'}`)
+    this.log(`${uninstalled.name}: ${uninstalled.type === 'link' ? 'unlinked' : 'uninstalled'}`)
     return {uninstalled}
   }
 }

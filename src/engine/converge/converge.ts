@@ -115,6 +115,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
   const situations = isOrdered ? await situationsOf(engine, specs, options) : new Map<string, Situation>()
   const places = isOrdered ? await placeAmongOthers(engine, specs, {options, situations}) : new Map<string, Place>()
   const works = specs.map((spec) => makeWork(engine, spec, {options, place: places.get(spec.name) ?? alone}))
+  for (const {task} of works) await engine.emit({type: 'vm.queued', vm: task.name, after: task.after})
   const outcomes = await schedule(
     works.map(({task}) => task),
     {
@@ -172,7 +173,9 @@ const makeWork = (engine: Engine, spec: VmSpec, {options, place}: {options: Conv
         },
       })
       progress.forced = timed.result
+      await engine.emit({type: 'vm.begin', vm: spec.name})
       await convergeVm(timed.engine, spec, {options, place, progress})
+      await engine.emit({type: 'vm.done', vm: spec.name})
     },
   }
   return {spec, progress, task}

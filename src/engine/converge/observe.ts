@@ -6,7 +6,7 @@ import {emptyJournal} from '../../provision/run/journal.ts'
 import {readVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
-import {type Engine, observe} from '../engine.ts'
+import {backendNodes, type Engine, observe} from '../engine.ts'
 import {claim} from '../owner.ts'
 import {placesOf, type Unselected} from '../plan/order.ts'
 import {planVm} from '../plan/plan.ts'
@@ -80,12 +80,14 @@ const targetOf = async (
   // `down` must work although a script of the VMFile is gone.
   const steps = verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path)
   const setup = verb === 'up' ? await attainableSetup(engine, spec, observed) : undefined
-  return {spec, vmfile: vmfile.path, steps, ...(setup && {setup})}
+  return {spec, vmfile: vmfile.path, steps, backends: backendNodes(engine), ...(setup && {setup})}
 }
 
 /** What a guest that runs can get of a spec without a restart; one that is at rest gets all of it when it is started. */
 const attainableSetup = async (engine: Engine, spec: VmSpec, {vm, observation}: Observed): Promise<Target['setup']> =>
-  vm && isAlive(observation) ? setupHashes(await setupOf(engine, applyChanges(vm.spec, spec, new Set(['now'])))) : undefined
+  vm && isAlive(observation)
+    ? setupHashes(await setupOf(engine, applyChanges(vm.spec, spec, {effects: new Set(['now']), backends: backendNodes(engine)})))
+    : undefined
 
 const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
   const found = await readVm(engine.store, spec.name)

@@ -5,6 +5,8 @@ import type {Action} from '../plan/vm-plan.ts'
 export interface Timing {
   /** An action, a rung of the way from boot to a usable guest, or `step N`. */
   readonly what: string
+  /** Of a step. */
+  readonly title?: string
   /** Milliseconds from the beginning. */
   readonly startMs: number
   readonly durationMs: number
@@ -24,13 +26,13 @@ const composed: ReadonlySet<Action> = new Set(['wait', 'configure', 'provision']
 export const startStopwatch = (): Stopwatch => {
   const origin = performance.now()
   const elapsed = (): number => performance.now() - origin
-  const spans: {what: string; startMs: number; endMs?: number}[] = []
+  const spans: {what: string; title?: string; startMs: number; endMs?: number}[] = []
   const actions: {startMs: number; endMs?: number}[] = []
   let rungStartMs = 0
   let step: (typeof spans)[number] | undefined
 
-  const begin = (what: string): (typeof spans)[number] => {
-    const span = {what, startMs: elapsed()}
+  const begin = (what: string, title?: string): (typeof spans)[number] => {
+    const span = {what, ...(title !== undefined && {title}), startMs: elapsed()}
     spans.push(span)
     return span
   }
@@ -57,7 +59,7 @@ export const startStopwatch = (): Stopwatch => {
           rungStartMs = now
           return
         case 'provision.step':
-          step = begin(`step ${event.step}`)
+          step = begin(`step ${event.step}`, event.title)
           return
         case 'provision.done':
           if (step) step.endMs = now
@@ -67,7 +69,8 @@ export const startStopwatch = (): Stopwatch => {
       }
     },
     actions: () => actions.map(({startMs, endMs = elapsed()}) => round(endMs - startMs)),
-    timings: () => spans.map(({what, startMs, endMs = elapsed()}) => ({what, startMs: round(startMs), durationMs: round(endMs - startMs)})),
+    timings: () =>
+      spans.map(({endMs = elapsed(), startMs, ...span}) => ({...span, startMs: round(startMs), durationMs: round(endMs - startMs)})),
   }
 }
 

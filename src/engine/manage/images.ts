@@ -6,7 +6,6 @@ import {type CachedImage, listImages, removeImage, type VerifiedImage, verifyIma
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import {isVmctlError, systemCode, VmctlError, explained, severalFailed} from '../../model/errors.ts'
 import {findAlias, imageAliases} from '../../model/image-aliases.ts'
-import {vmFiles} from '../../model/layout.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import {listVmNames, readVm, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
@@ -120,12 +119,7 @@ export const removeCached = async (engine: Engine, wanted: string): Promise<Cach
  */
 const basesOf = async (engine: Engine, name: string): Promise<string[]> => {
   const record = await readVm(engine.store, name).catch(() => undefined)
-  const {overlay} = vmFiles(vmDirectory(engine.store, name))
-  const disk = await readHead(overlay).catch((error: unknown) => {
-    // A VM without a disk has nothing to lose.
-    if (isVmctlError(error) && systemCode(error.cause) === 'ENOENT') return undefined
-    throw error
-  })
+  const disk = await diskOf(engine, vmDirectory(engine.store, name))
   const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
   if (!record && disk && backingFile === undefined) {
     throw new VmctlError('vmctl::vm::record_damaged', `Neither the record nor the disk of the VM ${name} tells which image it stands on.`, {
@@ -134,6 +128,21 @@ const basesOf = async (engine: Engine, name: string): Promise<string[]> => {
     })
   }
   return [record?.base.path, backingFile].filter((path) => path !== undefined)
+}
+
+/** The beginning of the disk that a VM has on the host. Without its record it may be that of any backend. */
+const diskOf = async (engine: Engine, directory: string): Promise<Awaited<ReturnType<typeof readHead>> | undefined> => {
+  const disks = await Promise.all([...engine.hypervisors.values()].map(async (hypervisor) => hypervisor.disk?.(directory)))
+  for (const path of new Set(disks.map((disk) => disk?.path))) {
+    const disk = path === undefined ? undefined : await readHead(path).catch(ifThere)
+    if (disk) return disk
+  }
+  return undefined
+}
+
+/** A VM without a disk has nothing to lose. */
+const ifThere = (error: unknown): undefined => {
+  if (!isVmctlError(error) || systemCode(error.cause) !== 'ENOENT') throw error
 }
 
 /** Facts of an image file. `path` is as the user wrote it. */

@@ -3,7 +3,7 @@ import {basename, dirname, join, resolve} from 'node:path'
 import {environment} from '../../host/paths.ts'
 import {isVmctlError, type Problem, VmctlError} from '../../model/errors.ts'
 import {readDockerfile} from '../../provision/dockerfile/index.ts'
-import {parseVmfile} from '../../vmfile/index.ts'
+import {parseVmfile} from '../load.ts'
 
 export interface Checked {
   /** Whether `vmctl validate` accepts the text, apart from files that are missing here. */

@@ -7,7 +7,7 @@ import {beforeEach, expect, test} from 'vitest'
 import {temporaryDirectory} from '../../../test/support/builders.ts'
 import {importFile, ImportError, printKdl} from '../../import/index.ts'
 import {group, node} from '../../import/kdl.ts'
-import {loadVmfile, parseVmfile} from '../../vmfile/index.ts'
+import {loadVmfile, parseVmfile} from '../load.ts'
 import {importVms, invalidImport, writeImported} from './import.ts'
 
 const signal = new AbortController().signal

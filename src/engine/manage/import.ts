@@ -29,6 +29,8 @@ export interface ImportResult {
   readonly text: string
   /** What could not be carried over. */
   readonly warnings: readonly string[]
+  /** Commands of the other program whose words mean something else here. */
+  readonly notes: readonly string[]
   /** What is still wrong with the VMFile, and, as warnings, which of its files are missing on the host. */
   readonly problems: readonly Problem[]
   /** Whether `vmctl validate` accepts it, apart from files that are missing on the host. */
@@ -65,6 +67,7 @@ export const importVms = async (request: ImportRequest, directory: string): Prom
   return {
     text,
     warnings: warnings.map((warning) => stripControls(warning)),
+    notes: [...new Set(drafts.flatMap(({notes = []}) => notes))],
     ...(await checkImported(text, path, request.output ?? 'standard output')),
   }
 }

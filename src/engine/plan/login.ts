@@ -1,5 +1,5 @@
 import {VmctlError} from '../../model/errors.ts'
-import {canLogIn, type NoLogin, whyNoLogin} from '../../model/login.ts'
+import {type NoLogin, whyNoLogin} from '../../model/login.ts'
 import type {SshConfig, VmSpec} from '../../model/vm.ts'
 
 const reasons: Readonly<Record<NoLogin, string>> = {
@@ -54,7 +54,7 @@ export const requireLogin = (spec: VmSpec): void => {
       help: 'Give it `network "user"`, or remove its provision steps.',
     })
   }
-  // A Dockerfile brings steps without a word about log-ins, which vmctl then makes possible itself.
-  if (!spec.ssh && !(spec.dockerfile && canLogIn(spec)))
-    throw new VmctlError('vmctl::provision::no_ssh', `${spec.name} has provisioners but no ssh block.`)
+  const why = whyNoLogin(spec)
+  if (why)
+    throw new VmctlError('vmctl::provision::no_ssh', `${spec.name} has provisioners, but vmctl cannot log in to it: ${reasons[why]}.`)
 }

@@ -374,8 +374,10 @@ describe('logging in', () => {
   })
 
   test('is needed for steps, and its absence is an error before anything is done', () => {
-    const bare = makeSpec({cloudInit: {hostname: 'web', sshKeys: []}})
-    expect(render(nothing, up, {spec: bare})).toBe('vmctl::provision::no_ssh: web has provisioners but no ssh block.')
+    const bare = makeSpec()
+    expect(render(nothing, up, {spec: bare})).toBe(
+      'vmctl::provision::no_ssh: web has provisioners, but vmctl cannot log in to it: it has neither a cloud-init nor an ssh block, so nobody gave the guest a user and a key.',
+    )
     expect(render(nothing, {...up, provision: false}, {spec: bare})).toContain('start (new)')
     expect(render(nothing, up, {spec: {...withSteps, network: {type: 'none'}}})).toBe(
       'vmctl::provision::no_ssh: web has provisioners but no network.',
@@ -488,4 +490,12 @@ describe('what others wait for', () => {
     const before = {after: [{vm: 'web', condition: 'over'} as const], demands: [], notices: []}
     expect(planned(plain, runningPlain, {verb: 'down', place: before})).toEqual(['stop (running; after web, which depends on it)'])
   })
+})
+
+test('a guest that is paused for want of room is resumed with the reason', () => {
+  const observed = seen('suspended', {pid: 7})
+  const paused = {...observed, observation: {...observed.observation, pause: 'the host has no room left'}}
+  expect(planVm({spec: withSteps, steps}, paused, {verb: 'up', provision: true}).steps).toEqual([
+    {action: 'resume', cause: 'paused: the host has no room left'},
+  ])
 })

@@ -1,7 +1,7 @@
 import {type GuestRecord, newGuest} from '../../guest/record.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
-import {isAlive, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
+import {isAlive, type Vm, type VmState} from '../../model/vm.ts'
 import {decideSteps, type Request} from '../../provision/run/decide.ts'
 import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
 import {compareSpecs} from '../../vmfile/changes.ts'
@@ -45,7 +45,7 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
       steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, {action: 'start', cause: 'new'}, ...first.steps],
     }
   }
-  const changes = compareSpecs(vm.spec, desired.spec)
+  const changes = compareSpecs(vm.spec, desired.spec, desired.backends)
   const alive = isAlive(observation)
   if (observation.state === 'failed' || !alive) {
     const stop: PlanStep[] = alive ? [{action: 'stop', cause: 'the guest has crashed'}] : []
@@ -59,7 +59,9 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   const rest = unfinished(desired, observed, options)
   const steps = [
     ...update(changes, true),
-    ...(observation.state === 'suspended' ? [{action: 'resume', cause: 'suspended'} as const] : []),
+    ...(observation.state === 'suspended'
+      ? [{action: 'resume', cause: observation.pause === undefined ? 'suspended' : `paused: ${observation.pause}`} as const]
+      : []),
     ...rest.steps,
   ]
   return {
@@ -73,11 +75,11 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
  * The start of a VM that is at rest, with what has waited for one. Provision steps are left alone. A guest that gets something
  * new is waited for, since some of it (a mount, a larger file system) is set up from inside.
  */
-export const planStart = (spec: VmSpec, {vm, state}: {readonly vm: Vm; readonly state: VmState}): VmPlan => {
+export const planStart = (desired: Pick<Desired, 'spec' | 'backends'>, {vm, state}: {readonly vm: Vm; readonly state: VmState}): VmPlan => {
   const observed = {vm, observation: {state}, journal: emptyJournal, imageIsHere: true}
-  const {steps, ...rest} = planVm({spec, steps: []}, observed, {verb: 'up', provision: false})
+  const {steps, ...rest} = planVm({...desired, steps: []}, observed, {verb: 'up', provision: false})
   const isUpdated = steps.some(({action}) => action === 'update')
-  return {...rest, steps: isUpdated && canLogIn(spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
+  return {...rest, steps: isUpdated && canLogIn(desired.spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
 }
 
 const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): Decision => {
@@ -113,7 +115,7 @@ const planProvision = (desired: Desired, observed: Observed, {request}: PlanOpti
       },
     )
   }
-  const changes = compareSpecs(observed.vm.spec, desired.spec)
+  const changes = compareSpecs(observed.vm.spec, desired.spec, desired.backends)
   const provision = decideSteps(observed.journal, desired.steps, {restarted: false, request: request ?? {kind: 'all'}})
   return {
     steps: [...update(changes, true), {action: 'provision', cause: 'asked for'}],
@@ -124,9 +126,13 @@ const planProvision = (desired: Desired, observed: Observed, {request}: PlanOpti
 
 const requireStep = ({spec, steps}: Desired, request: Request | undefined): void => {
   if (!request || request.kind === 'all' || (request.step >= 1 && request.step <= steps.length)) return
-  throw new VmctlError('vmctl::usage::invalid', `${spec.name} has ${steps.length} provision steps; there is no step ${request.step}.`, {
-    help: `\`vmctl why ${spec.name}\` lists them.`,
-  })
+  throw new VmctlError(
+    'vmctl::usage::invalid',
+    `${spec.name} has ${steps.length} provision step${steps.length === 1 ? '' : 's'}; there is no step ${request.step}.`,
+    {
+      help: `\`vmctl why ${spec.name}\` lists them.`,
+    },
+  )
 }
 
 const fetchImage = ({imageIsHere}: Observed): PlanStep[] => (imageIsHere ? [] : [{action: 'fetch-image', cause: 'not in the cache'}])

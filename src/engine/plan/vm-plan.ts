@@ -1,4 +1,5 @@
 import type {GuestRecord} from '../../guest/record.ts'
+import type {BackendNodes} from '../../model/backend-node.ts'
 import type {DependencyCondition} from '../../model/order.ts'
 import type {Observation, Vm, VmSpec} from '../../model/vm.ts'
 import type {Request, StepVerdict} from '../../provision/run/decide.ts'
@@ -44,6 +45,8 @@ export type Verb = 'up' | 'down' | 'reload' | 'provision'
 export interface Desired {
   readonly spec: VmSpec
   readonly steps: readonly DeclaredStep[]
+  /** The nodes of backends, which say when a change of what they say takes effect. */
+  readonly backends?: BackendNodes
   /** What the guest gets of its stack, hashed, by the words in which a change of it is told. */
   readonly setup?: Readonly<Record<string, string>>
 }

@@ -13,6 +13,10 @@ export interface SshCommand {
   readonly host: string
   readonly port: number
   readonly user: string
+  /** Files of the keys to offer, in this order. */
+  readonly identityFiles: readonly string[]
+  /** The file with the host key of the guest; absent when the key is not checked. */
+  readonly knownHosts?: string
   /** Arguments up to and without the host. */
   readonly options: readonly string[]
 }
@@ -37,14 +41,17 @@ export const sshCommand = async (engine: Engine, vm: Vm, {accepted, ...login}: S
     (path) => path !== undefined,
   )
   const isChecked = (login.ssh ?? vm.spec.ssh)?.hostKeyCheck !== 'off'
+  const {knownHosts} = vmFiles(vm.directory)
   const option = (name: string, value: string): string[] => ['-o', `${name}=${value}`]
   return {
     ...address,
     user: sshUser(vm, login.user, login.ssh),
+    identityFiles: identities,
+    ...(isChecked && {knownHosts}),
     options: [
       ...option('HostKeyAlias', hostKeyAlias(vm)),
       ...option('StrictHostKeyChecking', isChecked ? 'yes' : 'no'),
-      ...option('UserKnownHostsFile', isChecked ? quoteForSshConfig(vmFiles(vm.directory).knownHosts) : '/dev/null'),
+      ...option('UserKnownHostsFile', isChecked ? quoteForSshConfig(knownHosts) : '/dev/null'),
       ...option('GlobalKnownHostsFile', '/dev/null'),
       ...option('ConnectTimeout', '30'),
       ...option('ServerAliveInterval', String(keepalive.intervalMs / 1000)),

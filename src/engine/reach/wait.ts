@@ -8,7 +8,7 @@ import {type Candidate, describeCandidate} from '../../guest/ssh/candidates.ts'
 import type {GuestConnection} from '../../guest/ssh/ssh.ts'
 import {readEnd, readIfExists, readPiece, writeFileAtomic} from '../../host/files.ts'
 import {lastLines} from '../../host/process.ts'
-import {about, VmctlError} from '../../model/errors.ts'
+import {about, isVmctlError, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
@@ -108,7 +108,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
         onFirstUse: async (key: string) => {
           if (onFirstUse === 'accept') return
           await writeFileAtomic(files.knownHosts, `${knownHostsLine(alias, key)}\n`)
-          const message = `the guest has a host key of its own, which is trusted from now on: ${fingerprint(key)}`
+          const message = `the guest has its own host key, trusted from now on: ${fingerprint(key)}`
           await engine.emit({type: 'vm.notice', vm: vm.name, message})
         },
       }),
@@ -117,6 +117,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     timeoutMs: patienceOf(options.timeoutMs, ssh, accelerator),
     signal: AbortSignal.any([engine.signal, inVain.signal]),
     onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
+    onConsole: (line, stage) => void engine.emit({type: 'guest.console', vm: vm.name, line, stage}),
   })
   try {
     const guest = await climbing
@@ -142,17 +143,25 @@ const tailBytes = 64 * 1024
 
 const consoleTail = async (path: string, lines: number): Promise<string> => lastLines(stripControls(await readEnd(path, tailBytes)), lines)
 
-/** How often a connection that is in use looks whether its guest has crashed, and only when the console has grown. */
+/** How often a connection that is in use looks whether its guest has crashed, which is asked when the console has grown. */
 const lookMs = 1000
 
-/** Ends a connection when its guest has crashed, which the connection itself would take half a minute to notice. */
+/** After so many of these looks it is asked in any case: a guest that is paused says nothing. */
+const askEvery = 5
+
+/** Ends a connection when its guest has crashed, or is paused for want of room on the host, which the connection itself would take half a minute to notice. */
 const endWithGuest = (connection: GuestConnection, {isAlive, consoleBytes}: Liveness): void => {
   let seen: number | undefined
+  let looks = 0
   const look = async (): Promise<void> => {
     const bytes = await consoleBytes()
-    if (bytes === seen) return
+    const hasGrown = bytes !== seen
     seen = bytes
-    if ((await isAlive()) !== undefined) connection.close()
+    looks += 1
+    if (!hasGrown && looks % askEvery !== 0) return
+    const death = await isAlive()
+    // Somebody may suspend a guest for a while: its connections outlive that.
+    if (hasGrown ? death !== undefined : isVmctlError(death)) connection.close()
   }
   const timer = setInterval(() => void look().catch(() => undefined), lookMs).unref()
   connection.closed.catch(() => clearInterval(timer))

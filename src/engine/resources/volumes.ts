@@ -2,7 +2,7 @@ import {join} from 'node:path'
 
 import {VmctlError} from '../../model/errors.ts'
 import {closest} from '../../model/names.ts'
-import type {AttachedDisk, Vm, VmSpec} from '../../model/vm.ts'
+import {type AttachedDisk, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
 import {listVmNames, listVms, readVm} from '../../store/store.ts'
 import {type Volume, volumeSerial, type VolumeStore} from '../../volume/volume.ts'
 import {ensureVolume, listVolumes, readVolume, removeVolume} from '../../volume/volumes.ts'
@@ -50,8 +50,7 @@ const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<
       attachments?.disks.some((disk) => disk.serial === serial && !(disk.readOnly && readOnly)),
     )
     for (const rival of rivals) {
-      const {pid, state} = await observe(engine, rival)
-      if (pid === undefined && state !== 'running' && state !== 'suspended') continue
+      if (!isAlive(await observe(engine, rival))) continue
       throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.name} is in use by the VM ${rival.name}, which runs.`, {
         help: `Stop it with \`vmctl stop ${rival.name}\`. Several VMs may use a volume at once only when all of them are read-only.`,
         details: {volume: volume.id, vm: rival.name},

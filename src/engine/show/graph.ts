@@ -1,3 +1,4 @@
+import {instanceName} from '../../model/names.ts'
 import type {DependencyCondition} from '../../model/order.ts'
 import type {Vmfile} from '../load.ts'
 
@@ -6,6 +7,14 @@ export interface Graph {
   /** In the order in which they can start: a node stands in a later level than everything it waits for. */
   readonly levels: readonly (readonly string[])[]
   readonly edges: readonly GraphEdge[]
+  /** The VMs of services with several of them. */
+  readonly replicas: readonly Replicas[]
+}
+
+export interface Replicas {
+  /** With its project: `shop.web`. */
+  readonly service: string
+  readonly vms: readonly string[]
 }
 
 export interface GraphEdge {
@@ -28,5 +37,13 @@ export const graphOf = ({vms}: Vmfile): Graph => {
   }
   const levels: string[][] = []
   for (const {name} of vms) (levels[levelOf(name)] ??= []).push(name)
-  return {levels, edges}
+  return {levels, edges, replicas: replicasOf(vms)}
+}
+
+const replicasOf = (vms: Vmfile['vms']): readonly Replicas[] => {
+  const services = Map.groupBy(
+    vms.filter(({service}) => service !== undefined),
+    ({project, service = ''}) => instanceName({project, service}),
+  )
+  return [...services].flatMap(([service, members]) => (members.length > 1 ? [{service, vms: members.map(({name}) => name)}] : []))
 }

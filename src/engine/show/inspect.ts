@@ -1,5 +1,6 @@
 import {pathExists} from '../../host/files.ts'
 import {isVmctlError, messageOf} from '../../model/errors.ts'
+import {canLogIn} from '../../model/login.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/port.ts'
@@ -20,6 +21,8 @@ export interface VmSummary {
   readonly vcpus?: number
   readonly memoryMiB?: number
   readonly network?: NetworkConfig['type']
+  /** Why the guest is paused although nobody has suspended it. */
+  readonly pause?: string
   readonly pid?: number
   readonly sshPort?: number
   /** What was last seen of the health of a running VM that has a health check. */
@@ -42,7 +45,8 @@ export interface VmStatus extends VmSummary {
   readonly shares: readonly MountedShare[]
   readonly diskBytes: number
   readonly workDirectory: string
-  readonly overlay: string
+  /** The file with what the VM has that its image has not; absent when its backend keeps that elsewhere. */
+  readonly overlay?: string
   readonly seed?: string
   readonly vncAddress?: string
   readonly macAddress?: string
@@ -52,8 +56,6 @@ export interface VmStatus extends VmSummary {
   readonly createdAt: string
   /** What has crashed, when the guest has. */
   readonly crash?: string
-  /** Why the guest is paused although nobody has suspended it. */
-  readonly pause?: string
   readonly failure?: Vm['failure']
   /** What a VM that runs has lost meanwhile, and how it comes back. */
   readonly troubles?: readonly string[]
@@ -95,7 +97,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
   try {
     const vm = await readVm(engine.store, name)
     if (!vm) return undefined
-    const {state, pid, sshPort, ports} = await observe(engine, vm)
+    const {state, pause, pid, sshPort, ports} = await observe(engine, vm)
     const health = await knownHealth(vm, state)
     return {
       name,
@@ -104,6 +106,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
       vcpus: vm.spec.vcpus,
       memoryMiB: vm.spec.memoryMiB,
       network: vm.spec.network.type,
+      ...(pause !== undefined && {pause}),
       ...(pid !== undefined && {pid}),
       ...(sshPort !== undefined && {sshPort}),
       ...(health && {health: health.status}),
@@ -128,12 +131,28 @@ const describeRecord = ({checkedAt, failures, last}: Health): NonNullable<VmStat
   output: last.output,
 })
 
+const mountsOf = ({volumes = [], shares = []}: VmSpec): Pick<VmStatus, 'volumes' | 'shares'> => ({
+  volumes: volumes.map(({volume: {id}, target, readOnly}) => ({
+    volume: id,
+    ...(target !== undefined && {target}),
+    readOnly,
+    device: `/dev/disk/by-id/virtio-${volumeSerial(id)}`,
+  })),
+  shares: shares.map(({source, target, readOnly}) => ({source, target, readOnly})),
+})
+
+/** Of a VM that may have a disk here, and a seed. */
+const filesOf = async (engine: Engine, {backend, directory}: Vm): Promise<Pick<VmStatus, 'overlay' | 'seed'>> => {
+  const {seed} = vmFiles(directory)
+  const [disk, hasSeed] = await Promise.all([engine.hypervisors.get(backend)?.disk?.(directory), pathExists(seed)])
+  return {...(disk?.path !== undefined && {overlay: disk.path}), ...(hasSeed && {seed})}
+}
+
 export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
   const vm = await requireVm(engine.store, name)
-  const files = vmFiles(vm.directory)
   // Only here: `list` needs none of what networks need.
   const {troublesOf} = await import('../resources/carriers.ts')
-  const [observation, journal, hasSeed] = await Promise.all([observe(engine, vm), peekJournal(vm.directory), pathExists(files.seed)])
+  const [observation, journal, files] = await Promise.all([observe(engine, vm), peekJournal(vm.directory), filesOf(engine, vm)])
   const {network} = vm.spec
   const [health, troubles, interfaces] = await Promise.all([
     knownHealth(vm, observation.state),
@@ -152,16 +171,9 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     network: network.type,
     ...(network.type === 'tap' && {bridge: network.bridge}),
     interfaces,
-    volumes: (vm.spec.volumes ?? []).map(({volume: {id}, target, readOnly}) => ({
-      volume: id,
-      ...(target !== undefined && {target}),
-      readOnly,
-      device: `/dev/disk/by-id/virtio-${volumeSerial(id)}`,
-    })),
-    shares: (vm.spec.shares ?? []).map(({source, target, readOnly}) => ({source, target, readOnly})),
+    ...mountsOf(vm.spec),
     workDirectory: vm.directory,
-    overlay: files.overlay,
-    ...(hasSeed && {seed: files.seed}),
+    ...files,
     image: vm.base.path,
     ...(vm.vmfile !== undefined && {vmfile: vm.vmfile}),
     createdAt: vm.createdAt,
@@ -175,6 +187,12 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
       }),
     ),
   }
+}
+
+/** Who can log in to a VM; undefined when vmctl knows nobody. */
+export const loginUser = async (engine: Engine, name: string): Promise<string | undefined> => {
+  const [vm, {sshUser}] = await Promise.all([requireVm(engine.store, name), import('../reach/identity.ts')])
+  return canLogIn(vm.spec) ? sshUser(vm) : undefined
 }
 
 /** Everything that is known of a VM; the `--json` shape of an element of `vmctl inspect`. */

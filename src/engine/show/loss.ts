@@ -1,26 +1,49 @@
-import {stat} from 'node:fs/promises'
-
-import {vmFiles} from '../../model/layout.ts'
 import {listVmNames, readVm} from '../../store/store.ts'
-import type {Engine} from '../engine.ts'
+import {type Engine, observe} from '../engine.ts'
+import {volumes} from '../resources/volumes.ts'
 
-/** What goes with a VM that is destroyed. */
+/** What is about to be destroyed. */
+export interface Doomed {
+  readonly vms?: readonly string[]
+  /** VMs that the VMFile no longer defines. */
+  readonly orphans?: readonly string[]
+  /** Ids of volumes. */
+  readonly volumes?: readonly string[]
+}
+
+/** What goes with a VM or a volume that is destroyed. */
 export interface Loss {
+  readonly kind: 'vm' | 'orphan' | 'volume'
   readonly name: string
-  /** Bytes that its disk takes on the host: what it has that its image has not. */
+  /** Bytes that it takes on the host: of a VM what its disk has that its image has not. */
   readonly diskBytes: number
   /** RFC 3339; absent when its record is damaged. */
   readonly createdAt?: string
+  readonly isRunning?: boolean
 }
 
-/** What would be lost with these VMs, those of them that exist. Changes nothing, and takes no lock. */
-export const lossOf = async (engine: Engine, names: readonly string[]): Promise<readonly Loss[]> => {
+/** What would be lost of these, as far as it exists. Changes nothing, and takes no lock. */
+export const lossOf = async (engine: Engine, {vms = [], orphans = [], volumes: ids = []}: Doomed): Promise<readonly Loss[]> => {
   const existing = new Set(await listVmNames(engine.store))
-  const losses = names.map(async (name): Promise<Loss | undefined> => {
-    if (!existing.has(name)) return undefined
-    const vm = await readVm(engine.store, name).catch(() => undefined)
-    const disk = vm && (await stat(vmFiles(vm.directory).overlay).catch(() => undefined))
-    return {name, diskBytes: (disk?.blocks ?? 0) * 512, ...(vm && {createdAt: vm.createdAt})}
-  })
-  return (await Promise.all(losses)).filter((loss) => loss !== undefined)
+  const ofVms = [...vms.map((name) => ({kind: 'vm', name}) as const), ...orphans.map((name) => ({kind: 'orphan', name}) as const)]
+    .filter(({name}) => existing.has(name))
+    .map(async ({kind, name}): Promise<Loss> => {
+      const vm = await readVm(engine.store, name).catch(() => undefined)
+      if (!vm) return {kind, name, diskBytes: 0}
+      const disk = await engine.hypervisors.get(vm.backend)?.disk?.(vm.directory)
+      const seen = await observe(engine, vm).catch(() => undefined)
+      return {
+        kind,
+        name,
+        diskBytes: disk?.bytes ?? 0,
+        createdAt: vm.createdAt,
+        isRunning: seen?.state === 'running' || seen?.state === 'suspended',
+      }
+    })
+  return [...(await Promise.all(ofVms)), ...(ids.length === 0 ? [] : await ofVolumes(engine, new Set(ids)))]
 }
+
+const ofVolumes = async (engine: Engine, ids: ReadonlySet<string>): Promise<readonly Loss[]> =>
+  (await volumes(engine))
+    .filter(({id}) => ids.has(id))
+    .map(({id, allocatedBytes, createdAt}) => ({kind: 'volume', name: id, diskBytes: allocatedBytes, createdAt}))

@@ -57,6 +57,7 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
         project: 'shop',
         service: 'web',
         state: 'running',
+        backend: 'noop',
         readiness: 'ready',
         ips: [],
         vcpus: 1,
@@ -69,6 +70,7 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
       {
         name: 'other',
         state: 'running',
+        backend: 'noop',
         readiness: 'ready',
         ips: [],
         ports: [],

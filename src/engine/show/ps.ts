@@ -29,6 +29,10 @@ export interface PsRow {
   readonly service?: string
   /** `destroyed` for a VM of the VMFile that does not exist. */
   readonly state: VmState | 'unknown'
+  /** Absent for a VM that does not exist. */
+  readonly backend?: string
+  /** Why the guest is paused although nobody has suspended it. */
+  readonly pause?: string
   /** Of a running VM into which vmctl can log in: whether its guest has come so far. */
   readonly readiness?: 'starting' | 'ready'
   /** The VMFile has made it and no longer defines it. */
@@ -180,11 +184,13 @@ const rowOf = async (engine: Engine, name: string, tests: Tests): Promise<PsRow>
   }
 }
 
-const factsOf = ({name, spec, base}: Vm, {state, ports}: Observation): Omit<PsRow, 'ips'> => ({
+const factsOf = ({name, backend, spec, base}: Vm, {state, pause, ports}: Observation): Omit<PsRow, 'ips'> => ({
   name,
   ...(spec.project !== undefined && {project: spec.project}),
   ...(spec.service !== undefined && {service: spec.service}),
   state,
+  backend,
+  ...(pause !== undefined && {pause}),
   vcpus: spec.vcpus,
   memoryMiB: spec.memoryMiB,
   diskBytes: Math.max(spec.diskBytes ?? 0, base.virtualSizeBytes),

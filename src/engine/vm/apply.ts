@@ -4,12 +4,12 @@ import {remove} from '../../host/durable.ts'
 import {ensureImage} from '../../image/cache.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
-import {type BaseImage, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
+import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
 import {noteStart} from '../../provision/run/journal.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Effect} from '../../vmfile/grammar/change.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
 import {traitsOf} from '../owner.ts'
 import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
 import {awaitHealthy} from '../reach/health.ts'
@@ -17,6 +17,7 @@ import {startNetworks} from '../resources/carriers.ts'
 import {seedContentOf} from '../make/attach.ts'
 import {attach} from '../make/attach.ts'
 import {operation} from './operation.ts'
+import {resumeVm} from './pause.ts'
 import {newRecords, type Records} from './records.ts'
 import {writeCredentials} from '../make/seed.ts'
 import type {Target, Task} from './target.ts'
@@ -120,15 +121,21 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
       createdAt: new Date().toISOString(),
       phase: 'prepared',
     }
-    await hypervisor.prepare(vm, operation(engine))
+    await hypervisor.prepare(vm, operation(engine, vm))
     await writeCredentials(vm, await seedContentOf(engine, vm))
     await writeVm(vm)
     engine.signal.throwIfAborted()
+    await tellNoop(engine, hypervisor.name)
     await endPredecessor(engine, spec.name)
     return {...vm, directory: await adoptDirectory(engine.store, directory, spec.name)}
   } finally {
     await remove(directory)
   }
+}
+
+/** VMCTL_BACKEND may have been left in the environment: what follows looks like the real thing. */
+const tellNoop = async (engine: Engine, backend: string): Promise<void> => {
+  if (backend === noopBackend) await engine.emit({type: 'vm.notice', message: 'backend noop: no real VM is made'})
 }
 
 const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
@@ -140,25 +147,25 @@ const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
 const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const {volumes = [], shares = []} = vm.spec
   if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
-  await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine))
+  await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine, vm))
 }
 
 const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const alive = isAlive(await hypervisor.observe(vm))
   const effects = new Set<Effect>(alive ? ['now'] : ['now', 'restart'])
-  const next = {...vm, spec: applyChanges(vm.spec, wanted, effects)}
+  const next = {...vm, spec: applyChanges(vm.spec, wanted, {effects, backends: backendNodes(engine)})}
   await hypervisor.check(next.spec)
-  await hypervisor.prepare(next, operation(engine))
+  await hypervisor.prepare(next, operation(engine, vm))
   // Before the record says so: whoever is killed in between finds the difference again.
-  if (alive) await hypervisor.adapt?.(next, operation(engine))
+  if (alive) await hypervisor.adapt?.(next, operation(engine, vm))
   await writeVm(next)
 }
 
 /** Starts a VM and records how that ended. */
 export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
-  const {failure: _failure, ...before} = vm
+  const {failure: _failure, suspendedAt: _suspended, ...before} = vm
   const rest = {...before, attachments: await attach(engine, vm)}
   // What was seen of the run before is no news of this one.
   await remove(vmFiles(vm.directory).health)
@@ -166,7 +173,7 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
   await noteStart(records)
   try {
     await startNetworks(engine, vm.spec)
-    await hypervisor.start(rest, operation(engine))
+    await hypervisor.start(rest, operation(engine, vm))
   } catch (error) {
     // A cancelled start is not a failure of the VM.
     if (!engine.signal.aborted)
@@ -176,17 +183,11 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
   await writeVm({...rest, phase: 'started'})
 }
 
-export const resumeVm = async (engine: Engine, vm: Vm): Promise<void> => {
-  const hypervisor = await hypervisorOf(engine, vm)
-  await startNetworks(engine, vm.spec)
-  await hypervisor.resume?.(vm, operation(engine))
-}
-
 export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const onForced = (forced: string): void =>
     void engine.emit({type: 'vm.notice', vm: vm.name, message: `was forced off: ${forced}`, forced})
-  await hypervisor.stop(vm, {...operation(engine), timeoutMs, onForced})
+  await hypervisor.stop(vm, {...operation(engine, vm), timeoutMs, onForced})
 }
 
 /** Ends a VM and removes everything of it. Its files go only after it is certain that nothing uses them. */

@@ -7,7 +7,7 @@ import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builde
 import {noopHypervisor} from '../../hypervisor/noop/index.ts'
 import {lockVm, openStore, writeVm} from '../../store/store.ts'
 import {openEngine} from '../engine.ts'
-import {destroy, start, stop} from './lifecycle.ts'
+import {destroy, resume, start, stop} from './lifecycle.ts'
 
 test('a verb holds the lock of its VM until it is done', async () => {
   const store = await openStore(join(temporaryDirectory(), 'state'))
@@ -31,4 +31,28 @@ test('a verb holds the lock of its VM until it is done', async () => {
   })
   await destroy(engine, 'web')
   expect(verbs).toEqual(['start', 'stop', 'destroy'])
+})
+
+test('a guest that finds no room again is not called resumed', async () => {
+  const store = await openStore(join(temporaryDirectory(), 'state'))
+  const directory = join(store.vmsDirectory, 'web')
+  await mkdir(directory)
+  await writeVm(makeVm({directory, backend: 'full', spec: makeSpec()}))
+  let resumes = 0
+  const full = (isMended: boolean) => ({
+    ...noopHypervisor(),
+    name: 'full',
+    observe: async () =>
+      isMended && resumes > 0 ? {state: 'running' as const} : {state: 'suspended' as const, pause: 'the host has no room left'},
+    resume: async () => {
+      resumes += 1
+    },
+  })
+  const engineWith = (isMended: boolean) => openEngine({stateDirectory: store.directory, extensions: [{hypervisors: [full(isMended)]}]})
+  await expect(resume(await engineWith(false), 'web')).rejects.toMatchObject({
+    code: 'vmctl::vm::paused',
+    message: 'The VM is paused again: the host has no room left.',
+  })
+  resumes = 0
+  expect(await resume(await engineWith(true), 'web')).toMatchObject({state: 'running'})
 })

@@ -1,14 +1,15 @@
 import {about, isFailure, VmctlError} from '../../model/errors.ts'
 import {isVmName, vmNameRule} from '../../model/names.ts'
 import {allowedFrom, alreadyIn} from '../../model/transitions.ts'
-import {stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
-import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers} from '../../store/store.ts'
+import {isAlive, stateAtRest, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
+import {listVmNames, lockVm, readVm, removeVm, requireVm, sweepLeftovers, vmDirectory} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
 import {planStart} from '../plan/plan.ts'
 import {cleanUpNetworks} from '../resources/carriers.ts'
-import {applyPlan, createVm, destroyVm, resumeVm, startVm, stopGraceMs, stopVm} from './apply.ts'
+import {applyPlan, createVm, destroyVm, startVm, stopGraceMs, stopVm} from './apply.ts'
 import {noteForced} from './forced.ts'
+import {resumeVm, suspendVm} from './pause.ts'
 import {wantedSpec} from './pending.ts'
 import {holdRecords, newRecords, peekRecords} from './records.ts'
 import {readingOnce} from '../make/steps.ts'
@@ -27,14 +28,21 @@ export interface LifecycleResult {
 /** Long enough for another command to finish with the VM, short enough for a person to wait. */
 const patienceMs = 60_000
 
-const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: string}, action: () => Promise<T>): Promise<T> => {
+type LifecycleVerb = keyof typeof allowedFrom | 'create' | 'restart' | 'destroy'
+
+const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: LifecycleVerb}, action: () => Promise<T>): Promise<T> => {
   await using _lock = await lockVm(engine.store, name, {
     purpose: `vmctl ${verb} ${name}`,
     timeoutMs: engine.lockTimeoutMs ?? patienceMs,
     signal: engine.signal,
     onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
   })
-  return await action()
+  await engine.emit({type: 'verb.begin', vm: name, verb})
+  try {
+    return await action()
+  } finally {
+    await engine.emit({type: 'verb.end', vm: name, verb})
+  }
 }
 
 const resultOf = (vm: Vm, state: VmState): LifecycleResult => ({name: vm.name, id: vm.id, state})
@@ -68,10 +76,11 @@ const transition = (
     withLock(engine, {name, verb}, async () => {
       const vm = await requireVm(engine.store, name)
       const hypervisor = await hypervisorOf(engine, vm)
-      const {state, pid} = await hypervisor.observe(vm)
+      const observation = await hypervisor.observe(vm)
+      const {state} = observation
       const allowed: readonly VmState[] = allowedFrom[verb]
-      // A guest that has crashed still has a process, which can be stopped and must not be started beside.
-      const crashed = state === 'failed' && pid !== undefined
+      // A guest that has crashed can be stopped, and must not be started beside.
+      const crashed = state === 'failed' && isAlive(observation)
       if (!crashed && alreadyIn[verb]?.includes(state)) return {...resultOf(vm, state), unchanged: true}
       if (crashed ? verb !== 'stop' : !allowed.includes(state)) {
         throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}, which does not allow ${verb}.`, {
@@ -95,13 +104,15 @@ const advice = (name: string, state: VmState): string => {
 /** What a VM is to start with. What its backend cannot do is refused here, while the VM may still run. */
 const specToStart = async (engine: Engine, vm: Vm): Promise<VmSpec> => {
   const wanted = await wantedSpec(engine, vm)
-  await (await hypervisorOf(engine, vm)).check(applyChanges(vm.spec, wanted, new Set(['now', 'restart'])))
+  await (
+    await hypervisorOf(engine, vm)
+  ).check(applyChanges(vm.spec, wanted, {effects: new Set(['now', 'restart']), backends: backendNodes(engine)}))
   return wanted
 }
 
 /** Starts a VM that is at rest, with what its VMFile says now as far as a start can bring it. */
 const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
-  const plan = planStart(spec, {vm, state: stateAtRest(vm)})
+  const plan = planStart({spec, backends: backendNodes(engine)}, {vm, state: stateAtRest(vm)})
   const records = holdRecords(vm.directory, await peekRecords(vm.directory))
   if (plan.steps.length === 1 && plan.notices.length === 0) return startVm(engine, vm, records)
   await engine.emit({type: 'plan.ready', vm: vm.name, plan})
@@ -149,11 +160,7 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
   )
 
 export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> =>
-  transition(engine, {name, verb: 'suspend', to: 'suspended'}, async (vm) => {
-    const hypervisor = await hypervisorOf(engine, vm)
-    if (!hypervisor.suspend) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} cannot suspend a VM.`)
-    await hypervisor.suspend(vm, {signal: engine.signal})
-  })
+  transition(engine, {name, verb: 'suspend', to: 'suspended'}, (vm) => suspendVm(engine, vm))
 
 export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =>
   transition(engine, {name, verb: 'resume', to: 'running'}, (vm) => resumeVm(engine, vm))
@@ -193,10 +200,11 @@ const orDamaged = (error: unknown): undefined => {
 
 /** Without a record nothing proves whose process it is, so a VM whose disk is in use stays. */
 const destroyDamaged = async (engine: Engine, name: string): Promise<void> => {
-  const {diskIsInUse} = await import('./damaged.ts')
-  if (await diskIsInUse(engine, name)) {
+  const directory = vmDirectory(engine.store, name)
+  const answers = await Promise.all([...engine.hypervisors.values()].map(async (hypervisor) => hypervisor.isDiskOpen?.(directory)))
+  if (answers.includes(true)) {
     throw new VmctlError('vmctl::vm::record_damaged', `The record of ${name} cannot be read and its disk is in use by a running process.`, {
-      help: 'End that process (`fuser` on overlay.qcow2 in the directory of the VM names it), then destroy the VM.',
+      help: 'End that process (`fuser` on the disk in the directory of the VM names it), then destroy the VM.',
     })
   }
   await removeVm(engine.store, name)

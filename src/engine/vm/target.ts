@@ -1,3 +1,4 @@
+import type {BackendNodes} from '../../model/backend-node.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import type {StepVerdict} from '../../provision/run/decide.ts'
 import type {PreparedStep} from '../../provision/run/declare.ts'
@@ -7,6 +8,7 @@ import type {Records} from './records.ts'
 export interface Target {
   readonly spec: VmSpec
   readonly steps: readonly PreparedStep[]
+  readonly backends?: BackendNodes
   /** As in `Desired`. */
   readonly setup?: Readonly<Record<string, string>>
   /** Absolute path of the VMFile; absent for `vmctl create`. */

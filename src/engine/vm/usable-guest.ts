@@ -24,7 +24,7 @@ const usableGuest = async (engine: Engine, vm: Vm, records: Records): Promise<Re
   const hypervisor = await hypervisorOf(engine, vm)
   const {connection, bootId, warnings} = await waitForGuest(engine, vm, {
     ready: records.guest.ready,
-    onStall: async (reason) => (await hypervisor.startOtherwise?.(vm, {...operation(engine), reason})) ?? false,
+    onStall: async (reason) => (await hypervisor.startOtherwise?.(vm, {...operation(engine, vm), reason})) ?? false,
   })
   try {
     for (const message of warnings) await engine.emit({type: 'vm.notice', vm: vm.name, message})
@@ -49,7 +49,7 @@ const becomeReady = async (
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
   await connection.exec('sync', {signal: engine.signal})
   const kept = hypervisor.showSeed
-    ? await detachSeed(vm, await seedContentOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine)))
+    ? await detachSeed(vm, await seedContentOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine, vm)))
     : undefined
   if (kept !== undefined) {
     const message = `the seed keeps its private host key until the VM is made anew: ${kept}`

@@ -93,6 +93,19 @@ export const sendFile: GuestProgram<'source'> = {
 ls -ldL "$source" | cut -c 1-10 >&2 && exec cat "$source"`,
 }
 
+/** set-clock.sh: Sets a clock that is behind, as that of a guest is after a pause. The time comes by standard input, in seconds: a line to compare with, a little after that second has begun, and one to set, as it begins. A clock that is further behind than the pause was long is not ours to correct. BSD's date has no -s. */
+export const setClock: GuestProgram<'most_seconds'> = {
+  variables: ["most_seconds"],
+  statuses: {},
+  text: `echo ready
+IFS= read -r now
+behind=$((now - $(date +%s)))
+if [ "$behind" -lt 1 ] || { [ -n "$most_seconds" ] && [ "$behind" -gt "$most_seconds" ]; }; then echo "kept $behind"; exit 0; fi
+IFS= read -r now
+date -u -s "@$now" >/dev/null 2>&1 || date -u -f %s "$now" >/dev/null || exit 1
+echo "set $behind"`,
+}
+
 /** setup-mounts.sh: Functions for what of the host's is in the guest's tree: a part of the setup. The calls of `volume` and `share` gather a table for /etc/fstab, for a reboot of the guest's own. */
 export const setupMounts: GuestProgram<never> = {
   variables: [],

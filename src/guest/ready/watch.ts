@@ -39,6 +39,8 @@ export interface WatchOptions {
   /** Milliseconds after which it is over in any case. */
   readonly ceilingMs: number
   readonly onRung?: (rung: Rung, detail: string) => void
+  /** Gets the last line of the console when it has changed, and how far the boot is. */
+  readonly onConsole?: (line: string, stage: BootStage | undefined) => void
   readonly signal?: AbortSignal | undefined
 }
 
@@ -84,6 +86,7 @@ export const startWatch = (options: WatchOptions): Watch => {
   let ticks = 0
   let isTried = false
   let isTold = false
+  let told = ''
   const life = watchLife()
 
   const reached = (next: Rung, detail = ''): void => {
@@ -103,11 +106,18 @@ export const startWatch = (options: WatchOptions): Watch => {
     )
   const doesNotBoot = (message: string): VmctlError =>
     new VmctlError('vmctl::vm::does_not_boot', message, {details: {...details(), restarts: life.boot.restarts}})
+  const tellConsole = (): void => {
+    const {lastLine, stage} = life.boot
+    if (lastLine === told) return
+    told = lastLine
+    options.onConsole?.(lastLine, stage)
+  }
   const look = async (): Promise<void> => {
     const vitals = ticks++ % lookEvery === 0 && !hasAnswered() ? await options.vitals?.() : undefined
     const {text, isFirst, hasGrown} = await follower.next(vitals?.consoleFrom)
     if (hasGrown) movedAt = performance.now()
     life.observe(text, vitals)
+    tellConsole()
     // Restarts before anybody waited are no news of this wait.
     if (isFirst) life.forgetRestarts()
   }

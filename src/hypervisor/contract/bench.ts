@@ -1,7 +1,7 @@
 import {expect, type TestContext} from 'vitest'
 
 import type {Vm} from '../../model/vm.ts'
-import type {Hypervisor} from '../hypervisor.ts'
+import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
 
 /** What the suite needs of a backend. Every test gets one of its own. */
 export interface HypervisorHarness {
@@ -40,16 +40,28 @@ export const signal = (): AbortSignal => new AbortController().signal
 
 export const openBench = (harness: HypervisorHarness): Bench => {
   const {hypervisor} = harness
+  const made: Vm[] = []
+  /** As the engine has it. */
+  const operation = (vm: Vm): OperationOptions => ({
+    signal: signal(),
+    neighbours: async () => {
+      const others = made.filter(({directory}) => directory !== vm.directory)
+      return (await Promise.all(others.map(async ({directory}) => hypervisor.holds?.(directory)))).filter(
+        (holding) => holding !== undefined,
+      )
+    },
+  })
   return {
     harness,
     hypervisor,
     async prepare(overrides = {}) {
       const vm = await harness.makeVm(overrides)
-      await hypervisor.prepare(vm, {signal: signal()})
+      made.push(vm)
+      await hypervisor.prepare(vm, operation(vm))
       return vm
     },
     async start(vm) {
-      await hypervisor.start(vm, {signal: signal()})
+      await hypervisor.start(vm, operation(vm))
       return {...vm, phase: 'started'}
     },
     stop: (vm) => hypervisor.stop(vm, {signal: signal(), timeoutMs: harness.stopTimeoutMs ?? 300}),

@@ -4,8 +4,9 @@ import {remove} from '../../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {stateAtRest, type Vm} from '../../model/vm.ts'
+import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {Hypervisor} from '../hypervisor.ts'
+import {isLocalDiskOpen, localDisk} from '../local-disk.ts'
 
 export interface NoopOptions {
   /** A real SSH server that stands in for the guest of every VM; without one there is no guest to talk to. */
@@ -24,7 +25,7 @@ const writeState = (vm: Vm, state: 'running' | 'suspended'): Promise<void> => wr
 
 /** The backend that runs nothing: every operation succeeds at once. For tests of everything above it. */
 export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
-  name: 'noop',
+  name: noopBackend,
   unavailable: async () => undefined,
   check: async (spec) => {
     if (spec.network.type === 'vnic') {
@@ -53,6 +54,8 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
     return connectTcp(options.guest.host, options.guest.port, signal)
   },
   sshAddress: async () => options.guest,
+  disk: localDisk,
+  isDiskOpen: isLocalDiskOpen,
   showSeed: async () => undefined,
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),

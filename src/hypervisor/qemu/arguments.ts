@@ -1,5 +1,5 @@
 import type {LaunchFacts} from './launch-facts.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {AttachedDisk, SharedFolder, Vm, VmSpec} from '../../model/vm.ts'
 import type {FirmwarePair} from './firmware.ts'
 import {networkArguments} from './network.ts'
@@ -25,7 +25,7 @@ export const escapeOption = (value: string): string => value.replaceAll(',', ',,
  */
 export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
   const {spec} = vm
-  const files = vmFiles(vm.directory)
+  const files = qemuFiles(vm.directory)
   const {cpu = facts.accelerator === 'kvm' ? 'host' : 'max', display = 'none'} = spec.qemu ?? {}
   // The default translation cache of multi-threaded TCG is a quarter of guest memory's size class; too small a one costs 30–40 %.
   const accelerator = facts.accelerator === 'tcg' ? 'tcg,thread=multi,tb-size=512' : facts.accelerator

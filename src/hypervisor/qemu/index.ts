@@ -4,13 +4,15 @@ import type {Duplex} from 'node:stream'
 import {isAlive, type ProcessIdentity} from '../../host/proc.ts'
 import {connectTcp, connectUnix} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import {type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
 import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
+import {isLocalDiskOpen, localDisk} from '../local-disk.ts'
 import {findPanic} from './panic.ts'
 import {findProcess} from './process.ts'
 import {connectQmp, withMonitor} from './qmp.ts'
-import {readRuntime} from './runtime.ts'
+import {qemuNode} from './settings.ts'
+import {holdingOf, readRuntime} from './runtime.ts'
 
 /** The QEMU backend. Needs Linux: it proves processes by /proc. */
 export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
@@ -20,6 +22,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
 
   return {
     name: 'qemu',
+    node: qemuNode,
 
     async unavailable() {
       return process.platform === 'linux' ? undefined : `the QEMU backend needs Linux, this is ${process.platform}`
@@ -73,10 +76,14 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
       })
     },
 
+    holds: holdingOf,
+    disk: localDisk,
+    isDiskOpen: isLocalDiskOpen,
+
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
-    console: (vm, {signal}): Promise<Duplex> => connectUnix(vmFiles(vm.directory).consoleSocket, signal),
-    consoleEndpoint: (vm): ConsoleEndpoint => ({type: 'unix-socket', path: vmFiles(vm.directory).consoleSocket}),
+    console: (vm, {signal}): Promise<Duplex> => connectUnix(qemuFiles(vm.directory).consoleSocket, signal),
+    consoleEndpoint: (vm): ConsoleEndpoint => ({type: 'unix-socket', path: qemuFiles(vm.directory).consoleSocket}),
   }
 }
 
@@ -103,21 +110,26 @@ const states: Readonly<Record<string, VmState>> = {
   paused: 'suspended',
   suspended: 'suspended',
   prelaunch: 'suspended',
-  'internal-error': 'failed',
   // The default reaction of QEMU to a write for which the host has no room (qemu(1), "werror=enospc").
   'io-error': 'suspended',
-  'guest-panicked': 'failed',
-  watchdog: 'failed',
+}
+
+const crashes: Readonly<Record<string, string>> = {
+  'internal-error': 'QEMU met an error of its own and stopped the guest',
+  'guest-panicked': 'the guest has panicked',
+  watchdog: 'the watchdog of the guest has fired',
 }
 
 const guestState = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'state' | 'pid' | 'crash' | 'pause'>> => {
   try {
-    using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 500})
+    using qmp = await connectQmp(qemuFiles(vm.directory).monitorSocket, {timeoutMs: 500})
     const status = await qmp.execute('query-status', undefined, 500)
     const name = typeof status === 'object' && status !== null && 'status' in status ? String(status.status) : ''
     const state = states[name] ?? 'running'
+    const crash = crashes[name]
+    if (crash !== undefined) return {state: 'failed', pid: running.pid, crash}
     if (name === 'io-error') return {state, pid: running.pid, pause: noRoom(vm)}
-    const panic = state === 'running' ? await findPanic(vmFiles(vm.directory).consoleLog) : undefined
+    const panic = state === 'running' ? await findPanic(qemuFiles(vm.directory).consoleLog) : undefined
     return panic === undefined
       ? {state, pid: running.pid}
       : {state: 'failed', pid: running.pid, crash: `the guest's kernel panicked (${panic})`}

@@ -3,7 +3,7 @@ import {open} from 'node:fs/promises'
 import {identifyProcess} from '../../host/proc.ts'
 import {lastLines} from '../../host/process.ts'
 import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {Vm} from '../../model/vm.ts'
 import {qemuArguments} from './arguments.ts'
 import type {LaunchFacts} from './launch-facts.ts'
@@ -61,7 +61,7 @@ const lockedDisk = (vm: Vm, error: unknown): VmctlError | undefined => {
  * @returns where this start begins, in bytes
  */
 const createConsoleLog = async (vm: Vm): Promise<number> => {
-  await using log = await open(vmFiles(vm.directory).consoleLog, 'a', 0o600)
+  await using log = await open(qemuFiles(vm.directory).consoleLog, 'a', 0o600)
   await log.chmod(0o600)
   if ((await log.stat()).size > 0) await log.write('\n')
   return (await log.stat()).size
@@ -73,7 +73,7 @@ const greet = async (vm: Vm, signal: AbortSignal): Promise<QmpClient> => {
   for (;;) {
     signal.throwIfAborted()
     try {
-      return await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 5000, signal})
+      return await connectQmp(qemuFiles(vm.directory).monitorSocket, {timeoutMs: 5000, signal})
     } catch (error) {
       if (performance.now() > deadline) throw error
       await new Promise((resolve) => setTimeout(resolve, 5))

@@ -5,7 +5,7 @@ import {makePrivateDirectory, pathExists, temporaryPath} from '../../host/files.
 import {checkBridge} from '../../host/net-admin.ts'
 import {createOverlay, growImage, imageInfo, repointOverlay} from '../../host/qemu-img.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {ForwardedPort} from '../../model/port.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
 import type {Hypervisor} from '../hypervisor.ts'
@@ -39,7 +39,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
 
   /** Removes what a process that is certainly gone has left. */
   const tidy = async (vm: Vm): Promise<void> => {
-    const files = vmFiles(vm.directory)
+    const files = qemuFiles(vm.directory)
     const runtime = await readRuntime(vm.directory)
     for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await remove(path)
     for (const path of nicSockets(vm)) await remove(path)
@@ -73,8 +73,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       await acceleratorFor(spec)
     },
 
-    async prepare(vm, {signal}) {
-      const files = vmFiles(vm.directory)
+    async prepare(vm, {signal, neighbours}) {
+      const files = qemuFiles(vm.directory)
       const {diskBytes} = vm.spec
       if (!(await pathExists(files.overlay))) {
         await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
@@ -87,10 +87,10 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
         const firmware = await firmwareFor(vm.spec)
         if (firmware) await copyPrivately(firmware.vars, files.efivars)
       }
-      if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal})
+      if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal, neighbours})
     },
 
-    async start(vm, {signal, notify}) {
+    async start(vm, {signal, notify, neighbours}) {
       if (await findAnyProcess(vm)) return
       await tidy(vm)
       await followBase(vm, signal)
@@ -99,8 +99,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const choice = await acceleratorFor(vm.spec, signal)
       if (choice.notice) notify?.(choice.notice)
       const firmware = await firmwareFor(vm.spec)
-      const seed = await pathExists(vmFiles(vm.directory).seed)
-      let runtime = await reserve(vm, {stateDirectory, signal, isBinding: true})
+      const seed = await pathExists(qemuFiles(vm.directory).seed)
+      let runtime = await reserve(vm, {stateDirectory, signal, neighbours, isBinding: true})
       try {
         for (const tap of tapsOf(vm)) await createTap(tap, signal)
         const avoid: ForwardedPort[] = []
@@ -115,7 +115,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
           const port = forwardsOf(runtime).find((forward) => forwardRule(forward).startsWith(`${result.taken}-`))
           if (!port || avoid.push(port) === 5) throw result.error
           await endServing(vm)
-          runtime = await reserve(vm, {stateDirectory, signal, isBinding: true, avoid})
+          runtime = await reserve(vm, {stateDirectory, signal, neighbours, isBinding: true, avoid})
         }
       } catch (error) {
         await tidy(vm)
@@ -141,7 +141,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
     async stop(vm, {timeoutMs, signal, onForced}) {
       const running = await findAnyProcess(vm)
       // A kernel that hangs sees no power button.
-      const hangs = (await findPanic(vmFiles(vm.directory).consoleLog)) !== undefined
+      const hangs = (await findPanic(qemuFiles(vm.directory).consoleLog)) !== undefined
       const why = running && (await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal}))
       const forced = running && hangs ? 'its kernel had panicked' : why
       if (forced !== undefined) onForced?.(forced)
@@ -154,12 +154,12 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       await tidy(vm)
     },
 
-    async adapt(vm, {signal}) {
+    async adapt(vm, {signal, neighbours}) {
       const runtime = await readRuntime(vm.directory)
       if (!runtime || vm.spec.network.type !== 'user' || !(await findProcess(vm))) return
       await withMonitor(vm, async (qmp) => {
         const own = await runningForwards(qmp)
-        const next = await reserve(vm, {stateDirectory, signal, isBinding: true, own})
+        const next = await reserve(vm, {stateDirectory, signal, neighbours, isBinding: true, own})
         await changeForwards(qmp, forwardsOf(next)).catch(async (error: unknown) => {
           await changeForwards(qmp, own).catch(() => undefined)
           await writeRuntime(vm.directory, runtime)
@@ -169,7 +169,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
     },
 
     async showSeed(vm) {
-      if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, vmFiles(vm.directory).seed))
+      if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, qemuFiles(vm.directory).seed))
     },
   }
   return lifecycle
@@ -186,7 +186,7 @@ const requireArchitecture = (binary: string): void => {
 
 /** The overlay names its base image by the path that it had when the overlay was made. A local one moves with its project. */
 const followBase = async ({base, directory}: Vm, signal: AbortSignal): Promise<void> => {
-  const {overlay} = vmFiles(directory)
+  const {overlay} = qemuFiles(directory)
   if (base.sha256 !== undefined || !(await pathExists(base.path))) return
   const {backingFile} = await imageInfo(overlay, {signal, format: 'qcow2'})
   if (backingFile !== base.path) await repointOverlay(base, overlay, {signal})

@@ -4,7 +4,7 @@ import {readIfExists} from '../../host/files.ts'
 import {endForCertain, identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments, worksIn} from '../../host/proc.ts'
 import {type DetachedProcess, spawnDetached} from '../../host/process.ts'
 import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {Vm} from '../../model/vm.ts'
 import {readRuntime} from './runtime.ts'
 
@@ -25,7 +25,7 @@ const isQemuOf = async (pid: number, vm: Vm): Promise<boolean> => {
 export const findProcess = async (vm: Vm): Promise<ProcessIdentity | undefined> => {
   const recorded = (await readRuntime(vm.directory))?.process
   if (recorded && (await isAlive(recorded))) return recorded
-  const pid = Number(await readIfExists(vmFiles(vm.directory).pidfile))
+  const pid = Number(await readIfExists(qemuFiles(vm.directory).pidfile))
   if (Number.isInteger(pid) && pid > 1 && (await isQemuOf(pid, vm))) return identifyProcess(pid)
   return undefined
 }
@@ -53,7 +53,7 @@ export interface SpawnedQemu extends DetachedProcess {
  * Its working directory is the VM's, which lets socket paths be relative and thus short enough for the kernel.
  */
 export const spawnQemu = async (vm: Vm, binary: string, args: readonly string[]): Promise<SpawnedQemu> => {
-  const logPath = vmFiles(vm.directory).qemuLog
+  const logPath = qemuFiles(vm.directory).qemuLog
   const log = await open(logPath, 'a', 0o600)
   try {
     await log.chmod(0o600)

@@ -4,7 +4,7 @@ import {act} from '../../host/durable.ts'
 import {connectUnix} from '../../host/sockets.ts'
 import {debug} from '../../model/debug.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {Vm} from '../../model/vm.ts'
 
 /** An event of the QEMU Machine Protocol, section 2.5 of qmp-spec. */
@@ -66,7 +66,7 @@ export const connectQmp = async (path: string, options: {timeoutMs: number; sign
 
 /** Does something with the monitor of a VM that runs. */
 export const withMonitor = async (vm: Vm, action: (qmp: QmpClient) => Promise<unknown>): Promise<void> => {
-  using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 10_000})
+  using qmp = await connectQmp(qemuFiles(vm.directory).monitorSocket, {timeoutMs: 10_000})
   await action(qmp)
 }
 

@@ -1,10 +1,10 @@
-import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {expect, test} from 'vitest'
 
 import {makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
-import {type QemuRuntime, readNeighbours, readRuntime, writeRuntime} from './runtime.ts'
+import {holdingOf, type QemuRuntime, readRuntime, writeRuntime} from './runtime.ts'
 import {checkBridge} from '../../host/net-admin.ts'
 import {tapName} from './tap.ts'
 
@@ -48,17 +48,18 @@ test.each([
   expect(await readRuntime(directory)).toBeUndefined()
 })
 
-test('neighbours are the other VMs, with half-made and damaged ones passed over', async () => {
-  const parent = temporaryDirectory()
-  for (const name of ['web', 'db', 'empty', 'damaged', '.new-x-0']) mkdirSync(join(parent, name))
-  await writeRuntime(join(parent, 'web'), runtime)
-  await writeRuntime(join(parent, 'db'), {...runtime, name: 'db', sshPort: 10_023})
-  await writeRuntime(join(parent, '.new-x-0'), {...runtime, name: 'x', sshPort: 10_024})
-  writeFileSync(join(parent, 'damaged/qemu.json'), '{')
-  writeFileSync(join(parent, 'a-file'), '')
-  const names = async (own: string): Promise<string[]> => (await readNeighbours(join(parent, own))).map(({name}) => name).toSorted()
-  expect(await names('web')).toEqual(['db', 'x'])
-  expect(await names('empty')).toEqual(['db', 'web', 'x'])
+test('a VM holds its address and its ports, also while nothing runs; a damaged record holds nothing', async () => {
+  const directory = temporaryDirectory()
+  expect(await holdingOf(directory)).toBeUndefined()
+  await writeRuntime(directory, {...runtime, sshPort: 10_023, process: {pid: 2 ** 22 + 1, startTime: '1', bootId: 'b'}})
+  expect(await holdingOf(directory)).toMatchObject({
+    vm: runtime.name,
+    macAddress: runtime.macAddress,
+    ports: [{guest: 22, host: 10_023}],
+    isAtRest: true,
+  })
+  writeFileSync(join(directory, 'qemu.json'), '{')
+  expect(await holdingOf(directory)).toBeUndefined()
 })
 
 test('a TAP device has a name that fits, differs by VM and stays the same', () => {

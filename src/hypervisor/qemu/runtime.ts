@@ -1,11 +1,10 @@
-import {readdir} from 'node:fs/promises'
-import {dirname, join} from 'node:path'
-
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
-import {isIdentity, type ProcessIdentity} from '../../host/proc.ts'
+import {isAlive, isIdentity, type ProcessIdentity} from '../../host/proc.ts'
 import {seal, unseal} from '../../host/sealed.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {ForwardedPort} from '../../model/port.ts'
+import type {Holding} from '../hypervisor.ts'
+import {forwardsOf} from './forwards.ts'
 
 /** What the QEMU backend keeps of a VM, in `qemu.json`. Readers take it as a hint: the process is proven before it is trusted. */
 export interface QemuRuntime {
@@ -28,7 +27,7 @@ export interface QemuRuntime {
 
 /** The stored facts of a VM; undefined before `prepare`, or when the file is damaged (it is made anew then). */
 export const readRuntime = async (vmDirectory: string): Promise<QemuRuntime | undefined> => {
-  const text = await readIfExists(vmFiles(vmDirectory).qemu)
+  const text = await readIfExists(qemuFiles(vmDirectory).qemu)
   if (text === undefined) return undefined
   try {
     const value = unseal(text)
@@ -64,13 +63,12 @@ const isForward = (value: unknown): value is ForwardedPort =>
   Number.isInteger(value.guest)
 
 export const writeRuntime = (vmDirectory: string, runtime: QemuRuntime): Promise<void> =>
-  writeFileAtomic(vmFiles(vmDirectory).qemu, seal(runtime))
+  writeFileAtomic(qemuFiles(vmDirectory).qemu, seal(runtime))
 
-/** The stored facts of all other VMs beside this one, for addresses that must be unique. */
-export const readNeighbours = async (vmDirectory: string): Promise<QemuRuntime[]> => {
-  const parent = dirname(vmDirectory)
-  const entries = await readdir(parent, {withFileTypes: true}).catch(() => [])
-  const others = entries.filter((entry) => entry.isDirectory() && join(parent, entry.name) !== vmDirectory)
-  const runtimes = await Promise.all(others.map((entry) => readRuntime(join(parent, entry.name)).catch(() => undefined)))
-  return runtimes.filter((runtime) => runtime !== undefined)
+/** What a VM holds by its record, whether it runs or not. */
+export const holdingOf = async (vmDirectory: string): Promise<Holding | undefined> => {
+  const runtime = await readRuntime(vmDirectory)
+  if (!runtime) return undefined
+  const {name, macAddress, process} = runtime
+  return {vm: name, macAddress, ports: forwardsOf(runtime), isAtRest: !(process && (await isAlive(process)))}
 }

@@ -6,7 +6,7 @@ import {expect, onTestFinished, test} from 'vitest'
 
 import {makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
 import {identifyProcess, isAlive} from '../../host/proc.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import {powerDown} from './stop.ts'
 
 const signal = new AbortController().signal
@@ -42,7 +42,7 @@ test('a guest that ignores the power button is forced off after its time, which 
         socket.write(`${JSON.stringify({id, return: execute === 'query-status' ? {status: 'running'} : {}})}\n`)
       }
     })
-  }).listen(vmFiles(vm.directory).monitorSocket)
+  }).listen(qemuFiles(vm.directory).monitorSocket)
   await once(monitor, 'listening')
   onTestFinished(() => void monitor.close())
   expect(await powerDown(vm, running, {timeoutMs: 300, signal})).toBe('it did not power off within 0.3 s')

@@ -1,5 +1,5 @@
 import {type ProcessIdentity, waitForEnd} from '../../host/proc.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import {formatDuration} from '../../model/quantity.ts'
 import type {Vm} from '../../model/vm.ts'
 import {endProcess} from './process.ts'
@@ -38,7 +38,7 @@ export const powerDown = async (
 const press = async (vm: Vm, deadline: number, signal: AbortSignal): Promise<boolean> => {
   let qmp: QmpClient
   try {
-    qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: 5000, signal})
+    qmp = await connectQmp(qemuFiles(vm.directory).monitorSocket, {timeoutMs: 5000, signal})
   } catch {
     signal.throwIfAborted()
     return false

@@ -7,7 +7,7 @@ import {findProgram} from '../../host/paths.ts'
 import {identifyProcess, listProcesses, type ProcessIdentity, processArguments} from '../../host/proc.ts'
 import {lastLines, run, spawnDetached} from '../../host/process.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {SharedFolder, Vm} from '../../model/vm.ts'
 import {endProcess} from './process.ts'
 
@@ -101,7 +101,7 @@ const serve = async (
   folder: SharedFolder,
   {program, socket, signal}: {readonly program: string; readonly socket: string; readonly signal: AbortSignal},
 ): Promise<void> => {
-  const {virtiofsdLog} = vmFiles(vm.directory)
+  const {virtiofsdLog} = qemuFiles(vm.directory)
   const options = {socket, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0}
   await using log = await open(virtiofsdLog, 'a', 0o600)
   const {size} = await log.stat()
@@ -134,7 +134,7 @@ const serve = async (
  * socket on its command line has the VM's UUID.
  */
 export const endServing = async (vm: Vm): Promise<void> => {
-  if (!(await pathExists(vmFiles(vm.directory).virtiofsdLog))) return
+  if (!(await pathExists(qemuFiles(vm.directory).virtiofsdLog))) return
   await Promise.all((await servingProcesses(vm)).map(endProcess))
   const count = vm.attachments?.folders.length ?? 0
   for (let index = 0; index < count; index++) {

@@ -1,5 +1,5 @@
 import {cpuSecondsOf, isBusy} from '../../host/proc.ts'
-import {vmFiles} from '../../model/layout.ts'
+import {qemuFiles} from './files.ts'
 import type {Vitals} from '../../model/vitals.ts'
 import type {Vm} from '../../model/vm.ts'
 import {acceptedConnections, userNetwork} from './forwards.ts'
@@ -23,7 +23,7 @@ export const vitalsOf = async (vm: Vm): Promise<Vitals | undefined> => {
 }
 
 const askMonitor = async (vm: Vm): Promise<Vitals> => {
-  using qmp = await connectQmp(vmFiles(vm.directory).monitorSocket, {timeoutMs: patienceMs})
+  using qmp = await connectQmp(qemuFiles(vm.directory).monitorSocket, {timeoutMs: patienceMs})
   return {...(await diskRequests(qmp)), ...(vm.spec.network.type === 'user' && {connections: acceptedConnections(await userNetwork(qmp))})}
 }
 

@@ -49,7 +49,7 @@ export const importCompose = (root: Fields, {path, project}: Source): Draft => {
     ...Object.entries(entries).map(([vm, settings]) => vmNode(vms.get(vm) ?? vm, readerOf(vm, settings, warnings), around)),
   ]
   leftOver(reader)
-  return {nodes, warnings: warnings.list()}
+  return {nodes, warnings: warnings.list(), ...(isHolos && {notes: ['`holos down` is `vmctl down --destroy`; `vmctl down` keeps the VMs']})}
 }
 
 const projectName = (name: string | undefined): string | undefined => importedLabel(name ?? '', mostOfProject)?.toLowerCase()

@@ -39,5 +39,6 @@ export const importDomain = (xml: string): Draft => {
   nameSettings(domain, about)
   if (attribute(domain, 'devices/interface', 'type') !== undefined)
     about('the guest keeps its users and keys: for `vmctl ssh` add `ssh { user "NAME"; private-key "FILE"; }` with a user that it has')
-  return {nodes: [group('vm', [name], children)], warnings: warnings.list()}
+  const notes = ['`virsh destroy` is `vmctl stop --timeout 0`; `vmctl destroy` removes a VM with its disk']
+  return {nodes: [group('vm', [name], children)], warnings: warnings.list(), notes}
 }

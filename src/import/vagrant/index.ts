@@ -53,6 +53,7 @@ export const importVagrantfile = (text: string, {project}: {readonly project?: s
       ...vms.map(({vm}) => vm),
     ],
     warnings: warnings.list(),
+    notes: ['`vagrant reload` is `vmctl restart`; `vmctl reload` makes a new VM, with a new disk', '`vagrant halt` is `vmctl down`'],
   }
 }
 

@@ -216,17 +216,24 @@ all() { find . ! -name . -exec sh -c 'printf "%s\\0" "$@"' sh {} +; }`,
 }
 
 /** unpack-tree.sh: Brings a directory to what a local one is, from a compressed stream on standard input. The entries are below `tree/`, between them `sums1`, `sums2`, … with the hashes of the files since the one before, and last `plan`: calls of the functions below. */
-export const unpackTree: GuestProgram<'target' | 'owner' | 'vital' | 'compression' | 'in_parts'> = {
-  variables: ["target","owner","vital","compression","in_parts"],
+export const unpackTree: GuestProgram<'target' | 'owner' | 'vital' | 'compression' | 'in_parts' | 'is_new'> = {
+  variables: ["target","owner","vital","compression","in_parts","is_new"],
   statuses: {},
   text: `set -e
 umask 022
 fail() { echo "$1" >&2; exit 1; }
-if [ ! -d "$target" ]; then mkdir -p "$target"; [ -z "$owner" ] || chown -h "$owner" "$target"; fi
-cd "$target/"; top=$(pwd -P; echo .); top=\${top%??}; top=\${top%/}
+place=$target; new=
+if [ "$is_new" ]; then
+until [ -d "$place" ]; do
+[ ! -e "$place" ] && [ ! -L "$place" ] || fail "$place is not a directory"
+new=\${place##*/}\${new:+/$new}; place=\${place%/*}; place=\${place:-/}
+done
+[ "$new" ] || fail "$target was made meanwhile"
+fi
+cd "$place/"; top=$(pwd -P; echo .); top=\${top%??}; top=\${top%/}
 case $vital in *"
-$top
-"*) fail "$target is $top/, which is too much to be mirrored" ;; esac
+$top\${new:+/$new}
+"*) fail "$target is $top\${new:+/$new}/, which is too much to be mirrored" ;; esac
 stage=$(mktemp -d ./.vmctl-XXXXXXXXXX); cd "$stage"
 [ "$(pwd -P)" = "$top/\${stage#./}" ] || fail "$target changed meanwhile"
 mkdir tree; cd tree
@@ -266,6 +273,12 @@ move() { (enter "$1"; shift; mv -f "$@" .) || fail "$top/$1 was not changed"; }
 clear() { (enter "$1"; shift; rm -rf "$@") || fail 'what is in the way could not be removed'; }
 own() { (enter "$1"; shift; chown -h "$owner" "$@") || fail 'the owner could not be changed'; }
 mode() { (to=$1; enter "$2"; shift 2; for f; do [ ! -L "$f" ] || exit 1; done; chmod "$to" "$@") || fail 'a mode could not be changed'; }
+above=$top; [ -z "$new" ] || top=$top/\${stage#./}/tree
 . ../plan
+if [ "$new" ]; then
+trap - EXIT; cd ..; trap 'rm -rf ./plan ./tree ./new ./sums* ./unpacked; cd .. && rmdir "$stage"' EXIT
+mkdir -p "./new/$new"; rmdir "./new/$new"; mv ./tree "./new/$new"
+top=$above; (moved=$(pwd -P)/new/\${new%%/*}; enter ''; mv -f "$moved" .) || fail "$target could not be put into place"
+fi
 sync`,
 }

@@ -5,21 +5,32 @@
 # is unpacked lies in a private directory, which is entered once and then named by `.` and `..` only; and a directory of the
 # destination is entered, then compared with where it ought to be, and then worked in by plain names.
 #
+# A destination that is new appears as a whole, with the directories above it that are missing: one rename in the lowest that exists.
+# Until then nothing has its name, however this ends.
+#
 # status: not 0 with the reason on standard error
 : "${target?the directory}"
 : "${owner?as chown takes it, or empty}"
 : "${vital?directories that must not be mirrored, each between line breaks; empty when nothing is}"
 : "${compression?zstd or gzip}"
 : "${in_parts?whether files are compared with their hashes while more arrive}"
+: "${is_new?whether the directory does not exist}"
 
 set -e
 umask 022
 fail() { echo "$1" >&2; exit 1; }
-if [ ! -d "$target" ]; then mkdir -p "$target"; [ -z "$owner" ] || chown -h "$owner" "$target"; fi
-cd "$target/"; top=$(pwd -P; echo .); top=${top%??}; top=${top%/}
+place=$target; new=
+if [ "$is_new" ]; then
+  until [ -d "$place" ]; do
+    [ ! -e "$place" ] && [ ! -L "$place" ] || fail "$place is not a directory"
+    new=${place##*/}${new:+/$new}; place=${place%/*}; place=${place:-/}
+  done
+  [ "$new" ] || fail "$target was made meanwhile"
+fi
+cd "$place/"; top=$(pwd -P; echo .); top=${top%??}; top=${top%/}
 case $vital in *"
-$top
-"*) fail "$target is $top/, which is too much to be mirrored" ;; esac
+$top${new:+/$new}
+"*) fail "$target is $top${new:+/$new}/, which is too much to be mirrored" ;; esac
 stage=$(mktemp -d ./.vmctl-XXXXXXXXXX); cd "$stage"
 [ "$(pwd -P)" = "$top/${stage#./}" ] || fail "$target changed meanwhile"
 mkdir tree; cd tree
@@ -58,6 +69,13 @@ move() { (enter "$1"; shift; mv -f "$@" .) || fail "$top/$1 was not changed"; }
 clear() { (enter "$1"; shift; rm -rf "$@") || fail 'what is in the way could not be removed'; }
 own() { (enter "$1"; shift; chown -h "$owner" "$@") || fail 'the owner could not be changed'; }
 mode() { (to=$1; enter "$2"; shift 2; for f; do [ ! -L "$f" ] || exit 1; done; chmod "$to" "$@") || fail 'a mode could not be changed'; }
+above=$top; [ -z "$new" ] || top=$top/${stage#./}/tree
 # shellcheck disable=SC1091 # it comes with the stream
 . ../plan
+if [ "$new" ]; then
+  # This place moves now, and what the trap would remove must not be looked for from there.
+  trap - EXIT; cd ..; trap 'rm -rf ./plan ./tree ./new ./sums* ./unpacked; cd .. && rmdir "$stage"' EXIT
+  mkdir -p "./new/$new"; rmdir "./new/$new"; mv ./tree "./new/$new"
+  top=$above; (moved=$(pwd -P)/new/${new%%/*}; enter ''; mv -f "$moved" .) || fail "$target could not be put into place"
+fi
 sync

@@ -1,5 +1,6 @@
+import type {Stats} from 'node:fs'
 import {lstat, mkdir, readdir} from 'node:fs/promises'
-import {dirname, join} from 'node:path'
+import {join} from 'node:path'
 import {PassThrough} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {createGunzip} from 'node:zlib'
@@ -26,9 +27,11 @@ export interface TreeDownloadOptions {
  */
 export const downloadTree = async (guest: Guest, {source, destination}: TreePaths, options: TreeDownloadOptions = {}): Promise<void> => {
   const stage = temporaryPath(destination)
+  const existing = await entryAt(destination)
+  if (existing && !existing.isDirectory()) throw conflict(destination, existing)
   try {
     await mkdir(stage, {mode: 0o700}).catch((error: unknown) => {
-      throw ioError('make the directory', stage, error)
+      throw ioError('make the directory', destination, error)
     })
     await receive(guest, {source, directory: join(stage, 'tree')}, options)
     await settle(join(stage, 'tree'), destination)
@@ -74,25 +77,25 @@ const receive = async (
 
 /** Moves a tree into place: what is new as a whole, what is there already piece by piece. */
 const settle = async (staged: string, destination: string): Promise<void> => {
-  const existing = await lstat(destination).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw ioError('write', destination, error)
-  })
+  const existing = await entryAt(destination)
   const isDirectory = (await lstat(staged)).isDirectory()
-  if (existing && isDirectory !== existing.isDirectory()) {
-    throw new VmctlError(
-      'vmctl::io',
-      `${destination} is ${existing.isDirectory() ? 'a directory' : 'not a directory'}, unlike in the guest.`,
-      {
-        help: 'Move it away, or choose another destination.',
-      },
-    )
-  }
+  if (existing && isDirectory !== existing.isDirectory()) throw conflict(destination, existing)
   if (!existing || !isDirectory) {
     await rename(staged, destination).catch((error: unknown) => {
-      throw ioError('write', join(dirname(destination), ''), error)
+      throw ioError('write', destination, error)
     })
     return
   }
   for (const name of await readdir(staged)) await settle(join(staged, name), join(destination, name))
 }
+
+const entryAt = (path: string): Promise<Stats | undefined> =>
+  lstat(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw ioError('write', path, error)
+  })
+
+const conflict = (path: string, existing: Stats): VmctlError =>
+  new VmctlError('vmctl::io', `${path} is ${existing.isDirectory() ? 'a directory' : 'not a directory'}, unlike in the guest.`, {
+    help: 'Move it away, or choose another destination.',
+  })

@@ -90,7 +90,7 @@ const mustGiveWay = (entry: HashedEntry, found: Found, {mirror}: TreeOptions): b
   throw new VmctlError(
     'vmctl::provision::failed',
     `${JSON.stringify(entry.name)} is ${words[found.type]} in the guest, and ${words[entry.type]} here.`,
-    {help: 'Move it away in the guest, or let the step replace it with `mirror #true`.'},
+    {help: 'Move it away in the guest. A step with `mirror #true` replaces it.'},
   )
 }
 

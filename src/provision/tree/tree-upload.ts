@@ -47,9 +47,11 @@ export const uploadTree = async (guest: Guest, paths: TreePaths, options: TreeUp
   const files = changes.send.filter(({type}) => type === 'file')
   const bytes = files.reduce((sum, {size}) => sum + size, 0)
   if (!survey.exists || !isNothing(changes)) {
-    const stream = shipment(source, changes, {...options, bytes, compression})
+    // What is new comes into place as a whole.
+    const moved = survey.exists ? changes : {...changes, move: []}
+    const stream = shipment(source, moved, {...options, bytes, compression})
     const inParts = files.length > part.files || bytes > part.bytes
-    await runInGuest(guest, unpackProgram(target, {...options, compression, inParts}), {
+    await runInGuest(guest, unpackProgram(target, {...options, compression, inParts, isNew: !survey.exists}), {
       ...accessOf(options),
       action: `put ${source} into the guest at ${target}`,
       stdin: stream,
@@ -127,6 +129,14 @@ const unpackProgram = (
     mirror,
     compression,
     inParts,
-  }: Pick<TreeOptions, 'owner' | 'mirror'> & Pick<Survey, 'compression'> & {readonly inParts: boolean},
+    isNew,
+  }: Pick<TreeOptions, 'owner' | 'mirror'> & Pick<Survey, 'compression'> & {readonly inParts: boolean; readonly isNew: boolean},
 ): string =>
-  programText(unpackTree, {target, owner, vital: mirror ? `\n${vitalDirectories.join('\n')}\n` : '', compression, in_parts: inParts})
+  programText(unpackTree, {
+    target,
+    owner,
+    vital: mirror ? `\n${vitalDirectories.join('\n')}\n` : '',
+    compression,
+    in_parts: inParts,
+    is_new: isNew,
+  })

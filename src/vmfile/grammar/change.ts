@@ -1,13 +1,18 @@
 import {isDeepStrictEqual} from 'node:util'
 
+import type {Effect} from '../../model/backend-node.ts'
 import type {VmSpec} from '../../model/vm.ts'
 
-/** When a change of a spec takes effect: at once, at the next start, or only on a new VM. */
-export type Effect = 'now' | 'restart' | 'reload'
+export type {Effect} from '../../model/backend-node.ts'
+
+/** The one of several effects that has most to wait for. */
+export const strongest = (effects: readonly Effect[]): Effect =>
+  (['reload', 'restart'] as const).find((effect) => effects.includes(effect)) ?? 'now'
 
 /** One difference between the spec that a VM was made from and the one that is wanted now. */
 export interface Change {
-  readonly field: keyof VmSpec
+  /** Of the spec, or the name of a backend. */
+  readonly field: string
   /** In words: `memory 1024 → 2048 MB`. */
   readonly text: string
   readonly effect: Effect

@@ -22,6 +22,8 @@ import {describe, listOf, nearest, plain, quoted, withArticle} from '../kdl/word
 /** What the reader needs besides the node and its shape. */
 export interface Scope {
   readonly report: Report
+  /** Where words are reported that nobody knows, when that is another one. */
+  readonly unknown?: Pick<Report, 'error'>
   /** The whole language, to say where a misplaced word belongs. */
   readonly grammar: Fields
   /** Variants that plugins bring to choices that are `extensible`. */
@@ -51,9 +53,9 @@ const readFields = (node: KdlNode, place: Place, scope: Scope, given: readonly E
   return Object.fromEntries(read)
 }
 
-const reportUnknown = (entry: Entry, place: Place, {report, grammar}: Scope): void => {
+const reportUnknown = (entry: Entry, place: Place, {report, unknown = report, grammar}: Scope): void => {
   const where = place.label === '' ? '' : entry.isProperty ? ` of ${place.label}` : ` in ${place.label}`
-  report.error(
+  unknown.error(
     entry.span,
     `unknown ${entry.isProperty ? 'property' : 'node'} ${quoted(entry.name)}${where}`,
     hintForUnknown(entry.name, place, grammar),

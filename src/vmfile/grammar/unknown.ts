@@ -1,3 +1,4 @@
+import {hintForForeign} from './foreign.ts'
 import type {Fields, Shape} from './shapes.ts'
 import {listOf, nearest} from '../kdl/wording.ts'
 
@@ -21,6 +22,8 @@ export const hintForUnknown = (name: string, place: Place, grammar: Fields): str
   const meant = known.find((candidate) => place.fields[candidate]?.synonyms?.includes(name))
   if (meant !== undefined) return `did you mean "${meant}"?`
   const label = place.label.split(' ')[0] ?? ''
+  const foreign = hintForForeign(bare, label)
+  if (foreign !== undefined) return foreign
   for (const [variant, fields] of Object.entries(place.variants ?? {})) {
     if (Object.hasOwn(fields, name)) return `it belongs in ${label} "${variant}"`
   }

@@ -3,8 +3,8 @@ import type {Lexeme, LexemeKind} from './lexemes.ts'
 import type {Span} from './report.ts'
 import type {KdlNode, Property, Scalar, Value} from './tree.ts'
 
-/** The text is not KDL. */
-export class Unexpected extends Error {
+/** A lexeme has no place in the grammar. */
+class Unexpected extends Error {
   /** Where the lexeme stands that cannot stand there; the length of the text when there is none. */
   readonly offset: number
 
@@ -19,9 +19,9 @@ export const reserved = /^(?:true|false|null|inf|-inf|nan)$/
 
 /**
  * Builds the nodes of a document from its lexemes (KDL 2.0.0, "Full Grammar"). Depth is limited by the scanner.
- * @throws Unexpected at the first lexeme that has no place in the grammar
+ * @param onUnexpected called with the offset of each lexeme that has no place in the grammar; its node is left out. Returns whether to go on
  */
-export const readNodes = (text: string, lexemes: readonly Lexeme[]): readonly KdlNode[] => {
+export const readNodes = (text: string, lexemes: readonly Lexeme[], onUnexpected: (offset: number) => boolean): readonly KdlNode[] => {
   let at = 0
   const kind = (): LexemeKind | undefined => lexemes[at]?.kind
   const fail = (index = at): never => {
@@ -116,12 +116,26 @@ export const readNodes = (text: string, lexemes: readonly Lexeme[]): readonly Kd
     return {name, span: {start, end}, ...note, args, properties: keepLast(properties), ...(children ? {children} : {})}
   }
 
+  /** To the end of a node that cannot be read, with what is left of its block. */
+  const skipNode = (): void => {
+    for (let depth = 0; kind() !== undefined && (depth > 0 || (kind() !== 'end' && kind() !== '}')); at++) {
+      if (kind() === '{') depth++
+      else if (kind() === '}') depth--
+    }
+  }
+
   const nodes = (): readonly KdlNode[] => {
     const found: KdlNode[] = []
     for (skipLineEnds(); kind() !== undefined && kind() !== '}'; skipLineEnds()) {
-      const isOff = slashdash()
-      const one = node()
-      if (!isOff) found.push(one)
+      try {
+        const isOff = slashdash()
+        const one = node()
+        if (!isOff) found.push(one)
+      } catch (error) {
+        if (!(error instanceof Unexpected)) throw error
+        if (onUnexpected(error.offset)) skipNode()
+        else at = lexemes.length
+      }
       if (kind() === 'end') at++
     }
     return found

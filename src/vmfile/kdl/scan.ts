@@ -1,4 +1,5 @@
 import {blanks, codePointName, forbidden, newLine, newLineHere, unquotedHere, wordHere} from './characters.ts'
+import {openBlock} from './braces.ts'
 import {type Fault, fault} from './fault.ts'
 import {matchAt, type Scanned, scanRawString, scanString} from './scan-strings.ts'
 import type {Lexeme, LexemeKind} from './lexemes.ts'
@@ -15,41 +16,72 @@ const continuation = /\\[\t \u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]*(?:\/[/
 const hashesAndQuote = /#+"/y
 const quoteLookalike = /^['‘’“”`«»„]/
 
+/** A text that is cut up. */
+export interface Scan {
+  readonly lexemes: readonly Lexeme[]
+  /** What is wrong, in the order of the text. */
+  readonly faults: readonly Fault[]
+  /** Whether the end of the text was reached: the lexemes then stand for what was meant, faults or not. */
+  readonly isWhole: boolean
+  /** How many blocks are open at the end, by their braces alone. */
+  readonly open: number
+}
+
+/** Who makes more mistakes of this kind has not written a VMFile. */
+export const mostFaults = 20
+
 /**
  * Cuts a text into lexemes and checks each of them; what they mean together is the business of `readNodes`. Linear in the
  * length of the text, whatever is in it.
- * @returns the lexemes, or the first thing that is wrong
  */
-export const scanLexemes = (text: string): readonly Lexeme[] | Fault => {
+export const scanLexemes = (text: string): Scan => {
   const character = forbidden.exec(text)
   if (character) {
     const name = codePointName(character[0])
-    return fault(
+    const forbiddenHere = fault(
       character.index,
       character.index + character[0].length,
       `the character ${name} is not allowed in a VMFile`,
       `remove it, or write \\u{${name.slice(2)}} in a string`,
     )
+    return {lexemes: [], faults: [forbiddenHere], isWhole: false, open: 0}
   }
   const lexemes: Lexeme[] = []
+  const faults: Fault[] = []
   const blocks: number[] = []
   /** Where the backslash stands that continues the line. */
   let continued: number | undefined
   let at = text.startsWith('\uFEFF') ? 1 : 0
   while (at < text.length) {
     const next = scanToken(text, at, blocks)
-    if (typeof next !== 'number') return next
+    if (typeof next !== 'number') {
+      faults.push(next)
+      const {resume} = next
+      if (!resume || resume.at <= at || faults.length === mostFaults) return {lexemes, faults, isWhole: false, open: 0}
+      // A value that needs quotes may begin with what was taken for a word.
+      while ((lexemes.at(-1)?.end ?? 0) > next.start) lexemes.pop()
+      if (resume.kind) lexemes.push({kind: resume.kind, start: Math.min(at, next.start), end: resume.at})
+      at = resume.at
+      continue
+    }
     const kind = kindOf(text, at, next)
     if (continued !== undefined) {
       if (kind === 'end' && text[at] !== ';') continued = undefined
-      else if (kind !== undefined) return unquoted(text, continued)
+      else if (kind !== undefined) return {lexemes, faults: [...faults, unquoted(text, continued)], isWhole: false, open: 0}
     } else if (text[at] === '\\') continued = at
     else if (kind !== undefined) lexemes.push({kind, start: at, end: next})
     at = next
   }
-  const open = blocks.at(-1)
-  return open === undefined ? lexemes : fault(open, open + 1, 'this block is never closed', 'add a matching }')
+  const unclosed = openBlock(text, lexemes)
+  if (unclosed !== undefined) faults.push(fault(unclosed, unclosed + 1, 'this block is never closed', 'add a matching }'))
+  return {lexemes, faults, isWhole: true, open: blocks.length}
 }
+
+/** A fault of one token. */
+const inToken = (found: Fault, at = found.end): Fault => ({...found, resume: {at, kind: 'bare'}})
+
+/** A fault of something that stands for nothing. */
+const inGap = (found: Fault, at = found.end): Fault => ({...found, resume: {at}})
 
 /** What kind of lexeme a token is; blanks and comments are none. */
 const kindOf = (text: string, start: number, end: number): LexemeKind | undefined => {
@@ -98,7 +130,7 @@ const scanToken = (text: string, at: number, blocks: number[]): Scanned => {
       return matchAt(continuation, text, at) ? at + 1 : unquoted(text, at)
     case '[':
     case ']':
-      return fault(at, at + 1, 'KDL has no brackets', 'write a list as several values on one line: accel "kvm" "tcg"')
+      return inGap(fault(at, at + 1, 'KDL has no brackets', 'write a list as several values on one line: accel "kvm" "tcg"'))
     case '"':
       return thenGap(text, scanString(text, at))
     case '#':
@@ -110,7 +142,7 @@ const scanToken = (text: string, at: number, blocks: number[]): Scanned => {
 
 const scanSlash = (text: string, at: number): Scanned => {
   if (text[at + 1] === '-') return at + 2
-  if (text[at + 1] === '/') return matchAt(newLine, text, at)?.index ?? text.length
+  if (text[at + 1] === '/') return lineEndAfter(text, at)
   if (text[at + 1] !== '*') return unquoted(text, at)
   let depth = 0
   for (let position = at; ;) {
@@ -131,7 +163,7 @@ const unquoted = (text: string, at: number): Fault => {
   const end = at + Math.max(1, matchAt(unquotedHere, text, at)?.[0].length ?? 1)
   const word = text.slice(start, end)
   if (quoteLookalike.test(word)) return wrongQuotes(text, start)
-  return fault(start, end, `a value with ${text[at]} in it needs quotes`, `write ${quoted(word)}`)
+  return inToken(fault(start, end, `a value with ${text[at]} in it needs quotes`, `write ${quoted(word)}`))
 }
 
 const scanHash = (text: string, at: number): Scanned => {
@@ -141,9 +173,11 @@ const scanHash = (text: string, at: number): Scanned => {
   if (known) return at + known[0].length
   const word = text.slice(at, at + 1 + (matchAt(wordHere, text, at + 1)?.[0].length ?? 0))
   if (/^#\w/.test(word) && !/^[^\S\n]*$/.test(text.slice(text.lastIndexOf('\n', at) + 1, at))) {
-    return fault(at, at + word.length, `there is no keyword ${word.slice(0, 20)}`, 'write #true or #false; a comment starts with //')
+    return inToken(
+      fault(at, at + word.length, `there is no keyword ${word.slice(0, 20)}`, 'write #true or #false; a comment starts with //'),
+    )
   }
-  return fault(at, at + word.length, '# does not start a comment', 'a comment starts with //')
+  return inGap(fault(at, at + word.length, '# does not start a comment', 'a comment starts with //'), lineEndAfter(text, at))
 }
 
 const scanWord = (text: string, at: number): Scanned => {
@@ -160,30 +194,30 @@ const scanWord = (text: string, at: number): Scanned => {
   return thenGap(text, end)
 }
 
+const lineEndAfter = (text: string, at: number): number => matchAt(newLine, text, at)?.index ?? text.length
+
 const wrongQuotes = (text: string, at: number): Fault => {
-  const rest = text.slice(at + 1, matchAt(newLine, text, at)?.index)
+  const rest = text.slice(at + 1, lineEndAfter(text, at))
   const close = rest.search(/['‘’“”`«»„]/)
   const inside = close === -1 ? undefined : rest.slice(0, close)
-  return fault(
+  const found = fault(
     at,
     at + 1 + (inside === undefined ? 0 : inside.length + 1),
     `${text[at]} does not start a string`,
     `a string stands between double quotes: ${quoted(inside ?? '…')}`,
   )
+  return inside === undefined ? found : inToken(found)
 }
 
 const badNumber = (text: string, at: number, word: string): Fault => {
   if (word.endsWith(',') && numberWord.test(word.slice(0, -1))) return comma(at + word.length - 1)
   const whole = (matchAt(unquotedHere, text, at)?.[0] ?? word).replace(/=$/, '')
-  return fault(
-    at,
-    at + whole.length,
-    `${quoted(whole)} is not a number`,
-    `a value with a unit or other letters needs quotes: ${quoted(whole)}`,
+  return inToken(
+    fault(at, at + whole.length, `${quoted(whole)} is not a number`, `a value with a unit or other letters needs quotes: ${quoted(whole)}`),
   )
 }
 
-const comma = (at: number): Fault => fault(at, at + 1, 'values are not separated by commas', 'use a space instead')
+const comma = (at: number): Fault => inGap(fault(at, at + 1, 'values are not separated by commas', 'use a space instead'))
 
 /** A value must be followed by a blank, a line end or a bracket; `"a""b"` and `"a", "b"` are common slips. */
 const thenGap = (text: string, end: Scanned): Scanned => {
@@ -191,7 +225,7 @@ const thenGap = (text: string, end: Scanned): Scanned => {
   const next = text[end]
   if (next === ',') return comma(end)
   if (next === '"' || next === '#' || matchAt(wordHere, text, end)) {
-    return fault(end, end + 1, 'a space is missing here', 'separate two values with a space')
+    return inToken(fault(end, end + 1, 'a space is missing here', 'separate two values with a space'), end)
   }
   return text[end - 1] === ',' ? comma(end - 1) : end
 }

@@ -6,7 +6,7 @@ import {inOneLine, makeWorkspace, type Workspace} from '../../../fixtures/vmfile
 const mistakes: readonly (readonly [source: string, expected: string])[] = [
   // Blocks
   ['vm "a" {', '1:8+1 error: this block is never closed | add a matching }'],
-  ['vm "a" {\n  ssh {\n}', '1:8+1 error: this block is never closed | add a matching }'],
+  ['vm "a" {\n  ssh {\n}', '2:7+1 error: this block is never closed | add a matching }'],
   ['vm "a" { }}', '1:11+1 error: this } closes nothing | remove it, or add the { that it closes'],
   ['vm "a"\n{\n}', '2:1+1 error: this { belongs to no node | put it on the line of its node: vm "name" {'],
   ['vm "a" { } { }', '1:12+1 error: a node has one block only | put everything into the first block'],
@@ -98,6 +98,93 @@ describe('syntax errors', () => {
     const problems = await workspace.problems(source)
     expect(problems.map(inOneLine)).toEqual([expected])
     expect(problems[0]?.code).toBe('vmctl::vmfile::parse_failed')
+  })
+
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'a word and a value',
+      'vm "a" {\n  vcpus: 2\n  memory = "2G"\n}',
+      [
+        '2:3+6 error: unknown node "vcpus:" in vm | write vcpus and its value, without :',
+        '3:10+1 error: a node and its value are not joined by = | write memory "2G"',
+      ],
+    ],
+    [
+      'values, comments, commas, brackets, quotes and keywords',
+      `# mine\nvm "a" {\n  memory 2G // more\n  image ./a.qcow2\n  port '80', '81'\n  qemu { args ["-x"]; }\n}`,
+      [
+        '1:1+1 error: # does not start a comment | a comment starts with //',
+        '3:10+2 error: "2G" is not a number | a value with a unit or other letters needs quotes: "2G"',
+        '4:9+9 error: a value with / in it needs quotes | write "./a.qcow2"',
+        `5:8+4 error: ' does not start a string | a string stands between double quotes: "80"`,
+        '6:15+1 error: KDL has no brackets | write a list as several values on one line: accel "kvm" "tcg"',
+      ],
+    ],
+    [
+      'what can be known in spite of them, and nothing that the broken lines may hold',
+      'vm "a" {\n  image = "x"\n  memroy 1\n  ssh { usr "a"; }\n}\nvm "b" }',
+      ['6:8+1 error: this } closes nothing | remove it, or add the { that it closes'],
+    ],
+    [
+      'what can be known of words',
+      'vm "a" {\n  image = "x"\n  memroy 1\n  ssh { usr = 1; usr "b"; }\n}\nvm "b"\n{\n  nonsense\n}\nvm "c" { vcpus "two"; nme "x"; }',
+      [
+        '2:9+1 error: a node and its value are not joined by = | write image "x"',
+        '3:3+6 error: unknown node "memroy" in vm | did you mean "memory"?',
+        '4:13+1 error: a node and its value are not joined by = | write usr 1',
+        '7:1+1 error: this { belongs to no node | put it on the line of its node: vm "name" {',
+        '10:23+3 error: unknown node "nme" in vm | the VMFile reference lists what there can be: docs/reference/vmfile.md',
+      ],
+    ],
+    [
+      'before a block that is never closed',
+      'vm "a" {\n  memory 2G; vcpus: 2\n  disk = 20\n  ssh {\n    user "x"\n  provision "shell" {\n  }\n}\n',
+      [
+        '2:10+2 error: "2G" is not a number | a value with a unit or other letters needs quotes: "2G"',
+        '3:8+1 error: a node and its value are not joined by = | write disk 20',
+        '4:7+1 error: this block is never closed | add a matching }',
+      ],
+    ],
+  ])('are told in one go: %s', async (_title, source, expected) => {
+    expect((await workspace.problems(source)).map(inOneLine)).toEqual(expected)
+  })
+
+  it.each([
+    ['vm "a" {\n  ssh {\n  }\n', '1:8+1'],
+    ['vm "a" {\n  ssh {\n', '2:7+1'],
+    ['vm "a" {\nvm "b" {\n}\n', '1:8+1'],
+    ['vm "a" { ssh {\n}\n', '1:8+1'],
+    ['vm "a" {\n\tssh {\n\t\tuser "x"\n\tqemu { }\n}\n', '2:6+1'],
+  ])('a block that is never closed is found by indentation: %j', async (source, place) => {
+    expect((await workspace.problems(source)).map(inOneLine)).toEqual([`${place} error: this block is never closed | add a matching }`])
+  })
+
+  it('are no list of everything in a file that is something else', async () => {
+    expect(await workspace.problems("it's 1x\n".repeat(100))).toHaveLength(20)
+    expect(await workspace.problems('a = b\n'.repeat(1000))).toHaveLength(20)
+    expect(await workspace.problems(`${'a = b\n'.repeat(6)}nonsense\n`)).toHaveLength(6)
+  })
+
+  it.each([
+    ['{"vms": []}', '1:1+1', 'JSON'],
+    ['\n[{"name": "a"}]', '2:1+1', 'JSON'],
+    ['\uFEFF<domain type="kvm">', '1:1+1', 'XML'],
+    ['# -*- ruby -*-\n\nVagrant.configure("2") do |config|\nend\n', '1:1+1', 'a Vagrantfile'],
+    ['---\nvms: {}\n', '1:1+1', 'YAML'],
+    ['# mine\nname: shop\nservices:\n  web:\n    image: debian\n', '1:1+1', 'YAML'],
+  ])('are one when it is another language: %j', async (source, place, language) => {
+    const problems = await workspace.problems(source, {file: 'x.yaml'})
+    expect(problems.map(inOneLine)).toEqual([
+      `${place} error: this is ${language}, and a VMFile is KDL | \`vmctl import x.yaml --output VMFile.kdl\` makes a VMFile of a holos.yaml, a qemu-compose.yaml, a Vagrantfile or the XML of libvirt; \`vmctl init\` begins one`,
+    ])
+  })
+
+  it('does not take a slip for another language', async () => {
+    expect((await workspace.problems('project: "shop"\nvm "a" {\n  image: "x"\n}\n')).map(inOneLine)).toEqual([
+      '1:1+8 error: unknown node "project:" | write project and its value, without :',
+      '2:1+2 error: no image specified | add image "path/to/image.qcow2" or image-url "https://…"',
+      '3:3+6 error: unknown node "image:" in vm | write image and its value, without :',
+    ])
   })
 
   it('does not take what is KDL for an error', async () => {

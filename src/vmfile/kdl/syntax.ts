@@ -1,32 +1,47 @@
 import {explainSyntax} from './explain.ts'
 import {type Fault, fault} from './fault.ts'
 import type {Lexeme} from './lexemes.ts'
-import {readNodes, Unexpected} from './nodes.ts'
+import {readNodes} from './nodes.ts'
 import type {Report} from './report.ts'
-import {scanLexemes} from './scan.ts'
+import {mostFaults, scanLexemes} from './scan.ts'
 import type {KdlNode} from './tree.ts'
 
+/** Where so much is wrong, the rest is probably no VMFile either. */
+const fewFaults = 5
+
 /**
- * Parses KDL 2, and the words of KDL 1 that are unambiguous (with a warning). Syntax errors go into the report.
+ * Parses KDL 2, and the words of KDL 1 that are unambiguous (with a warning). Syntax errors go into the report, one for a line: what
+ * follows on it is mostly a consequence.
+ * @param salvage called with what could be read of a file with a few errors, and whether something was reported about a line of it
  * @returns the nodes of the file, or undefined when it is not KDL
  */
-export const parseKdl = (text: string, report: Report): readonly KdlNode[] | undefined => {
-  const scanned = scanLexemes(text)
-  if ('message' in scanned) {
-    report.syntax(scanned, scanned.message, scanned.hint)
-    return undefined
+export const parseKdl = (
+  text: string,
+  report: Report,
+  salvage: (nodes: readonly KdlNode[], isReported: (offset: number) => boolean) => void = () => undefined,
+): readonly KdlNode[] | undefined => {
+  const {lexemes: scanned, faults, isWhole, open} = scanLexemes(text)
+  const {lexemes: written, oldWords} = isKdl2Only(text) ? {lexemes: scanned, oldWords: []} : adaptOldWords(text, scanned)
+  const close: Lexeme = {kind: '}', start: text.length, end: text.length}
+  const lexemes = open === 0 ? written : [...written, ...Array.from({length: open}, () => close)]
+  const found = [...faults]
+  const tell = (offset: number): boolean => {
+    if (found.length < mostFaults) found.push(explainSyntax(lexemes, text, offset))
+    return found.length < mostFaults
   }
-  const {lexemes, oldWords} = isKdl2Only(text) ? {lexemes: scanned, oldWords: []} : adaptOldWords(text, scanned)
-  try {
-    const nodes = readNodes(text, lexemes)
+  const nodes = isWhole ? readNodes(text, lexemes, tell) : undefined
+  if (nodes && found.length === 0) {
     for (const word of oldWords) report.warning(word, word.message, word.hint)
     return nodes
-  } catch (error) {
-    if (!(error instanceof Unexpected)) throw error
-    const found = explainSyntax(lexemes, text, error.offset)
-    report.syntax(found, found.message, found.hint)
-    return undefined
   }
+  const lines = new Set<number>()
+  for (const one of found.toSorted((a, b) => a.start - b.start)) {
+    const line = report.lineOf(one.start)
+    if (!lines.has(line)) report.syntax(one, one.message, one.hint)
+    lines.add(line)
+  }
+  if (nodes && open === 0 && lines.size <= fewFaults) salvage(nodes, (offset) => lines.has(report.lineOf(offset)))
+  return undefined
 }
 
 const isKdl2Only = (text: string): boolean => /^\uFEFF?\s*\/-\s*kdl-version\s+2\s*(?:[\n\r;]|$)/.test(text)

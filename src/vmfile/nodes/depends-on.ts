@@ -30,6 +30,8 @@ export interface Ordered {
   readonly hasLogin: boolean
   /** Where other VMs can reach it; undefined when it wants no network. */
   readonly meets: ReadonlySet<string> | undefined
+  /** Whether it joins the network "default", when there is one. */
+  readonly joinsDefault: boolean
   readonly nodes: readonly ReadDependency[]
 }
 
@@ -110,7 +112,7 @@ const isApart = (from: Ordered, to: Ordered): boolean =>
  * without networks one remedy helps all, so it is said once.
  */
 const warnApart = (apart: readonly Apart[], report: Report): void => {
-  const isBare = ({from, to}: Apart): boolean => from.meets?.size === 0 && to.meets?.size === 0
+  const isBare = ({from, to}: Apart): boolean => from.meets?.size === 0 && to.meets?.size === 0 && from.joinsDefault && to.joinsDefault
   const first = apart.find(isBare)
   for (const one of apart) {
     if (isBare(one) && one !== first) continue

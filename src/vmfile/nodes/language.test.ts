@@ -3,13 +3,15 @@ import {join} from 'node:path'
 
 import {beforeAll, describe, expect, it} from 'vitest'
 
-import {useWorkspace, type Workspace} from '../../../fixtures/vmfiles/workspace.ts'
+import {backends, useWorkspace, type Workspace} from '../../../fixtures/vmfiles/workspace.ts'
 import {isVmctlError} from '../../model/errors.ts'
 import type {Fields, Shape} from '../grammar/shapes.ts'
 import {startReport} from '../kdl/report.ts'
 import {parseKdl} from '../kdl/syntax.ts'
 import type {KdlNode, Property} from '../kdl/tree.ts'
-import {vmfile} from './stack.ts'
+import {languageWith} from './stack.ts'
+
+const vmfile = languageWith(backends)
 
 const root = join(import.meta.dirname, '../../..')
 

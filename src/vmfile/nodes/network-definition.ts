@@ -12,7 +12,10 @@ import {networkTypes} from './network-types.ts'
 export const networkDefinitionNode = block(
   'A network between the VMs of the file.',
   {
-    argument: required(label('network name', '"lan"'), 'Name of the network. VMs without a network node join the one named "default".'),
+    argument: required(
+      label('network name', '"lan"'),
+      'Name of the network. VMs without a network node join the one named "default", which those of a project have without this node.',
+    ),
     repeatable: true,
   },
   {
@@ -30,6 +33,9 @@ export const networkDefinitionNode = block(
     mtu: field(integer(576, 65_535, '1500'), 'Largest packet in bytes.'),
   },
 )
+
+/** The network that VMs without a network node join. */
+export const defaultNetwork = 'default'
 
 type ReadDefinition = Read<typeof networkDefinitionNode>[number]
 
@@ -63,6 +69,12 @@ export const buildNetworks = (definitions: readonly ReadDefinition[], scope: str
   }
   refuseOverlap(definitions, report)
   return declared
+}
+
+/** The network `default` as it is when nobody declares it: the same as an empty node of that name. */
+export const implyNetwork = (scope: string, place: Span): DeclaredNetworks => {
+  const spec: NetworkSpec = {id: `${scope}.${defaultNetwork}`, name: defaultNetwork, driver: 'mesh', dhcp: false, dns: false, nat: false}
+  return new Map([[defaultNetwork, {spec, place}]])
 }
 
 const buildDefinition = (

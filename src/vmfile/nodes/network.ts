@@ -6,7 +6,7 @@ import type {Located, Read} from '../grammar/shapes.ts'
 import type {Report, Span} from '../kdl/report.ts'
 import {nearest, plain, quoted} from '../kdl/wording.ts'
 import {type Context, optional} from '../resolve/context.ts'
-import type {DeclaredNetworks} from './network-definition.ts'
+import {defaultNetwork, type DeclaredNetworks} from './network-definition.ts'
 import {type networkNode, networkTypes} from './network-types.ts'
 
 type ReadNetwork = Read<typeof networkNode>[number]
@@ -31,7 +31,7 @@ export const buildConnections = (written: readonly ReadNetwork[], declared: Decl
   const named = nodes.filter((node) => node.type === 'named')
   const [first] = named
   if (mode?.type === 'none' && first) report.error(first, 'network "none" stands alone', 'remove it, or the other networks')
-  const implied = nodes.length === 0 ? declared.get('default') : undefined
+  const implied = nodes.length === 0 ? declared.get(defaultNetwork) : undefined
   const attachments = named.flatMap((node) => {
     const found = declared.get(node.name.value)
     if (!found) reportUndeclared(node.name, declared, report)
@@ -64,10 +64,24 @@ export const meetingPlaces = ({network, attachments}: Connections): ReadonlySet<
   return new Set([...own, ...declared])
 }
 
+const bridged =
+  'a bridge of the host is joined by network "tap" bridge="br0"; network "default" at the top level connects VMs with each other'
+
+/** What other tools call a way to be connected. */
+const foreignTypes: Readonly<Record<string, string>> = {
+  bridge: bridged,
+  bridged,
+  public: bridged,
+  public_network: bridged,
+  nat: 'that is network "user", which a VM has unless it says otherwise',
+  host: 'a VM has a network of its own; port "8080:80" forwards a host port to it',
+}
+
 const reportUndeclared = (name: Located<string>, declared: DeclaredNetworks, report: Report): void => {
   const message = declared.size === 0 ? `unknown network type: ${plain(name.value)}` : `there is no network named ${plain(name.value)}`
+  const foreign = Object.hasOwn(foreignTypes, name.value) ? foreignTypes[name.value] : undefined
   const advice = `declare it at the top level: network ${quoted(name.value)}`
-  report.error(name, message, nearest(name.value, [...declared.keys(), ...networkTypes]) ?? advice)
+  report.error(name, message, nearest(name.value, declared.keys()) ?? foreign ?? nearest(name.value, networkTypes) ?? advice)
 }
 
 const attach = ({fields}: ReadAttachment, network: NetworkSpec, report: Report): NetworkAttachment => {

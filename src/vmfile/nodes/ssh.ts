@@ -11,7 +11,7 @@ import {keyFileLimit} from '../resolve/public-keys.ts'
 import {classifyKeys, isLiteralKey} from '../../model/public-key.ts'
 
 export const sshNode = block(
-  'How vmctl logs in to the guest; needed for provisioning and `vmctl ssh`.',
+  'How vmctl logs in to the guest; an empty one is implied by `provision`.',
   {body: 'fields'},
   {
     user: field(userName, 'User to log in as; the user of cloud-init, or "vm", when absent.'),

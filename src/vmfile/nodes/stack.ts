@@ -1,3 +1,4 @@
+import type {BackendNodes} from '../../model/backend-node.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {VolumeSpec} from '../../model/storage.ts'
 import type {NetworkSpec} from '../../model/network.ts'
@@ -7,8 +8,9 @@ import type {Span} from '../kdl/report.ts'
 import type {Context} from '../resolve/context.ts'
 import {inherit} from '../resolve/inherit.ts'
 import {checkNames, instancesOf, scopeOf} from '../resolve/names.ts'
+import {withBackends} from './backend.ts'
 import {buildDependencies, type Ordered} from './depends-on.ts'
-import {buildNetworks, networkDefinitionNode} from './network-definition.ts'
+import {buildNetworks, defaultNetwork, type DeclaredNetworks, implyNetwork, networkDefinitionNode} from './network-definition.ts'
 import {checkMembers} from './network-members.ts'
 import {meetingPlaces} from './network.ts'
 import {refuseClashes} from './port.ts'
@@ -26,13 +28,30 @@ export const vmfile = block(
   {project: projectNode, network: networkDefinitionNode, volume: volumeDefinitionNode, vm: vmNode},
 )
 
+/** The language with the nodes of backends. */
+export const languageWith = (backends: BackendNodes): typeof vmfile => {
+  const {project, vm} = vmfile.fields
+  const {defaults} = project.fields
+  const ofDefaults = {...defaults, fields: withBackends(defaults.fields, backends)}
+  return {
+    ...vmfile,
+    fields: {
+      ...vmfile.fields,
+      project: {...project, fields: {...project.fields, defaults: ofDefaults}},
+      vm: {...vm, fields: withBackends(vm.fields, backends)},
+    },
+  }
+}
+
 export type ReadFile = ReadFields<(typeof vmfile)['fields']>
 
 /** What a VMFile says, checked against itself and against the files that it names. */
 export interface Stack {
   readonly project?: ProjectSpec
-  /** As declared, in the order of the file. */
+  /** As declared, in the order of the file; that of a project which declares none. */
   readonly networks: readonly NetworkSpec[]
+  /** That the VMs of the project share a network which the file does not declare. */
+  readonly impliesNetwork?: true
   readonly volumes: readonly VolumeSpec[]
   /** One for each replica, in the order of the file. A VM that is too broken to describe is left out. */
   readonly vms: readonly VmSpec[]
@@ -55,15 +74,17 @@ export const buildStack = async (
   }
   const project = file.project?.argument?.value
   const scope = scopeOf(project, path)
+  const defaults = file.project?.fields.defaults?.fields
+  const inherited = withBackends(vmDefaults, context.backends)
+  const vms: readonly ReadVm[] = file.vm.map((vm) => ({...vm, fields: {...vm.fields, ...inherit(inherited, vm.fields, defaults)}}))
+  const implied = impliedNetwork(file, vms, scope)
   const around: Surroundings = {
     project,
     projectKeys: file.project?.fields['ssh-key'] ?? [],
     projectLabels: file.project?.fields.label ?? new Map(),
-    networks: buildNetworks(file.network, scope, context),
+    networks: implied ?? buildNetworks(file.network, scope, context),
     volumes: buildVolumes(file.volume, scope, context),
   }
-  const defaults = file.project?.fields.defaults?.fields
-  const vms: readonly ReadVm[] = file.vm.map((vm) => ({...vm, fields: {...vm.fields, ...inherit(vmDefaults, vm.fields, defaults)}}))
   const services = await Promise.all(vms.map((vm) => buildService(vm, instancesOfVm(vm, project), around, context)))
   checkNames(
     vms.flatMap((vm, index) => {
@@ -83,6 +104,7 @@ export const buildStack = async (
   return {
     ...(project !== undefined && {project: {name: project, labels: labelsOf(file)}}),
     networks: [...around.networks.values()].map(({spec}) => spec),
+    ...(implied && {impliesNetwork: true}),
     volumes: [...around.volumes.values()].map(({spec}) => spec),
     vms: services.flatMap((service) => expandService(service, project, dependencies.get(service.name) ?? [])),
     spans: new Map(
@@ -92,6 +114,18 @@ export const buildStack = async (
       }),
     ),
   }
+}
+
+/**
+ * The VMs of a project share a network without a word, unless the file speaks of networks itself: it declares some, or its VMs name
+ * another way to be connected. A network of one VM is none.
+ */
+const impliedNetwork = ({project, network}: ReadFile, vms: readonly ReadVm[], scope: string): DeclaredNetworks | undefined => {
+  if (!project?.argument || network.length > 0) return undefined
+  const joins = ({fields}: ReadVm): boolean =>
+    fields.network.length === 0 || fields.network.some((node) => node.type === 'named' && node.name.value === defaultNetwork)
+  const members = vms.filter(joins).reduce((count, {fields}) => count + fields.replicas.value, 0)
+  return members > 1 ? implyNetwork(scope, project.argument) : undefined
 }
 
 const instancesOfVm = ({argument, fields}: ReadVm, project: string | undefined): readonly string[] =>
@@ -109,6 +143,7 @@ const orderOf = ({name, instances, common, connections}: Service, vm: ReadVm | u
   hasHealthcheck: vm?.fields.healthcheck !== undefined,
   hasLogin: !common || canLogIn(common),
   meets: meetingPlaces(connections),
+  joinsDefault: vm?.fields.network.length === 0,
   nodes: vm?.fields['depends-on'] ?? [],
 })
 

@@ -1,3 +1,4 @@
+import {canLogIn} from '../../model/login.ts'
 import type {Dependency} from '../../model/order.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {anyText, boolean, durationOf, integer, size, vmName} from '../grammar/kinds.ts'
@@ -5,6 +6,7 @@ import {block, defaulted, field, type Located, pairs, type Read, required} from 
 import {names, variableName} from '../grammar/words.ts'
 import type {Span} from '../kdl/report.ts'
 import {type Context, optional} from '../resolve/context.ts'
+import {buildBackends} from './backend.ts'
 import {buildCloudInit, cloudInitNode} from './cloud-init.ts'
 import {dependsOnNode} from './depends-on.ts'
 import {buildDevices, deviceNode} from './device.ts'
@@ -17,7 +19,6 @@ import {networkNode} from './network-types.ts'
 import {buildConnections, type Connections} from './network.ts'
 import {buildPorts, type DeclaredPort, portNode, portsOf} from './port.ts'
 import {buildStep, provisionNode} from './provision.ts'
-import {buildQemu, qemuNode} from './qemu.ts'
 import {buildShares, refuseSameTargets, shareNode} from './share.ts'
 import {buildSsh, sshNode} from './ssh.ts'
 import {buildMounts, type DeclaredMount, type DeclaredVolumes, mountsOf, volumeNode} from './volume.ts'
@@ -55,7 +56,6 @@ export const vmDefaults = {
   'cloud-init': cloudInitNode,
   ssh: sshNode,
   firmware: firmwareNode,
-  qemu: qemuNode,
   provision: provisionNode,
   autostart: field(boolean, 'Whether `vmctl install` brings the VM up at boot; it does when absent.'),
   label: pairs(anyText, names, 'Names and values of your own.'),
@@ -104,9 +104,6 @@ export const buildService = async (vm: ReadVm, instances: readonly string[], aro
   const {report} = context
   const name = vm.argument?.value ?? ''
   const replicas = instances.length
-  if (fields.provision[0] && !fields.ssh) {
-    report.error(fields.provision[0], `VM "${name}" has provisioners but no ssh block`, 'add an ssh { } section to VMFile.kdl')
-  }
   refuseSameTargets(fields.volume, fields.share, report)
   if (replicas > 1) refuseSingletons(fields, report)
   const connections = buildConnections(fields.network, around.networks, context, vm.argument ?? vm)
@@ -150,10 +147,9 @@ const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Se
     ...optional('labels', record([...part.around.projectLabels, ...fields.label])),
     ...optional('env', record([...fields.env])),
     ...optional('dockerfile', built?.spec),
-    ...optional('cloudInit', await cloudInitOf(fields, part, context)),
-    ...optional('ssh', fields.ssh && (await buildSsh(fields.ssh, context))),
+    ...(await loginOf(fields, part, context)),
     ...optional('firmware', await firmwareOf(fields, context)),
-    ...optional('qemu', fields.qemu && buildQemu(fields.qemu, context)),
+    ...buildBackends(fields, context),
     provision: await Promise.all(fields.provision.map((step) => buildStep(step, context))),
   }
   return image && {image, ...settings}
@@ -164,6 +160,16 @@ const buildVmDockerfile = (
   context: Context,
 ): Promise<BuiltDockerfile> | undefined =>
   argument && buildDockerfile({path: argument, context: fields.context, buildArgs: fields['build-arg']}, context)
+
+/** What works through SSH implies the way in: an empty `ssh`, where the VM has none and vmctl's own user does not do. */
+const loginOf = async (fields: ReadVm['fields'], part: Part, context: Context): Promise<Pick<VmSpec, 'cloudInit' | 'ssh'>> => {
+  const {network} = part.connections
+  const cloudInit = await cloudInitOf(fields, part, context)
+  const asked = fields.ssh && (await buildSsh(fields.ssh, context))
+  const asksGuest = fields.healthcheck !== undefined || fields.dockerfile !== undefined
+  const implied = fields.provision.length > 0 || (asksGuest && !canLogIn({network, ...optional('cloudInit', cloudInit)})) ? {} : undefined
+  return {...optional('cloudInit', cloudInit), ...optional('ssh', asked ?? implied)}
+}
 
 /** Without a cloud-init block there is no seed, unless the VM has something that must be set up in the guest. */
 const cloudInitOf = async (
@@ -178,6 +184,7 @@ const cloudInitOf = async (
     replicas > 1 ||
     connections.attachments.length > 0 ||
     fields.dockerfile !== undefined ||
+    (fields.provision.length > 0 && !fields.ssh) ||
     (fields.healthcheck !== undefined && !fields.ssh?.fields['private-key'])
   if (!fields['cloud-init'] && !needsGuest) return undefined
   return buildCloudInit(fields['cloud-init'], {vm: name, projectKeys: around.projectKeys}, context)

@@ -1,15 +1,35 @@
+import {isVmName} from '../../model/names.ts'
 import type {VolumeMount, VolumeSpec} from '../../model/storage.ts'
 import {always, listOf} from '../grammar/change.ts'
 import {boolean, fileSafeName, mountPoint, size, text, word} from '../grammar/kinds.ts'
-import {block, defaulted, field, type Read, required} from '../grammar/shapes.ts'
+import {block, defaulted, field, type Kind, type Read, required} from '../grammar/shapes.ts'
 import type {Report, Span} from '../kdl/report.ts'
 import {nearest, plain, quoted} from '../kdl/wording.ts'
 import {type Context, optional} from '../resolve/context.ts'
 import {mountOptions, readOnlyField} from './mounting.ts'
 
+const safeName = fileSafeName('volume name', '"data"')
+
+/** A name; a path in its place was meant for a share, as Compose writes both with one word. */
+const volumeName: Kind<string> = {
+  ...safeName,
+  read(value, fail) {
+    if (typeof value !== 'string' || isVmName(value)) return safeName.read(value, fail)
+    const [source = '', target] = value.split(':')
+    if (/^[.~]|\//.test(source))
+      return fail(
+        `${quoted(source)} is a path, and a volume has a name`,
+        `a folder of the host is a share: share ${quoted(source)} ${quoted(target ?? '/srv')}`,
+      )
+    return target === undefined
+      ? safeName.read(value, fail)
+      : fail(`${quoted(value)} is not a valid volume name`, `write the target apart: volume ${quoted(source)} ${quoted(target)}`)
+  },
+}
+
 export const volumeDefinitionNode = block(
   'A disk that outlives its VMs.',
-  {argument: required(fileSafeName('volume name', '"data"'), 'Name of the volume.'), repeatable: true},
+  {argument: required(volumeName, 'Name of the volume.'), repeatable: true},
   {
     size: defaulted(
       size({unit: 'GB', leastBytes: 2 ** 20, least: '1 MB', stepBytes: 2 ** 20, example: '20'}),
@@ -30,7 +50,7 @@ export const volumeDefinitionNode = block(
 
 export const volumeNode = block(
   'A volume of the top level of the file, mounted in the guest.',
-  {argument: required(fileSafeName('volume name', '"data"'), 'Name of the volume.'), positional: ['target'], repeatable: true},
+  {argument: required(volumeName, 'Name of the volume.'), positional: ['target'], repeatable: true},
   {
     target: field(mountPoint, 'Where it is mounted in the guest.'),
     'read-only': readOnlyField,

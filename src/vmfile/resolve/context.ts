@@ -1,4 +1,5 @@
 import {resolvePath} from '../../host/paths.ts'
+import type {BackendNodes} from '../../model/backend-node.ts'
 import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import type {Located} from '../grammar/shapes.ts'
 import type {Report} from '../kdl/report.ts'
@@ -25,6 +26,8 @@ export interface Context {
   readonly imageSchemes: readonly string[]
   /** The types that plugins bring. */
   readonly provisionTypes: ReadonlyMap<string, ParseSettings>
+  /** The nodes of the backends that there are. */
+  readonly backends: BackendNodes
   /** Of vmctl itself. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly readDockerfile?: ReadDockerfile | undefined

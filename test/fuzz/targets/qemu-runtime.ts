@@ -3,8 +3,8 @@ import {mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {findAnyProcess} from '../../../src/hypervisor/qemu/process.ts'
-import {readNeighbours, readRuntime} from '../../../src/hypervisor/qemu/runtime.ts'
-import {vmFiles} from '../../../src/model/layout.ts'
+import {holdingOf, readRuntime} from '../../../src/hypervisor/qemu/runtime.ts'
+import {qemuFiles} from '../../../src/hypervisor/qemu/files.ts'
 import {makeVm} from '../../support/builders.ts'
 import type {Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
@@ -26,7 +26,7 @@ export const qemuRuntime: Target = {
     const scratch = scratchDirectory()
     const directory = join(scratch.path, 'web')
     mkdirSync(directory)
-    const files = vmFiles(directory)
+    const files = qemuFiles(directory)
     let tries = 0
     return {
       async try(input) {
@@ -36,7 +36,7 @@ export const qemuRuntime: Target = {
         const runtime = await readRuntime(directory)
         if (runtime?.sshPort !== undefined) assert.ok(runtime.sshPort > 0 && runtime.sshPort < 65_536)
         if (runtime) assert.equal(typeof runtime.name, 'string')
-        assert.equal((await readNeighbours(join(scratch.path, 'other'))).length, runtime ? 1 : 0)
+        assert.equal((await holdingOf(directory))?.vm, runtime?.name)
         // Looking at all processes of the computer takes a while.
         tries += 1
         if (tries % 50 === 0) assert.equal(await findAnyProcess(makeVm({directory})), undefined)

@@ -6,7 +6,7 @@ import {list, status} from '../../../src/engine/show/inspect.ts'
 import {planAll} from '../../../src/engine/converge/converge.ts'
 import {openEngine} from '../../../src/engine/engine.ts'
 import {logFiles} from '../../../src/engine/show/logs.ts'
-import {vmFiles} from '../../../src/model/layout.ts'
+import {qemuFiles} from '../../../src/hypervisor/qemu/files.ts'
 import {makeSpec} from '../../support/builders.ts'
 import {resultOrFailure, type Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
@@ -33,7 +33,7 @@ export const vmRecord: Target = {
     const scratch = scratchDirectory()
     const directory = join(scratch.path, 'vms', 'web')
     mkdirSync(directory, {recursive: true, mode: 0o700})
-    const files = vmFiles(directory)
+    const files = qemuFiles(directory)
     writeFileSync(files.overlay, 'the disk')
     writeFileSync(files.privateKey, 'the key')
     const engine = await openEngine({stateDirectory: scratch.path, backend: 'noop', env: {}})

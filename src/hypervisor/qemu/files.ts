@@ -1,0 +1,22 @@
+import {join} from 'node:path'
+
+import {vmFiles} from '../../model/layout.ts'
+import {overlayIn} from '../local-disk.ts'
+
+/** Every file of a VM's directory that is this backend's own, once, with those that it shares with the engine. */
+export const qemuFiles = (directory: string) =>
+  ({
+    ...vmFiles(directory),
+    overlay: overlayIn(directory),
+    /** Addresses, ports and the last process. */
+    qemu: join(directory, 'qemu.json'),
+    qemuLog: join(directory, 'qemu.log'),
+    /** What the programs that serve folders printed. */
+    virtiofsdLog: join(directory, 'virtiofsd.log'),
+    qmpSocket: join(directory, 'qmp.sock'),
+    /** vmctl's own monitor, so that a person on qmp.sock never blocks it (a monitor serves one client). */
+    monitorSocket: join(directory, 'vmctl.sock'),
+    consoleSocket: join(directory, 'console.sock'),
+    pidfile: join(directory, 'pidfile'),
+    efivars: join(directory, 'efivars.fd'),
+  }) as const
