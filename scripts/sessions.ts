@@ -154,6 +154,7 @@ const numbersThatStay = new Set(['1024', '2048', '4096', '8080', '8081', '2222',
 /** Times, sizes, numbers of processes and the like made equal, and the order of lines: two runs of one block compare as the same. */
 export const comparable = (block: string): string =>
   block
+    .replaceAll(/^\[ *[\d.]+s\] /gm, '')
     .replaceAll(/\b\d+(?:\.\d+)? (?:ms|s|min|h)\b(?: \d+ (?:s|min)\b)*/g, 'TIME')
     .replaceAll(/\b\d+(?:\.\d+)? (?:[KMG]i?)?B\b/g, 'SIZE')
     .replaceAll(/\d{4}-\d\d-\d\d[T ][\d:.]+Z?|\d\d:\d\d:\d\d/g, 'DATE')
