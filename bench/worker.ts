@@ -73,7 +73,7 @@ const provisioned = async (step: string): Promise<number> => {
   const began = performance.now()
   await library.converge(engine, {vmfile, verb: 'provision', provision: true})
   const ms = performance.now() - began
-  progress.close()
+  await progress.close()
   return ms
 }
 

@@ -59,7 +59,7 @@ step('verbs that a prepared VM does not allow are refused with the way out', asy
 })
 
 step('start boots it; list and status show it as the book does', async () => {
-  expect((await lab.ok('start', vm)).stdout).toBe("tutorial: started\n")
+  expect((await lab.ok('start', vm)).stdout).toBe('tutorial: started\n')
   const {stdout} = await lab.ok('list')
   const [head, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/))
   expect(head).toEqual(['NAME', 'STATE', 'BACKEND', 'VCPUS', 'MEMORY', 'NETWORK', 'PID', 'SSH'])
@@ -100,7 +100,7 @@ step('ssh waits for the guest, logs in as "vm" with the key beside the public on
 
 step('starting a running VM does nothing, resuming it is refused, and it is untouched', async () => {
   const pid = pidOf()
-  expect((await lab.ok('start', vm)).stdout).toBe("tutorial: already running\n")
+  expect((await lab.ok('start', vm)).stdout).toBe('tutorial: already running\n')
   expectFailure(await lab.vmctl('resume', vm), 5, 'vmctl::vm::invalid_state')
   expect(pidOf()).toBe(pid)
   expect(await lab.guest(vm, 'echo still here')).toBe('still here')
@@ -150,7 +150,7 @@ step('a suspended VM is stopped in an orderly way', async () => {
   const pid = pidOf()
   await lab.ok('suspend', vm)
   const outcome = await lab.ok('stop', vm)
-  expect(outcome.stdout).toBe("tutorial: stopped\n")
+  expect(outcome.stdout).toBe('tutorial: stopped\n')
   expect(outcome.stderr).not.toContain('forced off')
   expect(lab.read(vm, 'console.log')).toMatch(poweredOff)
   expect(lab.read(vm, 'qemu.log')).not.toContain(bySigterm)
@@ -159,7 +159,7 @@ step('a suspended VM is stopped in an orderly way', async () => {
 })
 
 step('a stopped VM starts again with its disk', async () => {
-  expect((await lab.ok('stop', vm)).stdout).toBe("tutorial: already stopped\n")
+  expect((await lab.ok('stop', vm)).stdout).toBe('tutorial: already stopped\n')
   await lab.ok('start', vm)
   expect(await lab.guest(vm, 'cat file')).toBe('precious')
 })
@@ -203,7 +203,7 @@ step('destroy removes the VM in any state with everything of it, and knows names
   process.kill(pid, 'SIGSTOP')
   const wrong = expectFailure(await lab.vmctl('destroy', 'tutoral'), 3, 'vmctl::vm::not_found')
   expect(wrong.stderr).toContain('Did you mean tutorial?')
-  expect((await lab.ok('destroy', vm)).stdout).toBe("tutorial: destroyed\n")
+  expect((await lab.ok('destroy', vm)).stdout).toBe('tutorial: destroyed\n')
   expect(isAlive(pid)).toBe(false)
   expect((await lab.ok('list')).stdout).toMatch(/^No VMs yet\. /)
   expectFailure(await lab.vmctl('destroy', vm), 3, 'vmctl::vm::not_found')

@@ -133,6 +133,14 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       specs.map(({name}) => name),
     )
   }
+  return concluded(engine, {works, outcomes})
+}
+
+/** What has become of the VMs, or the error of all of them when one has failed. */
+const concluded = async (
+  engine: Engine,
+  {works, outcomes}: {readonly works: readonly Work[]; readonly outcomes: readonly PromiseSettledResult<void>[]},
+): Promise<VmResult[]> => {
   const errors: {name: string; error: unknown}[] = []
   const results = await Promise.all(
     works.map(async ({spec, progress}, index) => {
@@ -147,9 +155,9 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
   if (errors.length === 0) return results
   const [only] = errors
   const details = {vms: results}
-  if (specs.length === 1 && only) throw isVmctlError(only.error) ? only.error.reword({details}) : only.error
+  if (works.length === 1 && only) throw isVmctlError(only.error) ? only.error.reword({details}) : only.error
   const failed = results.flatMap(({name}) => errors.find((one) => one.name === name) ?? [])
-  throw severalFailed(failed, {of: specs.length, details})
+  throw severalFailed(failed, {of: works.length, details})
 }
 
 interface Work {
