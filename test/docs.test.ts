@@ -171,7 +171,9 @@ test('events.md names every event, and no other', () => {
   const files = ['src/engine/events.ts', 'src/image/events.ts', 'src/provision/run/run.ts']
   const inSource = new Set(
     files.flatMap((path) =>
-      [...read(path).matchAll(/'((?:plan|action|vm|lock|guest|image|provision)\.[a-z]+)'/g)].map(([, name = '']) => name),
+      [...read(path).matchAll(/\btype: ('[a-z]+\.[a-z]+'(?: \| '[a-z]+\.[a-z]+')*)/g)].flatMap(([, names = '']) =>
+        names.split(' | ').map((name) => name.slice(1, -1)),
+      ),
     ),
   )
   const onPage = [...read('docs/reference/events.md').matchAll(/^\| `([a-z]+\.[a-z]+)`/gm)].map(([, name = '']) => name)

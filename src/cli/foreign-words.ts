@@ -40,7 +40,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ...same(['scp', 'copy', 'rsync', 'upload', 'download', 'sync', 'transfer', 'file'], '`vmctl cp` copies files into a VM and out of it.'),
   ...same(['build'], 'There is nothing to build: `vmctl up` provisions VMs, also from a Dockerfile (`provision "dockerfile"`).'),
   ...same(['box', 'boxes', 'template', 'templates'], 'Disk images are managed by `vmctl image`: `pull`, `list`, `inspect` and `rm`.'),
-  ...same(['search', 'find'], '`vmctl image list --available` shows the images that have a name.'),
+  ...same(['search', 'find', 'image find', 'image available'], '`vmctl image search` shows the images that have a name.'),
   ...same(['fetch'], '`vmctl image pull URL` downloads an image; `vmctl up` downloads what it needs by itself.'),
   ...same(['push', 'package', 'publish', 'export'], 'vmctl does not publish images; `qemu-img convert` makes one of a disk.'),
   ...same(
@@ -134,7 +134,6 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     ['image show', 'image info', 'image describe'],
     '`vmctl image inspect PATH` says what a disk image is, `vmctl image list` what is in the cache.',
   ),
-  ...same(['image search', 'image find', 'image available'], '`vmctl image list --available` shows the images that have a name.'),
   ...same(['image check'], '`vmctl image verify` reads the images of the cache, and compares them with their digests.'),
   ...same(
     ['image build', 'image create', 'image push', 'image save', 'image export', 'image tag'],

@@ -195,7 +195,7 @@ test('the images that have a name', async () => {
   expect(await names('debian:bookworm')).toEqual(['debian:12'])
   expect(await names('AlmaLinux')).toEqual(['almalinux:10', 'almalinux:9', 'almalinux:10-x86-64-v2'])
   expect(await names('noble')).toEqual(['ubuntu:24.04'])
-  expect((await runCommand('image', 'search', 'plan9')).stdout).toBe('No image has such a name.\n')
+  expect((await runCommand('image', 'search', 'plan9')).stdout).toBe('No image has such a name. `vmctl image search` shows all names.\n')
   expect((await runCommand('image', 'search', 'rocky:10', '--json')).json.images).toEqual([
     {
       name: 'rocky:10',
