@@ -39,7 +39,7 @@ export const scalars: Target = {
         assert.ok(amount === undefined || (Number.isSafeInteger(amount) && amount >= 0), `${amount}`)
         if (amount === undefined) continue
         assert.match(formatSize(amount), /^\d+(?:\.\d+)? (?:[KMG]?B)$/)
-        assert.match(formatDuration(amount), /^\d+(?:\.\d+)? (?:s|min \d+ s)$/)
+        assert.match(formatDuration(amount), /^\d+(?:\.\d+)? (?:s|min \d+ s|h \d+ min)$/)
       }
       if (isVmName(text)) assert.match(text, /^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,62}$/)
       if (isHostname(text)) assert.match(text, /^[A-Za-z0-9.-]{1,253}$/)
