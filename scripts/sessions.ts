@@ -160,6 +160,7 @@ export const comparable = (block: string): string =>
     .replaceAll(/\d{4}-\d\d-\d\d[T ][\d:.]+Z?|\d\d:\d\d:\d\d/g, 'DATE')
     .replaceAll(/\b\d+\.\d+\.\d+-\d+/g, 'VERSION')
     .replaceAll(/\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b|SHA256:[\w+/]+|\b[\da-f]{8,64}\b/g, 'ID')
+    .replaceAll(/(?<="(?:durationMs|startMs)": )\d+/g, 'NUMBER')
     .replaceAll(/\b\d{4,7}\b/g, (number) => (numbersThatStay.has(number) ? number : 'NUMBER'))
     .replaceAll(/ {2,}/g, '  ')
     .split('\n')

@@ -10,11 +10,12 @@ const severityStyle = {error: 'red', warning: 'yellow'} as const
 
 const frameStyle: Readonly<Record<FrameLine['kind'], Style>> = {place: 'dim', source: 'reset', caret: 'red', hint: 'cyan'}
 
-/** `label: text`, in as many lines as it takes. */
-const labelled = (label: string, text: string, {style, screen, margin = ''}: {style: Style; screen: Screen; margin?: string}): string => {
-  const whole = wrapLines(`${margin}${label}: ${stripControls(text)}`, screen.width ?? Infinity)
-  return `${margin}${paint(style, label, screen)}${whole.slice(margin.length + label.length)}`
-}
+/** `: text`, in as many lines as it takes behind a label. */
+const behind = (label: string, text: string, {width = Infinity}: Screen): string =>
+  wrapLines(`${label}: ${stripControls(text)}`, width).slice(label.length)
+
+const labelled = (label: string, text: string, {style, screen, margin = ''}: {style: Style; screen: Screen; margin?: string}): string =>
+  `${margin}${paint(style, label, screen)}${behind(margin + label, text, screen)}`
 
 /** A problem of a VMFile with its place in the text. */
 export const formatProblem = (problem: Problem, screen: Screen): string => {
@@ -45,11 +46,9 @@ const sourceOf = (path: string): string => {
 export const formatError = (error: VmctlError, screen: Screen): string => {
   const problems = error.problems.map((problem) => `${formatProblem(problem, screen)}\n`)
   const causes = causesOf(error).map((cause) => labelled('because', cause, {style: 'dim', screen, margin: '  '}))
-  const label = `error[${error.code}]`
-  const what = labelled(label, error.message, {style: 'reset', screen}).slice(label.length)
   return [
     ...problems,
-    `${paint(['bold', 'red'], 'error', screen)}${paint('dim', `[${error.code}]`, screen)}${what}`,
+    `${paint(['bold', 'red'], 'error', screen)}${paint('dim', `[${error.code}]`, screen)}${behind(`error[${error.code}]`, error.message, screen)}`,
     ...causes,
     labelled('help', error.help, {style: 'cyan', screen, margin: '  '}),
     '',

@@ -28,7 +28,7 @@ test('a life by single commands, in text', async () => {
   ]
   expect(await create('web')).toMatchObject({
     exitCode: 0,
-    stderr: 'backend noop: no real VM is made\n',
+    stderr: expect.stringMatching(/^\[ *\d+\.\ds\] backend noop: no real VM is made\n$/),
     stdout: expect.stringMatching(/^web: created \(id: [0-9a-f-]{36}\)\n$/),
   })
   for (const [words, stdout] of steps) {

@@ -60,7 +60,7 @@ describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
     })
     expect(ran).toMatchObject({exitCode: 130, stderr: expect.stringMatching(/Left at once\. [^\n]*\n$/)})
     const next = await run(undefined, 'up', '--fail-if-locked')
-    expect(next.stderr).toContain('step 1/1 goes on')
+    expect(next.stderr).toContain('step 1 of 1 goes on')
     expect(next.exitCode === 0 || next.stderr.includes('vmctl::provision::unknown_outcome')).toBe(true)
   })
 

@@ -3,7 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {correctClock} from '../../guest/clock.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {formatDuration} from '../../model/quantity.ts'
-import type {Vm} from '../../model/vm.ts'
+import {noopBackend, type Vm} from '../../model/vm.ts'
 import {writeVm} from '../../store/store.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {waitForGuest} from '../reach/wait.ts'
@@ -26,7 +26,7 @@ export const resumeVm = async (engine: Engine, {suspendedAt, ...vm}: Vm): Promis
   await hypervisor.resume?.(vm, operation(engine, vm))
   if (pause !== undefined) await requireProgress(engine, vm)
   await writeVm(vm)
-  await catchUp(engine, vm, suspendedAt)
+  if (vm.backend !== noopBackend) await catchUp(engine, vm, suspendedAt)
 }
 
 /** How soon a guest writes again what it had no room for, in milliseconds. */
