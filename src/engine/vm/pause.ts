@@ -40,7 +40,7 @@ const requireProgress = async (engine: Engine, vm: Vm): Promise<void> => {
 }
 
 /** A guest that had booted before the pause answers at once after it; the boot of another one is not waited for. */
-const answerMs = 30_000
+const answerMs = 15_000
 
 /** Seconds by which a clock may have been behind before the pause. */
 const slackSeconds = 5
