@@ -23,7 +23,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/*.e2e.ts'],
-          fileParallelism: false,
+          // Without KVM a guest that boots keeps a core busy; more of them at once only stand in each other's way.
+          maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 900_000,
           globalSetup: ['test/e2e/setup.ts'],
