@@ -210,7 +210,7 @@ step('destroy removes the VM in any state with everything of it, and knows names
 })
 
 /** One VM has the shape of many, beside its own. */
-const asOneOfMany = (vm: Readonly<Record<string, unknown>>): object => ({...vm, vms: [vm]})
+const asOneOfMany = (one: Readonly<Record<string, unknown>>): object => ({...one, vms: [one]})
 
 check('create --start and every other verb print JSON and nothing else with --json', async () => {
   const made = await lab.json<{state: string; id: string}>('create', '--name', 'j', '--image', 'image.qcow2', '--memory', '128', '--start')
