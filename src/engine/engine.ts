@@ -20,7 +20,6 @@ import type {Provisioner} from '../provision/provisioner.ts'
 import {rebootProvisioner} from '../provision/steps/reboot.ts'
 import {shellProvisioner} from '../provision/steps/shell.ts'
 import {openStore, type Store} from '../store/store.ts'
-import {readCatalogue} from './catalogue.ts'
 import type {EngineEvent, EventListener} from './events.ts'
 import {type Extension, registerExtensions} from './extensions.ts'
 
@@ -64,7 +63,8 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
   const http: HttpOptions = {allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1'}
   const registry = registerExtensions([builtIn(store, env, http), ...(options.extensions ?? [])])
   let known: Promise<Catalogue> | undefined
-  const catalogue = (): Promise<Catalogue> => (known ??= readCatalogue(env, registry.publishers))
+  const catalogue = (): Promise<Catalogue> =>
+    (known ??= import('./catalogue.ts').then(({readCatalogue}) => readCatalogue(env, registry.publishers)))
   const directory = join(store.directory, 'images')
   return {
     store,

@@ -8,10 +8,12 @@ const isNothing = /^[\p{Mn}\p{Me}\p{Cf}]+$/u
 /** Text of these, which are nearly all that vmctl draws, takes as many columns as it has characters. */
 const plain = /^[\x20-\x7e…·✔✘\u2800-\u28ff]*$/
 
-const segmenter = new Intl.Segmenter()
+/** Made when it is first needed: nearly all text is plain, and making one takes milliseconds. */
+let segmenter: Intl.Segmenter | undefined
 
 /** What a terminal shows as one. */
-export const charactersOf = (text: string): readonly string[] => [...segmenter.segment(text)].map(({segment}) => segment)
+export const charactersOf = (text: string): readonly string[] =>
+  [...(segmenter ??= new Intl.Segmenter()).segment(text)].map(({segment}) => segment)
 
 const widthOfOne = (character: string): number => (wide.test(character) ? 2 : isNothing.test(character) ? 0 : 1)
 
