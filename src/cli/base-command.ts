@@ -174,8 +174,8 @@ export abstract class VmctlCommand extends Command {
   /** The second Ctrl+C. */
   #leave(): never {
     this.#isOver = true
-    // The rows are gone when its first, synchronous part is done; the rest would wait.
-    void this.#progress?.close()
+    // What has been drawn stays, and nothing is waited for.
+    void this.#progress?.close(this.signal.reason)
     if (!this.onlyPrints)
       process.stderr.write(
         'Left at once. A step may go on in its guest, or have been ended there half-way; the next `vmctl up` says which.\n',

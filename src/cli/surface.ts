@@ -113,10 +113,11 @@ const liveSurface = (stream: WriteStream): Surface => {
     async close() {
       if (isClosed) return
       isClosed = true
-      const {drawRows} = await loading
       clearInterval(clock)
       signals[Symbol.dispose]()
       stream.off('resize', draw)
+      // Without a pause once it is there: who leaves the process at once does not wait.
+      const {drawRows} = drawing ?? (await loading)
       area.close(drawRows(rows.all(), canvas(Number.POSITIVE_INFINITY)))
     },
   }

@@ -91,6 +91,20 @@ describe.skipIf(missing)(`rows of vmctl up on a terminal${missing === undefined 
     expect(left).toMatch(/^✘ db {3}interrupted TIME\n· web {2}not begun\nerror\[vmctl::interrupted\]: Interrupted\.\n.*$/m)
   })
 
+  test('a second Ctrl+C leaves the rows as they are, and its words below them', async () => {
+    const ran = await up(
+      `${project.vm('db', step("trap '' TERM; echo started; sleep 20"))}${project.vm('web', '  depends-on "db" condition="provisioned"')}`,
+      {
+        keys: [
+          {after: '| started', type: '\u0003'},
+          {after: 'A second Ctrl+C', type: '\u0003'},
+        ],
+      },
+    )
+    expect(ran.exitCode).toBe(130)
+    expect(withoutTimes(leftOn(ran))).toMatch(/^✘ db {3}interrupted TIME\n· web {2}not begun\nLeft at once\. A step may go on in its guest/m)
+  })
+
   test('another width: no line is longer, and there are no more rows than VMs', async () => {
     const ran = await up(
       `${project.vm('db', step('echo started; sleep 3'))}${project.vm('web', '  depends-on "db" condition="provisioned"')}`,
