@@ -20,10 +20,9 @@ test('on a terminal it is written over in place, each time in one go', () => {
     live.show(header, [['web', 'stopped']])
   }
   expect(writes).toEqual([
-    '\x1b[?25l',
-    '\rNAME  STATUS\x1b[K\nweb   running\x1b[K\ndb    stopped\x1b[K\n\x1b[J',
-    '\x1b[3A\rNAME  STATUS\x1b[K\nweb   stopped\x1b[K\n\x1b[J',
-    '\x1b[?25h',
+    '\x1b[?25l\r\x1b[?7lNAME  STATUS\x1b[K\nweb   running\x1b[K\ndb    stopped\x1b[K\x1b[J\x1b[2A\r\x1b[?7h',
+    '\r\x1b[?7lNAME  STATUS\x1b[K\nweb   stopped\x1b[K\x1b[J\x1b[1A\r\x1b[?7h',
+    '\rNAME  STATUS\x1b[K\nweb   stopped\x1b[K\n\x1b[J\x1b[?25h',
   ])
 })
 
@@ -35,7 +34,7 @@ test('what does not fit is cut, since a line that wraps or scrolls could not be 
     ['db', 'stopped'],
     ['c', 'running'],
   ])
-  expect(writes[1]).toBe('\rNA…  ST…\x1b[K\nweb  run\x1b[K\n\x1b[J')
+  expect(writes).toEqual(['\x1b[?25l\r\x1b[?7lNA…  ST…\x1b[K\nweb  run\x1b[K\x1b[J\x1b[1A\r\x1b[?7h'])
 })
 
 test('elsewhere only what has changed is a line', () => {

@@ -1,3 +1,4 @@
+import {openLiveArea} from './live-area.ts'
 import {screenOf} from './screen.ts'
 import {type Column, table} from './table.ts'
 
@@ -11,30 +12,17 @@ type Output = Pick<NodeJS.WriteStream, 'write'> & Parameters<typeof screenOf>[0]
 /** On a terminal in place, elsewhere one line for each row that has changed. */
 export const openLiveText = (stream: Output): LiveText => (stream.isTTY ? inPlace(stream) : asLines(stream))
 
-const escape = {
-  hideCursor: '\x1b[?25l',
-  showCursor: '\x1b[?25h',
-  clearLine: '\x1b[K',
-  clearBelow: '\x1b[J',
-  up: (lines: number) => `\x1b[${lines}A`,
-}
-
-/** Written over in one go, so that no half of it is ever seen. */
 const inPlace = (stream: Output): LiveText => {
-  let height = 0
-  stream.write(escape.hideCursor)
+  const area = openLiveArea(stream)
+  let lines: readonly string[] = []
   return {
     show(columns, rows) {
-      const lines = table(columns, rows, screenOf(stream))
+      lines = table(columns, rows, screenOf(stream))
         .split('\n')
         .slice(0, Math.max(1, (stream.rows ?? 24) - 1))
-        .map((line) => `${line}${escape.clearLine}\n`)
-      stream.write(`${height === 0 ? '' : escape.up(height)}\r${lines.join('')}${escape.clearBelow}`)
-      height = lines.length
+      area.draw(lines)
     },
-    [Symbol.dispose]() {
-      stream.write(escape.showCursor)
-    },
+    [Symbol.dispose]: () => area.close(lines),
   }
 }
 
