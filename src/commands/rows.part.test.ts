@@ -102,7 +102,9 @@ describe.skipIf(missing)(`rows of vmctl up on a terminal${missing === undefined 
       },
     )
     expect(ran.exitCode).toBe(130)
-    expect(withoutTimes(leftOn(ran))).toMatch(/^✘ db {3}interrupted TIME\n· web {2}not begun\nLeft at once\. A step may go on in its guest/m)
+    expect(withoutTimes(leftOn(ran))).toMatch(
+      /^✘ db {3}interrupted TIME\n· web {2}not begun\nLeft at once\. A step may go on in its guest/m,
+    )
   })
 
   test('another width: no line is longer, and there are no more rows than VMs', async () => {
