@@ -66,7 +66,7 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
     }
   }
 
-  const show = (event: EngineEvent): void | Promise<void> => {
+  const show = (event: Exclude<EngineEvent, Of<'provision.output'>>): void | Promise<void> => {
     const vm = event.vm ?? ''
     const scene = sceneOf(vm, event)
     switch (event.type) {
@@ -79,8 +79,6 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
       case 'provision.step':
         output.begin(vm)
         return showStep(scene, event)
-      case 'provision.output':
-        return output.write(vm, json ? {...event, stream: 'stderr'} : event)
       case 'provision.done':
         output.end(vm)
         rows.end(vm, 'step')
@@ -97,6 +95,8 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
   }
   return {
     show(event) {
+      // Comes in thousands, and changes no row.
+      if (event.type === 'provision.output') return output.write(event.vm ?? '', json ? {...event, stream: 'stderr'} : event)
       const result = show(event)
       surface.update()
       return result
