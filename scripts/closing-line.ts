@@ -47,7 +47,10 @@ for (const file of files.filter((name) => name.endsWith('.json'))) {
 
 // A step may fail without a failed test: a check, a file that does not load, a runner that died. It counts as one.
 const steps = files.includes('failed') ? readFileSync(join(directory, 'failed'), 'utf8').trim().split('\n') : []
-if (steps.length > 0) process.stdout.write(`\nfailed: ${steps.join(', ')}\n`)
+for (const step of steps.filter((name) => !withFailedTests.has(name))) {
+  const said = files.includes(`${step}.out`) ? readFileSync(join(directory, `${step}.out`), 'utf8') : ''
+  tell(step, said.trimEnd().split('\n').slice(-LINES_OF_A_FAILURE).join('\n'))
+}
 if (total.passed === 0) process.stdout.write('\nno test ran\n')
 const failed = total.failed + steps.filter((step) => !withFailedTests.has(step)).length
 process.stdout.write(`\n${total.passed} passed, ${failed} failed, ${total.skipped} skipped\n`)

@@ -21,6 +21,9 @@ run() {
   "$@" </dev/null || echo "$name" >>"$results/failed"
 }
 
+# told NAME COMMAND...: the same for a command that writes no report; what it said last is told again at the end.
+told() { run "$@" 2>&1 | tee "$results/$1.out"; }
+
 if [ "${1-}" = micro ]; then
   export VMCTL_E2E_GUESTS=micro
   # What is killed, cut off or restarted half-way shows the same on every machine, and takes minutes.
@@ -28,8 +31,8 @@ if [ "${1-}" = micro ]; then
   for file in docs dropped guest-faults killed order steps torture; do set -- "$@" --exclude "**/$file.e2e.ts"; done
 else
   set --
-  run 'build' npm run --silent build
-  run 'checks' npm run --silent check
+  told 'build' npm run --silent build
+  told 'checks' npm run --silent check
   run 'unit tests' vitest run --project unit --reporter default --reporter json --outputFile "$results/unit tests.json"
   run 'part tests' vitest run --project part --reporter default --reporter json --outputFile "$results/part tests.json"
 fi
