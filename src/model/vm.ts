@@ -265,7 +265,7 @@ export interface Observation {
   readonly vncAddress?: string
   readonly accelerator?: string
   /** What a VM that runs has lost meanwhile, and how it comes back, a sentence each. */
-  readonly troubles?: readonly string[]
+  readonly problems?: readonly string[]
 }
 
 /** The state of a VM that has no process. */
