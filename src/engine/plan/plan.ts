@@ -68,7 +68,7 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   return {
     ...rest,
     steps,
-    notices: [...(steps.length === 0 ? [idle] : []), ...(observation.troubles ?? []), ...told, ...rest.notices],
+    notices: [...(steps.length === 0 ? [idle] : []), ...(observation.problems ?? []), ...told, ...rest.notices],
   }
 }
 
