@@ -83,6 +83,34 @@ describe('an overlay', () => {
     ).not.toContain('verification failed')
   })
 
+  const writeScattered = (path: string): void => {
+    const writes = Array.from({length: 150}, (_, index) => ['-c', `write -P 9 ${index * 256}k 4k`]).flat()
+    execFileSync('qemu-io', ['-t', 'unsafe', '-f', 'qcow2', ...writes, path], {stdio: 'ignore'})
+  }
+
+  it('takes little for scattered writes, unless what opens it is too old for that', async () => {
+    const base = makeBase()
+    execFileSync('qemu-io', ['-t', 'unsafe', '-f', 'qcow2', '-c', 'write -P 5 0 64m', base.path])
+    const old = join(directory, 'old-qemu')
+    const paths = [] as string[]
+    for (const version of ['5.1.0', '5.2.0', '11.0.50']) {
+      writeFileSync(old, `#!/bin/sh\necho 'QEMU emulator version ${version} (Debian)'\n`, {mode: 0o755})
+      const path = join(directory, `${version}.qcow2`)
+      await createOverlay(base, path, {program: old})
+      writeScattered(path)
+      expect((await imageInfo(path, {format: 'qcow2'})).backingFile).toBe(base.path)
+      paths.push(path)
+    }
+    const [before = 0, ...since] = paths.map((path) => statSync(path).blocks * 512)
+    expect(before).toBeGreaterThan(150 * 65_536)
+    for (const bytes of since) expect(bytes).toBeLessThan(before / 5)
+    for (const path of paths) {
+      await growImage(path, 80 * MiB)
+      const reads = ['-c', 'read -P 9 256k 4k', '-c', 'read -P 5 260k 200k', '-c', 'read -P 0 64m 16m']
+      expect(execFileSync('qemu-io', ['-f', 'qcow2', ...reads, path], {encoding: 'utf8'})).not.toContain('verification failed')
+    }
+  })
+
   it('needs absolute paths', async () => {
     await expect(createOverlay({...makeBase(), path: 'base.qcow2'}, join(directory, 'o'))).rejects.toThrow(TypeError)
   })

@@ -45,6 +45,8 @@ export const imageInfo = async (path: string, options: QemuImgOptions & {readonl
 export interface OverlayOptions extends QemuImgOptions {
   /** Size of the new disk; that of the base when absent. */
   readonly sizeBytes?: number
+  /** What will open the overlay; when it and qemu-img are new enough, a scattered write takes 4 KiB of it instead of 64. */
+  readonly program?: string
 }
 
 /**
@@ -60,10 +62,24 @@ export const createOverlay = async (base: BaseImage, path: string, options: Over
       {details: {diskBytes: sizeBytes, imageBytes: base.virtualSizeBytes}},
     )
   }
+  const isNew = options.program !== undefined && (await knowSubclusters([options.program, 'qemu-img'], options))
+  const layout = isNew ? ['-o', 'extended_l2=on,cluster_size=128k'] : []
   await produce(path, 'vmctl::image::overlay_creation_failed', (temporary) =>
     // The size is always given: without it a base whose length is not a multiple of 512 would be rounded down.
-    qemuImg(['create', '-q', '-f', 'qcow2', '-F', base.format, '-b', fileName(base.path), temporary, `${sectors(sizeBytes)}`], options),
+    qemuImg(
+      ['create', '-q', '-f', 'qcow2', ...layout, '-F', base.format, '-b', fileName(base.path), temporary, `${sectors(sizeBytes)}`],
+      options,
+    ),
   )
+}
+
+/** Clusters of which parts of a 32nd can be written came with QEMU 5.2. */
+const knowSubclusters = async (programs: readonly string[], {signal}: QemuImgOptions): Promise<boolean> => {
+  const outputs = await Promise.all(programs.map(async (program) => run(program, ['--version'], {signal, notInstalled})))
+  return outputs.every(({stdout}) => {
+    const [, major = '0', minor = '0'] = /version (\d+)\.(\d+)/.exec(stdout) ?? []
+    return Number(major) > 5 || (Number(major) === 5 && Number(minor) >= 2)
+  })
 }
 
 /**
