@@ -5,7 +5,7 @@ import {isFailure} from '../model/errors.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {auditImage, type AuditedImage, readHead} from './audit.ts'
 import {detectCompression} from './compression.ts'
-import {decompressFile} from './decompress.ts'
+import {type CompressedFile, decompressFile} from './decompress.ts'
 import {type ImageListener, throttled} from './events.ts'
 import type {FetchedImage, ImageSource} from './image-source.ts'
 import {removePartial} from './partial.ts'
@@ -18,9 +18,7 @@ export interface FetchDiskOptions {
 }
 
 /** A disk that is whole, verified and audited, under a temporary name. */
-export interface FetchedDisk {
-  readonly path: string
-  readonly sha256: string
+export interface FetchedDisk extends UnpackedDisk {
   readonly fetched: FetchedImage
   readonly audited: AuditedImage
 }
@@ -67,25 +65,36 @@ const isEmpty = async (path: string): Promise<boolean> => (await stat(path).catc
 
 export const decompressedPath = (partial: string): string => `${partial}.disk`
 
+interface UnpackedDisk {
+  readonly path: string
+  /** Digest of the disk itself, where it is known for nothing: that of a disk which is stored as it was published. */
+  readonly sha256?: string
+}
+
 /** Decompresses a file to `destination` when it is compressed, and leaves it where it is otherwise. */
-export const toDisk = async (
+const toDisk = async (
   file: {readonly path: string; readonly name: string; readonly sha256: string},
   destination: string,
   options: FetchDiskOptions,
-): Promise<{path: string; sha256: string}> => {
+): Promise<UnpackedDisk> => {
   const {head} = await readHead(file.path, 64)
   const compression = detectCompression(file.name, head)
   if (compression === undefined) return {path: file.path, sha256: file.sha256}
+  await unpack({path: file.path, compression}, destination, options)
+  return {path: destination}
+}
+
+/** Decompresses a file to `destination`, in place of what an earlier run has left there. */
+export const unpack = async (file: CompressedFile, destination: string, options: FetchDiskOptions): Promise<void> => {
   await remove(destination)
   try {
-    const {sha256} = await decompressFile({path: file.path, compression}, destination, {
+    await decompressFile(file, destination, {
       signal: options.signal,
       onProgress: throttled(
         (progress) => options.onEvent?.({type: 'image.decompressing', source: options.displayName, ...progress}),
         () => false,
       ),
     })
-    return {path: destination, sha256}
   } catch (error) {
     if (!isFailure(error, 'vmctl::image::decompression_failed')) throw error
     throw error.reword({message: `Cannot decompress ${options.displayName}: ${error.message}`})
