@@ -1,10 +1,11 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, readdirSync, renameSync, statSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {beforeEach, describe, expect, it} from 'vitest'
+import {beforeEach, describe, expect, it, onTestFinished} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
+import {makeClusterBomb, makeDirectory} from '../../test/support/images.ts'
 import {missingProgram, testUnless} from '../../test/support/programs.ts'
 import type {BaseImage} from '../model/vm.ts'
 import {convertImage, createOverlay, growImage, imageInfo, repointOverlay} from './qemu-img.ts'
@@ -134,6 +135,22 @@ it('converts, keeping holes, and leaves nothing behind when it fails', async () 
   const failing = convertImage({path: join(directory, 'text'), format: 'qcow2'}, {path: join(directory, 'out'), format: 'raw'})
   await expect(failing).rejects.toMatchObject({code: 'vmctl::image::conversion_failed'})
   expect(readdirSync(directory).toSorted()).toEqual(['base.qcow2', 'disk.raw', 'text'])
+})
+
+it('converts the image of a stranger under limits, and leaves nothing behind', async () => {
+  const memory = makeDirectory()
+  onTestFinished(() => rmSync(memory, {recursive: true}))
+  const path = join(memory, 'bomb.qcow2')
+  writeFileSync(path, makeClusterBomb(memory))
+  const before = readdirSync(memory)
+  const convert = (limits: {readonly cpuSeconds: number; readonly fileBytes: number}) =>
+    convertImage({path, format: 'qcow2'}, {path: join(memory, 'out'), format: 'qcow2'}, {limits})
+  await expect(convert({cpuSeconds: 60, fileBytes: 4 * MiB})).rejects.toMatchObject({code: 'vmctl::image::no_space'})
+  await expect(convert({cpuSeconds: 1, fileBytes: 2 ** 40})).rejects.toMatchObject({
+    code: 'vmctl::image::conversion_failed',
+    message: expect.stringContaining('CPU time'),
+  })
+  expect(readdirSync(memory)).toEqual(before)
 })
 
 it('says that QEMU is missing', async () => {

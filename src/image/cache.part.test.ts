@@ -1,3 +1,4 @@
+import {execFileSync} from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -17,16 +18,20 @@ import {basename, dirname, join} from 'node:path'
 import {describe, expect, it} from 'vitest'
 
 import {useImageLab} from '../../test/support/image-lab.ts'
-import {digestOf, makeImage, makeRawDisk, through} from '../../test/support/images.ts'
+import {digestOf, makeClusterBomb, makeCompressed, makeImage, makeRawDisk, through} from '../../test/support/images.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {downloadImage, ensureImage, findImage, type ImageEvent, listImages, removeImage} from './index.ts'
-import {type CacheEntry, readEntries} from './entries.ts'
+import {type CacheEntry, readEntries, writeEntry} from './entries.ts'
 import {imageFiles} from './image-store.ts'
 import {verifyImages} from './manage.ts'
+import {readClusters} from './qcow2-clusters.ts'
 import {urlKey} from './url.ts'
 
 const {signal} = new AbortController()
+const never = (): never => {
+  throw new Error('there is no entry')
+}
 const disk = makeRawDisk(300_000)
 const free = {inUse: () => undefined}
 const lab = useImageLab()
@@ -337,6 +342,63 @@ describe('the cache', () => {
     for (const name of [old, `${old}.json`, `${old}.disk`, `${young}.disk`]) utimesSync(join(directory, name), longAgo, longAgo)
     await ensure(url(lab.serve('/b.raw', disk)))
     expect(partials()).toEqual([young])
+  })
+})
+
+describe('a disk with compressed clusters', () => {
+  const big = makeRawDisk(4_000_256)
+
+  it.each(['zlib', 'zstd'])('(%s) is stored without them, and is the same disk', async (type) => {
+    const published = makeCompressed(lab.scratch.path, big, '-o', `compression_type=${type}`)
+    const reference = url(lab.serve('/disk.qcow2', published, {cutAfter: [1000]}), {sha256: digestOf(published)})
+    const image = await ensure(reference)
+    expect(lab.cachedDisks()).toEqual([`sha256-${digestOf(published)}-disk.qcow2`])
+    expect(partials()).toEqual([])
+    expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
+    execFileSync('qemu-img', ['compare', '-q', '-f', 'qcow2', '-F', 'raw', image.path, write('disk.raw', big)])
+    expect(image.sha256).toBe(digestOf(published))
+    expect(await find(reference)).toEqual(image)
+    expect(await verifyImages(lab.scratch.store, undefined)).toMatchObject([{isNew: true}])
+    // Declared raw it is another disk, whose bytes are those of the file.
+    const raw = await ensure({...reference, format: 'raw'})
+    expect(readFileSync(raw.path).equals(published)).toBe(true)
+  })
+
+  it('is stored without them when it comes in a compressed file, local or not, and is made once', async () => {
+    const packed = through(makeCompressed(lab.scratch.path, big), 'xz')
+    const image = await ensure(file(write('disk.qcow2.xz', packed)))
+    expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
+    const {ino} = statSync(image.path)
+    expect(await ensure(url(lab.serve('/disk.qcow2.xz', packed)))).toEqual(image)
+    expect(statSync(image.path).ino).toBe(ino)
+    expect(lab.cachedDisks()).toHaveLength(1)
+    expect(partials()).toEqual([])
+  })
+
+  it('that an older vmctl has stored with them stays as it is under the VMs made from it', async () => {
+    const published = makeCompressed(lab.scratch.path, big)
+    const reference = url(lab.serve('/disk.qcow2', published))
+    const {path} = await ensure(reference)
+    const [{disk: _disk, ...entry} = never()] = (await readEntries(lab.scratch.store)).entries
+    const old = join(lab.scratch.store.directory, `sha256-${digestOf(published)}.qcow2`)
+    renameSync(path, old)
+    writeFileSync(old, published)
+    const stored = {file: basename(old), sha256: digestOf(published), sizeBytes: published.length, virtualSizeBytes: 4_000_256}
+    await writeEntry(lab.scratch.store, {...entry, disk: {...stored, format: 'qcow2', isDeclaredRaw: false}})
+    const {ino} = statSync(old)
+    await ensureImage(lab.scratch.store, reference, {signal, fresh: true})
+    expect((await ensure(reference)).path).toBe(old)
+    expect(statSync(old).ino).toBe(ino)
+    expect(await verifyImages(lab.scratch.store, undefined)).toEqual([{name: 'disk.qcow2', path: old, sha256: digestOf(published)}])
+  })
+
+  it('that would fill the disk is refused before anything is written', async () => {
+    await expect(ensure(url(lab.serve('/bomb.qcow2', makeClusterBomb(lab.scratch.path))))).rejects.toMatchObject({
+      code: 'vmctl::image::no_space',
+      message: expect.stringMatching(/bomb\.qcow2 holds \d+ bytes when it is unpacked, and \d+ are free/),
+    })
+    expect(lab.cachedDisks()).toEqual([])
+    expect(partials().filter((name) => !/^[0-9a-f]{64}(?:\.json)?$/.test(name))).toEqual([])
   })
 })
 

@@ -17,6 +17,8 @@ export interface NewDisk {
   readonly sha256?: string
   readonly audited: AuditedImage
   readonly isDeclaredRaw: boolean
+  /** Whether it has the content of the published image in another layout. */
+  readonly isConverted?: boolean
 }
 
 /**
@@ -28,30 +30,17 @@ export const commitDisk = async (
   {disk, entry}: {readonly disk: NewDisk; readonly entry: NewEntry},
   signal: AbortSignal,
 ): Promise<BaseImage> => {
-  const {format, virtualSizeBytes} = disk.audited
   await using _lock = await lockIndex(store, `image ${entry.name}`, signal)
-  const path = await placeOf(store, disk, entry)
+  const known = await sameDisk(store, disk, entry)
+  const path = known ? join(store.directory, known.file) : newPath(store, disk, entry)
   try {
-    const {size} = await stat(disk.path)
-    await chmod(disk.path, 0o400)
-    await flush(disk.path)
-    const sha256 = await placeDisk(disk, path)
+    const kept = known && (await isWhole(path, known.sha256)) ? known : undefined
+    if (kept) await remove(disk.path)
+    const placed = kept ?? (await placeDisk(disk, path))
     await syncDirectory(store.directory)
     const stamp = await stampOf(path)
-    const whole: CacheEntry = {
-      schema: 1,
-      ...entry,
-      disk: {
-        file: basename(path),
-        ...(sha256 !== undefined && {sha256}),
-        sizeBytes: size,
-        virtualSizeBytes,
-        format,
-        isDeclaredRaw: disk.isDeclaredRaw,
-        ...(stamp && {stamp}),
-      },
-    }
-    await writeEntry(store, whole)
+    await writeEntry(store, {schema: 1, ...entry, disk: {...placed, ...(stamp && {stamp})}})
+    const {format, virtualSizeBytes} = placed
     return {path, format, virtualSizeBytes, sha256: entry.published.sha256}
   } catch (error) {
     throw storageError(error, 'store the image as', path)
@@ -74,29 +63,43 @@ export const removeEntry = async (store: ImageStore, entry: CacheEntry): Promise
 
 type NewEntry = Omit<CacheEntry, 'disk' | 'schema'>
 
-const placeOf = async (store: ImageStore, {sha256, audited, isDeclaredRaw}: NewDisk, entry: NewEntry): Promise<string> => {
-  const isSame = ({published, disk}: CacheEntry): boolean =>
-    published.sha256 === entry.published.sha256 && disk?.format === audited.format && disk.isDeclaredRaw === isDeclaredRaw
+type StoredDisk = NonNullable<CacheEntry['disk']>
+
+/** What the same bytes have become before, wherever they came from. */
+const sameDisk = async (store: ImageStore, {audited, isDeclaredRaw}: NewDisk, entry: NewEntry): Promise<StoredDisk | undefined> => {
   const {entries} = await readEntries(store)
-  const known = entries.find(isSame)?.disk?.file
-  if (known !== undefined) return join(store.directory, known)
-  return imageFiles.disk(store, {publishedSha256: entry.published.sha256, isUnpacked: sha256 === undefined, format: audited.format})
+  const same = entries.find(
+    ({published, disk}) =>
+      published.sha256 === entry.published.sha256 && disk?.format === audited.format && disk.isDeclaredRaw === isDeclaredRaw,
+  )
+  return same?.disk
 }
 
-/**
- * Not a hard link: the temporary name would lead a later, resumed download into the finished file.
- * @returns the digest of the disk, if it is known
- */
-const placeDisk = async ({path: temporary, sha256: known}: NewDisk, path: string): Promise<string | undefined> => {
-  if (!(await stampOf(path))) {
-    await rename(temporary, path)
-    return known
-  }
-  const sha256 = known ?? (await hashFile(temporary))
+const newPath = (store: ImageStore, {sha256, audited}: NewDisk, {published}: NewEntry): string =>
+  imageFiles.disk(store, {publishedSha256: published.sha256, isUnpacked: sha256 === undefined, format: audited.format})
+
+const isWhole = async (path: string, sha256: string | undefined): Promise<boolean> =>
+  sha256 !== undefined && (await stampOf(path)) !== undefined && (await hashFile(path)) === sha256
+
+/** Not a hard link: the temporary name would lead a later, resumed download into the finished file. */
+const placeDisk = async (disk: NewDisk, path: string): Promise<StoredDisk> => {
+  const {size} = await stat(disk.path)
+  await chmod(disk.path, 0o400)
+  await flush(disk.path)
+  const isTaken = (await stampOf(path)) !== undefined
+  const sha256 = disk.sha256 ?? (isTaken ? await hashFile(disk.path) : undefined)
   // A file of other bytes in its place is damaged: no VM can live on it, so it is repaired.
-  if ((await hashFile(path)) === sha256) await remove(temporary)
-  else await rename(temporary, path)
-  return sha256
+  if (isTaken && (await isWhole(path, sha256))) await remove(disk.path)
+  else await rename(disk.path, path)
+  return {
+    file: basename(path),
+    ...(sha256 !== undefined && {sha256}),
+    sizeBytes: size,
+    virtualSizeBytes: disk.audited.virtualSizeBytes,
+    format: disk.audited.format,
+    isDeclaredRaw: disk.isDeclaredRaw,
+    ...(disk.isConverted && {isConverted: true}),
+  }
 }
 
 const flush = async (path: string): Promise<void> => {

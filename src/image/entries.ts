@@ -38,6 +38,8 @@ export interface CacheEntry {
     readonly format: ImageFormat
     /** The user said `format="raw"`; the content was not asked. */
     readonly isDeclaredRaw: boolean
+    /** Whether it holds the published disk in another layout: what was compressed is not. */
+    readonly isConverted?: boolean
     /** The file when its digest was last known to be right; absent in entries of vmctl 0.1.0. */
     readonly stamp?: FileStamp
   }

@@ -9,12 +9,15 @@ import {type CompressedFile, decompressFile} from './decompress.ts'
 import {type ImageListener, throttled} from './events.ts'
 import type {FetchedImage, ImageSource} from './image-source.ts'
 import {removePartial} from './partial.ts'
+import {toPlainDisk} from './plain-disk.ts'
 
 export interface FetchDiskOptions {
   readonly signal: AbortSignal
   readonly onEvent?: ImageListener | undefined
   /** How the image is called in events and errors. */
   readonly displayName: string
+  /** Whether what is compressed inside of the disk is unpacked, too. */
+  readonly isPlain?: boolean
 }
 
 /** A disk that is whole, verified and audited, under a temporary name. */
@@ -29,10 +32,11 @@ const spoilt = [
   'vmctl::image::decompression_failed',
   'vmctl::image::refused',
   'vmctl::image::format_detection_failed',
+  'vmctl::image::conversion_failed',
 ] as const
 
 /**
- * Fetches an image to `partial` and decompresses it beside that. The caller gives the result its final name, then calls `removePartial`.
+ * Fetches an image to `partial` and unpacks it beside that. The caller gives the result its final name, then removes the rest.
  * @param partial a path that this process alone uses; a left-over there is continued
  */
 export const fetchDisk = async (
@@ -53,9 +57,12 @@ export const fetchDisk = async (
     await chmod(partial, 0o600)
     const file = await toDisk({path: partial, name: fetched.name, sha256: fetched.digests.sha256}, decompressedPath(partial), options)
     const audited = await auditImage(file.path, {declaredFormat: reference.format, signal: options.signal, source: options.displayName})
-    return {...file, fetched, audited}
+    const disk = options.isPlain
+      ? await toPlainDisk({...file, audited}, plainPath(partial), {...options, source: options.displayName})
+      : file
+    return {...disk, fetched, audited}
   } catch (error) {
-    await remove(decompressedPath(partial))
+    for (const path of unpackedPaths(partial)) await remove(path)
     if (isFailure(error, ...spoilt) || (await isEmpty(partial))) await removePartial(partial)
     throw error
   }
@@ -65,10 +72,17 @@ const isEmpty = async (path: string): Promise<boolean> => (await stat(path).catc
 
 export const decompressedPath = (partial: string): string => `${partial}.disk`
 
+export const plainPath = (partial: string): string => `${partial}.plain`
+
+/** What is made of a partial file on the way to a disk. */
+export const unpackedPaths = (partial: string): string[] => [decompressedPath(partial), plainPath(partial)]
+
 interface UnpackedDisk {
   readonly path: string
   /** Digest of the disk itself, where it is known for nothing: that of a disk which is stored as it was published. */
   readonly sha256?: string
+  /** Whether it was made free of compressed clusters. */
+  readonly isConverted?: true
 }
 
 /** Decompresses a file to `destination` when it is compressed, and leaves it where it is otherwise. */

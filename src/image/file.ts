@@ -13,8 +13,9 @@ import {createDigester, type Digests, findMismatch, verifyDigests} from './check
 import {commitDisk, updateEntry} from './commit.ts'
 import {type Compression, detectCompression} from './compression.ts'
 import {baseImageOf, type CacheEntry, type FileStamp, isSameStamp, readEntries, stampOf} from './entries.ts'
-import {decompressedPath, unpack} from './fetch-disk.ts'
+import {decompressedPath, plainPath, unpack, unpackedPaths} from './fetch-disk.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
+import {toPlainDisk} from './plain-disk.ts'
 import {printableName, urlKey} from './url.ts'
 
 interface LocalFile {
@@ -98,7 +99,8 @@ const decompressed = async (store: ImageStore, file: CompressedImage, options: E
   if (early) verifyDigests(file.path, reference, early)
   const existing = early && (await knownContent(store, file, early))
   if (existing) return existing
-  const temporary = decompressedPath(imageFiles.partial(store, file.key))
+  const partial = imageFiles.partial(store, file.key)
+  const temporary = decompressedPath(partial)
   try {
     const unpacking = unpack(file, temporary, {...options, displayName: file.path})
     // Both read the file at once: what is not to be compared with anything need not be known before it is unpacked.
@@ -110,10 +112,11 @@ const decompressed = async (store: ImageStore, file: CompressedImage, options: E
     const same = await knownContent(store, file, digests)
     if (same) return same
     const audited = await auditImage(temporary, {declaredFormat: reference.format, signal: options.signal, source: file.path})
-    const disk = {path: temporary, audited, isDeclaredRaw: reference.format === 'raw'}
+    const plain = await toPlainDisk({path: temporary, audited}, plainPath(partial), {...options, source: file.path})
+    const disk = {...plain, isDeclaredRaw: reference.format === 'raw'}
     return {image: await commitDisk(store, {disk, entry: entryOf(file, digests)}, options.signal), source: file.path, isFresh: true}
   } finally {
-    await remove(temporary)
+    for (const path of unpackedPaths(partial)) await remove(path)
   }
 }
 

@@ -65,7 +65,8 @@ type Places = Pick<ImageStore, 'directory' | 'lockDirectory'>
  * `sha256-HEX.FORMAT` disks as they were published, `sha256-HEX-disk.FORMAT` what was unpacked from a publication with that digest,
  * read-only and never replaced; `refs/*.json` what was fetched from where;
  * `keys/FINGERPRINT.asc` keys of publishers;
- * `partial/KEY` a download on its way, `partial/KEY.json` how to resume it, `partial/KEY.disk` its decompression.
+ * `partial/KEY` a download on its way, `partial/KEY.json` how to resume it, `partial/KEY.disk` its decompression, `partial/KEY.plain`
+ * the same without compressed clusters.
  */
 export const imageFiles = {
   disk: (store: Places, {publishedSha256, isUnpacked, format}: DiskName): string =>
