@@ -1,7 +1,8 @@
+import {remove} from '../host/durable.ts'
 import type {Trust} from '../model/catalogue.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {commitDisk} from './commit.ts'
-import {fetchDisk} from './fetch-disk.ts'
+import {fetchDisk, unpackedPaths} from './fetch-disk.ts'
 import type {ImageSource} from './image-source.ts'
 import {type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
 import {removePartial} from './partial.ts'
@@ -23,7 +24,7 @@ export interface FetchEntryJob {
 export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options: EnsureOptions): Promise<BaseImage> => {
   const {reference, key, url} = job
   const partial = imageFiles.partial(store, key)
-  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: displayUrl(url)})
+  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: displayUrl(url), isPlain: true})
   const {digests, sizeBytes, etag, lastModified, name} = disk.fetched
   const entry = {
     key,
@@ -36,6 +37,7 @@ export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options:
     fetchedAt: new Date().toISOString(),
   }
   const image = await commitDisk(store, {disk: {...disk, isDeclaredRaw: reference.format === 'raw'}, entry}, options.signal)
+  for (const path of unpackedPaths(partial)) await remove(path)
   await removePartial(partial)
   return image
 }
