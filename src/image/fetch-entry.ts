@@ -24,12 +24,14 @@ export interface FetchEntryJob {
 export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options: EnsureOptions): Promise<BaseImage> => {
   const {reference, key, url} = job
   const partial = imageFiles.partial(store, key)
-  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: displayUrl(url), isPlain: true})
+  const source = displayUrl(url)
+  using _turn = await store.turns?.take(url.host, {...options, onWait: () => options.onEvent?.({type: 'image.queued', source})})
+  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: source, isPlain: true})
   const {digests, sizeBytes, etag, lastModified, name} = disk.fetched
   const entry = {
     key,
-    source: job.source ?? displayUrl(url),
-    ...(job.source !== undefined && {url: displayUrl(url)}),
+    source: job.source ?? source,
+    ...(job.source !== undefined && {url: source}),
     name: printableName(options.name ?? (name || fileNameOf(url))),
     published: {...digests, sizeBytes, ...(etag === undefined ? {} : {etag}), ...(lastModified === undefined ? {} : {lastModified})},
     verifiedBy: job.verifiedBy,

@@ -5,6 +5,7 @@ import type {BaseImage, ImageFormat, ImageReference} from '../model/vm.ts'
 import type {ExpectedDigests} from './checksum.ts'
 import type {ImageListener} from './events.ts'
 import type {ImageSource} from './image-source.ts'
+import type {DownloadTurns} from './turns.ts'
 
 /** Where images are kept, and where they come from. */
 export interface ImageStore {
@@ -15,6 +16,8 @@ export interface ImageStore {
   readonly sources: readonly ImageSource[]
   /** How names are looked up; without it none can be fetched. */
   readonly resolve?: ResolveName
+  /** How many downloads go on at once; any number without it. */
+  readonly turns?: DownloadTurns
 }
 
 /** Where an image of a name is now, and how far that can be trusted. */
