@@ -1,6 +1,7 @@
 import {remove} from '../host/durable.ts'
 import type {Trust} from '../model/catalogue.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
+import type {Algorithm} from './checksum.ts'
 import {commitDisk} from './commit.ts'
 import {fetchDisk, unpackedPaths} from './fetch-disk.ts'
 import type {ImageSource} from './image-source.ts'
@@ -18,6 +19,8 @@ export interface FetchEntryJob {
   readonly source?: string
   readonly verifiedBy: readonly string[]
   readonly trust: Trust
+  /** In which algorithms the publisher lists it. */
+  readonly listed?: readonly Algorithm[]
 }
 
 /** Fetches an image into the cache. The caller holds the lock of its key. */
@@ -35,6 +38,7 @@ export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options:
     name: printableName(options.name ?? (name || fileNameOf(url))),
     published: {...digests, sizeBytes, ...(etag === undefined ? {} : {etag}), ...(lastModified === undefined ? {} : {lastModified})},
     verifiedBy: job.verifiedBy,
+    ...(job.listed && {listed: job.listed}),
     trust: job.trust,
     fetchedAt: new Date().toISOString(),
   }
