@@ -86,6 +86,20 @@ export const duration = Flags.custom<number>({
   },
 })
 
+/** How old something is, in milliseconds: `30d`, `2w`, `12h`. */
+export const age = Flags.custom<number>({
+  helpValue: '30d|12h',
+  parse: async (input) => {
+    const [, count, unit] = /^(\d{1,6})([dw])$/.exec(input) ?? []
+    const milliseconds =
+      count === undefined ? parseDuration(/^\d+$/.test(input) ? '' : input) : Number(count) * (unit === 'w' ? 7 : 1) * dayMs
+    if (milliseconds === undefined) throw new Error(`${input} is not an age; write for example 30d, 2w or 12h.`)
+    return milliseconds
+  },
+})
+
+const dayMs = 86_400_000
+
 export const stopTimeout = duration({
   summary: 'How long the guest may take before it is forced off (default: its `stop-grace-period`).',
 })

@@ -9,6 +9,7 @@ import {qemuNode} from '../hypervisor/qemu/settings.ts'
 import type {Catalogue, ResolverOptions} from '../image/catalogue/resolve.ts'
 import {createHttpSource} from '../image/http.ts'
 import type {HttpOptions} from '../image/http-client.ts'
+import {downloadTurns} from '../image/turns.ts'
 import {imageFiles, type ImageStore, type ResolveName} from '../image/image-store.ts'
 import {offlineStore} from '../image/offline.ts'
 import type {BackendNodes} from '../model/backend-node.ts'
@@ -80,6 +81,7 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
     directory,
     lockDirectory: store.lockDirectory,
     sources: registry.imageSources,
+    turns: downloadTurns(),
     resolve: resolver({...http, catalogue, keyDirectory: imageFiles.keys({directory})}),
   }
   return {

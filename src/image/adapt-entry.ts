@@ -27,6 +27,8 @@ export const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOp
   for (const entry of entries) {
     const image = await baseImageOf(store, entry)
     if (!image || !entry.disk || findMismatch(reference, entry.published)) continue
+    // Taken for raw, it would be other bytes than those that were published.
+    if (entry.disk.isConverted && reference.format === 'raw') continue
     if (!verifiers.every((verifier) => entry.verifiedBy.includes(verifier))) {
       const published = await imageSource.publishedDigests?.(reference, options)
       if (!published || findMismatch(published, entry.published)) continue
