@@ -72,7 +72,8 @@ export const decompressFile = async (
   }
 }
 
-const decompressStream = async (
+/** Hands the decompressed bytes to a sink as they come. */
+export const decompressStream = async (
   input: Readable,
   compression: Compression,
   options: DecompressOptions & {readonly sink: Sink},
@@ -124,11 +125,13 @@ async function* program(input: Readable, name: string, options: ProgramOptions):
   }
 }
 
-const checkSize = (sizeBytes: number): void => {
+/** @throws VmctlError `vmctl::image::decompression_failed` when it is more than any disk has */
+export const checkSize = (sizeBytes: number): void => {
   if (sizeBytes > maxOutputBytes) throw failed('the image', `it would grow to more than 16 TiB`)
 }
 
-const checkSpace = (writer: SparseWriter, budgetBytes: number): void => {
+/** @throws VmctlError `vmctl::image::no_space` */
+export const checkSpace = (writer: SparseWriter, budgetBytes: number): void => {
   if (writer.writtenBytes <= budgetBytes) return
   throw new VmctlError('vmctl::image::no_space', `The decompressed image needs more than the ${budgetBytes} bytes that are free.`)
 }

@@ -24,12 +24,12 @@ export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options:
   const {reference, key, url} = job
   const partial = imageFiles.partial(store, key)
   const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: displayUrl(url)})
-  const {digests, sizeBytes, etag, lastModified, name} = disk.fetched
+  const {digests, sizeBytes, etag, lastModified, name, label} = disk.fetched
   const entry = {
     key,
     source: job.source ?? displayUrl(url),
     ...(job.source !== undefined && {url: displayUrl(url)}),
-    name: printableName(options.name ?? (name || fileNameOf(url))),
+    name: printableName(options.name ?? label ?? (name || fileNameOf(url))),
     published: {...digests, sizeBytes, ...(etag === undefined ? {} : {etag}), ...(lastModified === undefined ? {} : {lastModified})},
     verifiedBy: job.verifiedBy,
     trust: job.trust,
