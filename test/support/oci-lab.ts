@@ -28,15 +28,13 @@ export interface PushMore {
 }
 
 export interface LabOptions {
-  /** Where credentials are looked for; a home without any when absent. */
-  readonly env?: NodeJS.ProcessEnv
   readonly mirrors?: readonly Mirror[]
 }
 
-/** An empty cache that knows registries. Retries are quick. */
-export const makeOciLab = ({env, mirrors = []}: LabOptions = {}): OciLab => {
+/** An empty cache that knows registries; credentials are in `auth.json` and `.docker/config.json` of its path. Retries are quick. */
+export const makeOciLab = ({mirrors = []}: LabOptions = {}): OciLab => {
   const scratch: Scratch = makeScratch()
-  const quick = {retryDelayMs: 1, idleTimeoutMs: 5000, env: env ?? {HOME: scratch.path}}
+  const quick = {retryDelayMs: 1, idleTimeoutMs: 5000, env: {HOME: scratch.path, REGISTRY_AUTH_FILE: join(scratch.path, 'auth.json')}}
   const store = {...scratch.store, sources: [createOciSource({...quick, mirrors: async () => mirrors})]}
   const events: ImageEvent[] = []
   const onEvent = (event: ImageEvent): void => void events.push(event)

@@ -45,11 +45,15 @@ interface Place {
 export const uploadBlob = async (job: UploadJob): Promise<number> => {
   if (await isThere(job)) return 0
   let place = job.earlier === undefined ? undefined : await resume(job, new URL(job.earlier))
+  let isResumed = place !== undefined
   let isDoubtful = false
   let sentBytes = 0
   let inOnePiece = false
   const step = async (): Promise<void> => {
-    if (place && isDoubtful) place = await resume(job, place.location)
+    if (place && isDoubtful) {
+      place = await resume(job, place.location)
+      isResumed = true
+    }
     isDoubtful = true
     place ??= await begin(job)
     job.onProgress?.(place.offset)
@@ -66,7 +70,15 @@ export const uploadBlob = async (job: UploadJob): Promise<number> => {
       await job.keep?.(place.location.href)
       job.onProgress?.(place.offset)
     }
-    sentBytes += await finish(job, place)
+    const rest = await finish(job, place)
+    if (rest === 'spoilt') {
+      if (!isResumed) throw new VmctlError('vmctl::image::push_failed', `${place.location.host} has received other bytes than were sent.`)
+      // It may have meant one byte by the words in which it has none.
+      place = undefined
+      isResumed = false
+      throw new HttpFailure('The parts of the upload do not fit; starting over.', {retry: 'yes'})
+    }
+    sentBytes += rest
     job.onProgress?.(job.sizeBytes)
   }
   await withRetries(step, {...job, progress: () => place?.offset ?? 0})
@@ -146,7 +158,7 @@ const sendPiece = async (job: UploadJob, {location, offset}: Place): Promise<Pla
 }
 
 /** Ends the upload; what was not sent yet goes with it. */
-const finish = async (job: UploadJob, {location, offset}: Place): Promise<number> => {
+const finish = async (job: UploadJob, {location, offset}: Place): Promise<number | 'spoilt'> => {
   const url = new URL(location)
   url.searchParams.set('digest', job.digest)
   const rest = job.sizeBytes - offset
@@ -157,7 +169,11 @@ const finish = async (job: UploadJob, {location, offset}: Place): Promise<number
     body: rest === 0 ? undefined : job.read(offset, job.sizeBytes),
     patienceMs,
   })
-  if (response.status !== 201 && response.status !== 204) throw await refusalOf(url, response)
+  if (response.status !== 201 && response.status !== 204) {
+    const refusal = await refusalOf(url, response)
+    if (response.status === 400 && /digest/i.test(refusal.message)) return 'spoilt'
+    throw refusal
+  }
   discard(response)
   return rest
 }
