@@ -140,7 +140,10 @@ export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
   return (event) => {
     if (event.type === 'image.progress') report(event, '', {bytes: event.receivedBytes, total: event.totalBytes})
     else if (event.type === 'image.decompressing') report(event, 'decompressing ', {bytes: event.readBytes, total: event.totalBytes})
-    else if (event.type === 'image.retrying') say(event.vm, event.reason)
+    else if (event.type === 'image.building') {
+      if (isLive) status(event.vm ?? '', `${event.source}: ${event.phase}`)
+      else say(event.vm, `${event.source}: ${event.phase}`)
+    } else if (event.type === 'image.retrying') say(event.vm, event.reason)
     else if (event.type === 'image.waiting') say(event.vm, `waiting for another vmctl, which fetches the same image: ${event.holder}`)
     else conclude(event)
   }

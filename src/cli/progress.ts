@@ -87,6 +87,7 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
       case 'image.progress':
       case 'image.retrying':
       case 'image.decompressing':
+      case 'image.building':
       case 'image.ready':
         return meter(event)
       default:

@@ -7,6 +7,8 @@ export type ImageEvent =
   | {readonly type: 'image.retrying'; readonly source: string; readonly reason: string}
   /** Compressed bytes; as often as `image.progress`. */
   | {readonly type: 'image.decompressing'; readonly source: string; readonly readBytes: number; readonly totalBytes: number}
+  /** An image is built from packages; what is being done now, in words. */
+  | {readonly type: 'image.building'; readonly source: string; readonly phase: string}
   /** `isFresh` is false when everything was there already. */
   | {
       readonly type: 'image.ready'

@@ -102,9 +102,15 @@ export const cachedImages = (engine: Engine): Promise<CachedImage[]> => listImag
 
 /** Removes images from the cache; one that is the base of a VM stays. */
 export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> => {
+  const users = await imageUsers(engine)
+  return removeImage(engine.images, await recordedName(engine, wanted), {inUse: (path) => users.get(path)})
+}
+
+/** The images that VMs stand on, by their paths, each with one of the VMs. */
+export const imageUsers = async (engine: Engine): Promise<ReadonlyMap<string, string>> => {
   const users = new Map<string, string>()
   for (const name of await listVmNames(engine.store)) for (const path of await basesOf(engine, name)) users.set(path, name)
-  return removeImage(engine.images, await recordedName(engine, wanted), {inUse: (path) => users.get(path)})
+  return users
 }
 
 /**
