@@ -1,6 +1,7 @@
 import {createHash} from 'node:crypto'
 
-import type {ImageReference, ProvisionStep, VmSpec} from './vm.ts'
+import {isStepOf, type ProvisionStep} from './steps.ts'
+import type {ImageReference, VmSpec} from './vm.ts'
 
 /** What stands for a secret wherever one would be shown or kept. */
 export const mask = '***'
@@ -11,9 +12,8 @@ export const mask = '***'
  */
 const stepsWithoutSecrets = (steps: readonly ProvisionStep[]): readonly ProvisionStep[] =>
   steps.map((step) => {
-    const {secretEnv} = step.settings
-    if (typeof secretEnv !== 'object' || secretEnv === null) return step
-    const masked = Object.fromEntries(Object.keys(secretEnv).map((name) => [name, mask]))
+    if (!isStepOf(step, 'shell') || !step.settings.secretEnv) return step
+    const masked = Object.fromEntries(Object.keys(step.settings.secretEnv).map((name) => [name, mask]))
     return {...step, settings: {...step.settings, secretEnv: masked}}
   })
 

@@ -197,7 +197,7 @@ const followPlan = (reached: (condition: DependencyCondition) => void): ((event:
   return (event) => {
     if (event.type === 'plan.ready') rest = event.plan.steps
     else if (event.type === 'action.end') rest = rest.slice(1)
-    else if (event.type === 'guest.rung' && event.rung === 'ready') isGuestReady = true
+    else if (event.type === 'guest.milestone' && event.milestone === 'ready') isGuestReady = true
     else return
     for (const condition of dependencyConditions) if (isReached(condition, rest, isGuestReady)) reached(condition)
   }

@@ -67,7 +67,7 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   return {
     ...rest,
     steps,
-    notices: [...(steps.length === 0 ? [idle] : []), ...(observation.troubles ?? []), ...notices(desired, changes, true), ...rest.notices],
+    notices: [...(steps.length === 0 ? [idle] : []), ...(observation.problems ?? []), ...notices(desired, changes, true), ...rest.notices],
   }
 }
 
