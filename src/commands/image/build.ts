@@ -8,9 +8,9 @@ import {formatSize} from '../../model/quantity.ts'
 import {asTyped} from '../../model/quote.ts'
 
 export default class ImageBuild extends VmctlCommand {
-  static override summary = "Build an image from a distribution's packages, without root."
+  static override summary = "Build an image from a distribution's packages."
   static override description =
-    'For a network in which no image can be downloaded, or with packages of your own. The file boots by BIOS and by UEFI, with secure boot too, and is used by its path. A list of its packages with their versions is written beside it. It takes mmdebstrap and some other programs; what is missing is told.'
+    'It needs no root. For a network in which no image can be downloaded, or with packages of your own. The file boots by BIOS and by UEFI, with secure boot too, and is used by its path. A list of its packages with their versions is written beside it. It takes mmdebstrap and some other programs; what is missing is told.'
   static override args = {image: Args.string({description: 'What to build: `debian:13`, `debian:12` or `debian:11`.', required: true})}
   static override flags = {
     output: Flags.string({

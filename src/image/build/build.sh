@@ -11,6 +11,7 @@
 #   MIRROR            where its packages come from; where the apt of this machine gets them when empty
 #   SECURITY_MIRROR   the same of the security updates
 #   PROFILE           a file that is sourced, and makes something else of it than profile.sh does
+#   LOG               a file that gets standard error
 #   SOURCE_DATE_EPOCH seconds: ids are made from it, and no file of the image is younger
 #
 # Standard output says what is done, a line each; all else goes to standard error. Nothing outside of WORKDIR is written. Everything
@@ -28,6 +29,7 @@ if [ "$1" = --remove ]; then
   # shellcheck disable=SC2086 # words
   exec unshare $map rm -rf --one-file-system "$2"
 fi
+[ -z "${LOG-}" ] || exec 2>>"$LOG"
 work=$(cd "$1" && pwd)
 export work
 here=$(cd "$(dirname "$0")" && pwd)

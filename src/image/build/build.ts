@@ -67,7 +67,7 @@ const runScript = async (place: Workplace, release: BuildableRelease, {tell, ...
   let phase = 'preparing'
   let rest = ''
   // The log is written by the program itself, so that it can be followed, and is there whatever becomes of this process.
-  const {exitCode} = await run('sh', ['-c', 'exec sh "$1" "$2" 2>"$3"', 'sh', script, place.directory, place.log], {
+  const {exitCode} = await run(script, [place.directory], {
     signal: options.signal,
     env: {
       ...buildEnvironment(),
@@ -77,6 +77,7 @@ const runScript = async (place: Workplace, release: BuildableRelease, {tell, ...
       MIRROR: options.mirror ?? '',
       SECURITY_MIRROR: options.securityMirror ?? '',
       PROFILE: '',
+      LOG: place.log,
     },
     onStdout: (chunk) => {
       const lines = `${rest}${chunk}`.split('\n')

@@ -69,7 +69,7 @@ const sweepOthers = async (store: ImageStore, parent: string, signal: AbortSigna
 /** Parts of it may belong to subordinate ids of this user, and processes that were ended just now may still write. */
 const removeTree = async (directory: string): Promise<void> => {
   if (!(await pathExists(directory))) return
-  const {exitCode, stderr} = await run('sh', [script, '--remove', directory], {env: buildEnvironment()})
+  const {exitCode, stderr} = await run(script, ['--remove', directory], {env: buildEnvironment()})
   if (exitCode === 0) return
   throw new VmctlError('vmctl::image::build_failed', `What a build has left in ${directory} cannot be removed: ${stderr.trim()}`, {
     help: `Remove it as root: \`sudo rm -rf ${directory}\`.`,
