@@ -5,14 +5,14 @@ import {convertImage} from '../../host/qemu-img.ts'
 import {readEnd, writeFileAtomic} from '../../host/files.ts'
 import {remove} from '../../host/durable.ts'
 import {run} from '../../host/process.ts'
-import {type FailureCode, VmctlError} from '../../model/errors.ts'
+import {type FailureCode, isFailure, VmctlError} from '../../model/errors.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {ImageListener} from '../events.ts'
 import type {ImageStore} from '../image-store.ts'
 import type {BuildableRelease} from './releases.ts'
 import {script} from './script.ts'
 import {buildEnvironment, requireTools} from './tools.ts'
-import {openWorkplace, sweepOutput, type Workplace} from './workplace.ts'
+import {listOf, openWorkplace, sweepOutput, type Workplace} from './workplace.ts'
 
 export interface BuildOptions {
   /** Absolute path of the image. */
@@ -50,15 +50,32 @@ export const buildDebian = async (store: ImageStore, release: BuildableRelease, 
   await sweepOutput(output)
   await using place = await openWorkplace(store, signal)
   const tell = (phase: string): void => onEvent({type: 'image.building', source: release.name, phase})
-  await runScript(place, release, {...options, tell})
-  tell('writing the image')
-  const packagesPath = `${output}.packages`
-  await writeFileAtomic(packagesPath, await readFile(join(place.directory, 'packages')), 0o644)
-  await convertImage({path: join(place.directory, 'disk.raw'), format: 'raw'}, {path: output, format: 'qcow2'}, {signal})
+  try {
+    await runScript(place, release, {...options, tell})
+    tell('writing the image')
+    await write(place, options)
+  } catch (error) {
+    if (!isFailure(error, 'vmctl::interrupted')) throw error
+    await remove(place.log)
+    throw error.reword({help: 'Nothing of it is left; the next build begins anew.'})
+  }
   await remove(place.log)
   onEvent({type: 'image.ready', source: release.name, path: output, isFresh: true})
   const written = await stat(output)
-  return {name: release.name, path: output, packagesPath, format: 'qcow2', sizeBytes: written.size, virtualSizeBytes: sizeBytes}
+  return {
+    name: release.name,
+    path: output,
+    packagesPath: listOf(output),
+    format: 'qcow2',
+    sizeBytes: written.size,
+    virtualSizeBytes: sizeBytes,
+  }
+}
+
+/** The image comes last: where it is, its list is. */
+const write = async ({directory}: Workplace, {output, signal}: BuildOptions): Promise<void> => {
+  await writeFileAtomic(listOf(output), await readFile(join(directory, 'packages')), 0o644)
+  await convertImage({path: join(directory, 'disk.raw'), format: 'raw'}, {path: output, format: 'qcow2'}, {signal})
 }
 
 type Told = BuildOptions & {readonly tell: (phase: string) => void}

@@ -1,5 +1,5 @@
 import {readdir} from 'node:fs/promises'
-import {dirname, join} from 'node:path'
+import {basename, dirname, join} from 'node:path'
 
 import {remove} from '../../host/durable.ts'
 import {isTemporaryName, makePrivateDirectory, pathExists} from '../../host/files.ts'
@@ -76,15 +76,16 @@ const removeTree = async (directory: string): Promise<void> => {
   })
 }
 
+/** Where the packages of an image are listed. */
+export const listOf = (output: string): string => `${output}.packages`
+
 /** Removes what builds that were killed at their very end have left beside their output. */
 export const sweepOutput = async (output: string): Promise<void> => {
   const directory = dirname(output)
   for (const name of await readdir(directory).catch(() => [])) {
-    const [, pid = ''] = /\.(\d+)\.[0-9a-f]{12}\.tmp$/.exec(name) ?? []
-    const isOurs = [output, `${output}.packages`].some((path) =>
-      join(directory, name).startsWith(join(directory, `.${path.slice(directory.length + 1)}.${pid}.`)),
-    )
-    if (isTemporaryName(name) && isOurs && !isAlive(Number(pid))) await remove(join(directory, name))
+    const pid = Number(/\.(\d+)\.[0-9a-f]{12}\.tmp$/.exec(name)?.[1])
+    const isOurs = [output, listOf(output)].some((path) => name.startsWith(`.${basename(path)}.${pid}.`))
+    if (isOurs && isTemporaryName(name) && !isAlive(pid)) await remove(join(directory, name))
   }
 }
 
