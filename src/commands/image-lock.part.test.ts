@@ -403,6 +403,21 @@ describe('image lock', () => {
   })
 })
 
+test('prune leaves the locked build of a project whose VMs are made from another one, and rm removes it', async () => {
+  await vmctl('up')
+  await publish('20260801', disks[1])
+  await vmctl('image', 'update')
+  await runCommand('image', 'pull', `${server.origin}/acme/builds/20260701/acme-1-amd64.qcow2`)
+  const cached = async () =>
+    (await runCommand('image', 'list', '--json')).json.images.map((image: {publishedSha256: string}) => image.publishedSha256)
+  expect((await runCommand('image', 'prune', '--yes')).exitCode).toBe(0)
+  expect(await cached()).toContain(digestOf(disks[1]))
+  expect((await runCommand('image', 'rm', digestOf(disks[1]).slice(0, 12))).exitCode).toBe(0)
+  writeFileSync(path('VMFile.lock'), 'no lock')
+  expect(await runCommand('image', 'prune', '--yes')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('VMFile.lock')})
+  expect((await runCommand('disk-usage')).exitCode).toBe(0)
+})
+
 describe('image update', () => {
   test('fetches the newest build, tells the old and the new one, and plan tells who has the old one', async () => {
     await vmctl('up')
