@@ -3,7 +3,7 @@ import {createHash} from 'node:crypto'
 import {remove, rename} from '../../host/durable.ts'
 import type {Architecture, Mirror} from '../../model/catalogue.ts'
 import {isFailure, messageOf, VmctlError} from '../../model/errors.ts'
-import {isLoopbackRegistry, type OciReference, showOciReference} from '../../model/oci-reference.ts'
+import {isLoopbackRegistry, type OciReference, ociScheme, showOciReference} from '../../model/oci-reference.ts'
 import type {ImageReference} from '../../model/vm.ts'
 import {verifyDigests} from '../checksum.ts'
 import {HttpFailure, single} from '../http-client.ts'
@@ -49,13 +49,14 @@ export const fetchFromRegistry = async (
     })
   }
   await using session = await openSession(reference, {...job.options, actions: 'pull', mirror: whole})
-  const {layer, form} = await findLayer(job, session)
+  const {layer, form, digest} = await findLayer(job, session)
   if (form === 'file') refuseOther(image, digestsOf(layer), shown)
   const fetched = await fetchLayer(job, {session, layer, path})
-  const label = labelOf(reference)
+  const {registry, repository} = reference
+  const told = {label: labelOf(reference), pinned: `${ociScheme}${showOciReference({registry, repository, digest})}`}
   if (form === 'file') {
     verifyDigests(shown, image, fetched.digests)
-    return {...fetched, label, name: titleOf(layer)}
+    return {...fetched, ...told, name: titleOf(layer)}
   }
   const disk = `${path}.member`
   await remove(disk)
@@ -65,7 +66,7 @@ export const fetchFromRegistry = async (
     // Without it nobody takes the disk for the beginning of a layer.
     await remove(sidecar(path))
     await rename(disk, path)
-    return {name: '', label, ...unpacked}
+    return {name: '', ...told, ...unpacked}
   } finally {
     await remove(disk)
   }
@@ -95,20 +96,22 @@ const refuseOther = (declared: ImageReference, listed: {readonly sha256?: string
   })
 }
 
-const findLayer = async (job: Job, session: Session): Promise<ChosenLayer> => {
+/** The layer with the disk, and the digest of the manifest or index at which it was found. */
+const findLayer = async (job: Job, session: Session): Promise<ChosenLayer & {readonly digest: string}> => {
   const {shown, architecture, reference} = job
-  let document = await readDocument(job, session, {name: reference.digest ?? reference.tag ?? '', digest: reference.digest})
+  const first = await readDocument(job, session, {name: reference.digest ?? reference.tag ?? '', digest: reference.digest})
+  let document = first.document
   let isOfIndex = false
   for (let depth = 0; document.kind === 'index'; depth++) {
     if (depth === 2) throw notADisk(shown, 'an index of indexes of indexes')
     const {digest} = chooseManifest(document, architecture, shown)
-    document = await readDocument(job, session, {name: digest, digest})
+    document = (await readDocument(job, session, {name: digest, digest})).document
     isOfIndex = true
   }
   const chosen = chooseLayer(document, shown)
   if (chosen.form === 'archive') checkContainerConfig(await readBlob(job, session, document.config), architecture, shown)
   else if (!isOfIndex) refuseForeign(document, job)
-  return chosen
+  return {...chosen, digest: first.digest}
 }
 
 const refuseForeign = ({annotations: {[annotations.architecture]: found}}: Manifest, {architecture, shown}: Job): void => {
@@ -123,14 +126,15 @@ const readDocument = async (
   {shown, options}: Job,
   session: Session,
   {name, digest}: {readonly name: string; readonly digest: string | undefined},
-): Promise<Manifest | Index> => {
+): Promise<{readonly document: Manifest | Index; readonly digest: string}> => {
   const url = session.url(`manifests/${name}`)
   try {
     const {content, headers} = await readAnswer(url, {...options, client: session.client, headers: {accept: acceptedManifests}})
     // Of a tag, the registry itself says which digest it means.
     const expected = digest ?? single(headers['docker-content-digest'])
     if (expected !== undefined) requireDigest(content, expected, shown)
-    return parseDocument(content, shown)
+    const found = expected ?? `sha256:${createHash('sha256').update(content).digest('hex')}`
+    return {document: parseDocument(content, shown), digest: found}
   } catch (error) {
     if (error instanceof HttpFailure && error.status === 404) throw notInRegistry(shown)
     throw registryError(url, error)
