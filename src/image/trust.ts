@@ -1,12 +1,11 @@
 import type {Trust} from '../model/catalogue.ts'
+import {isWeaker} from '../model/lock.ts'
 import {isLoopbackRegistry, ociScheme, parseOciReference} from '../model/oci-reference.ts'
 import type {ImageReference} from '../model/vm.ts'
 import type {CacheEntry} from './entries.ts'
 
-const levels = ['none', 'checksum', 'signed'] as const satisfies readonly Trust['level'][]
-
 /** The one of two that says more. */
-export const strongest = (left: Trust, right: Trust): Trust => (levels.indexOf(right.level) > levels.indexOf(left.level) ? right : left)
+export const strongest = (left: Trust, right: Trust): Trust => (isWeaker(left, right) ? right : left)
 
 /** What is known of an image by URL: a digest that the user declares, a list that came over https, or that of a manifest was compared. */
 export const trustOfUrl = (reference: ImageReference): Trust => {

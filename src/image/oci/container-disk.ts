@@ -10,8 +10,9 @@ import {unsafePath} from '../../model/safe-path.ts'
 import {readHead} from '../audit.ts'
 import {createDigester, type Digests} from '../checksum.ts'
 import {detectCompression} from '../compression.ts'
-import {checkSize, checkSpace, decompressStream} from '../decompress.ts'
+import {checkSize, decompressStream} from '../decompress.ts'
 import {storageError} from '../storage-error.ts'
+import {tooLarge} from '../storage-error.ts'
 import {refusedArchive} from '../tar-member.ts'
 import {notADisk} from './document.ts'
 
@@ -108,7 +109,7 @@ const writeDisk = async (content: AsyncIterable<Buffer>, destination: string, si
     await writer.write(chunk)
     digester.update(chunk)
     checkSize(writer.sizeBytes)
-    checkSpace(writer, budgetBytes)
+    if (writer.writtenBytes > budgetBytes) throw tooLarge(budgetBytes)
   }
   await writer.finish()
   await handle.sync()
