@@ -14,9 +14,10 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ),
   ...same(
     ['rm', 'remove', 'delete', 'del', 'undefine', 'purge', 'prune', 'erase', 'clean'],
-    'What removes VMs, images and volumes is named in full, because it cannot be undone: see `vmctl destroy --help`, `vmctl image rm --help` and `vmctl volume rm --help`.',
+    'What removes VMs, images and volumes is named in full, because it cannot be undone: see `vmctl destroy --help`, `vmctl image rm --help`, `vmctl image prune --help` and `vmctl volume rm --help`.',
   ),
   ...same(['rmi'], 'Images are removed from the cache by `vmctl image rm`.'),
+  ...same(['du', 'space'], '`vmctl disk-usage` shows what takes how much room.'),
   ...same(
     ['new', 'generate'],
     '`vmctl init` begins a VMFile, `vmctl import FILE` makes one of what you have, and `vmctl run IMAGE` needs none.',
@@ -130,7 +131,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     'A network ends with its last VM; see `vmctl network rm --help` for ending one before.',
   ),
   ...same(
-    ['image fetch', 'image download', 'image get', 'image add', 'image import', 'image load', 'image update'],
+    ['image fetch', 'image download', 'image get', 'image add', 'image import', 'image load'],
     '`vmctl image pull IMAGE` fetches an image into the cache, with `--force` anew.',
   ),
   ...same(
@@ -143,8 +144,8 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     'vmctl does not publish images; `vmctl image build` makes one of packages, `qemu-img convert` one of a disk.',
   ),
   ...same(
-    ['image remove', 'image delete', 'image prune', 'image clean'],
-    'Images are removed one by one, by name: see `vmctl image rm --help`.',
+    ['image remove', 'image delete', 'image clean'],
+    'See `vmctl image rm --help` for one image, `vmctl image prune --help` for those that nothing uses.',
   ),
   ...same(['plugins upgrade'], '`vmctl plugins update` installs the newest versions.'),
   ...same(['plugins show', 'plugins inspect', 'plugins info'], '`vmctl plugins --json` shows everything about plugins.'),

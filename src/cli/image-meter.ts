@@ -145,6 +145,7 @@ export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
       else say(event.vm, `${event.source}: ${event.phase}`)
     } else if (event.type === 'image.retrying') say(event.vm, event.reason)
     else if (event.type === 'image.waiting') say(event.vm, `waiting for another vmctl, which fetches the same image: ${event.holder}`)
+    else if (event.type === 'image.queued') say(event.vm, `${fileNameOf(event.source)}: waiting for other downloads`)
     else conclude(event)
   }
 }

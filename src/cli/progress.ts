@@ -84,6 +84,7 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
         rows.end(vm, 'step')
         return scene.sayPlain(`step ${event.step} done in ${formatDuration(event.durationMs)}`)
       case 'image.waiting':
+      case 'image.queued':
       case 'image.progress':
       case 'image.retrying':
       case 'image.decompressing':

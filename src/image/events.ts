@@ -2,6 +2,8 @@
 export type ImageEvent =
   /** Another process fetches the same image; its result will be used. */
   | {readonly type: 'image.waiting'; readonly source: string; readonly holder: string}
+  /** So many downloads go on, or so many from this host, that it waits for one of them to end. */
+  | {readonly type: 'image.queued'; readonly source: string}
   /** At most 10 times a second, and at the end. Includes what an earlier, cut run had received. */
   | {readonly type: 'image.progress'; readonly source: string; readonly receivedBytes: number; readonly totalBytes?: number}
   | {readonly type: 'image.retrying'; readonly source: string; readonly reason: string}

@@ -60,7 +60,7 @@ export interface BaseImage {
   readonly path: string
   readonly format: ImageFormat
   readonly virtualSizeBytes: number
-  /** sha256 of the file at `path`; absent for a local image, which stays where the user has it. */
+  /** sha256 of the image as it was published, before it was unpacked; absent for a local image, which stays where the user has it. */
   readonly sha256?: string
 }
 

@@ -6,7 +6,7 @@ import {buildDebian, type BuildOptions, type BuiltImage} from '../../image/build
 import {buildableRelease} from '../../image/build/releases.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {Engine} from '../engine.ts'
-import {imageUsers} from './images.ts'
+import {imageUses} from './image-uses.ts'
 
 export type {BuiltImage} from '../../image/build/build.ts'
 
@@ -53,11 +53,12 @@ export const buildImage = async (engine: Engine, name: string, options: BuildIma
 const requireFree = async (engine: Engine, output: string, force: boolean): Promise<void> => {
   if (!(await pathExists(output))) return
   if (!force) throw new VmctlError('vmctl::image::exists', `${output} exists already.`)
-  const vm = (await imageUsers(engine)).get(await realpath(output).catch(() => output))
-  if (vm === undefined) return
-  throw new VmctlError('vmctl::image::in_use', `The image ${output} is the base of the VM ${vm}, and cannot be replaced.`, {
-    help: `Build another file with \`--output\`, or destroy the VM first: \`vmctl destroy ${vm}\`.`,
-    details: {path: output, vm},
+  const path = await realpath(output).catch(() => output)
+  const use = (await imageUses(engine)).find((each) => each.path === path)
+  if (use === undefined) return
+  throw new VmctlError('vmctl::image::in_use', `The image ${output} cannot be replaced: the ${use.kind} ${use.name} stands on it.`, {
+    help: 'Build another file with `--output`, or remove first what stands on this one.',
+    details: {path, use},
   })
 }
 
