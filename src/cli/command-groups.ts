@@ -12,6 +12,7 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
     'image:lock',
     'image:update',
     'image:verify',
+    'image:push',
     'image:rm',
     'image:prune',
   ],

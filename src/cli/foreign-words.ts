@@ -46,7 +46,8 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ...same(['box', 'boxes', 'template', 'templates'], 'Disk images are managed by `vmctl image`: `pull`, `list`, `inspect` and `rm`.'),
   ...same(['search', 'find', 'image find', 'image available'], '`vmctl image search` shows the images that have a name.'),
   ...same(['fetch'], '`vmctl image pull URL` downloads an image; `vmctl up` downloads what it needs by itself.'),
-  ...same(['push', 'package', 'publish', 'export'], 'vmctl does not publish images; `qemu-img convert` makes one of a disk.'),
+  ...same(['push', 'publish'], '`vmctl image push IMAGE oci://…` brings an image into a registry.'),
+  ...same(['package', 'export'], 'vmctl does not make images of VMs; `qemu-img convert` makes one of a disk.'),
   ...same(
     ['volumes', 'disk', 'disks', 'storage', 'vol-list', 'pool-list'],
     'Volumes are managed by `vmctl volume`: `ls`, `inspect` and `rm`.',
@@ -140,9 +141,10 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ),
   ...same(['image check'], '`vmctl image verify` reads the images of the cache, and compares them with their digests.'),
   ...same(
-    ['image create', 'image push', 'image save', 'image export', 'image tag'],
-    'vmctl does not publish images; `vmctl image build` makes one of packages, `qemu-img convert` one of a disk.',
+    ['image create', 'image save', 'image export'],
+    '`vmctl image build` makes an image of packages, `qemu-img convert` one of a disk.',
   ),
+  ...same(['image publish', 'image upload', 'image tag'], '`vmctl image push IMAGE oci://…` brings an image into a registry, under a tag.'),
   ...same(
     ['image remove', 'image delete', 'image clean'],
     'See `vmctl image rm --help` for one image, `vmctl image prune --help` for those that nothing uses.',

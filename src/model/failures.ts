@@ -81,6 +81,8 @@ const meanings = {
     help: 'Check the path; it is relative to the VMFile (or to the current directory on the command line).',
   },
   'vmctl::image::download_failed': {exit: host, help: 'Check the network connection and the URL, then run the command again.'},
+  'vmctl::registry::denied': {exit: host, help: 'Check the name of the repository, and log in: `docker login` or `podman login`.'},
+  'vmctl::image::push_failed': {exit: host, help: 'Check the network connection, then run the command again; it goes on where it was cut.'},
   'vmctl::image::checksum_mismatch': {
     exit: host,
     help: 'The image is not the one that was declared. Check the checksum, or the source of the image; nothing was kept.',

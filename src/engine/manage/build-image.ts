@@ -54,12 +54,16 @@ const requireFree = async (engine: Engine, output: string, force: boolean): Prom
   if (!(await pathExists(output))) return
   if (!force) throw new VmctlError('vmctl::image::exists', `${output} exists already.`)
   const path = await realpath(output).catch(() => output)
-  const use = (await imageUses(engine)).find((each) => each.path === path)
-  if (use === undefined) return
-  throw new VmctlError('vmctl::image::in_use', `The image ${output} cannot be replaced: the ${use.kind} ${use.name} stands on it.`, {
-    help: 'Build another file with `--output`, or remove first what stands on this one.',
-    details: {path, use},
-  })
+  const use = (await imageUses(engine)).find((one) => one.path === path)
+  if (!use) return
+  throw new VmctlError(
+    'vmctl::image::in_use',
+    `The image ${output} is the base of the ${use.kind === 'vm' ? 'VM' : use.kind} ${use.name}, and cannot be replaced.`,
+    {
+      help: 'Build another file with `--output`, or remove what uses this one first.',
+      details: {path: output, name: use.name},
+    },
+  )
 }
 
 const leastBytes = 2 ** 30
