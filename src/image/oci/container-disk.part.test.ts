@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {type Header, pack} from 'tar-stream'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
-import {fakeRepository} from '../../../test/support/fake-registry.ts'
+import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
 import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
@@ -13,7 +13,7 @@ const layerType = 'application/vnd.docker.image.rootfs.diff.tar.gzip'
 const disk = makeRawDisk(300_000)
 let server: ImageServer
 let lab: OciLab
-let registry: ReturnType<typeof fakeRepository>
+let registry: FakeRepository
 
 beforeEach(async () => {
   server = await startImageServer()

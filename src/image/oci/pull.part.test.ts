@@ -3,7 +3,7 @@ import {join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
-import {fakeRepository} from '../../../test/support/fake-registry.ts'
+import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
 import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
@@ -12,7 +12,7 @@ const octets = 'application/octet-stream'
 const disk = makeRawDisk(300_000)
 let server: ImageServer
 let lab: OciLab
-let registry: ReturnType<typeof fakeRepository>
+let registry: FakeRepository
 
 beforeEach(async () => {
   server = await startImageServer()
