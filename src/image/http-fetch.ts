@@ -7,18 +7,22 @@ import type {ImageSource} from './image-source.ts'
 import {startOver} from './partial.ts'
 import {displayUrl, fileNameOf, parseImageUrl} from './url.ts'
 
+/** What a mirror is given: its publisher can be asked instead. */
+const littlePatience = {idleTimeoutMs: 10_000, retries: 1}
+
 /** What an image source for http and https does: checked, resumed, retried. */
 export const httpFetcher = (options: HttpOptions): Required<Pick<ImageSource, 'fetch' | 'publishedDigests'>> => ({
   async fetch(reference, path, fetchOptions) {
     const url = parseImageUrl(reference.source)
-    await using client = await openHttpClient({...options, insecure: reference.insecure})
-    const expected = await expectedDigests(reference, {...options, client, signal: fetchOptions.signal})
+    const limits = fetchOptions.hasOther ? {...options, ...lesser(options)} : options
+    await using client = await openHttpClient({...limits, insecure: reference.insecure})
+    const expected = await expectedDigests(reference, {...limits, client, signal: fetchOptions.signal})
     const isVerifiable = expected.sha256 !== undefined || expected.sha512 !== undefined
-    const job = {...options, ...fetchOptions, client, url, path, isVerifiable}
+    const job = {...limits, ...fetchOptions, client, url, path, isVerifiable}
     try {
       let file = await downloadTo(job)
-      if (file.isInherited && findMismatch(expected, file.fetched.digests)) {
-        fetchOptions.onRetry?.('The part of an earlier download does not fit; starting over.')
+      if (file.isJoined && findMismatch(expected, file.fetched.digests)) {
+        fetchOptions.onRetry?.('The parts of the download do not belong together; starting over.')
         await startOver(path)
         file = await downloadTo(job)
       }
@@ -34,6 +38,11 @@ export const httpFetcher = (options: HttpOptions): Required<Pick<ImageSource, 'f
     const {source, checksumUrl} = reference
     return await expectedDigests({source, ...(checksumUrl === undefined ? {} : {checksumUrl})}, {...options, client, signal})
   },
+})
+
+const lesser = ({idleTimeoutMs = Infinity, retries = Infinity}: HttpOptions) => ({
+  idleTimeoutMs: Math.min(idleTimeoutMs, littlePatience.idleTimeoutMs),
+  retries: Math.min(retries, littlePatience.retries),
 })
 
 interface Declared extends ExpectedDigests {

@@ -8,7 +8,7 @@ import {updateEntry} from './commit.ts'
 import {baseImageOf, type CacheEntry, readEntries} from './entries.ts'
 import {fetchEntry} from './fetch-entry.ts'
 import {cachedImage, findExact, fitsFormat} from './find-entry.ts'
-import {sourceFor} from './image-source.ts'
+import {oneOfSeveral, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore, type ResolvedImage} from './image-store.ts'
 import {sweepPartials} from './sweep.ts'
 import {strongest, trustOf} from './trust.ts'
@@ -118,13 +118,18 @@ const fetchFirst = async (store: ImageStore, {key, reference, resolved}: Job, op
   for (const [index, text] of resolved.urls.entries()) {
     const url = parseImageUrl(text)
     const wanted: ImageReference = {kind: 'url', source: text, ...resolved.digests, ...(format !== undefined && {format})}
-    const job = {reference: wanted, imageSource: sourceFor(store.sources, url), key, url, source, verifiedBy: [], trust: resolved.trust}
+    const isLast = index === resolved.urls.length - 1
+    const place = sourceFor(store.sources, url)
+    const imageSource = isLast ? place : oneOfSeveral(place)
     try {
-      return await fetchEntry(store, job, options)
+      return await fetchEntry(store, {reference: wanted, imageSource, key, url, source, verifiedBy: [], trust: resolved.trust}, options)
     } catch (error) {
-      const isLast = index === resolved.urls.length - 1
       if (isLast || !isFailure(error, 'vmctl::image::download_failed', 'vmctl::image::checksum_mismatch')) throw error
-      options.onEvent?.({type: 'image.retrying', source, reason: `${messageOf(error)} Trying the publisher.`})
+      options.onEvent?.({
+        type: 'image.retrying',
+        source,
+        reason: `${messageOf(error)} Trying the ${index === resolved.urls.length - 2 ? 'publisher' : 'next mirror'}.`,
+      })
     }
   }
   throw new VmctlError('vmctl::image::not_found', `Nobody has ${source}.`)
