@@ -45,6 +45,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     grammar: ['kdl'],
     resolve: ['grammar', 'kdl'],
     nodes: ['resolve', 'grammar', 'kdl'],
+    lock: ['grammar', 'kdl'],
     '.': ['nodes', 'resolve', 'grammar', 'kdl'],
   },
   guest: {

@@ -29,6 +29,8 @@ export interface EngineFlags {
   readonly 'state-dir'?: string | undefined
   readonly 'lock-timeout'?: number | undefined
   readonly 'fail-if-locked'?: boolean | undefined
+  readonly frozen?: boolean | undefined
+  readonly offline?: boolean | undefined
 }
 
 /** What a command would destroy, and what is asked before. */
@@ -114,6 +116,8 @@ export abstract class VmctlCommand extends Command {
     return openEngine({
       ...(lockTimeoutMs !== undefined && {lockTimeoutMs}),
       ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),
+      ...(flags.frozen !== undefined && {frozen: flags.frozen}),
+      ...(flags.offline !== undefined && {offline: flags.offline}),
       extensions: await this.#extensions(),
       onEvent: (event: EngineEvent) => progress.show(event),
       signal: output ? AbortSignal.any([this.signal, output.signal]) : this.signal,

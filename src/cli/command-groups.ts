@@ -3,7 +3,7 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   'VMs of a VMFile': ['init', 'up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
   'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy'],
   'Look inside': ['list', 'ps', 'projects', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
-  Images: ['image:search', 'image:pull', 'image:list', 'image:inspect', 'image:verify', 'image:rm', 'image:prune'],
+  Images: ['image:search', 'image:pull', 'image:list', 'image:inspect', 'image:lock', 'image:update', 'image:verify', 'image:rm', 'image:prune'],
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
   Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],

@@ -115,6 +115,21 @@ export const locking = {
   }),
 }
 
+/** For commands that may have to fetch an image. */
+export const fetching = {
+  offline: Flags.boolean({summary: 'Fetch nothing: an image that is not in the cache is an error.', env: 'VMCTL_OFFLINE'}),
+}
+
+/** For commands that fetch the images of a VMFile. */
+export const locked = {
+  ...fetching,
+  frozen: Flags.boolean({
+    allowNo: true,
+    summary:
+      'Take the images as the lock file has them, and fail when it would have to change (with CI=true the default, if there is one).',
+  }),
+}
+
 const choices = ['step', 'from', 'rerun', 'all']
 
 const stepNumber = (name: string, summary: string) =>

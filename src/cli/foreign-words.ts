@@ -128,7 +128,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     'A network ends with its last VM; see `vmctl network rm --help` for ending one before.',
   ),
   ...same(
-    ['image fetch', 'image download', 'image get', 'image add', 'image import', 'image load', 'image update'],
+    ['image fetch', 'image download', 'image get', 'image add', 'image import', 'image load'],
     '`vmctl image pull IMAGE` fetches an image into the cache, with `--force` anew.',
   ),
   ...same(

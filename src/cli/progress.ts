@@ -146,7 +146,7 @@ const showVm = (scene: Scene, event: VmEvent): void => {
       // That the guest has booted is said already.
       if (event.action === 'wait' && watch.facts.bootedMs !== undefined) return undefined
       return sayPlain(`${done[event.action]} ${formatDuration(watch.tookMs(event.action, event.durationMs ?? 0))}`)
-    case 'guest.rung':
+    case 'guest.milestone':
     case 'guest.console':
     case 'guest.waited':
       return showGuest(scene, event)
@@ -189,10 +189,10 @@ const showPlan = ({vm, say, surface: {rows, isLive}}: Scene, {plan: {steps, noti
 
 const showGuest = (
   {vm, watch: {facts}, sayPlain, surface: {rows}}: Scene,
-  event: Of<'guest.rung' | 'guest.console' | 'guest.waited'>,
+  event: Of<'guest.milestone' | 'guest.console' | 'guest.waited'>,
 ): void => {
   if (event.type === 'guest.waited') return rows.end(vm, 'guest')
-  if (event.type === 'guest.rung' && event.rung === 'ready') {
+  if (event.type === 'guest.milestone' && event.milestone === 'ready') {
     rows.end(vm, 'guest')
     if (facts.bootedMs !== undefined && facts.isBooting) sayPlain(`booted in ${formatDuration(facts.bootedMs)}`)
     return

@@ -24,10 +24,11 @@ describe('many processes', () => {
   }
 
   it('that want one image make one download', async () => {
-    const source = lab.serve('/disk.raw.zst', through(disk, 'zstd'), {delayMs: 300})
+    const packed = through(disk, 'zstd')
+    const source = lab.serve('/disk.raw.zst', packed, {delayMs: 300})
     const children = Array.from({length: 4}, () => pull(source).ended)
     const here = Array.from({length: 28}, async () => ensure(source))
-    const path = join(lab.scratch.store.directory, `sha256-${digestOf(disk)}.raw`)
+    const path = join(lab.scratch.store.directory, `sha256-${digestOf(packed)}-disk.raw`)
     expect(await Promise.all(children)).toEqual(children.map(() => ({code: 0, output: path})))
     expect((await Promise.all(here)).every((image) => image.path === path)).toBe(true)
     expect(lab.server.requests).toHaveLength(1)

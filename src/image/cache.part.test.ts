@@ -1,8 +1,11 @@
+import {execFileSync} from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -10,20 +13,25 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import {dirname, join} from 'node:path'
+import {basename, dirname, join} from 'node:path'
 
 import {describe, expect, it} from 'vitest'
 
 import {useImageLab} from '../../test/support/image-lab.ts'
-import {digestOf, makeImage, makeRawDisk, through} from '../../test/support/images.ts'
+import {digestOf, makeClusterBomb, makeCompressed, makeImage, makeRawDisk, through} from '../../test/support/images.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {downloadImage, ensureImage, findImage, type ImageEvent, listImages, removeImage} from './index.ts'
-import {readEntries} from './entries.ts'
+import {type CacheEntry, readEntries, writeEntry} from './entries.ts'
 import {imageFiles} from './image-store.ts'
+import {verifyImages} from './manage.ts'
+import {readClusters} from './qcow2-clusters.ts'
 import {urlKey} from './url.ts'
 
 const {signal} = new AbortController()
+const never = (): never => {
+  throw new Error('there is no entry')
+}
 const disk = makeRawDisk(300_000)
 const free = {inUse: () => undefined}
 const lab = useImageLab()
@@ -34,6 +42,14 @@ const ensure = async (reference: ImageReference, name?: string) => ensureImage(l
 const find = async (reference: ImageReference) => findImage(lab.scratch.store, reference)
 
 const partials = (): string[] => readdirSync(join(lab.scratch.store.directory, 'partial'))
+
+/** Turns a bit of a file in the cache. */
+const damage = (path: string): void => {
+  const content = readFileSync(path)
+  content[1000] = (content[1000] ?? 0) ^ 1
+  chmodSync(path, 0o600)
+  writeFileSync(path, content)
+}
 
 const write = (name: string, content: Buffer): string => {
   const path = join(lab.scratch.path, name)
@@ -102,8 +118,9 @@ describe('an image from a URL', () => {
     const packed = through(qcow2, program)
     const source = lab.serve(`/disk.qcow2.${extension}`, packed)
     const image = await ensure(url(source, {sha256: digestOf(packed)}))
-    expect(image).toMatchObject({format: 'qcow2', sha256: digestOf(qcow2), virtualSizeBytes: 64 * 2 ** 20})
-    expect(lab.cachedDisks()).toEqual([`sha256-${digestOf(qcow2)}.qcow2`])
+    expect(image).toMatchObject({format: 'qcow2', sha256: digestOf(packed), virtualSizeBytes: 64 * 2 ** 20})
+    expect(lab.cachedDisks()).toEqual([`sha256-${digestOf(packed)}-disk.qcow2`])
+    expect(readFileSync(image.path).equals(qcow2)).toBe(true)
     expect(partials()).toEqual([])
     await expect(find(url(source))).resolves.toEqual(image)
   })
@@ -325,6 +342,112 @@ describe('the cache', () => {
     for (const name of [old, `${old}.json`, `${old}.disk`, `${young}.disk`]) utimesSync(join(directory, name), longAgo, longAgo)
     await ensure(url(lab.serve('/b.raw', disk)))
     expect(partials()).toEqual([young])
+  })
+})
+
+describe('a disk with compressed clusters', () => {
+  const big = makeRawDisk(4_000_256)
+
+  it.each(['zlib', 'zstd'])('(%s) is stored without them, and is the same disk', async (type) => {
+    const published = makeCompressed(lab.scratch.path, big, '-o', `compression_type=${type}`)
+    const reference = url(lab.serve('/disk.qcow2', published, {cutAfter: [1000]}), {sha256: digestOf(published)})
+    const image = await ensure(reference)
+    expect(lab.cachedDisks()).toEqual([`sha256-${digestOf(published)}-disk.qcow2`])
+    expect(partials()).toEqual([])
+    expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
+    execFileSync('qemu-img', ['compare', '-q', '-f', 'qcow2', '-F', 'raw', image.path, write('disk.raw', big)])
+    expect(image.sha256).toBe(digestOf(published))
+    expect(await find(reference)).toEqual(image)
+    expect(await verifyImages(lab.scratch.store, undefined)).toMatchObject([{isNew: true}])
+    // Declared raw it is another disk, whose bytes are those of the file.
+    const raw = await ensure({...reference, format: 'raw'})
+    expect(readFileSync(raw.path).equals(published)).toBe(true)
+  })
+
+  it('is stored without them when it comes in a compressed file, local or not, and is made once', async () => {
+    const packed = through(makeCompressed(lab.scratch.path, big), 'xz')
+    const image = await ensure(file(write('disk.qcow2.xz', packed)))
+    expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
+    const {ino} = statSync(image.path)
+    expect(await ensure(url(lab.serve('/disk.qcow2.xz', packed)))).toEqual(image)
+    expect(statSync(image.path).ino).toBe(ino)
+    expect(lab.cachedDisks()).toHaveLength(1)
+    expect(partials()).toEqual([])
+  })
+
+  it('that an older vmctl has stored with them stays as it is under the VMs made from it', async () => {
+    const published = makeCompressed(lab.scratch.path, big)
+    const reference = url(lab.serve('/disk.qcow2', published))
+    const {path} = await ensure(reference)
+    const [{disk: _disk, ...entry} = never()] = (await readEntries(lab.scratch.store)).entries
+    const old = join(lab.scratch.store.directory, `sha256-${digestOf(published)}.qcow2`)
+    renameSync(path, old)
+    writeFileSync(old, published)
+    const stored = {file: basename(old), sha256: digestOf(published), sizeBytes: published.length, virtualSizeBytes: 4_000_256}
+    await writeEntry(lab.scratch.store, {...entry, disk: {...stored, format: 'qcow2', isDeclaredRaw: false}})
+    const {ino} = statSync(old)
+    await ensureImage(lab.scratch.store, reference, {signal, fresh: true})
+    expect((await ensure(reference)).path).toBe(old)
+    expect(statSync(old).ino).toBe(ino)
+    expect(await verifyImages(lab.scratch.store, undefined)).toEqual([{name: 'disk.qcow2', path: old, sha256: digestOf(published)}])
+  })
+
+  it('that would fill the disk is refused before anything is written', async () => {
+    await expect(ensure(url(lab.serve('/bomb.qcow2', makeClusterBomb(lab.scratch.path))))).rejects.toMatchObject({
+      code: 'vmctl::image::no_space',
+      message: expect.stringMatching(/bomb\.qcow2 holds \d+ bytes when it is unpacked, and \d+ are free/),
+    })
+    expect(lab.cachedDisks()).toEqual([])
+    expect(partials().filter((name) => !/^[0-9a-f]{64}(?:\.json)?$/.test(name))).toEqual([])
+  })
+})
+
+describe('a disk that was unpacked', () => {
+  const packed = through(disk, 'zstd')
+  const verify = async () => verifyImages(lab.scratch.store, undefined)
+
+  it('has a digest on record once somebody has asked for it, and damage is told from then on', async () => {
+    const {path} = await ensure(url(lab.serve('/disk.raw.zst', packed)))
+    expect(await listImages(lab.scratch.store)).toEqual([expect.not.objectContaining({sha256: expect.anything()})])
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path, sha256: digestOf(disk), isNew: true}])
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path, sha256: digestOf(disk)}])
+    damage(path)
+    expect(await verify()).toMatchObject([{path, problem: expect.stringContaining('damaged')}])
+  })
+
+  it('is not taken for good when its file was touched before that: it is fetched again, and repaired', async () => {
+    const reference = url(lab.serve('/disk.raw.zst', packed))
+    const {path} = await ensure(reference)
+    damage(path)
+    expect(await verify()).toMatchObject([{path, problem: expect.stringContaining('nobody knows its digest')}])
+    await expect(find(reference)).resolves.toBeUndefined()
+    await ensure(reference)
+    expect(readFileSync(path).equals(disk)).toBe(true)
+    // Both files were read for that, so that the digest is known.
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path, sha256: digestOf(disk)}])
+  })
+
+  it('of vmctl 0.1 keeps the name that it has, its own digest, and its place on the disk under the VMs made from it', async () => {
+    const source = lab.serve('/disk.raw.zst', packed)
+    const {path} = await ensure(url(source))
+    const own = join(lab.scratch.store.directory, `sha256-${digestOf(disk)}.raw`)
+    renameSync(path, own)
+    const refs = join(lab.scratch.store.directory, 'refs')
+    const index = join(refs, readdirSync(refs)[0] ?? '')
+    const {trust: _trust, ...entry} = JSON.parse(readFileSync(index, 'utf8')) as CacheEntry
+    const {stamp: _stamp, ...old} = entry.disk ?? {}
+    writeFileSync(index, JSON.stringify({...entry, disk: {...old, file: basename(own), sha256: digestOf(disk)}}))
+    const {ino} = statSync(own)
+    expect((await ensure(url(source))).path).toBe(own)
+    expect(lab.server.requests).toHaveLength(1)
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path: own, sha256: digestOf(disk)}])
+    await ensureImage(lab.scratch.store, url(source), {signal, fresh: true})
+    expect((await ensure(url(lab.serve('/again.raw.zst', packed)))).path).toBe(own)
+    expect(statSync(own).ino).toBe(ino)
+    expect(lab.cachedDisks()).toEqual([basename(own)])
+    damage(own)
+    await ensureImage(lab.scratch.store, url(source), {signal, fresh: true})
+    expect(readFileSync(own).equals(disk)).toBe(true)
   })
 })
 

@@ -1,7 +1,9 @@
+import {remove} from '../host/durable.ts'
 import type {Trust} from '../model/catalogue.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
+import type {Algorithm} from './checksum.ts'
 import {commitDisk} from './commit.ts'
-import {fetchDisk} from './fetch-disk.ts'
+import {fetchDisk, unpackedPaths} from './fetch-disk.ts'
 import type {ImageSource} from './image-source.ts'
 import {type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
 import {removePartial} from './partial.ts'
@@ -17,6 +19,8 @@ export interface FetchEntryJob {
   readonly source?: string
   readonly verifiedBy: readonly string[]
   readonly trust: Trust
+  /** In which algorithms the publisher lists it. */
+  readonly listed?: readonly Algorithm[]
 }
 
 /** Fetches an image into the cache. The caller holds the lock of its key. */
@@ -25,7 +29,7 @@ export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options:
   const partial = imageFiles.partial(store, key)
   const source = displayUrl(url)
   using _turn = await store.turns?.take(url.host, {...options, onWait: () => options.onEvent?.({type: 'image.queued', source})})
-  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: source})
+  const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: source, isPlain: true})
   const {digests, sizeBytes, etag, lastModified, name} = disk.fetched
   const entry = {
     key,
@@ -34,10 +38,12 @@ export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options:
     name: printableName(options.name ?? (name || fileNameOf(url))),
     published: {...digests, sizeBytes, ...(etag === undefined ? {} : {etag}), ...(lastModified === undefined ? {} : {lastModified})},
     verifiedBy: job.verifiedBy,
+    ...(job.listed && {listed: job.listed}),
     trust: job.trust,
     fetchedAt: new Date().toISOString(),
   }
   const image = await commitDisk(store, {disk: {...disk, isDeclaredRaw: reference.format === 'raw'}, entry}, options.signal)
+  for (const path of unpackedPaths(partial)) await remove(path)
   await removePartial(partial)
   return image
 }

@@ -6,8 +6,8 @@ import {hashFile} from '../host/hash.ts'
 import {VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {ImageFormat} from '../model/vm.ts'
-import {lockIndex, removeEntry} from './commit.ts'
-import {type CacheEntry, entryPath, readEntries} from './entries.ts'
+import {lockIndex, removeEntry, updateEntry} from './commit.ts'
+import {type CacheEntry, entryPath, isSameStamp, readEntries, stampOf} from './entries.ts'
 import {diskNamePattern, type ImageStore} from './image-store.ts'
 import {trustOf} from './trust.ts'
 import {urlKey} from './url.ts'
@@ -21,7 +21,7 @@ export interface CachedImage {
   /** URL without credentials and query values, or path of the local file it came from. Absent when unknown. */
   readonly source?: string
   readonly format?: ImageFormat
-  /** Digest of the disk, lower-case hex. */
+  /** Digest of the disk, lower-case hex; of one that was unpacked it is known since `image verify` has read it. */
   readonly sha256?: string
   /** Digest of the file as published. */
   readonly publishedSha256?: string
@@ -104,6 +104,8 @@ const inUse = (wanted: string, path: string, {kind, name}: Pick<ImageUse, 'kind'
 export interface VerifiedImage extends Pick<CachedImage, 'name' | 'path' | 'sha256'> {
   /** Why it is not what was stored; absent when it is. */
   readonly problem?: string
+  /** Whether there was no digest to compare with: nobody has touched the file since it was unpacked, and its digest is on record now. */
+  readonly isNew?: boolean
 }
 
 /**
@@ -116,14 +118,22 @@ export const verifyImages = async (store: ImageStore, wanted: string | undefined
   const chosen = wanted === undefined ? all : all.filter((listed) => isWanted(listed, wanted))
   if (wanted !== undefined && chosen.length === 0) throw notFound(wanted, all)
   const verified: VerifiedImage[] = []
-  for (const {image} of chosen) verified.push(await verifyOne(image))
+  for (const listed of chosen) verified.push(await verifyOne(store, listed))
   return verified
 }
 
-const verifyOne = async ({name, path, sha256, problem}: CachedImage): Promise<VerifiedImage> => {
-  if (problem !== undefined || sha256 === undefined) return {name, path, problem: problem ?? 'Its digest is not known.'}
+const verifyOne = async (store: ImageStore, {image, entry}: Listed): Promise<VerifiedImage> => {
+  const {name, path, sha256, problem} = image
+  if (problem !== undefined || !entry?.disk) return {name, path, problem: problem ?? 'Its digest is not known.'}
+  const {disk} = entry
+  const stamp = await stampOf(path)
   const found = await hashFile(path)
-  return {name, path, sha256, ...(found !== sha256 && {problem: `Its digest is ${found}: the file is damaged.`})}
+  if (sha256 !== undefined) return {name, path, sha256, ...(found !== sha256 && {problem: `Its digest is ${found}: the file is damaged.`})}
+  if (!stamp || !disk.stamp || !isSameStamp(stamp, disk.stamp)) {
+    return {name, path, sha256: found, problem: 'The file was touched after it was stored, and nobody knows its digest from before.'}
+  }
+  await updateEntry(store, entry, {disk: {...disk, sha256: found}})
+  return {name, path, sha256: found, isNew: true}
 }
 
 /** Everything in the cache, with its index entries. */
@@ -158,7 +168,7 @@ const describe = async (store: ImageStore, entry: CacheEntry, disk: NonNullable<
     path,
     source: entry.source,
     format: disk.format,
-    sha256: disk.sha256,
+    ...(disk.sha256 !== undefined && {sha256: disk.sha256}),
     publishedSha256: entry.published.sha256,
     ...sizes,
     virtualSizeBytes: disk.virtualSizeBytes,

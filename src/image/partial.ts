@@ -1,8 +1,8 @@
-import {createReadStream} from 'node:fs'
 import {stat, truncate} from 'node:fs/promises'
 
 import {act, remove} from '../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {readInPieces} from '../host/hash.ts'
 import {systemCode} from '../model/errors.ts'
 import {createDigester, type Digester} from './checksum.ts'
 
@@ -42,10 +42,11 @@ export const loadPartial = async (
   if (!saved || size === 0 || !isTrusted || tooLong) return startOver(path)
   const digester = createDigester()
   let offset = 0
-  for await (const chunk of createReadStream(path, {highWaterMark: 2 ** 20, signal: options.signal})) {
-    digester.update(chunk as Buffer)
-    offset += (chunk as Buffer).length
+  const take = (piece: Buffer): void => {
+    digester.update(piece)
+    offset += piece.length
   }
+  await readInPieces(path, take, options.signal)
   return {offset, digester, validators: saved, isJoined: true}
 }
 

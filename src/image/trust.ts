@@ -1,11 +1,10 @@
 import type {Trust} from '../model/catalogue.ts'
+import {isWeaker} from '../model/lock.ts'
 import type {ImageReference} from '../model/vm.ts'
 import type {CacheEntry} from './entries.ts'
 
-const levels = ['none', 'checksum', 'signed'] as const satisfies readonly Trust['level'][]
-
 /** The one of two that says more. */
-export const strongest = (left: Trust, right: Trust): Trust => (levels.indexOf(right.level) > levels.indexOf(left.level) ? right : left)
+export const strongest = (left: Trust, right: Trust): Trust => (isWeaker(left, right) ? right : left)
 
 /** What is known of an image by URL: a digest that the user declares, or a list that came over https, was compared. */
 export const trustOfUrl = ({sha256, sha512, checksumUrl, insecure}: ImageReference): Trust => {

@@ -168,6 +168,9 @@ export type Trust =
   /** Nothing was compared. */
   | {readonly level: 'none'}
 
+/** From the least on. */
+export const trustLevels = ['none', 'checksum', 'signed'] as const satisfies readonly Trust['level'][]
+
 /** Whether the text of `image` is a path although nothing may be there: it has the looks of one, and is no name. */
 export const looksLikeImagePath = (text: string): boolean =>
   /^[~.]|\/|\.(?:qcow2|raw|img|vmdk|vdi|vhdx|iso|zst|zstd|gz|xz|bz2)$/i.test(text)

@@ -99,6 +99,9 @@ const meanings = {
     help: 'Make sure that qemu-img is installed and that the base image can be read.',
   },
   'vmctl::image::disk_too_small': {exit: usage, help: 'Give a `disk` that is at least as large as the image, or leave it out.'},
+  'vmctl::image::not_locked': {exit: state, help: 'Run `vmctl image lock`, and commit the lock file.'},
+  'vmctl::image::trust_fell': {exit: host, help: 'Ask the publisher why; `vmctl image update --allow-weaker` takes it all the same.'},
+  'vmctl::image::offline': {exit: host, help: 'Fetch it while there is a network: `vmctl image pull`.'},
   'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
   'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
 

@@ -7,6 +7,7 @@ import {type Architecture, findCatalogueImage, type Firmware} from '../../model/
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import type {Engine} from '../engine.ts'
 import type {Vmfile} from '../load.ts'
+import {goByLock} from '../make/go-by-lock.ts'
 import {fetchReference} from '../make/image.ts'
 import {imageNamed} from '../make/spec.ts'
 import {displaySource} from '../../model/secrets.ts'
@@ -52,25 +53,26 @@ export const pullImage = async (
     ...(sha512 !== undefined && {sha512: sha512.toLowerCase()}),
     ...(checksumUrl !== undefined && {checksumUrl}),
   }
-  return fetchReference(engine, reference, {name, fresh: force, refresh: true})
+  return fetchReference(engine, reference, {name, fresh: force, refresh: !engine.images.isOffline})
 }
 
 /**
- * The same for every image that the VMs of a VMFile start from, each once. A failure of one does not stop the others.
+ * The same for every image that the VMs of a VMFile start from, each once; one that is locked as it is locked. A failure of one does not stop the others.
  * @param onFailure gets each failure, when there are several images
  * @throws VmctlError of the image when there is but one, else `vmctl::images::failed`
  */
 export const pullAll = async (
-  engine: Engine,
-  {vms}: Vmfile,
+  unlocked: Engine,
+  {path, vms}: Vmfile,
   {force, onFailure}: Pick<PullOptions, 'force'> & {readonly onFailure?: (error: unknown) => void} = {},
 ): Promise<readonly BaseImage[]> => {
   const references = new Map(vms.map(({image}) => [JSON.stringify(image), image]))
+  const engine = await goByLock(unlocked, path, [...references.values()])
   const images: BaseImage[] = []
   const errors: {name: string; error: unknown}[] = []
   for (const reference of references.values()) {
     try {
-      images.push(await fetchReference(engine, reference, {fresh: force, refresh: true}))
+      images.push(await fetchReference(engine, reference, {fresh: force, refresh: !engine.images.isOffline}))
     } catch (thrown) {
       const error = explained(thrown)
       if (engine.signal.aborted || references.size === 1) throw error

@@ -79,7 +79,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const files = qemuFiles(vm.directory)
       const {diskBytes} = vm.spec
       if (!(await pathExists(files.overlay))) {
-        await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
+        const size = diskBytes === undefined ? {} : {sizeBytes: diskBytes}
+        await createOverlay(vm.base, files.overlay, {...size, program: vm.spec.qemu?.binary ?? program, signal})
       } else if (diskBytes !== undefined && !(await findProcess(vm))) {
         await followBase(vm, signal)
         const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
