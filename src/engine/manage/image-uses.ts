@@ -1,33 +1,43 @@
-import {basename} from 'node:path'
+import {basename, join} from 'node:path'
 
 import {readHead} from '../../image/audit.ts'
+import {readEntries} from '../../image/entries.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import type {ImageUse} from '../../image/uses.ts'
-import {isFailure, isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
-import {stagedName, listVmNames, lockVm, readRecord, vmDirectories, vmDirectory} from '../../store/store.ts'
+import {isSameBuild} from '../../model/lock.ts'
+import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
+import {stagedName, listVmNames, listVms, lockVm, readRecord, vmDirectories, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
+import {lockedDigests, lockPath} from '../lock.ts'
 import {volumeDisks} from '../resources/volumes.ts'
 
-/** Everything that keeps images in the cache. Whoever comes to use them is a line here. */
+/**
+ * Everything that keeps images in the cache. Whoever comes to use them is a line here. They are asked in this order: a VM that gets
+ * its name meanwhile is among the new ones or among those that are made, and never among neither.
+ */
 const users: readonly ((engine: Engine) => Promise<readonly ImageUse[]>)[] = [
-  (engine) => usesOfVms(engine),
   (engine) => usesOfNewVms(engine),
+  (engine) => usesOfVms(engine),
   (engine) => usesOfVolumes(engine),
+  (engine) => usesOfLocks(engine),
 ]
 
 /**
  * What uses images now. Asked under the lock of the cache before anything is removed.
- * @throws VmctlError `vmctl::vm::record_damaged` when a VM may stand on any image
+ * @throws VmctlError `vmctl::vm::record_damaged` when a VM may stand on any image; of a lock file that cannot be read
  */
-export const imageUses = async (engine: Engine): Promise<readonly ImageUse[]> =>
-  (await Promise.all(users.map((usesOf) => usesOf(engine)))).flat()
+export const imageUses = async (engine: Engine): Promise<readonly ImageUse[]> => {
+  const uses: ImageUse[] = []
+  for (const usesOf of users) uses.push(...(await usesOf(engine)))
+  return uses
+}
 
-/** The same for people: a VM of which nobody knows the image is a notice. */
+/** The same for people: a VM of which nobody knows the image, or a lock that cannot be read, is a notice. */
 export const knownUses = async (engine: Engine): Promise<readonly ImageUse[]> => {
   try {
     return await imageUses(engine)
   } catch (error) {
-    if (!isFailure(error, 'vmctl::vm::record_damaged')) throw error
+    if (!isVmctlError(error)) throw error
     await engine.emit({type: 'vm.notice', message: error.message})
     return (await Promise.all(users.map((usesOf) => usesOf(engine).catch(() => [])))).flat()
   }
@@ -111,6 +121,23 @@ const usesOfVolumes = async (engine: Engine): Promise<readonly ImageUse[]> => {
       const disk = await readHead(path).catch(ifThere)
       const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
       return backingFile === undefined ? [] : [{kind: 'volume', name: id, path: backingFile}]
+    }),
+  )
+  return uses.flat()
+}
+
+/** The builds that a lock file holds, of each VMFile that a VM was made from. */
+const usesOfLocks = async (engine: Engine): Promise<readonly ImageUse[]> => {
+  const vmfiles = new Set((await listVms(engine.store)).flatMap(({vmfile}) => vmfile ?? []))
+  if (vmfiles.size === 0) return []
+  const {entries} = await readEntries(engine.images)
+  const uses = await Promise.all(
+    [...vmfiles].map(async (vmfile) => {
+      const locked = await lockedDigests(vmfile)
+      const held = entries.filter(({published}) => locked.some((digests) => isSameBuild(digests, published) === true))
+      return held.flatMap(({disk}) =>
+        disk ? [{kind: 'lock', name: lockPath(vmfile), path: join(engine.images.directory, disk.file)} as const] : [],
+      )
     }),
   )
   return uses.flat()
