@@ -94,7 +94,7 @@ const problemsOf = async (text: string, directory: string): Promise<string> => {
       path: join(directory, 'VMFile.kdl'),
       directory,
       toleratesMissing: true,
-      imageSchemes: ['shelf'],
+      imageSchemes: ['oci', 'shelf'],
       readDockerfile,
     })
     return ''

@@ -88,6 +88,10 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
       case 'image.progress':
       case 'image.retrying':
       case 'image.decompressing':
+      case 'image.packing':
+      case 'image.pushing':
+      case 'image.pushed':
+      case 'image.building':
       case 'image.ready':
         return meter(event)
       default:

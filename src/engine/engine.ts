@@ -12,6 +12,7 @@ import type {HttpOptions} from '../image/http-client.ts'
 import {downloadTurns} from '../image/turns.ts'
 import {imageFiles, type ImageStore, type ResolveName} from '../image/image-store.ts'
 import {offlineStore} from '../image/offline.ts'
+import {createOciSource, type OciSourceOptions} from '../image/oci/index.ts'
 import type {BackendNodes} from '../model/backend-node.ts'
 import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -72,7 +73,10 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
   const store = await openStore(options.stateDirectory === undefined ? defaultStateDirectory(env) : resolve(options.stateDirectory))
   const told = new Set<string>()
   const http: HttpOptions = {allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1'}
-  const registry = registerExtensions([builtIn(store, env, http), ...(options.extensions ?? [])])
+  const registry = registerExtensions([
+    builtIn(store, env, {...http, mirrors: async () => (await catalogue()).mirrors}),
+    ...(options.extensions ?? []),
+  ])
   let known: Promise<Catalogue> | undefined
   const catalogue = (): Promise<Catalogue> =>
     (known ??= import('./catalogue.ts').then(({readCatalogue}) => readCatalogue(env, registry.publishers)))
@@ -120,7 +124,7 @@ const resolver =
   async (reference, how) =>
     (await import('../image/catalogue/resolve.ts')).createResolver(options)(reference, how)
 
-const builtIn = (store: Store, env: NodeJS.ProcessEnv, http: HttpOptions): Extension => ({
+const builtIn = (store: Store, env: NodeJS.ProcessEnv, images: Omit<OciSourceOptions, 'env'>): Extension => ({
   hypervisors: [
     qemuHypervisor({
       stateDirectory: store.directory,
@@ -131,7 +135,7 @@ const builtIn = (store: Store, env: NodeJS.ProcessEnv, http: HttpOptions): Exten
     }),
     noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
   ],
-  imageSources: [createHttpSource(http)],
+  imageSources: [createHttpSource(images), createOciSource({...images, env})],
   provisioners: [shellProvisioner, fileProvisioner, rebootProvisioner],
 })
 

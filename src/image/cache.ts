@@ -12,7 +12,7 @@ import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from
 import {ensureLockedImage, lockedReference} from './locked.ts'
 import {ensureNamedImage, nameKey} from './named.ts'
 import {sweepPartials} from './sweep.ts'
-import {trustOf, trustOfUrl} from './trust.ts'
+import {isOci, trustOf, trustOfUrl} from './trust.ts'
 import {displayUrl, parseImageUrl, urlKey} from './url.ts'
 
 /**
@@ -35,23 +35,25 @@ export const ensureImage = async (store: ImageStore, reference: ImageReference, 
 /** What an image was compared with, for people. */
 const checkOf = async (store: ImageStore, reference: ImageReference): Promise<string | undefined> => {
   const {kind, sha256, sha512, checksumUrl} = reference
-  if (kind === 'name') {
-    const {entries} = await readEntries(store, nameKey(reference))
-    const found = await findExact(store, entries, reference)
-    const trust = found && trustOf(found.entry)
-    if (trust?.level === 'signed') return `the signature of ${trust.by}`
-    if (trust?.level === 'checksum') return 'the checksum of its publisher'
-    return undefined
-  }
+  if (kind === 'name') return checkOfName(store, reference)
   if (sha256 !== undefined || sha512 !== undefined) return sha256 === undefined ? 'its sha512' : 'its sha256'
+  if (isOci(reference)) return trustOfUrl(reference).level === 'none' ? undefined : 'the digest of its manifest'
   return checksumUrl === undefined ? undefined : displayUrl(parseImageUrl(checksumUrl))
+}
+
+const checkOfName = async (store: ImageStore, reference: ImageReference): Promise<string | undefined> => {
+  const {entries} = await readEntries(store, nameKey(reference))
+  const found = await findExact(store, entries, reference)
+  const trust = found && trustOf(found.entry)
+  if (trust?.level === 'signed') return `the signature of ${trust.by}`
+  return trust?.level === 'checksum' ? 'the checksum of its publisher' : undefined
 }
 
 /** The image, if it can be used now: no network, no lock, nothing written. Undefined also for one that is unusable; `ensureImage` says why. */
 export const findImage = async (store: ImageStore, reference: ImageReference, locked?: LockedDigests): Promise<BaseImage | undefined> => {
   if (reference.kind === 'file') return findLocalImage(store, reference)
   if (locked) return (await findExact(store, (await readEntries(store)).entries, lockedReference(reference, locked)))?.image
-  const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source))
+  const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source), reference.architecture)
   const {entries} = await readEntries(store, key)
   return (await findExact(store, entries, reference))?.image
 }
@@ -59,7 +61,7 @@ export const findImage = async (store: ImageStore, reference: ImageReference, lo
 const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, options: EnsureOptions): Promise<EnsuredImage> => {
   const url = parseImageUrl(reference.source)
   const imageSource = sourceFor(store.sources, url)
-  const key = urlKey(url)
+  const key = urlKey(url, reference.architecture)
   const source = displayUrl(url)
   const wanted = {reference, key, source}
   const early = await cachedImage(store, wanted, options)

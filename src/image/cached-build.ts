@@ -22,7 +22,7 @@ export interface CachedBuild extends Omit<LockedBuild, 'digests' | 'published'> 
 }
 
 export const buildOfImage = async (store: ImageStore, reference: ImageReference, image: BaseImage): Promise<CachedBuild | undefined> => {
-  const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source))
+  const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source), reference.architecture)
   const {entries} = await readEntries(store, key)
   const entry = entries.find((one) => one.disk?.sha256 === image.sha256 && fitsFormat(one, reference))
   return entry && describe(entry)

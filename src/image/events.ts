@@ -9,6 +9,14 @@ export type ImageEvent =
   | {readonly type: 'image.retrying'; readonly source: string; readonly reason: string}
   /** Compressed bytes; as often as `image.progress`. */
   | {readonly type: 'image.decompressing'; readonly source: string; readonly readBytes: number; readonly totalBytes: number}
+  /** A disk is packed for its way to a registry; as often as `image.progress`. */
+  | {readonly type: 'image.packing'; readonly source: string; readonly readBytes: number; readonly totalBytes: number}
+  /** What the registry has of it, an earlier, cut run included; as often as `image.progress`. */
+  | {readonly type: 'image.pushing'; readonly source: string; readonly sentBytes: number; readonly totalBytes: number}
+  /** `sentBytes` are those of this run: 0 when the registry had all of it. */
+  | {readonly type: 'image.pushed'; readonly source: string; readonly sentBytes: number; readonly sizeBytes: number}
+  /** An image is built from packages; what is being done now, in words. */
+  | {readonly type: 'image.building'; readonly source: string; readonly phase: string}
   /** `isFresh` is false when everything was there already. */
   | {
       readonly type: 'image.ready'

@@ -37,7 +37,7 @@ export const ensureLockedImage = async (
   const anywhere = {reference: wanted, key: '', source}
   const early = await cachedImage(store, anywhere, options)
   if (early) return early
-  const key = url ? urlKey(url) : buildKey(reference, locked.digests)
+  const key = url ? urlKey(url, reference.architecture) : buildKey(reference, locked.digests)
   await using _lock = await acquireLock(imageFiles.fetchLock(store, key), {
     purpose: `fetching ${source}`,
     timeoutMs: Infinity,

@@ -85,8 +85,9 @@ export interface Publisher {
   readonly releases: readonly CatalogueRelease[]
 }
 
-/** A place that has the same files as the publisher, below the same paths. */
+/** A place that has the same files as the publisher, below the same paths; or what a registry has. */
 export interface Mirror {
+  /** Name of a publisher, or of a registry. */
   readonly publisher: string
   readonly origin: string
   /** Whether lists and signatures are taken from there too, for a network without a way to the publisher. */

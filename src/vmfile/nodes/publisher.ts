@@ -106,8 +106,8 @@ const publisherNode = block(
 )
 
 const mirrorNode = block(
-  'Another place that has the files of a publisher, below the same paths.',
-  {argument: required(text('name'), 'Name of the publisher.'), positional: ['origin'], repeatable: true},
+  'Another place that has the files of a publisher, below the same paths; or what a registry ("ghcr.io") has.',
+  {argument: required(text('name'), 'Name of the publisher, or of the registry.'), positional: ['origin'], repeatable: true},
   {
     origin: required(origin, 'Where the paths start there.'),
     complete: defaulted(boolean, false, 'Whether lists and signatures are taken from there too, and nothing from the publisher.'),
