@@ -84,9 +84,13 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
         rows.end(vm, 'step')
         return scene.sayPlain(`step ${event.step} done in ${formatDuration(event.durationMs)}`)
       case 'image.waiting':
+      case 'image.queued':
       case 'image.progress':
       case 'image.retrying':
       case 'image.decompressing':
+      case 'image.packing':
+      case 'image.pushing':
+      case 'image.pushed':
       case 'image.ready':
         return meter(event)
       default:

@@ -67,7 +67,8 @@ const decompressHere = async (
   }
 }
 
-const decompressStream = async (
+/** Hands the decompressed bytes to a sink as they come. */
+export export const decompressStream = async (
   input: Readable,
   compression: Compression,
   options: DecompressOptions & {readonly sink: Sink},
@@ -119,7 +120,8 @@ async function* program(input: Readable, name: string, options: ProgramOptions):
   }
 }
 
-const checkSize = (sizeBytes: number): void => {
+/** @throws VmctlError `vmctl::image::decompression_failed` when it is more than any disk has */
+export const checkSize = (sizeBytes: number): void => {
   if (sizeBytes > maxOutputBytes) throw failed('the image', `it would grow to more than 16 TiB`)
 }
 

@@ -18,6 +18,8 @@ export interface DownloadJob extends HttpOptions, FetchOptions {
   readonly path: string
   /** Whether the digests will be compared afterwards, so that bad bytes cannot go unnoticed. */
   readonly isVerifiable: boolean
+  /** How long the file is, where that is known beforehand; whatever is longer is not the file. */
+  readonly limitBytes?: number
 }
 
 export interface Downloaded {
@@ -98,6 +100,7 @@ const receive = async (chunks: AsyncIterable<Buffer>, job: DownloadJob, {handle,
   const writer = createSparseWriter(handle, partial.offset)
   try {
     for await (const chunk of chunks) {
+      if (job.limitBytes !== undefined && partial.offset + chunk.length > job.limitBytes) throw tooLong(job.url, job.limitBytes)
       await writer.write(chunk)
       partial.digester.update(chunk)
       partial.offset += chunk.length
@@ -113,6 +116,9 @@ const receive = async (chunks: AsyncIterable<Buffer>, job: DownloadJob, {handle,
     throw new HttpFailure(`${partial.offset} bytes came instead of ${totalBytes}.`, {retry: 'yes'})
   }
 }
+
+const tooLong = (url: URL, limitBytes: number): VmctlError =>
+  new VmctlError('vmctl::image::checksum_mismatch', `${displayUrl(url)} is longer than the ${limitBytes} bytes that it should have.`)
 
 /** A weak etag does not promise equal bytes, so RFC 9110 (13.1.5) forbids it in If-Range. */
 const strongValidator = ({etag, lastModified}: Validators): string | undefined =>

@@ -6,7 +6,7 @@ import {hashFile} from '../host/hash.ts'
 import {messageOf, systemCode} from '../model/errors.ts'
 import type {Trust} from '../model/catalogue.ts'
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
-import type {Digests} from './checksum.ts'
+import type {Algorithm, Digests} from './checksum.ts'
 import {diskNamePattern, imageFiles, type ImageStore} from './image-store.ts'
 
 /** Tells whether a local file is still the one that was hashed. */
@@ -45,6 +45,8 @@ export interface CacheEntry {
   }
   /** Hashes of the checksum URLs that listed this publication. */
   readonly verifiedBy: readonly string[]
+  /** The algorithms in which the publisher of an image with a name lists it. */
+  readonly listed?: readonly Algorithm[]
   /** Absent in entries of vmctl 0.1.0. */
   readonly trust?: Trust
   readonly stamp?: FileStamp

@@ -20,6 +20,8 @@ export interface FetchOptions {
 export interface FetchedImage {
   /** File name as published, for its extension (`.zst`, `.gz`, …) and for people. Never used as a path. */
   readonly name: string
+  /** What to call it in lists, when that is more telling than the name of a file. */
+  readonly label?: string
   readonly digests: Digests
   readonly sizeBytes: number
   readonly etag?: string

@@ -1,10 +1,12 @@
 import {join} from 'node:path'
 
-import type {Trust} from '../model/catalogue.ts'
+import type {Architecture, Trust} from '../model/catalogue.ts'
+import type {LockedDigests} from '../model/lock.ts'
 import type {BaseImage, ImageFormat, ImageReference} from '../model/vm.ts'
 import type {ExpectedDigests} from './checksum.ts'
 import type {ImageListener} from './events.ts'
 import type {ImageSource} from './image-source.ts'
+import type {DownloadTurns} from './turns.ts'
 
 /** Where images are kept, and where they come from. */
 export interface ImageStore {
@@ -15,6 +17,10 @@ export interface ImageStore {
   readonly sources: readonly ImageSource[]
   /** How names are looked up; without it none can be fetched. */
   readonly resolve?: ResolveName
+  /** How many downloads go on at once; any number without it. */
+  readonly turns?: DownloadTurns
+  /** Whether its sources refuse to fetch. */
+  readonly isOffline?: boolean
 }
 
 /** Where an image of a name is now, and how far that can be trusted. */
@@ -23,6 +29,12 @@ export interface ResolvedImage {
   readonly urls: readonly string[]
   readonly digests: ExpectedDigests
   readonly trust: Trust
+  /** What the same list says for other processors, which has cost no request. */
+  readonly others?: readonly ResolvedForOther[]
+}
+
+export interface ResolvedForOther extends Omit<ResolvedImage, 'others'> {
+  readonly architecture: Architecture
 }
 
 /** @throws VmctlError `vmctl::image::…` */
@@ -42,6 +54,17 @@ export interface EnsureOptions {
   readonly fresh?: boolean | undefined
   /** Whether the publisher of an image with a name is asked for a newer build; the bytes are fetched only when they are others. */
   readonly refresh?: boolean | undefined
+  /** The one build that is wanted: its bytes are used from wherever they come, and no others. */
+  readonly locked?: Locked | undefined
+  /** Gets what the publisher of an image with a name says now, before anything is fetched; may throw to have nothing fetched. */
+  readonly onResolved?: ((resolved: ResolvedImage) => void) | undefined
+}
+
+/** A build that is known by its digest. */
+export interface Locked {
+  readonly digests: LockedDigests
+  /** Where an image with a name may be, the best place first; one by URL is where its reference says. */
+  readonly urls: readonly string[]
 }
 
 export interface EnsuredImage {

@@ -81,6 +81,8 @@ const meanings = {
     help: 'Check the path; it is relative to the VMFile (or to the current directory on the command line).',
   },
   'vmctl::image::download_failed': {exit: host, help: 'Check the network connection and the URL, then run the command again.'},
+  'vmctl::registry::denied': {exit: host, help: 'Check the name of the repository, and log in: `docker login` or `podman login`.'},
+  'vmctl::image::push_failed': {exit: host, help: 'Check the network connection, then run the command again; it goes on where it was cut.'},
   'vmctl::image::checksum_mismatch': {
     exit: host,
     help: 'The image is not the one that was declared. Check the checksum, or the source of the image; nothing was kept.',
@@ -99,6 +101,9 @@ const meanings = {
     help: 'Make sure that qemu-img is installed and that the base image can be read.',
   },
   'vmctl::image::disk_too_small': {exit: usage, help: 'Give a `disk` that is at least as large as the image, or leave it out.'},
+  'vmctl::image::not_locked': {exit: state, help: 'Run `vmctl image lock`, and commit the lock file.'},
+  'vmctl::image::trust_fell': {exit: host, help: 'Ask the publisher why; `vmctl image update --allow-weaker` takes it all the same.'},
+  'vmctl::image::offline': {exit: host, help: 'Fetch it while there is a network: `vmctl image pull`.'},
   'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
   'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
 

@@ -31,7 +31,8 @@ export const displayUrl = (url: URL): string => {
 /** Tells a query from another one without repeating it. */
 const queryMark = /#query-[0-9a-f]{16}$/
 
-const recordedUrl = (text: string): string => {
+/** A URL as it is recorded: as it may be shown, with a mark that tells its query from others. */
+export const recordedUrl = (text: string): string => {
   if (queryMark.test(text) || !URL.canParse(text)) return text
   const url = new URL(text)
   const mark = url.search === '' ? '' : `#query-${createHash('sha256').update(url.search).digest('hex').slice(0, 16)}`

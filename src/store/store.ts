@@ -84,6 +84,9 @@ export const vmDirectories = async (store: Store): Promise<string[]> => {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => join(store.vmsDirectory, entry.name))
 }
 
+/** The VM that a directory of `vmDirectories` is being made as, or removed as; undefined for one of a VM that exists. */
+export const stagedName = (directoryName: string): string | undefined => /^\.(?:new|gone)-(.+)-[0-9a-f]{12}$/.exec(directoryName)?.[1]
+
 /** All VMs whose record can be read, sorted by name. */
 export const listVms = async (store: Store): Promise<Vm[]> => {
   const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name).catch(() => undefined)))

@@ -13,13 +13,15 @@ export interface Doomed {
 
 /** What goes with a VM or a volume that is destroyed. */
 export interface Loss {
-  readonly kind: 'vm' | 'orphan' | 'volume'
+  readonly kind: 'vm' | 'orphan' | 'volume' | 'image'
   readonly name: string
   /** Bytes that it takes on the host: of a VM what its disk has that its image has not. */
   readonly diskBytes: number
   /** RFC 3339; absent when its record is damaged. */
   readonly createdAt?: string
   readonly isRunning?: boolean
+  /** Of an image; RFC 3339. */
+  readonly lastUsedAt?: string
 }
 
 /** What would be lost of these, as far as it exists. Changes nothing, and takes no lock. */

@@ -1,4 +1,5 @@
 import {
+  architectures,
   type CatalogueImage,
   type CatalogueLayout,
   findCatalogueImage,
@@ -12,7 +13,7 @@ import type {ImageReference} from '../../model/vm.ts'
 import {type ExpectedDigests, listedNames, parseChecksumFile} from '../checksum.ts'
 import {type HttpOptions, openHttpClient} from '../http-client.ts'
 import {readBytes, readIfPublished, type RequestOptions} from '../http-text.ts'
-import type {ResolvedImage, ResolveName} from '../image-store.ts'
+import type {ResolvedForOther, ResolvedImage, ResolveName} from '../image-store.ts'
 import {imageOfDebian, imageOfOracle} from './publisher-json.ts'
 import {readSignedList, type VouchedList} from './vouch.ts'
 import {fill, fillPattern, newestMatch, type Words} from './words.ts'
@@ -39,9 +40,45 @@ export const createResolver =
     const requests = {...options, client, signal}
     const mirror = catalogue.mirrors.find(({publisher}) => publisher === image.publisher.name)
     const origin = mirror?.isComplete ? mirror.origin : (image.release.origin ?? image.publisher.origin)
-    // Awaited here, or the client would be gone too early.
-    return await resolveImage({image, reference, origin, mirror, requests, keyDirectory: options.keyDirectory, onNotice})
+    const job = {image, reference, origin, mirror, requests, keyDirectory: options.keyDirectory, onNotice, known: nothingKnown()}
+    const resolved = await resolveImage(job)
+    return {...resolved, others: await othersOf(job)}
   }
+
+/** What has been read for one image, in full, and may serve for another processor. */
+interface Known {
+  readonly texts: Map<string, Promise<Buffer>>
+  readonly lists: Map<string, Promise<VouchedList>>
+  /** Whether nothing else may be read. */
+  isAll: boolean
+}
+
+const nothingKnown = (): Known => ({texts: new Map(), lists: new Map(), isAll: false})
+
+const once = <T>(
+  known: Map<string, Promise<T>>,
+  {url, isAll}: {readonly url: URL; readonly isAll: boolean},
+  read: () => Promise<T>,
+): Promise<T> => {
+  const there = known.get(url.href)
+  if (there) return there
+  if (isAll) return Promise.reject(new Error(`${url.href} was not read.`))
+  const reading = read()
+  known.set(url.href, reading)
+  return reading
+}
+
+/** The same release for other processors, as far as that was on the pages which have been read. */
+const othersOf = async (job: Job): Promise<readonly ResolvedForOther[]> => {
+  job.known.isAll = true
+  const own = job.reference.architecture ?? 'x86_64'
+  const found = await Promise.allSettled(
+    architectures
+      .filter((architecture) => architecture !== own && !job.image.publisher.imagePerFirmware && isPublishedFor(job.image, architecture))
+      .map(async (architecture) => ({...(await resolveImage({...job, reference: {...job.reference, architecture}})), architecture})),
+  )
+  return found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+}
 
 interface Job {
   readonly image: CatalogueImage
@@ -51,6 +88,7 @@ interface Job {
   readonly requests: RequestOptions
   readonly keyDirectory: string
   readonly onNotice: (message: string) => void
+  readonly known: Known
 }
 
 const chosen = ({publishers}: Catalogue, {source, architecture = 'x86_64'}: ImageReference): CatalogueImage => {
@@ -122,7 +160,10 @@ const fromList = async (job: Job, layout: Extract<CatalogueLayout, {kind: 'list'
   return {path, digests: parseChecksumFile(text, path.slice(path.lastIndexOf('/') + 1), listUrl.href), trust}
 }
 
-const listAt = async (job: Job, listUrl: URL, words: Words): Promise<VouchedList> => {
+const listAt = (job: Job, url: URL, words: Words): Promise<VouchedList> =>
+  once(job.known.lists, {url, isAll: job.known.isAll}, () => readList(job, url, words))
+
+const readList = async (job: Job, listUrl: URL, words: Words): Promise<VouchedList> => {
   const {publisher, release} = job.image
   const {signature} = publisher
   if (!signature) return {text: await listText(listUrl, job), trust: httpsTrust(listUrl)}
@@ -140,7 +181,8 @@ const listAt = async (job: Job, listUrl: URL, words: Words): Promise<VouchedList
   })
 }
 
-const text8 = async (url: URL, {requests}: Job): Promise<string> => (await readBytes(url, requests)).toString('utf8')
+const text8 = async (url: URL, {requests, known}: Job): Promise<string> =>
+  (await once(known.texts, {url, isAll: known.isAll}, () => readBytes(url, requests))).toString('utf8')
 
 /** Some servers answer with a page that says "not found" and the status 200. */
 const listText = async (url: URL, job: Job): Promise<string> => {

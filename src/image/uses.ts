@@ -1,0 +1,64 @@
+import {utimes} from 'node:fs/promises'
+import {basename, dirname} from 'node:path'
+
+import {pathExists} from '../host/files.ts'
+import type {BaseImage} from '../model/vm.ts'
+import {lockIndex} from './commit.ts'
+import {entryPath, readEntries} from './entries.ts'
+import type {ImageStore} from './image-store.ts'
+
+/** Something that keeps an image in the cache. */
+export interface ImageUse {
+  readonly kind: 'vm' | 'volume'
+  readonly name: string
+  /** The disk that is used; absent where only its digest is known. */
+  readonly path?: string
+  /** SHA-256 of the disk, or of the file as published. */
+  readonly sha256?: string
+  /** What the user takes on the disk beside the image. */
+  readonly allocatedBytes?: number
+}
+
+/** An image as far as a use can mean it. */
+interface Usable {
+  readonly path: string
+  readonly sha256?: string
+  readonly publishedSha256?: string
+}
+
+/** Whether a use means an image. Disks are named by their digests, so a state directory that was moved makes no difference. */
+export const isUseOf = ({path, sha256}: ImageUse, image: Usable): boolean =>
+  (path !== undefined && basename(path) === basename(image.path)) ||
+  (sha256 !== undefined && (sha256 === image.sha256 || sha256 === image.publishedSha256))
+
+/**
+ * Puts on record that something uses an image, at a moment in which nothing leaves the cache. From then on no command removes it.
+ * @param claim writes what `ImageUse`s are read from
+ * @returns false, without a claim, when the image has left the cache since it was found
+ */
+export const claimImage = async (
+  store: ImageStore,
+  {image, claim}: {readonly image: BaseImage; readonly claim: () => Promise<void>},
+  signal: AbortSignal,
+): Promise<boolean> => {
+  if (dirname(image.path) === store.directory) {
+    await using _lock = await lockIndex(store, 'a new VM', signal)
+    if (!(await pathExists(image.path))) return false
+    await claim()
+  } else {
+    // A local image is where the user has it, and nobody here removes it.
+    await claim()
+  }
+  await noteUse(store, image.path)
+  return true
+}
+
+/** Notes that an image is in use until now: the time of its index files is that of the last use. Never fails. */
+export const noteUse = async (store: ImageStore, path: string): Promise<void> => {
+  if (dirname(path) !== store.directory) return
+  const now = new Date()
+  const {entries} = await readEntries(store).catch(() => ({entries: []}))
+  for (const entry of entries) {
+    if (entry.disk?.file === basename(path)) await utimes(entryPath(store, entry), now, now).catch(() => undefined)
+  }
+}
