@@ -24,7 +24,7 @@ export interface CachedBuild extends Omit<LockedBuild, 'digests' | 'published'> 
 export const buildOfImage = async (store: ImageStore, reference: ImageReference, image: BaseImage): Promise<CachedBuild | undefined> => {
   const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source), reference.architecture)
   const {entries} = await readEntries(store, key)
-  const entry = entries.find((one) => one.disk?.sha256 === image.sha256 && fitsFormat(one, reference))
+  const entry = entries.find((one) => one.published.sha256 === image.sha256 && fitsFormat(one, reference))
   return entry && describe(entry)
 }
 
@@ -49,7 +49,8 @@ const describe = (entry: CacheEntry): CachedBuild => {
 /** Whether a disk was made from a build; undefined when nothing is known about where it came from. */
 export const isMadeFrom = async (store: ImageStore, {sha256}: BaseImage, digests: LockedDigests): Promise<boolean | undefined> => {
   if (sha256 === undefined) return undefined
-  const known = (await readEntries(store)).entries.filter(({disk}) => disk?.sha256 === sha256)
+  // The records of vmctl 0.1 have the digest of the disk.
+  const known = (await readEntries(store)).entries.filter(({disk, published}) => [published.sha256, disk?.sha256].includes(sha256))
   return known.length === 0 ? undefined : known.some(({published}) => !findMismatch(digests, published))
 }
 

@@ -68,7 +68,7 @@ const decompressHere = async (
 }
 
 /** Hands the decompressed bytes to a sink as they come. */
-export export const decompressStream = async (
+export const decompressStream = async (
   input: Readable,
   compression: Compression,
   options: DecompressOptions & {readonly sink: Sink},
