@@ -40,6 +40,10 @@ test  zsh                   zsh                 a login shell that always reads 
 test  busybox               busybox             a guest whose programs are all busybox
 test  virsh                 libvirt-clients     domains of its built-in test driver are imported
 test  debugfs               e2fsprogs           looks into file systems that guests make
+test  mmdebstrap            mmdebstrap          vmctl image build installs packages by it
+test  mformat               mtools              it makes an EFI system partition
+test  sfdisk                fdisk               it partitions a disk
+test  newuidmap             uidmap              it does so as an ordinary user
 test  as                    binutils            the program that tries an accelerator is what its source says
 test  ld                    binutils            the same
 test  objcopy               binutils            the same

@@ -71,7 +71,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   hypervisor: {'.': [], ...Object.fromEntries(foldersOf('hypervisor').map((name) => [name, ['.']]))},
   // Programs are texts with a type; what sends them is beside that type.
   model: {'.': ['programs'], programs: ['.']},
-  image: {catalogue: ['.'], oci: ['.'], '.': []},
+  image: {catalogue: ['.'], oci: ['.'], build: ['.'], '.': []},
   import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
 }
 

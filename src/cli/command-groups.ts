@@ -6,6 +6,7 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   Images: [
     'image:search',
     'image:pull',
+    'image:build',
     'image:list',
     'image:inspect',
     'image:lock',

@@ -39,7 +39,10 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     '`vmctl ssh VM` opens a shell, `vmctl exec VM PROGRAM` runs a program.',
   ),
   ...same(['scp', 'copy', 'rsync', 'upload', 'download', 'sync', 'transfer', 'file'], '`vmctl cp` copies files into a VM and out of it.'),
-  ...same(['build'], 'There is nothing to build: `vmctl up` provisions VMs, also from a Dockerfile (`provision "dockerfile"`).'),
+  ...same(
+    ['build'],
+    '`vmctl up` provisions VMs, also from a Dockerfile (`provision "dockerfile"`); `vmctl image build` makes an image of packages.',
+  ),
   ...same(['box', 'boxes', 'template', 'templates'], 'Disk images are managed by `vmctl image`: `pull`, `list`, `inspect` and `rm`.'),
   ...same(['search', 'find', 'image find', 'image available'], '`vmctl image search` shows the images that have a name.'),
   ...same(['fetch'], '`vmctl image pull URL` downloads an image; `vmctl up` downloads what it needs by itself.'),
@@ -138,8 +141,8 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ),
   ...same(['image check'], '`vmctl image verify` reads the images of the cache, and compares them with their digests.'),
   ...same(
-    ['image build', 'image create', 'image save', 'image export'],
-    'vmctl does not make images; `qemu-img convert` makes one of a disk.',
+    ['image create', 'image save', 'image export'],
+    '`vmctl image build` makes an image of packages, `qemu-img convert` one of a disk.',
   ),
   ...same(['image publish', 'image upload', 'image tag'], '`vmctl image push IMAGE oci://…` brings an image into a registry, under a tag.'),
   ...same(

@@ -152,7 +152,10 @@ export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
     else if (event.type === 'image.packing') report(event, 'packing ', {bytes: event.readBytes, total: event.totalBytes})
     else if (event.type === 'image.pushing') report(event, 'pushing ', {bytes: event.sentBytes, total: event.totalBytes})
     else if (event.type === 'image.pushed') concludePush(event)
-    else if (event.type === 'image.retrying') say(event.vm, event.reason)
+    else if (event.type === 'image.building') {
+      if (isLive) status(event.vm ?? '', `${event.source}: ${event.phase}`)
+      else say(event.vm, `${event.source}: ${event.phase}`)
+    } else if (event.type === 'image.retrying') say(event.vm, event.reason)
     else if (event.type === 'image.waiting') say(event.vm, `waiting for another vmctl, which fetches the same image: ${event.holder}`)
     else if (event.type === 'image.queued') say(event.vm, `${fileNameOf(event.source)}: waiting for other downloads`)
     else conclude(event)

@@ -91,6 +91,7 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
       case 'image.packing':
       case 'image.pushing':
       case 'image.pushed':
+      case 'image.building':
       case 'image.ready':
         return meter(event)
       default:

@@ -15,6 +15,8 @@ export type ImageEvent =
   | {readonly type: 'image.pushing'; readonly source: string; readonly sentBytes: number; readonly totalBytes: number}
   /** `sentBytes` are those of this run: 0 when the registry had all of it. */
   | {readonly type: 'image.pushed'; readonly source: string; readonly sentBytes: number; readonly sizeBytes: number}
+  /** An image is built from packages; what is being done now, in words. */
+  | {readonly type: 'image.building'; readonly source: string; readonly phase: string}
   /** `isFresh` is false when everything was there already. */
   | {
       readonly type: 'image.ready'

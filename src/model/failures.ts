@@ -105,6 +105,9 @@ const meanings = {
   'vmctl::image::trust_fell': {exit: host, help: 'Ask the publisher why; `vmctl image update --allow-weaker` takes it all the same.'},
   'vmctl::image::offline': {exit: host, help: 'Fetch it while there is a network: `vmctl image pull`.'},
   'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
+  'vmctl::image::not_buildable': {exit: usage, help: '`vmctl image build --help` says what can be built.'},
+  'vmctl::image::build_failed': {exit: host, help: 'Read the log that is named above, then run the command again.'},
+  'vmctl::image::exists': {exit: usage, help: 'Choose another file with `--output`, or replace it with `--force`.'},
   'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
 
   'vmctl::images::failed': {exit: host, help: 'Each image that failed is explained above; run the command again for these.'},
