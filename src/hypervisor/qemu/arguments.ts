@@ -46,7 +46,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-chardev', 'socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on'],
     ...['-serial', 'chardev:console'],
     ...(facts.firmware ? firmwareArguments(facts.firmware, files.efivars) : []),
-    ...blockdev('disk', {driver: 'qcow2', discard: 'unmap', file: {driver: 'file', filename: files.overlay, discard: 'unmap'}}),
+    ...blockdev('disk', facts.isWhole ? wholeDisk(files.wholeDisk) : overlay(files.overlay)),
     ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
     ...(facts.seed
       ? [
@@ -64,6 +64,11 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...(spec.qemu?.args ?? []),
   ]
 }
+
+const overlay = (path: string) => ({driver: 'qcow2', discard: 'unmap', file: {driver: 'file', filename: path, discard: 'unmap'}})
+
+/** What the guest frees becomes a hole, to the byte: qcow2 would keep what is freed of a cluster of which something is in use. */
+const wholeDisk = (path: string) => ({...overlay(path), driver: 'raw', 'detect-zeroes': 'unmap'})
 
 /** The drive that shows the seed, and the medium in it. */
 export const seedDevice = 'seed-drive'
