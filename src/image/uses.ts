@@ -9,7 +9,7 @@ import type {ImageStore} from './image-store.ts'
 
 /** Something that keeps an image in the cache. */
 export interface ImageUse {
-  readonly kind: 'vm' | 'volume'
+  readonly kind: 'vm' | 'volume' | 'lock'
   readonly name: string
   /** The disk that is used; absent where only its digest is known. */
   readonly path?: string

@@ -74,7 +74,7 @@ const prunableOf = async (engine: Engine): Promise<number | undefined> => {
   try {
     return (await prunable(engine, {})).freedBytes
   } catch (error) {
-    if (!isFailure(error, 'vmctl::vm::record_damaged')) throw error
+    if (!isFailure(error, 'vmctl::vm::record_damaged', 'vmctl::vmfile::parse_failed', 'vmctl::vmfile::validation')) throw error
     return undefined
   }
 }

@@ -1,11 +1,13 @@
 import {basename} from 'node:path'
 
 import {readHead} from '../../image/audit.ts'
+import {disksOfBuild} from '../../image/cached-build.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import type {ImageUse} from '../../image/uses.ts'
 import {isFailure, isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
 import {stagedName, listVmNames, lockVm, readRecord, vmDirectories, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
+import {lockedDigests} from '../lock.ts'
 import {volumeDisks} from '../resources/volumes.ts'
 
 /** Everything that keeps images in the cache. Whoever comes to use them is a line here. */
@@ -102,6 +104,21 @@ const diskOf = async (
 /** A VM without a disk has nothing to lose. */
 const ifThere = (error: unknown): undefined => {
   if (!isVmctlError(error) || systemCode(error.cause) !== 'ENOENT') throw error
+}
+
+/**
+ * The builds that are locked for the VMFiles of the VMs that there are. They may go when they are named, and stay when nobody names them.
+ * @throws VmctlError `vmctl::vmfile::parse_failed`, `vmctl::vmfile::validation` for a lock file that does not tell
+ */
+export const usesOfLocks = async (engine: Engine): Promise<readonly ImageUse[]> => {
+  const names = await listVmNames(engine.store)
+  const records = await Promise.all(names.map((name) => readRecord(vmDirectory(engine.store, name), name).catch(() => undefined)))
+  const uses = [...new Set(records.flatMap((record) => record?.vmfile ?? []))].map(async (vmfile): Promise<readonly ImageUse[]> => {
+    const digests = await lockedDigests(vmfile)
+    const paths = await Promise.all(digests.map((one) => disksOfBuild(engine.images, one)))
+    return paths.flat().map((path) => ({kind: 'lock', name: vmfile, path}))
+  })
+  return (await Promise.all(uses)).flat()
 }
 
 /** Volumes stand by themselves, but one that the user has put there may not. */
