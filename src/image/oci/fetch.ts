@@ -2,10 +2,10 @@ import {createHash} from 'node:crypto'
 
 import {remove, rename} from '../../host/durable.ts'
 import type {Architecture, Mirror} from '../../model/catalogue.ts'
-import {isFailure, messageOf, VmctlError} from '../../model/errors.ts'
+import {isFailure, isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import {isLoopbackRegistry, type OciReference, ociScheme, showOciReference} from '../../model/oci-reference.ts'
 import type {ImageReference} from '../../model/vm.ts'
-import {verifyDigests} from '../checksum.ts'
+import {findMismatch, verifyDigests} from '../checksum.ts'
 import {HttpFailure, single} from '../http-client.ts'
 import {downloadVerified} from '../http-fetch.ts'
 import {readAnswer} from '../http-text.ts'
@@ -50,14 +50,16 @@ export const fetchFromRegistry = async (
   }
   await using session = await openSession(reference, {...job.options, actions: 'pull', mirror: whole})
   const {layer, form, digest} = await findLayer(job, session)
-  if (form === 'file') refuseOther(image, digestsOf(layer), shown)
-  const fetched = await fetchLayer(job, {session, layer, path})
-  const {registry, repository} = reference
-  const told = {label: labelOf(reference), pinned: `${ociScheme}${showOciReference({registry, repository, digest})}`}
+  const label = labelOf(reference)
+  const pinned = pinnedTo(reference, digest)
   if (form === 'file') {
+    const fetched = await fetchDeclared(job, {session, layer, path}, image)
     verifyDigests(shown, image, fetched.digests)
-    return {...fetched, ...told, name: titleOf(layer)}
+    // A disk that this manifest does not have any more is not to be had by it.
+    const isOfManifest = !findMismatch(digestsOf(layer), fetched.digests)
+    return {...fetched, label, ...(isOfManifest && {pinned}), name: titleOf(layer)}
   }
+  await fetchLayer(job, {session, layer, path})
   const disk = `${path}.member`
   await remove(disk)
   try {
@@ -66,7 +68,7 @@ export const fetchFromRegistry = async (
     // Without it nobody takes the disk for the beginning of a layer.
     await remove(sidecar(path))
     await rename(disk, path)
-    return {name: '', ...told, ...unpacked}
+    return {name: '', label, pinned, ...unpacked}
   } finally {
     await remove(disk)
   }
@@ -80,20 +82,34 @@ interface Job {
   readonly mirror: Mirror | undefined
 }
 
+/** Where this manifest stays to be had, whatever its tag comes to mean. */
+const pinnedTo = ({registry, repository}: OciReference, digest: string): string =>
+  `${ociScheme}${showOciReference({registry, repository, digest})}`
+
 /** What the image is called in lists. */
 const labelOf = ({digest, ...reference}: OciReference): string =>
   `${showOciReference(reference)}${reference.tag === undefined && digest !== undefined ? `@${digest.slice(0, 19)}` : ''}`
 
 const titleOf = ({annotations: {[annotations.title]: title = ''}}: Descriptor): string => title
 
-/** A declared digest that is another one than the manifest's is told before anything is fetched. */
-const refuseOther = (declared: ImageReference, listed: {readonly sha256?: string; readonly sha512?: string}, shown: string): void => {
-  const {sha256} = declared
-  if (sha256 === undefined || listed.sha256 === undefined || sha256.toLowerCase() === listed.sha256) return
-  throw new VmctlError('vmctl::image::checksum_mismatch', `The sha256 of ${shown} is ${listed.sha256}, but ${sha256} was expected.`, {
-    help: 'The digest beside an image is that of its layer, as the manifest has it. That of the manifest stands in the reference: `…@sha256:…`.',
-    details: {source: shown, algorithm: 'sha256', expected: sha256, actual: listed.sha256},
-  })
+/** A tag may have moved on while the disk that was declared, or locked, is in the repository still. */
+const fetchDeclared = async (job: Job, what: LayerJob, {sha256}: ImageReference): Promise<Omit<FetchedImage, 'name'>> => {
+  const digest = `sha256:${sha256?.toLowerCase()}`
+  const {layer} = what
+  if (sha256 === undefined || digest === layer.digest || !layer.digest.startsWith('sha256:')) return fetchLayer(job, what)
+  try {
+    return await fetchLayer(job, {...what, layer: {...layer, digest, size: Infinity}})
+  } catch (error) {
+    if (!isVmctlError(error) || !(error.cause instanceof HttpFailure) || error.cause.status !== 404) throw error
+    throw new VmctlError(
+      'vmctl::image::checksum_mismatch',
+      `The sha256 of ${job.shown} is ${layer.digest.slice(7)}, but ${sha256} was expected.`,
+      {
+        help: 'The digest beside an image is that of its layer, as the manifest has it. That of the manifest stands in the reference: `…@sha256:…`.',
+        details: {source: job.shown, algorithm: 'sha256', expected: sha256, actual: layer.digest.slice(7)},
+      },
+    )
+  }
 }
 
 /** The layer with the disk, and the digest of the manifest or index at which it was found. */
