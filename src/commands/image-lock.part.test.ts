@@ -1,3 +1,4 @@
+import {execFileSync} from 'node:child_process'
 import {chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
@@ -273,6 +274,11 @@ image "acme:1" {
     expect(stderr).toMatch(/a sha256 has 64 hexadecimal digits, found 4\n.*VMFile\.lock:7:16\n[^]*\^{6}/)
     expect((await vmctl('down')).exitCode).toBe(0)
     expect(await vmctl('validate')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('VMFile.lock:7:16')})
+  })
+
+  test('what is no file is not waited for', async () => {
+    execFileSync('mkfifo', [path('VMFile.lock')])
+    expect(await vmctl('up')).toMatchObject({exitCode: 4, stderr: expect.stringContaining('VMFile.lock is not a file')})
   })
 
   test.runIf(process.getuid?.() === 0)('a lock that another user has left is not used', async () => {
