@@ -1,3 +1,4 @@
+import type {Trust} from '../model/catalogue.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {auditImage} from './audit.ts'
 import {findMismatch} from './checksum.ts'
@@ -40,8 +41,7 @@ export const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOp
       ...entry,
       name: printableName(options.name ?? entry.name),
       verifiedBy: [...new Set([...entry.verifiedBy, ...verifiers])],
-      // That a lock file has the digest says nothing about where it came from.
-      trust: key === '' ? trustOf(entry) : strongest(trustOf(entry), trustOfUrl(reference)),
+      trust: trustNow(entry, job),
       disk: {...entry.disk, ...audited, isDeclaredRaw: reference.format === 'raw'},
     }
     await updateEntry(store, entry, adapted)
@@ -49,3 +49,7 @@ export const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOp
   }
   return undefined
 }
+
+/** That a lock file has the digest says nothing about where it came from. */
+const trustNow = (entry: CacheEntry, {key, reference}: RemoteJob): Trust =>
+  key === '' ? trustOf(entry) : strongest(trustOf(entry), trustOfUrl(reference))
