@@ -1,6 +1,6 @@
 import {type FileRoom, freeSpaceBytes, roomBelow} from '../../host/disk-space.ts'
 import {isTemporaryName} from '../../host/files.ts'
-import {isFailure} from '../../model/errors.ts'
+import {isVmctlError} from '../../model/errors.ts'
 import {stagedName} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {prunable} from './prune.ts'
@@ -33,7 +33,7 @@ export interface DiskUsage extends Room {
   readonly directory: string
   /** What this user may still write there. */
   readonly freeBytes: number
-  /** What `vmctl image prune` would free; absent when nobody knows which image a VM stands on. */
+  /** What `vmctl image prune` would free; absent when nobody knows which images are in use. */
   readonly prunableBytes?: number
   readonly kinds: readonly UsageSummary[]
   /** The largest first. */
@@ -74,7 +74,7 @@ const prunableOf = async (engine: Engine): Promise<number | undefined> => {
   try {
     return (await prunable(engine, {})).freedBytes
   } catch (error) {
-    if (!isFailure(error, 'vmctl::vm::record_damaged')) throw error
+    if (!isVmctlError(error)) throw error
     return undefined
   }
 }
