@@ -38,7 +38,8 @@ export const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOp
       ...entry,
       name: printableName(options.name ?? entry.name),
       verifiedBy: [...new Set([...entry.verifiedBy, ...verifiers])],
-      trust: strongest(trustOf(entry), trustOfUrl(reference)),
+      // That a lock file has the digest says nothing about where it came from.
+      trust: key === '' ? trustOf(entry) : strongest(trustOf(entry), trustOfUrl(reference)),
       disk: {...entry.disk, ...audited, isDeclaredRaw: reference.format === 'raw'},
     }
     await updateEntry(store, entry, adapted)

@@ -12,6 +12,7 @@ import {type ImageSource, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore, type Locked} from './image-store.ts'
 import {fetchFirst, nameKey} from './named.ts'
 import {sweepPartials} from './sweep.ts'
+import {trustOfUrl} from './trust.ts'
 import {displayUrl, parseImageUrl, urlKey} from './url.ts'
 
 /** What is asked of the bytes of a locked build: its digests, and those that the user declares; no list is asked any more. */
@@ -50,7 +51,7 @@ export const ensureLockedImage = async (
   try {
     const place = url && {imageSource: sourceFor(store.sources, url), key, url}
     const image = place
-      ? await fetchEntry(store, {...place, reference: wanted, verifiedBy: [], trust: {level: 'checksum'}}, options)
+      ? await fetchEntry(store, {...place, reference: wanted, verifiedBy: [], trust: trustOfUrl(reference)}, options)
       : await fetchFirst(store, {key, reference, resolved: {...locked, digests: digestsOf(wanted), trust: {level: 'checksum'}}}, options)
     return {image, source, isFresh: true}
   } catch (error) {

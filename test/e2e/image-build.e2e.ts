@@ -13,7 +13,7 @@ import {needs, scenario} from '../support/vm-scenario.ts'
  * same code.
  */
 const missing =
-  needs('mmdebstrap', 'mformat', 'sfdisk', 'mke2fs', 'unshare', 'setpriv') ??
+  needs('mmdebstrap', 'mformat', 'sfdisk', 'unshare', 'setpriv') ??
   (existsSync('/usr/share/qemu/firmware') ? undefined : 'ovmf not installed')
 const {lab, step} = scenario('image-build', {missing})
 

@@ -2,6 +2,7 @@ import type {CachedBuild} from '../../image/cached-build.ts'
 import {publicUrl} from '../../image/catalogue/places.ts'
 import type {Catalogue} from '../../image/catalogue/resolve.ts'
 import type {ResolvedForOther, ResolvedImage} from '../../image/image-store.ts'
+import {trustOfUrl} from '../../image/trust.ts'
 import type {Architecture} from '../../model/catalogue.ts'
 import {lockedName, type LockedDigests, type LockedImage} from '../../model/lock.ts'
 import type {ImageReference} from '../../model/vm.ts'
@@ -18,6 +19,8 @@ export const lockedBuilds = (
   const own: LockedImage = {
     ...partOf(reference, reference.architecture),
     ...facts,
+    // What the VMFile says of a URL, and not what another one has said of it before.
+    trust: reference.kind === 'url' ? trustOfUrl(reference) : facts.trust,
     ...(place !== undefined && {url: place}),
     digests: chosen(digests, reference, reference.kind === 'name' ? listed : []),
     ...(published !== undefined && {published}),

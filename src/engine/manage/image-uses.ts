@@ -1,12 +1,11 @@
-import {basename, join} from 'node:path'
+import {basename} from 'node:path'
 
 import {readHead} from '../../image/audit.ts'
-import {readEntries} from '../../image/entries.ts'
+import {disksOfBuild} from '../../image/cached-build.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import type {ImageUse} from '../../image/uses.ts'
-import {isSameBuild} from '../../model/lock.ts'
 import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
-import {stagedName, listVmNames, listVms, lockVm, readRecord, vmDirectories, vmDirectory} from '../../store/store.ts'
+import {stagedName, listVmNames, lockVm, readRecord, vmDirectories, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {lockedDigests, lockPath} from '../lock.ts'
 import {volumeDisks} from '../resources/volumes.ts'
@@ -114,6 +113,21 @@ const ifThere = (error: unknown): undefined => {
   if (!isVmctlError(error) || systemCode(error.cause) !== 'ENOENT') throw error
 }
 
+/**
+ * The builds that are locked for the VMFiles of the VMs that there are. They may go when they are named, and stay when nobody names them.
+ * @throws VmctlError `vmctl::vmfile::parse_failed`, `vmctl::vmfile::validation` for a lock file that does not tell
+ */
+const usesOfLocks = async (engine: Engine): Promise<readonly ImageUse[]> => {
+  const names = await listVmNames(engine.store)
+  const records = await Promise.all(names.map((name) => readRecord(vmDirectory(engine.store, name), name).catch(() => undefined)))
+  const uses = [...new Set(records.flatMap((record) => record?.vmfile ?? []))].map(async (vmfile): Promise<readonly ImageUse[]> => {
+    const digests = await lockedDigests(vmfile)
+    const paths = await Promise.all(digests.map((one) => disksOfBuild(engine.images, one)))
+    return paths.flat().map((path) => ({kind: 'lock', name: lockPath(vmfile), path}))
+  })
+  return (await Promise.all(uses)).flat()
+}
+
 /** Volumes stand by themselves, but one that the user has put there may not. */
 const usesOfVolumes = async (engine: Engine): Promise<readonly ImageUse[]> => {
   const uses = await Promise.all(
@@ -121,23 +135,6 @@ const usesOfVolumes = async (engine: Engine): Promise<readonly ImageUse[]> => {
       const disk = await readHead(path).catch(ifThere)
       const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
       return backingFile === undefined ? [] : [{kind: 'volume', name: id, path: backingFile}]
-    }),
-  )
-  return uses.flat()
-}
-
-/** The builds that a lock file holds, of each VMFile that a VM was made from. */
-const usesOfLocks = async (engine: Engine): Promise<readonly ImageUse[]> => {
-  const vmfiles = new Set((await listVms(engine.store)).flatMap(({vmfile}) => vmfile ?? []))
-  if (vmfiles.size === 0) return []
-  const {entries} = await readEntries(engine.images)
-  const uses = await Promise.all(
-    [...vmfiles].map(async (vmfile) => {
-      const locked = await lockedDigests(vmfile)
-      const held = entries.filter(({published}) => locked.some((digests) => isSameBuild(digests, published) === true))
-      return held.flatMap(({disk}) =>
-        disk ? [{kind: 'lock', name: lockPath(vmfile), path: join(engine.images.directory, disk.file)} as const] : [],
-      )
     }),
   )
   return uses.flat()

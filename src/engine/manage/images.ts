@@ -112,7 +112,7 @@ export const usedImages = async (engine: Engine): Promise<readonly UsedImage[]> 
   return images.map((image) => ({...image, uses: uses.filter((use) => isUseOf(use, image))}))
 }
 
-/** Removes images from the cache; one that anything uses stays. */
+/** Removes images from the cache; one that a VM or a volume uses stays. What a lock file holds alone is fetched again when it is needed. */
 export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> =>
   removeImage(engine.images, await recordedName(engine, wanted), {
     // A lock wants the same bytes, which whoever names the image may fetch again.

@@ -155,7 +155,7 @@ const reasons: readonly Reason[] = [
   {
     words: /No space left on device|have enough free space/,
     code: 'vmctl::image::no_space',
-    help: 'Free some space where the state directory is; a build takes about 4 GB.',
+    help: 'Free some space where the state directory is; a build takes about 3 GB.',
   },
   {
     words: /Could not allocate block/,

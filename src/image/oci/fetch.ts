@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 
 import {remove, rename} from '../../host/durable.ts'
 import type {Architecture, Mirror} from '../../model/catalogue.ts'
-import {isFailure, messageOf, VmctlError} from '../../model/errors.ts'
+import {isFailure, isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import {isLoopbackRegistry, type OciReference, showOciReference} from '../../model/oci-reference.ts'
 import type {ImageReference} from '../../model/vm.ts'
 import {verifyDigests} from '../checksum.ts'
@@ -50,13 +50,13 @@ export const fetchFromRegistry = async (
   }
   await using session = await openSession(reference, {...job.options, actions: 'pull', mirror: whole})
   const {layer, form} = await findLayer(job, session)
-  if (form === 'file') refuseOther(image, digestsOf(layer), shown)
-  const fetched = await fetchLayer(job, {session, layer, path})
   const label = labelOf(reference)
   if (form === 'file') {
+    const fetched = await fetchDeclared(job, {session, layer, path}, image)
     verifyDigests(shown, image, fetched.digests)
     return {...fetched, label, name: titleOf(layer)}
   }
+  await fetchLayer(job, {session, layer, path})
   const disk = `${path}.member`
   await remove(disk)
   try {
@@ -85,14 +85,24 @@ const labelOf = ({digest, ...reference}: OciReference): string =>
 
 const titleOf = ({annotations: {[annotations.title]: title = ''}}: Descriptor): string => title
 
-/** A declared digest that is another one than the manifest's is told before anything is fetched. */
-const refuseOther = (declared: ImageReference, listed: {readonly sha256?: string; readonly sha512?: string}, shown: string): void => {
-  const {sha256} = declared
-  if (sha256 === undefined || listed.sha256 === undefined || sha256.toLowerCase() === listed.sha256) return
-  throw new VmctlError('vmctl::image::checksum_mismatch', `The sha256 of ${shown} is ${listed.sha256}, but ${sha256} was expected.`, {
-    help: 'The digest beside an image is that of its layer, as the manifest has it. That of the manifest stands in the reference: `…@sha256:…`.',
-    details: {source: shown, algorithm: 'sha256', expected: sha256, actual: listed.sha256},
-  })
+/** A tag may have moved on while the disk that was declared, or locked, is in the repository still. */
+const fetchDeclared = async (job: Job, what: LayerJob, {sha256}: ImageReference): Promise<Omit<FetchedImage, 'name'>> => {
+  const digest = `sha256:${sha256?.toLowerCase()}`
+  const {layer} = what
+  if (sha256 === undefined || digest === layer.digest || !layer.digest.startsWith('sha256:')) return fetchLayer(job, what)
+  try {
+    return await fetchLayer(job, {...what, layer: {...layer, digest, size: Infinity}})
+  } catch (error) {
+    if (!isVmctlError(error) || !(error.cause instanceof HttpFailure) || error.cause.status !== 404) throw error
+    throw new VmctlError(
+      'vmctl::image::checksum_mismatch',
+      `The sha256 of ${job.shown} is ${layer.digest.slice(7)}, but ${sha256} was expected.`,
+      {
+        help: 'The digest beside an image is that of its layer, as the manifest has it. That of the manifest stands in the reference: `…@sha256:…`.',
+        details: {source: job.shown, algorithm: 'sha256', expected: sha256, actual: layer.digest.slice(7)},
+      },
+    )
+  }
 }
 
 const findLayer = async (job: Job, session: Session): Promise<ChosenLayer> => {

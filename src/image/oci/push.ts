@@ -108,9 +108,8 @@ export const pushDisk = async (store: ImageStore, job: PushJob, options: PushOpt
 const pushError = (shown: string, failure: HttpFailure): VmctlError =>
   new VmctlError('vmctl::image::push_failed', `Cannot push to ${shown}: ${failure.message}`, {cause: failure.cause ?? failure})
 
-/** Of a file that is used in place, the digest is known only when it was read. */
-const identityOf = async ({path, sha256}: BaseImage): Promise<string> => {
-  if (sha256 !== undefined) return sha256
+/** A file that was touched may be another disk. */
+const identityOf = async ({path}: BaseImage): Promise<string> => {
   const {size, mtimeNs, ino} = await stat(path, {bigint: true})
   return `${path} ${size} ${mtimeNs} ${ino}`
 }
