@@ -1,7 +1,7 @@
 /** The commands by purpose, by their ids: the order of `vmctl --help` and of the reference. */
 export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   'VMs of a VMFile': ['init', 'up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
-  'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy'],
+  'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy', 'package'],
   'Look inside': ['list', 'ps', 'projects', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
   Images: [
     'image:search',

@@ -47,7 +47,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ...same(['search', 'find', 'image find', 'image available'], '`vmctl image search` shows the images that have a name.'),
   ...same(['fetch'], '`vmctl image pull URL` downloads an image; `vmctl up` downloads what it needs by itself.'),
   ...same(['push', 'publish'], '`vmctl image push IMAGE oci://…` brings an image into a registry.'),
-  ...same(['package', 'export'], 'vmctl does not make images of VMs; `qemu-img convert` makes one of a disk.'),
+  ...same(['export'], '`vmctl package VM` makes an image of a VM that others can use.'),
   ...same(
     ['volumes', 'disk', 'disks', 'storage', 'vol-list', 'pool-list'],
     'Volumes are managed by `vmctl volume`: `ls`, `inspect` and `rm`.',

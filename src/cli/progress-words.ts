@@ -41,6 +41,7 @@ export const verbs: Readonly<Record<VerbEvent['verb'], string>> = {
   suspend: 'suspending',
   resume: 'resuming',
   destroy: 'destroying',
+  package: 'packaging',
 }
 
 /** What is said of an action at its end, with the time it took. What has a wait in it is told by what came after the wait. */

@@ -77,6 +77,21 @@ describe('image prune', () => {
   })
 })
 
+test('what the lock of a project holds stays, as long as a VM of it exists', async () => {
+  const vm = (name: string, image: string): string => `vm "${name}" { image-url "${server.origin}/${image}.qcow2" insecure=#true; }\n`
+  const file = workspace.write('VMFile.kdl', vm('one', 'base') + vm('two', 'spare'))
+  expect(await runCommand('image', 'lock', '--file', file)).toMatchObject({exitCode: 0})
+  expect(await runCommand('up', 'one', '--file', file)).toMatchObject({exitCode: 0})
+  const lock = join(workspace.directory, 'VMFile.lock')
+  expect((await runCommand('image', 'prune', '--json')).json.remove).toEqual([])
+  expect((await runCommand('image', 'ls', '--usage', '--json')).json.images[1].uses).toMatchObject([{kind: 'lock', name: lock}])
+  writeFileSync(lock, 'not a lock')
+  expect((await runCommand('image', 'prune')).exitCode).not.toBe(0)
+  expect(await names()).toHaveLength(2)
+  rmSync(lock)
+  expect((await runCommand('image', 'prune', '--json')).json.remove).toMatchObject([{names: ['spare.qcow2']}])
+})
+
 test('image ls --usage says who uses an image', async () => {
   const {stdout} = await runCommand('image', 'ls', '--usage')
   expect(stdout).toMatch(/^NAME +ON DISK +LAST USED +USED BY\nbase\.qcow2 +\d.* KB +less than a minute ago +web\nspare\.qcow2 .* ago +-\n$/)

@@ -26,7 +26,7 @@ export interface ActionEvent {
 /** A verb on one VM by its name has its lock, or is over with it, however it ended. */
 export interface VerbEvent {
   readonly type: 'verb.begin' | 'verb.end'
-  readonly verb: 'create' | 'start' | 'stop' | 'restart' | 'suspend' | 'resume' | 'destroy'
+  readonly verb: 'create' | 'start' | 'stop' | 'restart' | 'suspend' | 'resume' | 'destroy' | 'package'
 }
 
 /** What became of one VM of many; the others go on. */

@@ -137,19 +137,32 @@ export const growImage = async (
   )
 }
 
+export interface ConvertOptions extends QemuImgOptions {
+  readonly limits?: ConversionLimits
+  /** Whether a qcow2 or vmdk file is to be small rather than quick to read: clusters of qcow2 by zstd, those of vmdk as streams. */
+  readonly compressed?: boolean
+}
+
 /**
- * Copies an image into another format. The result appears as a whole or not at all; holes stay holes, and nothing is compressed.
+ * Copies an image into another format. The result appears as a whole or not at all; holes stay holes, and nothing is compressed
+ * unless that is asked for.
  * @param options with `limits`, for the image of a stranger, it may have no more memory than 1 GiB, too
  * @throws VmctlError `vmctl::image::conversion_failed`, `vmctl::image::no_space`, `vmctl::qemu::not_installed`
  */
 export const convertImage = async (
   source: {readonly path: string; readonly format: ImageFormat},
   destination: {readonly path: string; readonly format: ImageFormat},
-  options: QemuImgOptions & {readonly limits?: ConversionLimits} = {},
+  {compressed, ...options}: ConvertOptions = {},
 ): Promise<void> => {
+  const how = (compressed && compression[destination.format]) || []
   await produce(destination.path, 'vmctl::image::conversion_failed', (temporary) =>
-    qemuImg(['convert', '-q', '-f', source.format, '-O', destination.format, fileName(source.path), temporary], options),
+    qemuImg(['convert', '-q', '-f', source.format, '-O', destination.format, ...how, fileName(source.path), temporary], options),
   )
+}
+
+const compression: Readonly<Partial<Record<ImageFormat, readonly string[]>>> = {
+  qcow2: ['-c', '-o', 'compression_type=zstd'],
+  vmdk: ['-o', 'subformat=streamOptimized'],
 }
 
 /**
@@ -167,7 +180,7 @@ const notInstalled = {code: 'vmctl::qemu::not_installed'} as const
 
 const qemuImg = async (args: readonly string[], {signal, limits}: QemuImgOptions & {readonly limits?: ConversionLimits}): Promise<void> => {
   const result = await (limits
-    ? runLimited(args, {...limits, timeoutMs: limits.cpuSeconds * 10_000}, signal)
+    ? runLimited(args, {...limits, timeoutMs: Math.max(60_000, limits.cpuSeconds * 10_000)}, signal)
     : run('qemu-img', args, {signal, notInstalled}))
   if (result.exitCode !== 0) throw new VmctlError('vmctl::host::program_failed', `qemu-img: ${explain(result)}`)
 }

@@ -65,7 +65,8 @@ export interface BaseImage {
 }
 
 export type NetworkConfig =
-  | {readonly type: 'user'}
+  /** `isolated`: the guest reaches nothing, the host reaches its ports. */
+  | {readonly type: 'user'; readonly isolated?: boolean}
   /** The addresses are chosen, and found out, when absent. */
   | {readonly type: 'tap'; readonly bridge: string; readonly mac?: string; readonly ip?: string}
   | {readonly type: 'vnic'; readonly name: string}

@@ -1,7 +1,6 @@
 import {planPrune, pruneImages, type PrunePlan, type PruneRules} from '../../image/prune.ts'
-import type {ImageUse} from '../../image/uses.ts'
 import type {Engine} from '../engine.ts'
-import {imageUses, usesOfLocks} from './image-uses.ts'
+import {imageUses} from './image-uses.ts'
 
 /** What became of a prune; the `--json` shape of `vmctl image prune`. */
 export interface Pruned extends PrunePlan {
@@ -9,14 +8,12 @@ export interface Pruned extends PrunePlan {
   readonly dryRun: boolean
 }
 
-const keepers = async (engine: Engine): Promise<readonly ImageUse[]> => [...(await imageUses(engine)), ...(await usesOfLocks(engine))]
-
 /**
  * What a prune would remove.
  * @throws VmctlError `vmctl::vm::record_damaged` when a VM may stand on any image
  */
 export const prunable = async (engine: Engine, rules: PruneRules): Promise<Pruned> => ({
-  ...(await planPrune(engine.images, {rules, uses: () => keepers(engine)})),
+  ...(await planPrune(engine.images, {rules, uses: () => imageUses(engine)})),
   dryRun: true,
 })
 
@@ -26,5 +23,5 @@ export const prunable = async (engine: Engine, rules: PruneRules): Promise<Prune
  */
 export const prune = async (engine: Engine, rules: PruneRules, plan: PrunePlan): Promise<Pruned> => {
   const agreed = new Set(plan.remove.map(({path}) => path))
-  return {...(await pruneImages(engine.images, {rules, agreed, uses: () => keepers(engine)})), dryRun: false}
+  return {...(await pruneImages(engine.images, {rules, agreed, uses: () => imageUses(engine)})), dryRun: false}
 }

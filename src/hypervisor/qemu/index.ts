@@ -79,6 +79,8 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     holds: holdingOf,
     disk: localDisk,
     isDiskOpen: isLocalDiskOpen,
+    clone: async (vm, copy, {signal}) => (await import('./disk.ts')).cloneVm(vm, copy, signal),
+    exportDisk: async (vm, target, {signal}) => (await import('./disk.ts')).exportDisk(vm, target, signal),
 
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),

@@ -12,4 +12,6 @@ export interface LaunchFacts {
   readonly sockets?: VirtiofsSockets | undefined
   /** Whether seed.iso exists and is to be shown to the guest. */
   readonly seed: boolean
+  /** Whether the disk is a raw file of its own, and no overlay. */
+  readonly isWhole?: boolean
 }

@@ -1,9 +1,7 @@
-import {chmod, copyFile} from 'node:fs/promises'
-
-import {remove, rename} from '../../host/durable.ts'
-import {makePrivateDirectory, pathExists, temporaryPath} from '../../host/files.ts'
+import {remove} from '../../host/durable.ts'
+import {makePrivateDirectory, pathExists} from '../../host/files.ts'
 import {checkBridge} from '../../host/net-admin.ts'
-import {createOverlay, growImage, imageInfo, repointOverlay} from '../../host/qemu-img.ts'
+import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {qemuFiles} from './files.ts'
 import type {ForwardedPort} from '../../model/port.ts'
@@ -12,6 +10,7 @@ import type {Hypervisor} from '../hypervisor.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType} from './arguments.ts'
 import {requireCpuLevel} from './cpu-level.ts'
+import {copyPrivately, followBase} from './disk.ts'
 import {findFirmware} from './firmware.ts'
 import {changeForwards, checkForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
 import {launch} from './launch.ts'
@@ -96,7 +95,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
     async start(vm, {signal, notify, neighbours}) {
       if (await findAnyProcess(vm)) return
       await tidy(vm)
-      await followBase(vm, signal)
+      const isWhole = await pathExists(qemuFiles(vm.directory).wholeDisk)
+      if (!isWhole) await followBase(vm, signal)
       await checkDevices(vm.spec)
       const binary = vm.spec.qemu?.binary ?? program
       const choice = await acceleratorFor(vm.spec, signal)
@@ -109,7 +109,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
         const avoid: ForwardedPort[] = []
         for (;;) {
           const sockets = await serveFolders(vm, {signal, notify})
-          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed, sockets}, signal)
+          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed, sockets, isWhole}, signal)
           if (!('taken' in result)) {
             await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
             return
@@ -185,23 +185,4 @@ const requireArchitecture = (binary: string): void => {
   throw new VmctlError('vmctl::backend::not_available', `vmctl cannot run guests of the architecture ${architecture} yet: ${binary}.`, {
     help: 'Use an image for x86-64 (amd64), and leave `qemu { binary }` out or name a qemu-system-x86_64.',
   })
-}
-
-/** The overlay names its base image by the path that it had when the overlay was made. A local one moves with its project. */
-const followBase = async ({base, directory}: Vm, signal: AbortSignal): Promise<void> => {
-  const {overlay} = qemuFiles(directory)
-  if (base.sha256 !== undefined || !(await pathExists(base.path))) return
-  const {backingFile} = await imageInfo(overlay, {signal, format: 'qcow2'})
-  if (backingFile !== base.path) await repointOverlay(base, overlay, {signal})
-}
-
-const copyPrivately = async (source: string, target: string): Promise<void> => {
-  const temporary = temporaryPath(target)
-  try {
-    await copyFile(source, temporary)
-    await chmod(temporary, 0o600)
-    await rename(temporary, target)
-  } finally {
-    await remove(temporary)
-  }
 }
