@@ -42,7 +42,9 @@ beforeAll(async () => {
 const sizeBytes = 48 * 1024
 const contentOf = (name: string): Buffer => makeRawDisk(sizeBytes, 1 + publishedNames.indexOf(name))
 /** As its publisher has it. */
-const publishedContent = (name: string): Buffer => (name.startsWith('freebsd') ? through(contentOf(name), 'xz') : contentOf(name))
+const published = new Map(
+  publishedNames.map((name) => [name, name.startsWith('freebsd') ? through(contentOf(name), 'xz') : contentOf(name)]),
+)
 
 const signatureOf = (name: string) => findCatalogueImage(builtInCatalogue, name)?.publisher.signature
 const formOf = (name: string): 'none' | 'detached' | 'clearsigned' => signatureOf(name)?.form ?? 'none'
@@ -212,7 +214,8 @@ const listText = (name: string): string => lists.get(name) ?? ''
 
 const publishAll = async (server: ImageServer): Promise<ReadonlyMap<string, Publication>> => {
   const publications = new Map<string, Publication>()
-  for (const name of publishedNames) publications.set(name, await publish(server, name, {content: publishedContent(name), key}))
+  for (const name of publishedNames)
+    publications.set(name, await publish(server, name, {content: published.get(name) ?? Buffer.alloc(0), key}))
   lists = new Map([...publications].map(([name, {list}]) => [name, server.files.get(list)?.content.toString() ?? '']))
   return publications
 }
@@ -224,13 +227,11 @@ const damage = async (server: ImageServer, path: string, spoilt: Awaited<ReturnT
   else server.files.set(path, {...file, ...spoilt})
 }
 
-/** Whatever stands under the digest of a publication is its disk. */
+/** Whatever a VM could be made from is what a publisher has published. */
 const expectOnlyRight = (): void => {
-  const disks = new Map(publishedNames.map((name) => [digestOf(publishedContent(name)), contentOf(name)]))
-  for (const file of lab.cachedDisks()) {
-    const disk = disks.get(/sha256-([0-9a-f]{64})/.exec(file)?.[1] ?? '')
-    expect(disk && readFileSync(join(lab.scratch.store.directory, file)).equals(disk)).toBe(true)
-  }
+  const right = new Set(publishedNames.map((name) => digestOf(contentOf(name))))
+  const cached = lab.cachedDisks().map((file) => digestOf(readFileSync(join(lab.scratch.store.directory, file))))
+  expect(cached.filter((digest) => !right.has(digest))).toEqual([])
 }
 
 describe.each(Object.entries(faults) as [Part, readonly Fault[]][])('the %s', (part, ofPart) => {
