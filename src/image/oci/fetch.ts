@@ -3,9 +3,9 @@ import {createHash} from 'node:crypto'
 import {remove, rename} from '../../host/durable.ts'
 import type {Architecture, Mirror} from '../../model/catalogue.ts'
 import {isFailure, isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
-import {isLoopbackRegistry, type OciReference, showOciReference} from '../../model/oci-reference.ts'
+import {isLoopbackRegistry, type OciReference, ociScheme, showOciReference} from '../../model/oci-reference.ts'
 import type {ImageReference} from '../../model/vm.ts'
-import {verifyDigests} from '../checksum.ts'
+import {findMismatch, verifyDigests} from '../checksum.ts'
 import {HttpFailure, single} from '../http-client.ts'
 import {downloadVerified} from '../http-fetch.ts'
 import {readAnswer} from '../http-text.ts'
@@ -49,12 +49,15 @@ export const fetchFromRegistry = async (
     })
   }
   await using session = await openSession(reference, {...job.options, actions: 'pull', mirror: whole})
-  const {layer, form} = await findLayer(job, session)
+  const {layer, form, digest} = await findLayer(job, session)
   const label = labelOf(reference)
+  const pinned = pinnedTo(reference, digest)
   if (form === 'file') {
     const fetched = await fetchDeclared(job, {session, layer, path}, image)
     verifyDigests(shown, image, fetched.digests)
-    return {...fetched, label, name: titleOf(layer)}
+    // A disk that this manifest does not have any more is not to be had by it.
+    const isOfManifest = !findMismatch(digestsOf(layer), fetched.digests)
+    return {...fetched, label, ...(isOfManifest && {pinned}), name: titleOf(layer)}
   }
   await fetchLayer(job, {session, layer, path})
   const disk = `${path}.member`
@@ -65,7 +68,7 @@ export const fetchFromRegistry = async (
     // Without it nobody takes the disk for the beginning of a layer.
     await remove(sidecar(path))
     await rename(disk, path)
-    return {name: '', label, ...unpacked}
+    return {name: '', label, pinned, ...unpacked}
   } finally {
     await remove(disk)
   }
@@ -78,6 +81,10 @@ interface Job {
   readonly options: OciFetchOptions & FetchOptions
   readonly mirror: Mirror | undefined
 }
+
+/** Where this manifest stays to be had, whatever its tag comes to mean. */
+const pinnedTo = ({registry, repository}: OciReference, digest: string): string =>
+  `${ociScheme}${showOciReference({registry, repository, digest})}`
 
 /** What the image is called in lists. */
 const labelOf = ({digest, ...reference}: OciReference): string =>
@@ -105,20 +112,22 @@ const fetchDeclared = async (job: Job, what: LayerJob, {sha256}: ImageReference)
   }
 }
 
-const findLayer = async (job: Job, session: Session): Promise<ChosenLayer> => {
+/** The layer with the disk, and the digest of the manifest or index at which it was found. */
+const findLayer = async (job: Job, session: Session): Promise<ChosenLayer & {readonly digest: string}> => {
   const {shown, architecture, reference} = job
-  let document = await readDocument(job, session, {name: reference.digest ?? reference.tag ?? '', digest: reference.digest})
+  const first = await readDocument(job, session, {name: reference.digest ?? reference.tag ?? '', digest: reference.digest})
+  let document = first.document
   let isOfIndex = false
   for (let depth = 0; document.kind === 'index'; depth++) {
     if (depth === 2) throw notADisk(shown, 'an index of indexes of indexes')
     const {digest} = chooseManifest(document, architecture, shown)
-    document = await readDocument(job, session, {name: digest, digest})
+    document = (await readDocument(job, session, {name: digest, digest})).document
     isOfIndex = true
   }
   const chosen = chooseLayer(document, shown)
   if (chosen.form === 'archive') checkContainerConfig(await readBlob(job, session, document.config), architecture, shown)
   else if (!isOfIndex) refuseForeign(document, job)
-  return chosen
+  return {...chosen, digest: first.digest}
 }
 
 const refuseForeign = ({annotations: {[annotations.architecture]: found}}: Manifest, {architecture, shown}: Job): void => {
@@ -133,14 +142,15 @@ const readDocument = async (
   {shown, options}: Job,
   session: Session,
   {name, digest}: {readonly name: string; readonly digest: string | undefined},
-): Promise<Manifest | Index> => {
+): Promise<{readonly document: Manifest | Index; readonly digest: string}> => {
   const url = session.url(`manifests/${name}`)
   try {
     const {content, headers} = await readAnswer(url, {...options, client: session.client, headers: {accept: acceptedManifests}})
     // Of a tag, the registry itself says which digest it means.
     const expected = digest ?? single(headers['docker-content-digest'])
     if (expected !== undefined) requireDigest(content, expected, shown)
-    return parseDocument(content, shown)
+    const found = expected ?? `sha256:${createHash('sha256').update(content).digest('hex')}`
+    return {document: parseDocument(content, shown), digest: found}
   } catch (error) {
     if (error instanceof HttpFailure && error.status === 404) throw notInRegistry(shown)
     throw registryError(url, error)
