@@ -35,6 +35,8 @@ export interface EngineFlags {
 export interface Asked extends Omit<Question, 'losses'>, Doomed {
   /** `--yes`. */
   readonly yes: boolean
+  /** What would be lost, where that is no whole VM or volume. */
+  readonly losses?: () => Promise<Question['losses']>
 }
 
 /** What all commands share: the global flags, the engine, Ctrl+C, and how failures end. */
@@ -152,7 +154,7 @@ export abstract class VmctlCommand extends Command {
     const {canAsk, confirm} = await import('./confirm.ts')
     if (!canAsk()) return
     const {lossOf} = await import('../engine/show/loss.ts')
-    const losses = await lossOf(engine, asked)
+    const losses = await (asked.losses?.() ?? lossOf(engine, asked))
     if (losses.length > 0) await this.above(() => confirm({...asked, losses}, this.signal))
   }
 

@@ -32,11 +32,12 @@ export const questionText = ({what, losses, instead}: Question, width: number): 
   return [around(what), ...lines, ...(instead === undefined ? [] : [around(instead)])].join('\n')
 }
 
-const factsOf = ({kind, diskBytes, createdAt, isRunning}: Loss): string =>
+const factsOf = ({kind, diskBytes, createdAt, isRunning, snapshots = 0}: Loss): string =>
   [
-    `${formatSize(diskBytes)} on ${kind === 'volume' ? 'it' : 'its disk'}`,
+    kind === 'writes' ? `${formatSize(diskBytes)} written since` : `${formatSize(diskBytes)} on ${kind === 'volume' ? 'it' : 'its disk'}`,
     ...(createdAt === undefined ? [] : [`made ${formatAge(Date.now() - Date.parse(createdAt))} ago`]),
     ...(isRunning ? ['running'] : []),
+    ...(snapshots > 0 ? [`with ${snapshots === 1 ? 'its snapshot' : `its ${snapshots} snapshots`}`] : []),
     ...(kind === 'orphan' ? ['no longer in the VMFile'] : []),
   ].join(', ')
 

@@ -12,4 +12,6 @@ export interface LaunchFacts {
   readonly sockets?: VirtiofsSockets | undefined
   /** Whether seed.iso exists and is to be shown to the guest. */
   readonly seed: boolean
+  /** Whether the guest's memory comes from elsewhere: QEMU waits for it, and then stands still. */
+  readonly incoming?: boolean | undefined
 }
