@@ -1,9 +1,13 @@
-/** One piece of work with the built library, in a process of its own: worker.ts APP TASK REPORT OPTIONS. Writes the milliseconds into the file REPORT. */
+/** One piece of work with the library, in a process of its own: worker.ts TASK REPORT OPTIONS. Writes the milliseconds into the file REPORT. */
 import {mkdir, writeFile} from 'node:fs/promises'
 import {dirname, join} from 'node:path'
-import {pathToFileURL} from 'node:url'
 
-import type * as Library from '../src/index.ts'
+import {openProgress} from '../src/cli/progress.ts'
+import {asGuest} from '../src/engine/reach/session.ts'
+import {sshCandidates} from '../src/guest/ssh/candidates.ts'
+import {connectTcp} from '../src/host/sockets.ts'
+import * as library from '../src/index.ts'
+import {uploadTree} from '../src/provision/tree/tree-upload.ts'
 
 export type Task = 'upload' | 'download' | 'tree' | 'file-step' | 'shell-step' | 'image'
 
@@ -19,7 +23,7 @@ export interface TaskOptions {
   readonly state?: string
 }
 
-const [app = '', task = '', report = '', json = '{}'] = process.argv.slice(2)
+const [task = '', report = '', json = '{}'] = process.argv.slice(2)
 const {
   port = 0,
   user = '',
@@ -30,20 +34,16 @@ const {
   command = '',
   state = '',
 } = JSON.parse(json) as TaskOptions
-const load = async <T>(path: string): Promise<T> => (await import(pathToFileURL(join(app, 'dist', path)).href)) as T
-const library = await load<typeof Library>('index.js')
 
 /** A connection made as vmctl makes it. The modules that it needs are loaded before the clock starts. */
-const connect = async (): Promise<Library.GuestConnection> => {
-  const {sshCandidates} = await load<typeof import('../src/guest/ssh/candidates.ts')>('guest/ssh/candidates.js')
-  const {connectTcp} = await load<typeof import('../src/host/sockets.ts')>('host/sockets.js')
+const connect = async (): Promise<library.GuestConnection> => {
   const stream = await connectTcp('127.0.0.1', port, new AbortController().signal)
   const auth = await sshCandidates({explicit: keyPath})
   return library.connect({stream, user, auth, verifyHostKey: (key) => key.toString('base64') === hostKey.split(' ')[1]})
 }
 
-const connected = async (action: (guest: Library.GuestConnection) => Promise<void>): Promise<number> => {
-  await import(pathToFileURL(join(app, 'node_modules/ssh2/lib/index.js')).href)
+const connected = async (action: (guest: library.GuestConnection) => Promise<void>): Promise<number> => {
+  await import('ssh2')
   const began = performance.now()
   const guest = await connect()
   await action(guest)
@@ -53,7 +53,6 @@ const connected = async (action: (guest: Library.GuestConnection) => Promise<voi
 
 /** `vmctl provision` with one step on a VM of the noop backend whose guest is the sshd, as the command does it, terminal included. */
 const provisioned = async (step: string): Promise<number> => {
-  const {openProgress} = await load<typeof import('../src/cli/progress.ts')>('cli/progress.js')
   await mkdir(state, {recursive: true, mode: 0o700})
   const disk = join(dirname(state), 'empty.raw')
   await writeFile(disk, Buffer.alloc(2 ** 20))
@@ -61,7 +60,7 @@ const provisioned = async (step: string): Promise<number> => {
   const env = {...process.env, VMCTL_NOOP_SSH: `127.0.0.1:${port}`}
   const engine = await library.openEngine({stateDirectory: state, backend: 'noop', env, onEvent: (event) => progress.show(event)})
   const path = join(dirname(state), `${task}.kdl`)
-  const define = async (steps: string): Promise<Library.Vmfile> => {
+  const define = async (steps: string): Promise<library.Vmfile> => {
     await writeFile(
       path,
       `vm "guest" {\n  image "${disk}" format="raw"\n  ssh {\n    user "${user}"\n    private-key "${keyPath}"\n  }\n${steps}}\n`,
@@ -87,13 +86,7 @@ const cached = async (): Promise<number> => {
 const tasks: Readonly<Record<Task, () => Promise<number>>> = {
   upload: () => connected((guest) => library.upload(guest, source, destination)),
   download: () => connected((guest) => library.download(guest, source, destination)),
-  async tree() {
-    const [{uploadTree}, {asGuest}] = [
-      await load<typeof import('../src/provision/tree/tree-upload.ts')>('provision/tree/tree-upload.js'),
-      await load<typeof import('../src/engine/reach/session.ts')>('engine/reach/session.js'),
-    ]
-    return connected(async (guest) => void (await uploadTree(asGuest(guest), {source, destination})))
-  },
+  tree: () => connected(async (guest) => void (await uploadTree(asGuest(guest), {source, destination}))),
   'file-step': () => provisioned(`  provision "file" {\n    source "${source}"\n    destination "${destination}"\n  }\n`),
   'shell-step': () => provisioned(`  provision "shell" {\n    inline "${command}"\n  }\n`),
   image: cached,

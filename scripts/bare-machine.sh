@@ -51,26 +51,15 @@ fi
 why=$(unshare --mount --pid --fork --kill-child sh -c 'mount --make-rprivate / && mount -t tmpfs tmpfs /mnt && mount -t proc proc /proc' 2>&1) ||
   cannot "namespaces or mounts are refused: $why"
 
-# The mirrors that this machine's apt has for any Debian, as lines for $suite; without any, mmdebstrap's own.
-mirrors() {
-  # shellcheck disable=SC2016 # names of apt's, not of the shell's
-  apt-get indextargets --format '$(ORIGIN) $(CODENAME) deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-    'Created-By: Packages' 2>/dev/null |
-    awk -v suite="$suite" '$1 == "Debian" && $6 == "main" {
-      codename = $2
-      sub(/-.*/, "", codename)
-      if ($5 !~ "^" codename "(-updates|-security)?$") next
-      sub("^" codename, suite, $5)
-      print $3, "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]", $4, $5, $6
-    }' | sort -u
-}
+# shellcheck source=src/image/build/sources.sh
+. src/image/build/sources.sh
 
 # One build at a time; a base that is a week old is made anew, so that its packages are those of today.
 exec 8>"$cache/.lock-$suite"
 flock 8
 if [ -z "$(find "$base" -mtime -7 2>/dev/null)" ]; then
   say "making a root of Debian $suite"
-  mirrors >"$cache/.sources-$suite"
+  host_sources "$suite" >"$cache/.sources-$suite"
   sources=()
   [ ! -s "$cache/.sources-$suite" ] || sources=("$cache/.sources-$suite")
   # Where apt's own user can read it, and without what a killed build left.

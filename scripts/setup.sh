@@ -22,6 +22,7 @@ test  xz                    xz-utils            .xz images
 test  bzip2                 bzip2               .bz2 images
 test  zstd                  zstd                packs the .zst images that are read back
 test  openssl               openssl             a certificate for the https server of the tests
+test  docker-registry       docker-registry     a real registry for images, on loopback, only while a test runs
 test  /usr/sbin/sshd        openssh-server      a real sshd to talk to, on loopback, only while a test runs
 test  sftp                  openssh-client      the real sftp client against a VM
 test  isoinfo               genisoimage         reads the seed ISO back
@@ -39,6 +40,10 @@ test  zsh                   zsh                 a login shell that always reads 
 test  busybox               busybox             a guest whose programs are all busybox
 test  virsh                 libvirt-clients     domains of its built-in test driver are imported
 test  debugfs               e2fsprogs           looks into file systems that guests make
+test  mmdebstrap            mmdebstrap          vmctl image build installs packages by it
+test  mformat               mtools              it makes an EFI system partition
+test  sfdisk                fdisk               it partitions a disk
+test  newuidmap             uidmap              it does so as an ordinary user
 test  as                    binutils            the program that tries an accelerator is what its source says
 test  ld                    binutils            the same
 test  objcopy               binutils            the same
@@ -97,7 +102,7 @@ END
     say "you are not root and there is no sudo. Run this as root, then run the command again: apt-get install$missing"
     exit 1
   fi
-  case $missing in *openssh-server*) keep_services_off ;; esac
+  case $missing in *openssh-server* | *docker-registry*) keep_services_off ;; esac
   # The lists of apt may be absent, or older than the mirror: a second try with fresh ones then.
   say "installing them with apt-get"
   # shellcheck disable=SC2086 # a list of words
@@ -109,12 +114,14 @@ END
   # shellcheck disable=SC2154 # set by keep_services_off
   if [ -n "${policy-}" ]; then
     as_root rm -f "$policy"
-    as_root update-rc.d ssh disable >/dev/null 2>&1 || :
-    say "the ssh service was neither started nor enabled"
+    for service in ssh docker-registry; do
+      case $missing in *"$service"*) as_root update-rc.d "$service" disable >/dev/null 2>&1 || : ;; esac
+    done
+    say "no service was started or enabled"
   fi
 }
 
-# The tests start their own sshd on loopback; Debian's package would start one for the whole network.
+# The tests start their own sshd and registry on loopback; Debian's packages would start some for the whole network.
 keep_services_off() {
   [ ! -e /usr/sbin/policy-rc.d ] || return 0
   policy=/usr/sbin/policy-rc.d

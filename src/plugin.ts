@@ -16,12 +16,11 @@ export type {
   ImageReference,
   NetworkConfig,
   Observation,
-  ProvisionStep,
-  RunMode,
   SshConfig,
   Vm,
   VmSpec,
   VmState,
 } from './model/vm.ts'
+export type {FileSettings, OwnStep, PluginStep, ProvisionStep, RebootSettings, RunMode, ShellCommand, ShellSettings} from './model/steps.ts'
 export {quote} from './model/quote.ts'
 export type {Delivered, Guest, GuestExecOptions, GuestExit, GuestUploadOptions, Provisioner, StepContext} from './provision/provisioner.ts'

@@ -46,6 +46,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     grammar: ['kdl'],
     resolve: ['grammar', 'kdl'],
     nodes: ['resolve', 'grammar', 'kdl'],
+    lock: ['grammar', 'kdl'],
     '.': ['nodes', 'resolve', 'grammar', 'kdl'],
   },
   guest: {
@@ -71,7 +72,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   hypervisor: {'.': [], ...Object.fromEntries(foldersOf('hypervisor').map((name) => [name, ['.']]))},
   // Programs are texts with a type; what sends them is beside that type.
   model: {'.': ['programs'], programs: ['.']},
-  image: {catalogue: ['.'], '.': []},
+  image: {catalogue: ['.'], oci: ['.'], build: ['.'], '.': []},
   import: {'.': ['compose', 'libvirt', 'vagrant'], compose: ['.'], libvirt: ['.'], vagrant: ['.']},
 }
 

@@ -20,7 +20,7 @@ const makeProject = (): string => {
   const directory = temporaryDirectory()
   const installed = join(directory, 'node_modules/vmctl')
   mkdirSync(join(directory, 'node_modules/@types'), {recursive: true})
-  expect(tsc(repository, '-p', 'tsconfig.build.json', '--outDir', join(installed, 'dist'))).toBe('')
+  expect(tsc(repository, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', 'false', '--outDir', join(installed, 'dist'))).toBe('')
   cpSync(join(repository, 'package.json'), join(installed, 'package.json'))
   const {dependencies} = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as {dependencies: Record<string, string>}
   for (const name of [...Object.keys(dependencies), '@types/node', 'undici-types']) {

@@ -15,6 +15,7 @@ import {readDockerfile} from '../src/provision/dockerfile/index.ts'
 import {parseVmfile} from '../src/engine/load.ts'
 import {builtInCatalogue} from '../src/model/catalogue-entries.ts'
 import {parseImagesFile} from '../src/vmfile/catalogue.ts'
+import {parseLock} from '../src/vmfile/lock/read.ts'
 import {fromSource} from './support/from-source.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -93,7 +94,7 @@ const problemsOf = async (text: string, directory: string): Promise<string> => {
       path: join(directory, 'VMFile.kdl'),
       directory,
       toleratesMissing: true,
-      imageSchemes: ['shelf'],
+      imageSchemes: ['oci', 'shelf'],
       readDockerfile,
     })
     return ''
@@ -107,7 +108,8 @@ test('every VMFile on a page is valid', async () => {
   const found = fences('kdl')
   expect(found.length).toBeGreaterThan(30)
   for (const {place, text} of found) {
-    if (isImagesFile(text)) expect(parseImagesFile(text, {file: place, known: catalogued}), place).toBeDefined()
+    if (/^lock /m.test(text)) expect(parseLock(text, place).length, place).toBeGreaterThan(1)
+    else if (isImagesFile(text)) expect(parseImagesFile(text, {file: place, known: catalogued}), place).toBeDefined()
     else expect(await problemsOf(complete(text), root), place).toBe('')
   }
 })

@@ -7,6 +7,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {inTurn, timesAsLong} from '../lib/measure.ts'
 import type {Row} from '../lib/report.ts'
+import {meshSocket} from '../../src/model/layout.ts'
 import type {Workspace} from '../lib/workspace.ts'
 
 const totalBytes = 128 * 2 ** 20
@@ -18,7 +19,6 @@ const networkId = 'bench.default'
 /** 128 MiB in Ethernet frames from one member of a mesh to another, through the hub, against a single Unix socket from end to end. */
 export const mesh = async (workspace: Workspace): Promise<Row[]> => {
   const state = await workspace.directory('mesh', 'memory')
-  const {meshSocket} = (await import(join(workspace.app, 'dist/model/layout.js'))) as {meshSocket: (id: string) => string}
   const network = join(state, 'networks', networkId)
   await mkdir(network, {recursive: true})
   const ends: [Promise<Socket>, Promise<Socket>] = [

@@ -90,7 +90,7 @@ const untilUpNotices = async (words: readonly string[], env: NodeJS.ProcessEnv):
   let at: number | undefined
   for await (const chunk of child.stderr.setEncoding('utf8')) {
     text += String(chunk)
-    if (at !== undefined || !text.includes('"rung":"banner"')) continue
+    if (at !== undefined || !text.includes('"milestone":"banner"')) continue
     at = performance.now()
     child.kill()
   }

@@ -6,7 +6,7 @@ import type {Input, ParserOutput} from '@oclif/core/interfaces'
 import type {Engine} from '../engine/engine.ts'
 import type {EngineEvent} from '../engine/events.ts'
 import type {Extension, PluginTools} from '../engine/extensions.ts'
-import type {Doomed} from '../engine/show/loss.ts'
+import type {Doomed, Loss} from '../engine/show/loss.ts'
 import {exitCodes, isFailure, isVmctlError, messageOf, VmctlError} from '../model/errors.ts'
 import {commandsWithFlag, spaced} from './command-line.ts'
 import type {Question} from './confirm.ts'
@@ -29,14 +29,16 @@ export interface EngineFlags {
   readonly 'state-dir'?: string | undefined
   readonly 'lock-timeout'?: number | undefined
   readonly 'fail-if-locked'?: boolean | undefined
+  readonly frozen?: boolean | undefined
+  readonly offline?: boolean | undefined
 }
 
 /** What a command would destroy, and what is asked before. */
 export interface Asked extends Omit<Question, 'losses'>, Doomed {
   /** `--yes`. */
   readonly yes: boolean
-  /** What would be lost, where that is no whole VM or volume. */
-  readonly losses?: () => Promise<Question['losses']>
+  /** What is no whole VM and no volume. */
+  readonly losses?: readonly Loss[]
 }
 
 /** What all commands share: the global flags, the engine, Ctrl+C, and how failures end. */
@@ -114,6 +116,8 @@ export abstract class VmctlCommand extends Command {
     return openEngine({
       ...(lockTimeoutMs !== undefined && {lockTimeoutMs}),
       ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),
+      ...(flags.frozen !== undefined && {frozen: flags.frozen}),
+      ...(flags.offline !== undefined && {offline: flags.offline}),
       extensions: await this.#extensions(),
       onEvent: (event: EngineEvent) => progress.show(event),
       signal: output ? AbortSignal.any([this.signal, output.signal]) : this.signal,
@@ -154,7 +158,7 @@ export abstract class VmctlCommand extends Command {
     const {canAsk, confirm} = await import('./confirm.ts')
     if (!canAsk()) return
     const {lossOf} = await import('../engine/show/loss.ts')
-    const losses = await (asked.losses?.() ?? lossOf(engine, asked))
+    const losses = [...(asked.losses ?? []), ...(await lossOf(engine, asked))]
     if (losses.length > 0) await this.above(() => confirm({...asked, losses}, this.signal))
   }
 

@@ -32,9 +32,12 @@ export const questionText = ({what, losses, instead}: Question, width: number): 
   return [around(what), ...lines, ...(instead === undefined ? [] : [around(instead)])].join('\n')
 }
 
-const factsOf = ({kind, diskBytes, createdAt, isRunning, snapshots = 0}: Loss): string =>
+const places = {vm: ' on its disk', orphan: ' on its disk', volume: ' on it', image: '', writes: ' written since'} as const
+
+const factsOf = ({kind, diskBytes, createdAt, isRunning, lastUsedAt, snapshots = 0}: Loss): string =>
   [
-    kind === 'writes' ? `${formatSize(diskBytes)} written since` : `${formatSize(diskBytes)} on ${kind === 'volume' ? 'it' : 'its disk'}`,
+    `${formatSize(diskBytes)}${places[kind]}`,
+    ...(lastUsedAt === undefined ? [] : [`last used ${formatAge(Date.now() - Date.parse(lastUsedAt))} ago`]),
     ...(createdAt === undefined ? [] : [`made ${formatAge(Date.now() - Date.parse(createdAt))} ago`]),
     ...(isRunning ? ['running'] : []),
     ...(snapshots > 0 ? [`with ${snapshots === 1 ? 'its snapshot' : `its ${snapshots} snapshots`}`] : []),

@@ -86,6 +86,20 @@ export const duration = Flags.custom<number>({
   },
 })
 
+/** How old something is, in milliseconds: `30d`, `2w`, `12h`. */
+export const age = Flags.custom<number>({
+  helpValue: '30d|12h',
+  parse: async (input) => {
+    const [, count, unit] = /^(\d{1,6})([dw])$/.exec(input) ?? []
+    const milliseconds =
+      count === undefined ? parseDuration(/^\d+$/.test(input) ? '' : input) : Number(count) * (unit === 'w' ? 7 : 1) * dayMs
+    if (milliseconds === undefined) throw new Error(`${input} is not an age; write for example 30d, 2w or 12h.`)
+    return milliseconds
+  },
+})
+
+const dayMs = 86_400_000
+
 export const stopTimeout = duration({
   summary: 'How long the guest may take before it is forced off (default: its `stop-grace-period`).',
 })
@@ -98,6 +112,21 @@ export const locking = {
     aliases: ['no-wait'],
     summary: 'Fail at once when another vmctl works on the VM.',
     exclusive: ['lock-timeout'],
+  }),
+}
+
+/** For commands that may have to fetch an image. */
+export const fetching = {
+  offline: Flags.boolean({summary: 'Fetch nothing: an image that is not in the cache is an error.', env: 'VMCTL_OFFLINE'}),
+}
+
+/** For commands that fetch the images of a VMFile. */
+export const locked = {
+  ...fetching,
+  frozen: Flags.boolean({
+    allowNo: true,
+    summary:
+      'Take the images as the lock file has them, and fail when it would have to change (with CI=true the default, if there is one).',
   }),
 }
 

@@ -14,9 +14,10 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ),
   ...same(
     ['rm', 'remove', 'delete', 'del', 'undefine', 'purge', 'prune', 'erase', 'clean'],
-    'What removes VMs, images and volumes is named in full, because it cannot be undone: see `vmctl destroy --help`, `vmctl image rm --help` and `vmctl volume rm --help`.',
+    'What removes VMs, images and volumes is named in full, because it cannot be undone: see `vmctl destroy --help`, `vmctl image rm --help`, `vmctl image prune --help` and `vmctl volume rm --help`.',
   ),
   ...same(['rmi'], 'Images are removed from the cache by `vmctl image rm`.'),
+  ...same(['du', 'space'], '`vmctl disk-usage` shows what takes how much room.'),
   ...same(
     ['new', 'generate'],
     '`vmctl init` begins a VMFile, `vmctl import FILE` makes one of what you have, and `vmctl run IMAGE` needs none.',
@@ -27,19 +28,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     '`vmctl up` brings the VMs of the VMFile up; `vmctl start VM` boots a VM that exists.',
   ),
   ...same(
-    [
-      'snapshots',
-      'checkpoint',
-      'rollback',
-      'commit',
-      'backup',
-      'restore',
-      'revert',
-      'snap',
-      'snapshot-create',
-      'snapshot-list',
-      'snapshot-revert',
-    ],
+    ['snapshots', 'checkpoint', 'rollback', 'commit', 'backup', 'restore', 'revert', 'snap', 'snapshot-create'],
     'Moments of VMs are kept by `vmctl snapshot`: `create`, `ls`, `diff`, `restore` and `rm`.',
   ),
   ...same(['pause', 'save', 'sleep', 'hibernate', 'freeze'], '`vmctl suspend VM` pauses a VM, `vmctl resume VM` resumes it.'),
@@ -50,11 +39,15 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     '`vmctl ssh VM` opens a shell, `vmctl exec VM PROGRAM` runs a program.',
   ),
   ...same(['scp', 'copy', 'rsync', 'upload', 'download', 'sync', 'transfer', 'file'], '`vmctl cp` copies files into a VM and out of it.'),
-  ...same(['build'], 'There is nothing to build: `vmctl up` provisions VMs, also from a Dockerfile (`provision "dockerfile"`).'),
+  ...same(
+    ['build'],
+    '`vmctl up` provisions VMs, also from a Dockerfile (`provision "dockerfile"`); `vmctl image build` makes an image of packages.',
+  ),
   ...same(['box', 'boxes', 'template', 'templates'], 'Disk images are managed by `vmctl image`: `pull`, `list`, `inspect` and `rm`.'),
   ...same(['search', 'find', 'image find', 'image available'], '`vmctl image search` shows the images that have a name.'),
   ...same(['fetch'], '`vmctl image pull URL` downloads an image; `vmctl up` downloads what it needs by itself.'),
-  ...same(['push', 'package', 'publish', 'export'], 'vmctl does not publish images; `qemu-img convert` makes one of a disk.'),
+  ...same(['push', 'publish'], '`vmctl image push IMAGE oci://…` brings an image into a registry.'),
+  ...same(['export'], '`vmctl package VM` makes an image of a VM that others can use.'),
   ...same(
     ['volumes', 'disk', 'disks', 'storage', 'vol-list', 'pool-list'],
     'Volumes are managed by `vmctl volume`: `ls`, `inspect` and `rm`.',
@@ -139,7 +132,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     'A network ends with its last VM; see `vmctl network rm --help` for ending one before.',
   ),
   ...same(
-    ['image fetch', 'image download', 'image get', 'image add', 'image import', 'image load', 'image update'],
+    ['image fetch', 'image download', 'image get', 'image add', 'image import', 'image load'],
     '`vmctl image pull IMAGE` fetches an image into the cache, with `--force` anew.',
   ),
   ...same(
@@ -148,12 +141,13 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ),
   ...same(['image check'], '`vmctl image verify` reads the images of the cache, and compares them with their digests.'),
   ...same(
-    ['image build', 'image create', 'image push', 'image save', 'image export', 'image tag'],
-    'vmctl does not make or publish images; `qemu-img convert` makes one of a disk.',
+    ['image create', 'image save', 'image export'],
+    '`vmctl image build` makes an image of packages, `qemu-img convert` one of a disk.',
   ),
+  ...same(['image publish', 'image upload', 'image tag'], '`vmctl image push IMAGE oci://…` brings an image into a registry, under a tag.'),
   ...same(
-    ['image remove', 'image delete', 'image prune', 'image clean'],
-    'Images are removed one by one, by name: see `vmctl image rm --help`.',
+    ['image remove', 'image delete', 'image clean'],
+    'See `vmctl image rm --help` for one image, `vmctl image prune --help` for those that nothing uses.',
   ),
   ...same(['plugins upgrade'], '`vmctl plugins update` installs the newest versions.'),
   ...same(['plugins show', 'plugins inspect', 'plugins info'], '`vmctl plugins --json` shows everything about plugins.'),

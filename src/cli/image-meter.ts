@@ -137,11 +137,27 @@ export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
       say(event.vm, `${fileNameOf(source)}: already in the cache, ${verdict(verifiedBy)}`)
     }
   }
+  const concludePush = ({vm, source, sentBytes, sizeBytes}: Extract<MeterEvent, {type: 'image.pushed'}>): void => {
+    end(vm ?? '')
+    const key = keyOf({type: 'image.pushing', source})
+    const transfer = transfers.get(key)
+    for (const type of ['image.packing', 'image.pushing']) transfers.delete(keyOf({type, source}))
+    const sent = transfer && formatDuration(performance.now() - transfer.startedAt)
+    const told = sentBytes === 0 || sent === undefined ? 'the registry has it already' : `${formatSize(sentBytes)} sent in ${sent}`
+    say(vm, `${fileNameOf(source)}: ${told}${sentBytes > 0 && sentBytes < sizeBytes ? `, of ${formatSize(sizeBytes)}` : ''}`)
+  }
   return (event) => {
     if (event.type === 'image.progress') report(event, '', {bytes: event.receivedBytes, total: event.totalBytes})
     else if (event.type === 'image.decompressing') report(event, 'decompressing ', {bytes: event.readBytes, total: event.totalBytes})
-    else if (event.type === 'image.retrying') say(event.vm, event.reason)
+    else if (event.type === 'image.packing') report(event, 'packing ', {bytes: event.readBytes, total: event.totalBytes})
+    else if (event.type === 'image.pushing') report(event, 'pushing ', {bytes: event.sentBytes, total: event.totalBytes})
+    else if (event.type === 'image.pushed') concludePush(event)
+    else if (event.type === 'image.building') {
+      if (isLive) status(event.vm ?? '', `${event.source}: ${event.phase}`)
+      else say(event.vm, `${event.source}: ${event.phase}`)
+    } else if (event.type === 'image.retrying') say(event.vm, event.reason)
     else if (event.type === 'image.waiting') say(event.vm, `waiting for another vmctl, which fetches the same image: ${event.holder}`)
+    else if (event.type === 'image.queued') say(event.vm, `${fileNameOf(event.source)}: waiting for other downloads`)
     else conclude(event)
   }
 }

@@ -3,17 +3,23 @@ import {expect, test} from 'vitest'
 import {type GuestSigns, guestText, outcomeOf, timesText} from './progress-words.ts'
 
 test.each([
-  ['booting', {isBooting: true, rung: 'process'}],
-  ['booting', {isBooting: true, rung: 'tcp', stage: 'kernel', line: 'Linux version 6.1'}],
-  ['starting services', {isBooting: true, rung: 'tcp', stage: 'system', line: 'Welcome to Debian!'}],
-  ['starting services: installing packages (cloud-init)', {isBooting: true, rung: 'tcp', stage: 'system', line: 'Setting up nginx (1.22)'}],
-  ['logging in', {isBooting: true, rung: 'banner', stage: 'system'}],
-  ['logging in', {isBooting: false, rung: 'host-key'}],
-  ['starting services', {isBooting: true, rung: 'authentication'}],
-  ['starting services (cloud-init)', {isBooting: true, rung: 'boot-id', line: 'cloud-init[412]: running'}],
-  ['starting services: installing packages (cloud-init)', {isBooting: false, rung: 'boot-id', line: 'cloud-init[412]: Unpacking curl'}],
-  ['connecting', {isBooting: false, rung: 'tcp', stage: 'system', line: 'web login:'}],
-  ['booting', {isBooting: false, rung: 'tcp', stage: 'boot loader', line: 'Welcome to GRUB!'}],
+  ['booting', {isBooting: true, milestone: 'process'}],
+  ['booting', {isBooting: true, milestone: 'tcp', stage: 'kernel', line: 'Linux version 6.1'}],
+  ['starting services', {isBooting: true, milestone: 'tcp', stage: 'system', line: 'Welcome to Debian!'}],
+  [
+    'starting services: installing packages (cloud-init)',
+    {isBooting: true, milestone: 'tcp', stage: 'system', line: 'Setting up nginx (1.22)'},
+  ],
+  ['logging in', {isBooting: true, milestone: 'banner', stage: 'system'}],
+  ['logging in', {isBooting: false, milestone: 'host-key'}],
+  ['starting services', {isBooting: true, milestone: 'authentication'}],
+  ['starting services (cloud-init)', {isBooting: true, milestone: 'boot-id', line: 'cloud-init[412]: running'}],
+  [
+    'starting services: installing packages (cloud-init)',
+    {isBooting: false, milestone: 'boot-id', line: 'cloud-init[412]: Unpacking curl'},
+  ],
+  ['connecting', {isBooting: false, milestone: 'tcp', stage: 'system', line: 'web login:'}],
+  ['booting', {isBooting: false, milestone: 'tcp', stage: 'boot loader', line: 'Welcome to GRUB!'}],
 ] as readonly (readonly [string, Partial<GuestSigns>])[])('%s: %j', (text, signs) => {
   expect(guestText({isBooting: false, line: '', ...signs})).toBe(text)
 })

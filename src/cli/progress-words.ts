@@ -1,4 +1,4 @@
-import type {BootStage, Rung, VerbEvent} from '../engine/events.ts'
+import type {BootStage, Milestone, VerbEvent} from '../engine/events.ts'
 import type {Action, Awaited, VmPlan} from '../engine/plan/vm-plan.ts'
 import {formatDuration} from '../model/quantity.ts'
 
@@ -41,6 +41,7 @@ export const verbs: Readonly<Record<VerbEvent['verb'], string>> = {
   suspend: 'suspending',
   resume: 'resuming',
   destroy: 'destroying',
+  package: 'packaging',
 }
 
 /** What is said of an action at its end, with the time it took. What has a wait in it is told by what came after the wait. */
@@ -96,7 +97,7 @@ export const awaitedText = ({vm, condition}: Awaited): string => `${vm}${awaited
 
 /** How far a guest is that is waited for. */
 export interface GuestSigns {
-  readonly rung?: Rung | undefined
+  readonly milestone?: Milestone | undefined
   readonly stage?: BootStage | undefined
   /** Whether it boots, as far as anybody knows. */
   readonly isBooting: boolean
@@ -109,17 +110,17 @@ const installing =
   /^(?:\S+\[\d+\]: )?(?:Get:\d|Fetched \d|Unpacking |Setting up |Preparing to unpack |Selecting previously |Reading package lists|\(\d+\/\d+\) Installing )/
 
 /** Behind the log-in, until cloud-init has finished. */
-const withSession: ReadonlySet<Rung | undefined> = new Set(['authentication', 'boot-id', 'cloud-init'])
+const withSession: ReadonlySet<Milestone | undefined> = new Set(['authentication', 'boot-id', 'cloud-init'])
 
 export const guestText = (signs: GuestSigns): string => {
-  const early = withSession.has(signs.rung) ? undefined : beforeLogin(signs)
+  const early = withSession.has(signs.milestone) ? undefined : beforeLogin(signs)
   if (early !== undefined) return early
   if (installing.test(signs.line)) return 'starting services: installing packages (cloud-init)'
-  return signs.rung === 'boot-id' ? 'starting services (cloud-init)' : 'starting services'
+  return signs.milestone === 'boot-id' ? 'starting services (cloud-init)' : 'starting services'
 }
 
-const beforeLogin = ({rung, stage, isBooting}: GuestSigns): string | undefined => {
-  if (rung === 'banner' || rung === 'host-key') return 'logging in'
+const beforeLogin = ({milestone, stage, isBooting}: GuestSigns): string | undefined => {
+  if (milestone === 'banner' || milestone === 'host-key') return 'logging in'
   // What was there before this vmctl has booted, unless its console says otherwise.
   if (!isBooting && (stage === undefined || stage === 'system')) return 'connecting'
   return stage === 'system' ? undefined : 'booting'

@@ -84,9 +84,14 @@ export const openProgress = ({json}: {readonly json: boolean}): Progress => {
         rows.end(vm, 'step')
         return scene.sayPlain(`step ${event.step} done in ${formatDuration(event.durationMs)}`)
       case 'image.waiting':
+      case 'image.queued':
       case 'image.progress':
       case 'image.retrying':
       case 'image.decompressing':
+      case 'image.packing':
+      case 'image.pushing':
+      case 'image.pushed':
+      case 'image.building':
       case 'image.ready':
         return meter(event)
       default:
@@ -145,7 +150,7 @@ const showVm = (scene: Scene, event: VmEvent): void => {
       // That the guest has booted is said already.
       if (event.action === 'wait' && watch.facts.bootedMs !== undefined) return undefined
       return sayPlain(`${done[event.action]} ${formatDuration(watch.tookMs(event.action, event.durationMs ?? 0))}`)
-    case 'guest.rung':
+    case 'guest.milestone':
     case 'guest.console':
     case 'guest.waited':
       return showGuest(scene, event)
@@ -188,10 +193,10 @@ const showPlan = ({vm, say, surface: {rows, isLive}}: Scene, {plan: {steps, noti
 
 const showGuest = (
   {vm, watch: {facts}, sayPlain, surface: {rows}}: Scene,
-  event: Of<'guest.rung' | 'guest.console' | 'guest.waited'>,
+  event: Of<'guest.milestone' | 'guest.console' | 'guest.waited'>,
 ): void => {
   if (event.type === 'guest.waited') return rows.end(vm, 'guest')
-  if (event.type === 'guest.rung' && event.rung === 'ready') {
+  if (event.type === 'guest.milestone' && event.milestone === 'ready') {
     rows.end(vm, 'guest')
     if (facts.bootedMs !== undefined && facts.isBooting) sayPlain(`booted in ${formatDuration(facts.bootedMs)}`)
     return

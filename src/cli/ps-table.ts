@@ -22,7 +22,7 @@ export const psColumns: readonly Column[] = [
 export const describeRows = (rows: readonly PsRow[]): readonly (readonly string[])[] =>
   rows.map((row) => [
     row.name,
-    `${describeState(row)}${row.isStray ? ' (not in the VMFile)' : ''}`,
+    `${describeState(row)}${row.isOrphan ? ' (not in the VMFile)' : ''}`,
     describeHealth(row),
     row.ips.join(', ') || '-',
     String(row.vcpus ?? '-'),

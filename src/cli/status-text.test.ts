@@ -77,7 +77,7 @@ const full = vm({
   pause: 'the host has no room left for the disk of web in /d; free some, then run `vmctl resume web`',
   memoryMiB: 256,
   ports: [{protocol: 'tcp', bind: '127.0.0.1', host: 8080, guest: 80}],
-  troubles: ['the hub of its network is gone'],
+  problems: ['the hub of its network is gone'],
   provision: [
     {step: 1, title: 'setup.sh', state: 'done', startedAt: 'T'},
     {step: 2, title: 'inline: true', state: 'failed', startedAt: 'T'},
@@ -90,7 +90,7 @@ test('what one asks comes first, what vmctl needs for itself last', () => {
     `Name:      web
 State:     paused
 Paused:    the host has no room left for the disk of web in /d; free some, then run \`vmctl resume web\`
-Trouble:   the hub of its network is gone
+Problem:   the hub of its network is gone
 Log in:    vmctl ssh web (as debian, once it runs)
 Port:      127.0.0.1:8080 → 80/tcp
 Step 1:    done (setup.sh)

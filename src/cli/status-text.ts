@@ -54,7 +54,7 @@ const whatOneAsks = (vm: VmStatus, user: string | undefined): readonly Line[] =>
     {label: 'Crash', value: vm.crash, style: 'red'},
     {label: 'Paused', value: vm.pause, style: 'yellow'},
     {label: 'Failure', value: vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`, style: 'red'},
-    ...lines('Trouble', vm.troubles ?? [], 'red'),
+    ...lines('Problem', vm.problems ?? [], 'red'),
     {label: 'Log in', value: describeLogin(vm, user)},
     ...lines(
       'Port',

@@ -66,7 +66,7 @@ const psRows = describeRows([
     health: 'healthy',
     failures: 2,
     retries: 3,
-    isStray: true,
+    isOrphan: true,
     ips: ['10.10.0.2', '192.0.2.17'],
     vcpus: 2,
     memoryMiB: 2048,

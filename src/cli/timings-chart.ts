@@ -19,7 +19,7 @@ const booting = {label: 'booting', style: 'yellow'} as const
 const loggingIn = {label: 'logging in', style: 'magenta'} as const
 const services = {label: 'starting services', style: 'yellow'} as const
 
-/** Actions and rungs in words; rungs that are of interest to nobody count to what goes on meanwhile. */
+/** Actions and milestones in words; milestones that are of interest to nobody count to what goes on meanwhile. */
 const looks: Readonly<Record<string, Pick<Bar, 'label' | 'style'>>> = {
   image: {...doing, label: 'fetching the image'},
   create: {...doing, label: 'creating'},

@@ -13,18 +13,18 @@ const play = (...script: readonly (readonly [seconds: number, event: EngineEvent
   return watch
 }
 
-const rung = (name: 'process' | 'ready'): EngineEvent => ({type: 'guest.rung', rung: name, detail: ''})
+const milestone = (name: 'process' | 'ready'): EngineEvent => ({type: 'guest.milestone', milestone: name, detail: ''})
 
 test('the way from the start to a usable guest is booting, and what comes then is steps', () => {
   const {facts} = play(
     [1, {type: 'action.begin', action: 'start'}],
     [2, {type: 'action.end', action: 'start', durationMs: 1000}],
     [2, {type: 'action.begin', action: 'provision'}],
-    [3, rung('process')],
-    [23, rung('ready')],
+    [3, milestone('process')],
+    [23, milestone('ready')],
     [23, {type: 'guest.waited'}],
     // A step may reboot the guest.
-    [30, rung('ready')],
+    [30, milestone('ready')],
     [33, {type: 'action.end', action: 'provision', durationMs: 31_000}],
   )
   expect(facts).toMatchObject({totalMs: 33_000, bootedMs: 22_000, stepsMs: 10_000})
@@ -33,7 +33,7 @@ test('the way from the start to a usable guest is booting, and what comes then i
 test('a VM that was running has not booted', () => {
   const {facts} = play(
     [0, {type: 'action.begin', action: 'provision'}],
-    [1, rung('ready')],
+    [1, milestone('ready')],
     [5, {type: 'action.end', action: 'provision', durationMs: 5000}],
   )
   expect(facts.stepsMs).toBe(4000)

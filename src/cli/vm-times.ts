@@ -1,4 +1,4 @@
-import type {BootStage, EngineEvent, Rung} from '../engine/events.ts'
+import type {BootStage, EngineEvent, Milestone} from '../engine/events.ts'
 import type {Action, VmPlan} from '../engine/plan/vm-plan.ts'
 
 /** What the events of one VM have told so far. */
@@ -9,7 +9,7 @@ export interface VmFacts {
   /** From the start of its process until it could be worked with. */
   readonly bootedMs?: number | undefined
   readonly stepsMs?: number | undefined
-  readonly rung?: Rung | undefined
+  readonly milestone?: Milestone | undefined
   readonly stage?: BootStage | undefined
   readonly line: string
   readonly isBooting: boolean
@@ -50,14 +50,14 @@ export const watchVm = (now: () => number = () => performance.now()): VmWatch =>
           readyAt = undefined
           if (!starts.has(event.action)) return
           startedAt = now()
-          become({isBooting: true, rung: undefined, stage: undefined, line: '', bootedMs: undefined})
+          become({isBooting: true, milestone: undefined, stage: undefined, line: '', bootedMs: undefined})
           return
         case 'action.end':
           if (event.action === 'provision') become({stepsMs: tookMs('provision', event.durationMs ?? 0)})
           return
-        case 'guest.rung':
-          become({rung: event.rung})
-          if (event.rung !== 'ready') return
+        case 'guest.milestone':
+          become({milestone: event.milestone})
+          if (event.milestone !== 'ready') return
           readyAt ??= now()
           if (startedAt !== undefined && facts.bootedMs === undefined) become({bootedMs: readyAt - startedAt})
           return

@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {type EachVm, eachVm} from '../cli/each-vm.ts'
-import {gigabytes, locking, megabytes} from '../cli/flags.ts'
+import {fetching, gigabytes, locking, megabytes} from '../cli/flags.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vcpuLimits, memoryLimits} from '../model/limits.ts'
 import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
@@ -18,6 +18,7 @@ export default class Create extends VmctlCommand {
   ]
   static override flags = {
     ...locking,
+    ...fetching,
     name: Flags.string({summary: 'Name of the VM, instead of the argument.'}),
     image: Flags.string({summary: 'Path, URL or name (`debian:12`) of an image.', helpValue: 'IMAGE', exclusive: ['image-url']}),
     'image-url': Flags.string({summary: 'URL to download an image from.', helpValue: 'URL'}),

@@ -1,4 +1,4 @@
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, readFileSync, renameSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, expect, test} from 'vitest'
@@ -82,5 +82,31 @@ describeUnless(missing)('a way into a guest', () => {
     const ran = await runCommand('ssh', 'web', '--key', other, '--file', project.path, '--', 'exit 4')
     expect(ran.exitCode).toBe(4)
     expect(ran.stderr).toContain(`web: the guest did not accept ${other}, but ${project.sshd.keyPath}`)
+  })
+
+  test('ssh logs in once to a guest that was reached before, whatever the status is', async () => {
+    const {workspace, sshd} = project
+    await project.run(project.vm('web'), 'up')
+    const logins = (): number => sshd.said().split('Accepted publickey').length
+    const ran = join(workspace.directory, 'ran')
+    for (const status of [0, 5, 255]) {
+      const before = logins()
+      expect(await runCommand('ssh', 'web', '--', `echo ${status} >>${ran}; exit ${status}`)).toMatchObject({exitCode: status})
+      expect(logins() - before).toBe(1)
+    }
+    expect(readFileSync(ran, 'utf8')).toBe('0\n5\n255\n')
+  })
+
+  test('a guest that lets nobody in is told by vmctl, in one voice', async () => {
+    await project.run(project.vm('web'), 'up')
+    const keys = join(project.sshd.directory, 'authorized_keys')
+    renameSync(keys, `${keys}.away`)
+    try {
+      const refused = await runCommand('ssh', 'web', '--', 'true')
+      expect(refused.stderr).toContain('vmctl::ssh::authentication_failed')
+      expect(refused.stderr).not.toMatch(/^\S+@127\.0\.0\.1: Permission denied/m)
+    } finally {
+      renameSync(`${keys}.away`, keys)
+    }
   })
 })

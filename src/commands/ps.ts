@@ -45,8 +45,8 @@ export default class Ps extends VmfileCommand {
     }
     const vms = given.wait ? await waitForHealth(engine, ps, {timeoutMs: given.timeout ?? patienceMs}) : await ps.look()
     this.log(listing(psColumns, describeRows(vms), {empty: noVms}))
-    for (const {name, error, pause, troubles = []} of vms) {
-      for (const problem of error === undefined ? [...(pause === undefined ? [] : [pause]), ...troubles] : [error])
+    for (const {name, error, pause, problems = []} of vms) {
+      for (const problem of error === undefined ? [...(pause === undefined ? [] : [pause]), ...problems] : [error])
         this.tell(`Warning: ${name}: ${problem}`)
     }
     return {vms}

@@ -10,6 +10,7 @@ export default class Reload extends VmfileCommand {
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
+    ...flags.locked,
     adopt: flags.adopt,
     file: flags.file,
     name: flags.names,

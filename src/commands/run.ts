@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
-import {gigabytes, megabytes, newUser} from '../cli/flags.ts'
+import {fetching, gigabytes, megabytes, newUser} from '../cli/flags.ts'
 import {splitProgram} from '../cli/program-words.ts'
 import type {RunResult} from '../engine/vm/run-once.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -23,6 +23,7 @@ export default class Run extends VmctlCommand {
   static override strict = false
   static override args = {image: Args.string({description: 'Path, URL or alias (`debian:12`) of an image.'})}
   static override flags = {
+    ...fetching,
     rm: Flags.boolean({summary: 'Destroy the VM at the end.'}),
     name: Flags.string({summary: 'Name of the VM (default: generated).'}),
     user: newUser({char: 'u', summary: 'User to create and to log in as.'}),

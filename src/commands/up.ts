@@ -15,6 +15,7 @@ export default class Up extends VmfileCommand {
   static override args = flags.vmArguments
   static override flags = {
     ...flags.locking,
+    ...flags.locked,
     adopt: flags.adopt,
     autostart: Flags.boolean({summary: 'Only the VMs that start at boot: those without `autostart #false`.'}),
     file: flags.file,

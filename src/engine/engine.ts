@@ -9,7 +9,10 @@ import {qemuNode} from '../hypervisor/qemu/settings.ts'
 import type {Catalogue, ResolverOptions} from '../image/catalogue/resolve.ts'
 import {createHttpSource} from '../image/http.ts'
 import type {HttpOptions} from '../image/http-client.ts'
+import {downloadTurns} from '../image/turns.ts'
 import {imageFiles, type ImageStore, type ResolveName} from '../image/image-store.ts'
+import {offlineStore} from '../image/offline.ts'
+import {createOciSource, type OciSourceOptions} from '../image/oci/index.ts'
 import type {BackendNodes} from '../model/backend-node.ts'
 import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
@@ -22,6 +25,7 @@ import {shellProvisioner} from '../provision/steps/shell.ts'
 import {openStore, type Store} from '../store/store.ts'
 import type {EngineEvent, EventListener} from './events.ts'
 import {type Extension, registerExtensions} from './extensions.ts'
+import type {ImageLock} from './lock.ts'
 
 /** Everything that a verb needs. Made once per command by `openEngine`. */
 export interface Engine {
@@ -33,6 +37,10 @@ export interface Engine {
   readonly provisioners: ReadonlyMap<string, Provisioner>
   /** How Dockerfiles are read, by a verb that reads each once; anew each time when absent. */
   readonly readDockerfile?: ReadDockerfile
+  /** The lock file of the VMFile that a verb is about, when it goes by one. */
+  readonly lock?: ImageLock
+  /** Whether what a lock file does not hold is refused: always, or only beside a VMFile that has one. */
+  readonly frozen?: 'always' | 'with-lock' | undefined
   /** The backend of new VMs. */
   readonly backend: string
   /** Milliseconds to wait for another vmctl that works on the same VM; each verb has its own patience when absent. */
@@ -49,6 +57,10 @@ export interface EngineOptions {
   /** Backend of new VMs: `qemu` unless VMCTL_BACKEND says otherwise. */
   readonly backend?: string
   readonly lockTimeoutMs?: number
+  /** Whether lock files of images are taken as they are. By default where CI=true says so and there is one. */
+  readonly frozen?: boolean
+  /** Whether nothing is fetched; VMCTL_OFFLINE decides when absent. */
+  readonly offline?: boolean
   readonly env?: NodeJS.ProcessEnv
   readonly onEvent?: EventListener
   /** Cancels everything that is under way. */
@@ -61,22 +73,28 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
   const store = await openStore(options.stateDirectory === undefined ? defaultStateDirectory(env) : resolve(options.stateDirectory))
   const told = new Set<string>()
   const http: HttpOptions = {allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1'}
-  const registry = registerExtensions([builtIn(store, env, http), ...(options.extensions ?? [])])
+  const registry = registerExtensions([
+    builtIn(store, env, {...http, mirrors: async () => (await catalogue()).mirrors}),
+    ...(options.extensions ?? []),
+  ])
   let known: Promise<Catalogue> | undefined
   const catalogue = (): Promise<Catalogue> =>
     (known ??= import('./catalogue.ts').then(({readCatalogue}) => readCatalogue(env, registry.publishers)))
   const directory = join(store.directory, 'images')
+  const images: ImageStore = {
+    directory,
+    lockDirectory: store.lockDirectory,
+    sources: registry.imageSources,
+    turns: downloadTurns(),
+    resolve: resolver({...http, catalogue, keyDirectory: imageFiles.keys({directory})}),
+  }
   return {
     store,
-    images: {
-      directory,
-      lockDirectory: store.lockDirectory,
-      sources: registry.imageSources,
-      resolve: resolver({...http, catalogue, keyDirectory: imageFiles.keys({directory})}),
-    },
+    images: (options.offline ?? isOn(env.VMCTL_OFFLINE)) ? offlineStore(images) : images,
     catalogue,
     hypervisors: registry.hypervisors,
     provisioners: registry.provisioners,
+    frozen: frozenBy(options, env),
     backend: options.backend ?? (env.VMCTL_BACKEND || 'qemu'),
     env,
     ...(options.lockTimeoutMs !== undefined && {lockTimeoutMs: options.lockTimeoutMs}),
@@ -92,13 +110,21 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
   }
 }
 
+/** Whether a variable says yes. */
+const isOn = (value = ''): boolean => /^(?:1|true|yes|on)$/i.test(value)
+
+const frozenBy = ({frozen}: EngineOptions, env: NodeJS.ProcessEnv): Engine['frozen'] => {
+  if (frozen !== undefined) return frozen ? 'always' : undefined
+  return isOn(env.CI) ? 'with-lock' : undefined
+}
+
 /** Loaded when a name is looked up for the first time, which most commands never do. */
 const resolver =
   (options: ResolverOptions): ResolveName =>
   async (reference, how) =>
     (await import('../image/catalogue/resolve.ts')).createResolver(options)(reference, how)
 
-const builtIn = (store: Store, env: NodeJS.ProcessEnv, http: HttpOptions): Extension => ({
+const builtIn = (store: Store, env: NodeJS.ProcessEnv, images: Omit<OciSourceOptions, 'env'>): Extension => ({
   hypervisors: [
     qemuHypervisor({
       stateDirectory: store.directory,
@@ -109,7 +135,7 @@ const builtIn = (store: Store, env: NodeJS.ProcessEnv, http: HttpOptions): Exten
     }),
     noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
   ],
-  imageSources: [createHttpSource(http)],
+  imageSources: [createHttpSource(images), createOciSource({...images, env})],
   provisioners: [shellProvisioner, fileProvisioner, rebootProvisioner],
 })
 

@@ -1,8 +1,8 @@
 export type {BootStage} from '../guest/ready/boot-signs.ts'
-export type {Rung} from '../guest/ready/watch.ts'
+export type {Milestone} from '../guest/ready/watch.ts'
 import type {ImageEvent} from '../image/events.ts'
 import type {BootStage} from '../guest/ready/boot-signs.ts'
-import type {Rung} from '../guest/ready/watch.ts'
+import type {Milestone} from '../guest/ready/watch.ts'
 import type {Health} from '../model/health.ts'
 import type {ProvisionEvent} from '../provision/run/run.ts'
 import type {Action, Awaited, VmPlan} from './plan/vm-plan.ts'
@@ -26,7 +26,7 @@ export interface ActionEvent {
 /** A verb on one VM by its name has its lock, or is over with it, however it ended. */
 export interface VerbEvent {
   readonly type: 'verb.begin' | 'verb.end'
-  readonly verb: 'create' | 'start' | 'stop' | 'restart' | 'suspend' | 'resume' | 'destroy'
+  readonly verb: 'create' | 'start' | 'stop' | 'restart' | 'suspend' | 'resume' | 'destroy' | 'package'
 }
 
 /** What became of one VM of many; the others go on. */
@@ -52,10 +52,10 @@ type VmEvent =
   | {readonly type: 'copy.progress'; readonly bytes: number; readonly totalBytes?: number}
   | {readonly type: 'copy.done'}
   | {readonly type: 'lock.waiting'; readonly holder: string}
-  | {readonly type: 'guest.rung'; readonly rung: Rung; readonly detail: string}
+  | {readonly type: 'guest.milestone'; readonly milestone: Milestone; readonly detail: string}
   /** The console of a guest that is waited for has a new last line. */
   | {readonly type: 'guest.console'; readonly line: string; readonly stage?: BootStage | undefined}
-  /** The wait that the rungs belong to is over, however it ended. */
+  /** The wait that the milestones belong to is over, however it ended. */
   | {readonly type: 'guest.waited'}
 
 /** Everything that the engine tells while it works; `vm` says about which VM, and is absent for images on their own. */

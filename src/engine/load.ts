@@ -39,10 +39,7 @@ export const parseVmfile = (text: string, options: ParseOptions): Promise<ReadFi
 
 /** Reads a VMFile with everything that the plugins add to the language. */
 export const readVmfile = async (engine: Engine, path: string, {toleratesMissing = false} = {}): Promise<Vmfile> => {
-  const builtIn = new Set(['shell', 'file', 'reboot'])
-  const provisionTypes = new Map(
-    [...engine.provisioners].filter(([type]) => !builtIn.has(type)).map(([type, part]) => [type, part.parse.bind(part)] as const),
-  )
+  const provisionTypes = new Map([...engine.provisioners].map(([type, part]) => [type, part.parse?.bind(part)] as const))
   const imageSchemes = engine.images.sources.flatMap((source) => source.schemes)
   const catalogue = (await engine.catalogue()).publishers
   const readDockerfile = readOnce(engine.readDockerfile)

@@ -4,7 +4,7 @@ import {type FileHandle, lstat, mkdir, open, readFile, stat} from 'node:fs/promi
 import {basename, dirname, join} from 'node:path'
 
 import {reasonOf, systemCode, systemHelp, VmctlError} from '../model/errors.ts'
-import {act, remove, rename, syncDirectory} from './durable.ts'
+import {act, link, remove, rename, syncDirectory} from './durable.ts'
 
 /** Turns a failed file operation into an error that names what was being done and where. */
 export const ioError = (action: string, path: string, cause: unknown): VmctlError =>
@@ -87,6 +87,33 @@ export const writeFileAtomic = async (path: string, content: string | Uint8Array
     await handle?.close().catch(() => undefined)
     await remove(temporary).catch(() => undefined)
     throw ioError('write', path, error)
+  }
+}
+
+/**
+ * Gives a finished file its name, durably.
+ * @param options.replace whether a file of that name goes; otherwise one that has appeared meanwhile is an error
+ * @throws VmctlError `vmctl::io`
+ */
+export const placeFile = async (temporary: string, path: string, {replace}: {readonly replace: boolean}): Promise<void> => {
+  try {
+    await using handle = await open(temporary, 'r')
+    await act(`sync ${path}`, () => handle.sync())
+    await (replace ? rename(temporary, path) : renameToNew(temporary, path))
+    await syncDirectory(dirname(path))
+  } catch (error) {
+    throw ioError('write', path, error)
+  }
+}
+
+/** rename(2) replaces what is there, link(2) does not; not every file system has links. */
+const renameToNew = async (temporary: string, path: string): Promise<void> => {
+  try {
+    await link(temporary, path)
+    await remove(temporary)
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST' || (await pathExists(path))) throw error
+    await rename(temporary, path)
   }
 }
 

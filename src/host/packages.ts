@@ -42,9 +42,17 @@ export const distributionFamily = (osRelease: string): Family | undefined => {
   return undefined
 }
 
+const hostFamily = async (): Promise<Family | undefined> => distributionFamily((await readIfExists('/etc/os-release')) ?? '')
+
 /** How to install something on the host, as a sentence for a person. */
 export const howToInstall = async (name: PackageName): Promise<string> => {
-  const family = distributionFamily((await readIfExists('/etc/os-release')) ?? '')
+  const family = await hostFamily()
   if (!family) return `Install ${packages[name].debian} (Debian's name) with the package manager of the host.`
   return `Install it: \`${installers[family]} ${packages[name][family]}\`.`
 }
+
+/** The same for packages of which only Debian's names are known. */
+export const howToInstallDebian = async (names: readonly string[]): Promise<string> =>
+  (await hostFamily()) === 'debian'
+    ? `Install it: \`${installers.debian} ${names.join(' ')}\`.`
+    : `Install with the package manager of the host what Debian calls ${names.join(', ')}.`

@@ -1,4 +1,4 @@
-import {spawn} from 'node:child_process'
+import {spawn, type StdioOptions} from 'node:child_process'
 import {once} from 'node:events'
 import type {FileHandle} from 'node:fs/promises'
 
@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
   readonly input?: string
+  /** Descriptors of files that it reads and writes in place of pipes. */
+  readonly files?: {readonly stdin: number; readonly stdout: number}
   /** Gets the number of the process. */
   readonly onSpawn?: (pid: number) => void
   /** Gets standard output as it comes. */
@@ -41,12 +43,14 @@ export const run = async (program: string, args: readonly string[], options: Run
   return act(`run ${program} ${args[0] ?? ''}`, () => collect(program, args, options))
 }
 
+const stdioOf = ({files}: RunOptions): StdioOptions => (files ? [files.stdin, files.stdout, 'pipe'] : 'pipe')
+
 const collect = (program: string, args: readonly string[], options: RunOptions): Promise<RunResult> =>
   new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
       env: options.env ?? programEnvironment(),
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: stdioOf(options),
       signal: options.signal,
       killSignal: 'SIGKILL',
     })
@@ -65,8 +69,7 @@ const collect = (program: string, args: readonly string[], options: RunOptions):
             end(new VmctlError('vmctl::host::program_failed', `${program} did not finish within ${options.timeoutMs} ms.`))
           }, options.timeoutMs)
     for (const name of ['stdout', 'stderr'] as const) {
-      child[name].setEncoding('utf8')
-      child[name].on('data', (chunk: string) => {
+      child[name]?.setEncoding('utf8').on('data', (chunk: string) => {
         size += chunk.length
         if (size > outputLimit) end(new VmctlError('vmctl::host::program_failed', `${program} printed more than 8 MiB.`))
         else output[name] += chunk
@@ -74,8 +77,7 @@ const collect = (program: string, args: readonly string[], options: RunOptions):
       })
     }
     // A program that ends without reading its input closes the pipe; its exit status tells the story.
-    child.stdin.on('error', () => undefined)
-    child.stdin.end(options.input ?? '')
+    child.stdin?.on('error', () => undefined).end(options.input ?? '')
     child.on('error', (error) => {
       clearTimeout(timer)
       if (options.signal?.aborted) reject(options.signal.reason)

@@ -1,10 +1,11 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, readdirSync, renameSync, statSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {beforeEach, describe, expect, it} from 'vitest'
+import {beforeEach, describe, expect, it, onTestFinished} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
+import {makeClusterBomb, makeDirectory} from '../../test/support/images.ts'
 import {missingProgram, testUnless} from '../../test/support/programs.ts'
 import type {BaseImage} from '../model/vm.ts'
 import {convertImage, createOverlay, growImage, imageInfo, repointOverlay} from './qemu-img.ts'
@@ -83,6 +84,34 @@ describe('an overlay', () => {
     ).not.toContain('verification failed')
   })
 
+  const writeScattered = (path: string): void => {
+    const writes = Array.from({length: 150}, (_, index) => ['-c', `write -P 9 ${index * 256}k 4k`]).flat()
+    execFileSync('qemu-io', ['-t', 'unsafe', '-f', 'qcow2', ...writes, path], {stdio: 'ignore'})
+  }
+
+  it('takes little for scattered writes, unless what opens it is too old for that', async () => {
+    const base = makeBase()
+    execFileSync('qemu-io', ['-t', 'unsafe', '-f', 'qcow2', '-c', 'write -P 5 0 64m', base.path])
+    const old = join(directory, 'old-qemu')
+    const paths = [] as string[]
+    for (const version of ['5.1.0', '5.2.0', '11.0.50']) {
+      writeFileSync(old, `#!/bin/sh\necho 'QEMU emulator version ${version} (Debian)'\n`, {mode: 0o755})
+      const path = join(directory, `${version}.qcow2`)
+      await createOverlay(base, path, {program: old})
+      writeScattered(path)
+      expect((await imageInfo(path, {format: 'qcow2'})).backingFile).toBe(base.path)
+      paths.push(path)
+    }
+    const [before = 0, ...since] = paths.map((path) => statSync(path).blocks * 512)
+    expect(before).toBeGreaterThan(150 * 65_536)
+    for (const bytes of since) expect(bytes).toBeLessThan(before / 5)
+    for (const path of paths) {
+      await growImage(path, 80 * MiB)
+      const reads = ['-c', 'read -P 9 256k 4k', '-c', 'read -P 5 260k 200k', '-c', 'read -P 0 64m 16m']
+      expect(execFileSync('qemu-io', ['-f', 'qcow2', ...reads, path], {encoding: 'utf8'})).not.toContain('verification failed')
+    }
+  })
+
   it('needs absolute paths', async () => {
     await expect(createOverlay({...makeBase(), path: 'base.qcow2'}, join(directory, 'o'))).rejects.toThrow(TypeError)
   })
@@ -106,6 +135,22 @@ it('converts, keeping holes, and leaves nothing behind when it fails', async () 
   const failing = convertImage({path: join(directory, 'text'), format: 'qcow2'}, {path: join(directory, 'out'), format: 'raw'})
   await expect(failing).rejects.toMatchObject({code: 'vmctl::image::conversion_failed'})
   expect(readdirSync(directory).toSorted()).toEqual(['base.qcow2', 'disk.raw', 'text'])
+})
+
+it('converts the image of a stranger under limits, and leaves nothing behind', async () => {
+  const memory = makeDirectory()
+  onTestFinished(() => rmSync(memory, {recursive: true}))
+  const path = join(memory, 'bomb.qcow2')
+  writeFileSync(path, makeClusterBomb(memory))
+  const before = readdirSync(memory)
+  const convert = (limits: {readonly cpuSeconds: number; readonly fileBytes: number}) =>
+    convertImage({path, format: 'qcow2'}, {path: join(memory, 'out'), format: 'qcow2'}, {limits})
+  await expect(convert({cpuSeconds: 60, fileBytes: 4 * MiB})).rejects.toMatchObject({code: 'vmctl::image::no_space'})
+  await expect(convert({cpuSeconds: 1, fileBytes: 2 ** 40})).rejects.toMatchObject({
+    code: 'vmctl::image::conversion_failed',
+    message: expect.stringContaining('CPU time'),
+  })
+  expect(readdirSync(memory)).toEqual(before)
 })
 
 it('says that QEMU is missing', async () => {

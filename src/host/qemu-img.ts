@@ -25,7 +25,8 @@ export interface QemuImgInfo {
 }
 
 /** The rule of OpenStack for images of others: 1 GiB of address space, and CPU time and wall time with room for a slow disk. */
-const limits = {addressSpaceBytes: 2 ** 30, cpuSeconds: 10, timeoutMs: 30_000}
+const addressSpaceBytes = 2 ** 30
+const infoLimits = {cpuSeconds: 10, timeoutMs: 30_000}
 
 /**
  * Reads the header of an image with `qemu-img info` under limits of memory, CPU and time. The format is given, never guessed
@@ -35,16 +36,26 @@ const limits = {addressSpaceBytes: 2 ** 30, cpuSeconds: 10, timeoutMs: 30_000}
 export const imageInfo = async (path: string, options: QemuImgOptions & {readonly format?: ImageFormat} = {}): Promise<QemuImgInfo> => {
   // -U: the overlay of a running VM is locked by its QEMU, and looking at a header does not disturb it.
   const args = ['info', '--output=json', '-U', ...(options.format ? ['-f', options.format] : []), fileName(path)]
-  const result = await runLimited(args, options.signal)
+  const result = await runLimited(args, infoLimits, options.signal)
   if (result.exitCode !== 0) {
     throw new VmctlError('vmctl::image::format_detection_failed', `qemu-img cannot read ${path}: ${explain(result)}`)
   }
   return parseInfo(path, result.stdout)
 }
 
+/** What a program may use up. */
+export interface ConversionLimits {
+  /** The process is ended above it; its time on the clock may be ten times as long. */
+  readonly cpuSeconds: number
+  /** Length of what it writes. */
+  readonly fileBytes: number
+}
+
 export interface OverlayOptions extends QemuImgOptions {
   /** Size of the new disk; that of the base when absent. */
   readonly sizeBytes?: number
+  /** What will open the overlay; when it and qemu-img are new enough, a scattered write takes 4 KiB of it instead of 64. */
+  readonly program?: string
 }
 
 /**
@@ -60,10 +71,24 @@ export const createOverlay = async (base: BaseImage, path: string, options: Over
       {details: {diskBytes: sizeBytes, imageBytes: base.virtualSizeBytes}},
     )
   }
+  const isNew = options.program !== undefined && (await knowSubclusters([options.program, 'qemu-img'], options))
+  const layout = isNew ? ['-o', 'extended_l2=on,cluster_size=128k'] : []
   await produce(path, 'vmctl::image::overlay_creation_failed', (temporary) =>
     // The size is always given: without it a base whose length is not a multiple of 512 would be rounded down.
-    qemuImg(['create', '-q', '-f', 'qcow2', '-F', base.format, '-b', fileName(base.path), temporary, `${sectors(sizeBytes)}`], options),
+    qemuImg(
+      ['create', '-q', '-f', 'qcow2', ...layout, '-F', base.format, '-b', fileName(base.path), temporary, `${sectors(sizeBytes)}`],
+      options,
+    ),
   )
+}
+
+/** Clusters of which parts of a 32nd can be written came with QEMU 5.2. */
+const knowSubclusters = async (programs: readonly string[], {signal}: QemuImgOptions): Promise<boolean> => {
+  const outputs = await Promise.all(programs.map(async (program) => run(program, ['--version'], {signal, notInstalled})))
+  return outputs.every(({stdout}) => {
+    const [, major = '0', minor = '0'] = /version (\d+)\.(\d+)/.exec(stdout) ?? []
+    return Number(major) > 5 || (Number(major) === 5 && Number(minor) >= 2)
+  })
 }
 
 /**
@@ -126,18 +151,32 @@ export const growImage = async (
   )
 }
 
+export interface ConvertOptions extends QemuImgOptions {
+  readonly limits?: ConversionLimits
+  /** Whether a qcow2 or vmdk file is to be small rather than quick to read: clusters of qcow2 by zstd, those of vmdk as streams. */
+  readonly compressed?: boolean
+}
+
 /**
- * Copies an image into another format. The result appears as a whole or not at all; holes stay holes.
- * @throws VmctlError `vmctl::image::conversion_failed`, `vmctl::qemu::not_installed`
+ * Copies an image into another format. The result appears as a whole or not at all; holes stay holes, and nothing is compressed
+ * unless that is asked for.
+ * @param options with `limits`, for the image of a stranger, it may have no more memory than 1 GiB, too
+ * @throws VmctlError `vmctl::image::conversion_failed`, `vmctl::image::no_space`, `vmctl::qemu::not_installed`
  */
 export const convertImage = async (
   source: {readonly path: string; readonly format: ImageFormat},
   destination: {readonly path: string; readonly format: ImageFormat},
-  options: QemuImgOptions = {},
+  {compressed, ...options}: ConvertOptions = {},
 ): Promise<void> => {
+  const how = (compressed && compression[destination.format]) || []
   await produce(destination.path, 'vmctl::image::conversion_failed', (temporary) =>
-    qemuImg(['convert', '-q', '-f', source.format, '-O', destination.format, fileName(source.path), temporary], options),
+    qemuImg(['convert', '-q', '-f', source.format, '-O', destination.format, ...how, fileName(source.path), temporary], options),
   )
+}
+
+const compression: Readonly<Partial<Record<ImageFormat, readonly string[]>>> = {
+  qcow2: ['-c', '-o', 'compression_type=zstd'],
+  vmdk: ['-o', 'subformat=streamOptimized'],
 }
 
 /**
@@ -153,20 +192,34 @@ const sectors = (bytes: number): number => Math.ceil(bytes / 512) * 512
 
 const notInstalled = {code: 'vmctl::qemu::not_installed'} as const
 
-const qemuImg = async (args: readonly string[], {signal}: QemuImgOptions): Promise<void> => {
-  const result = await run('qemu-img', args, {signal, notInstalled})
+const qemuImg = async (args: readonly string[], {signal, limits}: QemuImgOptions & {readonly limits?: ConversionLimits}): Promise<void> => {
+  const result = await (limits
+    ? runLimited(args, {...limits, timeoutMs: limits.cpuSeconds * 10_000}, signal)
+    : run('qemu-img', args, {signal, notInstalled}))
   if (result.exitCode !== 0) throw new VmctlError('vmctl::host::program_failed', `qemu-img: ${explain(result)}`)
 }
 
-const runLimited = (args: readonly string[], signal: AbortSignal | undefined): Promise<RunResult> =>
-  runUnderLimits([`--as=${limits.addressSpaceBytes}`, `--cpu=${limits.cpuSeconds}`], ['qemu-img', ...args], {
+const runLimited = (
+  args: readonly string[],
+  {cpuSeconds, timeoutMs, fileBytes}: {readonly cpuSeconds: number; readonly timeoutMs: number; readonly fileBytes?: number},
+  signal: AbortSignal | undefined,
+): Promise<RunResult> => {
+  const size = fileBytes === undefined ? [] : [`--fsize=${fileBytes}`]
+  // The second number is that of SIGKILL, which would not tell why.
+  return runUnderLimits([`--as=${addressSpaceBytes}`, `--cpu=${cpuSeconds}:${cpuSeconds + 1}`, ...size], ['qemu-img', ...args], {
     signal,
-    timeoutMs: limits.timeoutMs,
+    timeoutMs,
     notInstalled,
   })
+}
+
+const limitSignals: Readonly<Record<string, string>> = {
+  SIGXCPU: 'took more CPU time than it may',
+  SIGXFSZ: 'wrote more than it may: File too large',
+}
 
 const explain = (result: RunResult): string =>
-  lastLines(result.stderr, 3).replaceAll(/^qemu-img: /gm, '') || `qemu-img ${describeExit(result)}`
+  limitSignals[result.signal ?? ''] ?? (lastLines(result.stderr, 3).replaceAll(/^qemu-img: /gm, '') || `qemu-img ${describeExit(result)}`)
 
 /** Runs a step that writes a temporary file, then gives the file its name. */
 const produce = async (path: string, code: FailureCode, write: (temporary: string) => Promise<void>): Promise<void> => {
@@ -189,7 +242,7 @@ const translated = async (code: FailureCode, step: () => Promise<void>): Promise
     await step()
   } catch (error) {
     if (!isFailure(error, 'vmctl::host::program_failed')) throw error
-    const full = /No space left on device/.test(error.message)
+    const full = /No space left on device|File too large/.test(error.message)
     throw new VmctlError(full ? 'vmctl::image::no_space' : code, error.message, {cause: error})
   }
 }

@@ -72,6 +72,15 @@ export interface Restoration {
   release(): Promise<void>
 }
 
+/** A file that a disk is written to. */
+export interface DiskTarget {
+  /** Absolute. */
+  readonly path: string
+  readonly format: 'qcow2' | 'raw' | 'vmdk'
+  /** Whether it is to be small rather than quick to read. */
+  readonly compressed: boolean
+}
+
 /** Where the guest's serial console can be reached. */
 export type ConsoleEndpoint = {readonly type: 'unix-socket'; readonly path: string} | {readonly type: 'none'}
 
@@ -151,6 +160,15 @@ export interface Hypervisor {
    * @returns whether it was
    */
   startOtherwise?(vm: Vm, options: OperationOptions & {readonly reason: string}): Promise<boolean>
+  /**
+   * Gives `copy`, which has an empty directory, what it needs to be started beside `vm`, which is at rest: the disk, whole, so that what
+   * the guest frees is gone from it, and what a guest knows its machine by. Changes nothing of `vm`. Without it, and without
+   * `exportDisk`, VMs cannot be packaged.
+   * @returns the copy, without what two VMs cannot have at once
+   */
+  clone?(vm: Vm, copy: Vm, options: OperationOptions): Promise<Vm>
+  /** Writes the whole disk of a VM at rest into one file, which appears as a whole or not at all. Changes nothing of the VM. */
+  exportDisk?(vm: Vm, target: DiskTarget, options: OperationOptions): Promise<void>
   suspend?(vm: Vm, options: OperationOptions): Promise<void>
   /**
    * Begins a checkpoint of a VM, in whatever state: its own disk and those of `vm.attachments` that it may write to. What cannot

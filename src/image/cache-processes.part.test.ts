@@ -3,66 +3,51 @@ import {readdirSync, readFileSync, statSync} from 'node:fs'
 import {dirname, join, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 
-import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+import {describe, expect, it} from 'vitest'
 
-import {type ImageServer, type ServedFile, startImageServer} from '../../test/support/image-server.ts'
-import {digestOf, makeRawDisk, makeScratch, type Scratch, through} from '../../test/support/images.ts'
+import {useImageLab} from '../../test/support/image-lab.ts'
+import {digestOf, makeRawDisk, through} from '../../test/support/images.ts'
 import {ensureImage} from './index.ts'
 
 const disk = makeRawDisk(300_000)
-let server: ImageServer
-let scratch: Scratch
+const lab = useImageLab()
 
-beforeEach(async () => {
-  server = await startImageServer()
-  scratch = makeScratch()
-})
-
-afterEach(async () => {
-  scratch[Symbol.dispose]()
-  await server[Symbol.asyncDispose]()
-})
-
-const serve = (path: string, content: Buffer, more: Partial<ServedFile> = {}): string => {
-  server.files.set(path, {content, ...more})
-  return `${server.origin}${path}`
-}
-
-const ensure = async (source: string) => ensureImage(scratch.store, {kind: 'url', source}, {signal: new AbortController().signal})
+const ensure = async (source: string) => ensureImage(lab.scratch.store, {kind: 'url', source}, {signal: new AbortController().signal})
 
 describe('many processes', () => {
   const program = resolve(dirname(fileURLToPath(import.meta.url)), '../../test/support/pull-image.ts')
   const pull = (source: string) => {
-    const child = spawn(process.execPath, ['--no-warnings', program, scratch.path, source], {stdio: ['ignore', 'pipe', 'pipe']})
+    const child = spawn(process.execPath, ['--no-warnings', program, lab.scratch.path, source], {stdio: ['ignore', 'pipe', 'pipe']})
     let output = ''
     child.stdout.on('data', (data) => (output += String(data)))
     return {child, ended: new Promise<{code: number | null; output: string}>((done) => child.on('close', (code) => done({code, output})))}
   }
 
   it('that want one image make one download', async () => {
-    const source = serve('/disk.raw.zst', through(disk, 'zstd'), {delayMs: 300})
+    const packed = through(disk, 'zstd')
+    const source = lab.serve('/disk.raw.zst', packed, {delayMs: 300})
     const children = Array.from({length: 4}, () => pull(source).ended)
     const here = Array.from({length: 28}, async () => ensure(source))
-    const path = join(scratch.store.directory, `sha256-${digestOf(disk)}.raw`)
+    const path = join(lab.scratch.store.directory, `sha256-${digestOf(packed)}-disk.raw`)
     expect(await Promise.all(children)).toEqual(children.map(() => ({code: 0, output: path})))
     expect((await Promise.all(here)).every((image) => image.path === path)).toBe(true)
-    expect(server.requests).toHaveLength(1)
+    expect(lab.server.requests).toHaveLength(1)
   })
 
   it('may be killed in mid-download; the next one goes on', async () => {
     const large = makeRawDisk(600_000)
-    const source = serve('/disk.raw', large, {stallsAfter: 200_000})
+    const source = lab.serve('/disk.raw', large, {stallsAfter: 200_000})
     const {child, ended} = pull(source)
-    while (server.requests.length === 0) await new Promise((done) => setTimeout(done, 10))
-    const directory = join(scratch.store.directory, 'partial')
+    while (lab.server.requests.length === 0) await new Promise((done) => setTimeout(done, 10))
+    const directory = join(lab.scratch.store.directory, 'partial')
     const received = (): number =>
       Math.max(0, ...readdirSync(directory).map((name) => statSync(join(directory, name), {throwIfNoEntry: false})?.size ?? 0))
     while (received() < 200_000) await new Promise((done) => setTimeout(done, 10))
     child.kill('SIGKILL')
     await ended
-    expect(readdirSync(scratch.store.directory).filter((name) => name.startsWith('sha256-'))).toEqual([])
-    serve('/disk.raw', large)
+    expect(readdirSync(lab.scratch.store.directory).filter((name) => name.startsWith('sha256-'))).toEqual([])
+    lab.serve('/disk.raw', large)
     expect(readFileSync((await ensure(source)).path).equals(large)).toBe(true)
-    expect(server.requests[1]).toMatchObject({headers: {range: 'bytes=200000-'}, sentBytes: 400_000})
+    expect(lab.server.requests[1]).toMatchObject({headers: {range: 'bytes=200000-'}, sentBytes: 400_000})
   })
 })

@@ -1,8 +1,11 @@
+import {execFileSync} from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -10,50 +13,46 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import {dirname, join} from 'node:path'
+import {basename, dirname, join} from 'node:path'
 
-import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+import {describe, expect, it} from 'vitest'
 
-import {type ImageServer, type ServedFile, startImageServer} from '../../test/support/image-server.ts'
-import {digestOf, makeImage, makeRawDisk, makeScratch, type Scratch, through} from '../../test/support/images.ts'
+import {useImageLab} from '../../test/support/image-lab.ts'
+import {digestOf, makeClusterBomb, makeCompressed, makeImage, makeRawDisk, through} from '../../test/support/images.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {downloadImage, ensureImage, findImage, type ImageEvent, listImages, removeImage} from './index.ts'
-import {readEntries} from './entries.ts'
+import {type CacheEntry, readEntries, writeEntry} from './entries.ts'
 import {imageFiles} from './image-store.ts'
+import {verifyImages} from './manage.ts'
+import {readClusters} from './qcow2-clusters.ts'
 import {urlKey} from './url.ts'
 
 const {signal} = new AbortController()
+const never = (): never => {
+  throw new Error('there is no entry')
+}
 const disk = makeRawDisk(300_000)
 const free = {inUse: () => undefined}
-let server: ImageServer
-let scratch: Scratch
-
-beforeEach(async () => {
-  server = await startImageServer()
-  scratch = makeScratch()
-})
-
-afterEach(async () => {
-  scratch[Symbol.dispose]()
-  await server[Symbol.asyncDispose]()
-})
-
-const serve = (path: string, content: Buffer, more: Partial<ServedFile> = {}): string => {
-  server.files.set(path, {content, ...more})
-  return `${server.origin}${path}`
-}
+const lab = useImageLab()
 
 const url = (source: string, more: Partial<ImageReference> = {}): ImageReference => ({kind: 'url', source, ...more})
 const file = (source: string, more: Partial<ImageReference> = {}): ImageReference => ({kind: 'file', source, ...more})
-const ensure = async (reference: ImageReference, name?: string) => ensureImage(scratch.store, reference, {signal, name})
-const find = async (reference: ImageReference) => findImage(scratch.store, reference)
+const ensure = async (reference: ImageReference, name?: string) => ensureImage(lab.scratch.store, reference, {signal, name})
+const find = async (reference: ImageReference) => findImage(lab.scratch.store, reference)
 
-const cachedDisks = (): string[] => readdirSync(scratch.store.directory).filter((name) => name.startsWith('sha256-'))
-const partials = (): string[] => readdirSync(join(scratch.store.directory, 'partial'))
+const partials = (): string[] => readdirSync(join(lab.scratch.store.directory, 'partial'))
+
+/** Turns a bit of a file in the cache. */
+const damage = (path: string): void => {
+  const content = readFileSync(path)
+  content[1000] = (content[1000] ?? 0) ^ 1
+  chmodSync(path, 0o600)
+  writeFileSync(path, content)
+}
 
 const write = (name: string, content: Buffer): string => {
-  const path = join(scratch.path, name)
+  const path = join(lab.scratch.path, name)
   mkdirSync(dirname(path), {recursive: true})
   writeFileSync(path, content)
   return path
@@ -61,11 +60,11 @@ const write = (name: string, content: Buffer): string => {
 
 describe('an image from a URL', () => {
   it('is fetched once, named by its content, and read-only', async () => {
-    const reference = url(serve('/disk.raw', disk))
+    const reference = url(lab.serve('/disk.raw', disk))
     await expect(find(reference)).resolves.toBeUndefined()
     const image = await ensure(reference)
     expect(image).toEqual({
-      path: join(scratch.store.directory, `sha256-${digestOf(disk)}.raw`),
+      path: join(lab.scratch.store.directory, `sha256-${digestOf(disk)}.raw`),
       format: 'raw',
       virtualSizeBytes: 300_032,
       sha256: digestOf(disk),
@@ -73,54 +72,55 @@ describe('an image from a URL', () => {
     expect(statSync(image.path).mode & 0o777).toBe(0o400)
     await expect(ensure(reference)).resolves.toEqual(image)
     await expect(find(reference)).resolves.toEqual(image)
-    expect(server.requests).toHaveLength(1)
+    expect(lab.server.requests).toHaveLength(1)
     expect(partials()).toEqual([])
   })
 
   it('does not collide with another of the same name, and shares the file of the same content', async () => {
     const other = makeRawDisk(300_000, 2)
     const images = await Promise.all([
-      ensure(url(serve('/a/disk.raw', disk))),
-      ensure(url(serve('/b/disk.raw', other))),
-      ensure(url(serve('/c/disk.raw', disk))),
+      ensure(url(lab.serve('/a/disk.raw', disk))),
+      ensure(url(lab.serve('/b/disk.raw', other))),
+      ensure(url(lab.serve('/c/disk.raw', disk))),
     ])
     expect(images.map(({sha256}) => sha256)).toEqual([digestOf(disk), digestOf(other), digestOf(disk)])
-    expect(cachedDisks()).toHaveLength(2)
-    await expect(listImages(scratch.store)).resolves.toHaveLength(3)
+    expect(lab.cachedDisks()).toHaveLength(2)
+    await expect(listImages(lab.scratch.store)).resolves.toHaveLength(3)
   })
 
   it('is fetched again when another checksum is declared; the old one stays', async () => {
-    const source = serve('/disk.raw', disk)
+    const source = lab.serve('/disk.raw', disk)
     const old = await ensure(url(source))
     const news = makeRawDisk(300_000, 3)
-    serve('/disk.raw', news)
+    lab.serve('/disk.raw', news)
     await expect(ensure(url(source))).resolves.toEqual(old)
     await expect(find(url(source, {sha256: digestOf(news)}))).resolves.toBeUndefined()
     const fresh = await ensure(url(source, {sha256: digestOf(news)}))
     expect(readFileSync(fresh.path).equals(news)).toBe(true)
     expect(readFileSync(old.path).equals(disk)).toBe(true)
     await expect(ensure(url(source, {sha512: digestOf(disk, 'sha512')}))).resolves.toEqual(old)
-    expect(server.requests).toHaveLength(2)
+    expect(lab.server.requests).toHaveLength(2)
   })
 
   it('is checked against a checksum list that is added later, without a download', async () => {
-    const source = serve('/disk.raw', disk)
+    const source = lab.serve('/disk.raw', disk)
     const image = await ensure(url(source))
-    const checksumUrl = serve('/SUMS', Buffer.from(`SHA512 (disk.raw) = ${digestOf(disk, 'sha512')}\n`))
+    const checksumUrl = lab.serve('/SUMS', Buffer.from(`SHA512 (disk.raw) = ${digestOf(disk, 'sha512')}\n`))
     await expect(find(url(source, {checksumUrl}))).resolves.toBeUndefined()
     await expect(ensure(url(source, {checksumUrl}))).resolves.toEqual(image)
     await expect(ensure(url(source, {checksumUrl}))).resolves.toEqual(image)
-    expect(server.requests.map(({path}) => path)).toEqual(['/disk.raw', '/SUMS'])
+    expect(lab.server.requests.map(({path}) => path)).toEqual(['/disk.raw', '/SUMS'])
   })
 
   it.each(['zstd', 'gzip', 'xz', 'bzip2'])('is decompressed with %s', async (program) => {
     const extension = {zstd: 'zst', gzip: 'gz', xz: 'xz', bzip2: 'bz2'}[program]
-    const qcow2 = makeImage(scratch.path, 'qcow2')
+    const qcow2 = makeImage(lab.scratch.path, 'qcow2')
     const packed = through(qcow2, program)
-    const source = serve(`/disk.qcow2.${extension}`, packed)
+    const source = lab.serve(`/disk.qcow2.${extension}`, packed)
     const image = await ensure(url(source, {sha256: digestOf(packed)}))
-    expect(image).toMatchObject({format: 'qcow2', sha256: digestOf(qcow2), virtualSizeBytes: 64 * 2 ** 20})
-    expect(cachedDisks()).toEqual([`sha256-${digestOf(qcow2)}.qcow2`])
+    expect(image).toMatchObject({format: 'qcow2', sha256: digestOf(packed), virtualSizeBytes: 64 * 2 ** 20})
+    expect(lab.cachedDisks()).toEqual([`sha256-${digestOf(packed)}-disk.qcow2`])
+    expect(readFileSync(image.path).equals(qcow2)).toBe(true)
     expect(partials()).toEqual([])
     await expect(find(url(source))).resolves.toEqual(image)
   })
@@ -130,15 +130,15 @@ describe('an image from a URL', () => {
     ['an error page', Buffer.from('<!DOCTYPE html><title>Sorry</title>'), 'vmctl::image::decompression_failed'],
     ['a compressed text', through(Buffer.from('hello '.repeat(1000)), 'zstd'), 'vmctl::image::format_detection_failed'],
   ])('never enters the cache when it is %s', async (_, content, code) => {
-    await expect(ensure(url(serve('/disk.raw.zst', content)))).rejects.toMatchObject({code})
-    expect(cachedDisks()).toEqual([])
+    await expect(ensure(url(lab.serve('/disk.raw.zst', content)))).rejects.toMatchObject({code})
+    expect(lab.cachedDisks()).toEqual([])
     expect(partials()).toEqual([])
-    await expect(listImages(scratch.store)).resolves.toEqual([])
+    await expect(listImages(lab.scratch.store)).resolves.toEqual([])
   })
 
   it('must have the declared format; raw is taken as given', async () => {
-    const qcow2 = makeImage(scratch.path, 'qcow2')
-    const source = serve('/disk.img', qcow2)
+    const qcow2 = makeImage(lab.scratch.path, 'qcow2')
+    const source = lab.serve('/disk.img', qcow2)
     await expect(ensure(url(source, {format: 'vmdk'}))).rejects.toMatchObject({code: 'vmctl::image::format_detection_failed'})
     const guessed = await ensure(url(source, {format: 'qcow2'}))
     await expect(ensure(url(source, {format: 'vdi'}))).rejects.toMatchObject({code: 'vmctl::image::format_detection_failed'})
@@ -146,11 +146,11 @@ describe('an image from a URL', () => {
     expect(raw).toMatchObject({format: 'raw', path: guessed.path})
     await expect(find(url(source))).resolves.toEqual(guessed)
     await expect(find(url(source, {format: 'raw'}))).resolves.toEqual(raw)
-    expect(server.requests).toHaveLength(2)
+    expect(lab.server.requests).toHaveLength(2)
   })
 
   it('is fetched again when its file is damaged or gone', async () => {
-    const reference = url(serve('/disk.raw', disk))
+    const reference = url(lab.serve('/disk.raw', disk))
     const {path} = await ensure(reference)
     truncateSync(path, 1000)
     await expect(find(reference)).resolves.toBeUndefined()
@@ -162,9 +162,9 @@ describe('an image from a URL', () => {
   })
 
   it('keeps no password and no token in its index', async () => {
-    const source = `${serve('/disk.raw', disk).replace('//', '//canary:canary@')}?sig=canary#canary`
+    const source = `${lab.serve('/disk.raw', disk).replace('//', '//canary:canary@')}?sig=canary#canary`
     await ensure(url(source))
-    const refs = join(scratch.store.directory, 'refs')
+    const refs = join(lab.scratch.store.directory, 'refs')
     const names = readdirSync(refs)
     expect(names).toHaveLength(1)
     for (const name of names) expect(readFileSync(join(refs, name), 'utf8')).not.toContain('canary')
@@ -179,31 +179,31 @@ describe('an image from a URL', () => {
 
   it('cannot lead out of the cache by its name', async () => {
     for (const path of ['/%2e%2e%2f%2e%2e%2fetc%2fpasswd', '/..%2f..%2fx', '/%00', '/%E2%80%AEgpj.exe', '/', '/a%zz']) {
-      server.files.set(new URL(path, server.origin).pathname, {content: disk})
-      await ensure(url(`${server.origin}${path}`))
+      lab.server.files.set(new URL(path, lab.server.origin).pathname, {content: disk})
+      await ensure(url(`${lab.server.origin}${path}`))
     }
-    expect(cachedDisks()).toHaveLength(1)
-    const images = await listImages(scratch.store)
+    expect(lab.cachedDisks()).toHaveLength(1)
+    const images = await listImages(lab.scratch.store)
     expect(images).not.toEqual([])
     for (const {name} of images) expect(name).not.toMatch(/\p{Cc}|\p{Cf}/u)
-    expect(readdirSync(scratch.path).toSorted()).toEqual(['images', 'locks'])
+    expect(readdirSync(lab.scratch.path).toSorted()).toEqual(['images', 'locks'])
   })
 })
 
 describe('a local image', () => {
   it('is used where it lies, by its absolute path', async () => {
-    const path = write('my images/disk, 1.qcow2', makeImage(scratch.path, 'qcow2'))
-    symlinkSync(path, join(scratch.path, 'link.qcow2'))
+    const path = write('my images/disk, 1.qcow2', makeImage(lab.scratch.path, 'qcow2'))
+    symlinkSync(path, join(lab.scratch.path, 'link.qcow2'))
     const image = {path, format: 'qcow2', virtualSizeBytes: 64 * 2 ** 20}
-    await expect(ensure(file(join(scratch.path, 'link.qcow2')))).resolves.toEqual(image)
+    await expect(ensure(file(join(lab.scratch.path, 'link.qcow2')))).resolves.toEqual(image)
     await expect(find(file(path))).resolves.toEqual(image)
-    expect(cachedDisks()).toEqual([])
+    expect(lab.cachedDisks()).toEqual([])
   })
 
   it('that does not exist or is no file is an error', async () => {
-    await expect(ensure(file(join(scratch.path, 'none.qcow2')))).rejects.toMatchObject({code: 'vmctl::image::not_found'})
-    await expect(ensure(file(scratch.path))).rejects.toMatchObject({code: 'vmctl::image::not_found'})
-    await expect(find(file(scratch.path))).resolves.toBeUndefined()
+    await expect(ensure(file(join(lab.scratch.path, 'none.qcow2')))).rejects.toMatchObject({code: 'vmctl::image::not_found'})
+    await expect(ensure(file(lab.scratch.path))).rejects.toMatchObject({code: 'vmctl::image::not_found'})
+    await expect(find(file(lab.scratch.path))).resolves.toBeUndefined()
   })
 
   it('is compared with its checksum once, and again when it changes', async () => {
@@ -215,7 +215,7 @@ describe('a local image', () => {
     write('disk.raw', makeRawDisk(300_000, 4))
     await expect(find(reference)).resolves.toBeUndefined()
     await expect(ensure(reference)).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
-    await expect(listImages(scratch.store)).resolves.toEqual([])
+    await expect(listImages(lab.scratch.store)).resolves.toEqual([])
   })
 
   it('is decompressed into the cache once per content', async () => {
@@ -225,7 +225,7 @@ describe('a local image', () => {
     await expect(find(file(path))).resolves.toEqual(image)
     const copy = write('copy.zst', readFileSync(path))
     const events: ImageEvent[] = []
-    await ensureImage(scratch.store, file(copy), {signal, onEvent: (event) => events.push(event)})
+    await ensureImage(lab.scratch.store, file(copy), {signal, onEvent: (event) => events.push(event)})
     expect(events).toEqual([{type: 'image.ready', source: copy, path: image.path, isFresh: false}])
     await expect(find(file(copy))).resolves.toEqual(image)
     const broken = write('broken.raw.gz', through(disk, 'gzip').subarray(0, 1000))
@@ -239,13 +239,13 @@ describe('a local image', () => {
 
 describe('the cache', () => {
   it('lists what it has, and a damaged index file in its own line', async () => {
-    await ensure(url(serve('/one.raw', disk)))
-    await ensure(url(serve('/two.raw', makeRawDisk(100_000, 5))), 'mine')
-    writeFileSync(join(scratch.store.directory, 'refs', 'bad.json'), '{"schema":1,')
-    writeFileSync(join(scratch.store.directory, 'refs', 'evil.json'), JSON.stringify({schema: 1, disk: {file: '../../etc/passwd'}}))
+    await ensure(url(lab.serve('/one.raw', disk)))
+    await ensure(url(lab.serve('/two.raw', makeRawDisk(100_000, 5))), 'mine')
+    writeFileSync(join(lab.scratch.store.directory, 'refs', 'bad.json'), '{"schema":1,')
+    writeFileSync(join(lab.scratch.store.directory, 'refs', 'evil.json'), JSON.stringify({schema: 1, disk: {file: '../../etc/passwd'}}))
     const orphan = `sha256-${'a'.repeat(64)}.qcow2`
-    writeFileSync(join(scratch.store.directory, orphan), 'x')
-    const images = await listImages(scratch.store)
+    writeFileSync(join(lab.scratch.store.directory, orphan), 'x')
+    const images = await listImages(lab.scratch.store)
     expect(images.map(({name, problem}) => [name, problem !== undefined])).toEqual([
       ['bad.json', true],
       ['evil.json', true],
@@ -253,13 +253,13 @@ describe('the cache', () => {
       ['one.raw', false],
       [orphan, true],
     ])
-    expect(images[3]).toMatchObject({source: `${server.origin}/one.raw`, format: 'raw', sha256: digestOf(disk), sizeBytes: 300_000})
+    expect(images[3]).toMatchObject({source: `${lab.server.origin}/one.raw`, format: 'raw', sha256: digestOf(disk), sizeBytes: 300_000})
   })
 
   it('survives every truncation of an index file', async () => {
-    const reference = url(serve('/disk.raw', disk))
+    const reference = url(lab.serve('/disk.raw', disk))
     await ensure(reference)
-    const refs = join(scratch.store.directory, 'refs')
+    const refs = join(lab.scratch.store.directory, 'refs')
     const path = join(refs, readdirSync(refs)[0] ?? '')
     const text = readFileSync(path, 'utf8')
     for (let length = 0; length < text.trimEnd().length; length++) {
@@ -271,56 +271,58 @@ describe('the cache', () => {
   })
 
   it('removes by name, URL or digest, unless a VM needs it', async () => {
-    const source = serve('/one.raw', disk)
+    const source = lab.serve('/one.raw', disk)
     const {path} = await ensure(url(source))
-    await ensure(url(serve('/again.raw', disk)))
+    await ensure(url(lab.serve('/again.raw', disk)))
     const busy = {inUse: (each: string) => (each === path ? 'web' : undefined)}
-    await expect(removeImage(scratch.store, digestOf(disk), busy)).rejects.toMatchObject({
+    await expect(removeImage(lab.scratch.store, digestOf(disk), busy)).rejects.toMatchObject({
       code: 'vmctl::image::in_use',
       message: expect.stringContaining('web'),
     })
-    await expect(removeImage(scratch.store, 'one.rav', free)).rejects.toMatchObject({
+    await expect(removeImage(lab.scratch.store, 'one.rav', free)).rejects.toMatchObject({
       code: 'vmctl::image::not_found',
       help: expect.stringContaining('one.raw'),
     })
     // Another source still needs the disk, so it is not about to go.
-    await expect(removeImage(scratch.store, source, busy)).resolves.toMatchObject([{name: 'one.raw'}])
+    await expect(removeImage(lab.scratch.store, source, busy)).resolves.toMatchObject([{name: 'one.raw'}])
     expect(existsSync(path)).toBe(true)
-    await expect(removeImage(scratch.store, `sha256:${digestOf(disk).slice(0, 12)}`, free)).resolves.toMatchObject([{name: 'again.raw'}])
+    await expect(removeImage(lab.scratch.store, `sha256:${digestOf(disk).slice(0, 12)}`, free)).resolves.toMatchObject([
+      {name: 'again.raw'},
+    ])
     expect(existsSync(path)).toBe(false)
     await expect(find(url(source))).resolves.toBeUndefined()
   })
 
   it('gives an image another name', async () => {
-    const reference = url(serve('/disk.raw', disk))
+    const reference = url(lab.serve('/disk.raw', disk))
     await ensure(reference)
     await ensure(reference, 'debian')
-    await expect(listImages(scratch.store)).resolves.toMatchObject([{name: 'debian'}])
-    expect(server.requests).toHaveLength(1)
+    await expect(listImages(lab.scratch.store)).resolves.toMatchObject([{name: 'debian'}])
+    expect(lab.server.requests).toHaveLength(1)
   })
 
   it('removes the temporary files of killed processes at once, and none of a process at work', async () => {
-    const source = serve('/a.raw', disk)
+    const source = lab.serve('/a.raw', disk)
     const [own, other, busy] = [urlKey(new URL(source)), '1'.repeat(64), '2'.repeat(64)]
-    const directories = [join(scratch.store.directory, 'partial'), join(scratch.store.directory, 'refs')]
-    for (const directory of [...directories, scratch.store.lockDirectory]) mkdirSync(directory, {recursive: true})
+    const directories = [join(lab.scratch.store.directory, 'partial'), join(lab.scratch.store.directory, 'refs')]
+    for (const directory of [...directories, lab.scratch.store.lockDirectory]) mkdirSync(directory, {recursive: true})
     const temporary = (key: string): string => `.${key}.json.12.0123456789ab.tmp`
     for (const key of [own, other, busy]) writeFileSync(join(directories[0] ?? '', temporary(key)), 'x')
     writeFileSync(join(directories[1] ?? '', temporary(other)), 'x')
-    await using _lock = await acquireLock(imageFiles.fetchLock(scratch.store, busy), {purpose: 'work', timeoutMs: 0})
+    await using _lock = await acquireLock(imageFiles.fetchLock(lab.scratch.store, busy), {purpose: 'work', timeoutMs: 0})
     await ensure(url(source))
     expect(partials()).toEqual([temporary(busy)])
     expect(readdirSync(directories[1] ?? '').filter((name) => name.startsWith('.'))).toEqual([])
   })
 
   it('removes a finished download whose process was killed before it could, and keeps that of another publication', async () => {
-    const reference = url(serve('/disk.raw.zst', through(disk, 'zstd')))
+    const reference = url(lab.serve('/disk.raw.zst', through(disk, 'zstd')))
     await ensure(reference)
     const key = urlKey(new URL(reference.source))
-    const {etag, sizeBytes} = (await readEntries(scratch.store, key)).entries[0]?.published ?? {}
+    const {etag, sizeBytes} = (await readEntries(lab.scratch.store, key)).entries[0]?.published ?? {}
     const leave = (validators: object): void => {
-      writeFileSync(join(scratch.store.directory, 'partial', key), 'x')
-      writeFileSync(join(scratch.store.directory, 'partial', `${key}.json`), JSON.stringify(validators))
+      writeFileSync(join(lab.scratch.store.directory, 'partial', key), 'x')
+      writeFileSync(join(lab.scratch.store.directory, 'partial', `${key}.json`), JSON.stringify(validators))
     }
     leave({etag: '"another"', totalBytes: sizeBytes})
     await ensure(reference)
@@ -328,26 +330,132 @@ describe('the cache', () => {
     leave({etag, totalBytes: sizeBytes})
     await ensure(reference)
     expect(partials()).toEqual([])
-    expect(server.requests).toHaveLength(1)
+    expect(lab.server.requests).toHaveLength(1)
   })
 
   it('forgets left-overs of killed processes once they are old', async () => {
-    await ensure(url(serve('/a.raw', disk)))
-    const directory = join(scratch.store.directory, 'partial')
+    await ensure(url(lab.serve('/a.raw', disk)))
+    const directory = join(lab.scratch.store.directory, 'partial')
     const [old, young] = ['1'.repeat(64), '2'.repeat(64)]
     for (const name of [old, `${old}.json`, `${old}.disk`, young, `${young}.disk`]) writeFileSync(join(directory, name), 'x')
     const longAgo = new Date(Date.now() - 30 * 24 * 3600 * 1000)
     for (const name of [old, `${old}.json`, `${old}.disk`, `${young}.disk`]) utimesSync(join(directory, name), longAgo, longAgo)
-    await ensure(url(serve('/b.raw', disk)))
+    await ensure(url(lab.serve('/b.raw', disk)))
     expect(partials()).toEqual([young])
   })
 })
 
+describe('a disk with compressed clusters', () => {
+  const big = makeRawDisk(4_000_256)
+
+  it.each(['zlib', 'zstd'])('(%s) is stored without them, and is the same disk', async (type) => {
+    const published = makeCompressed(lab.scratch.path, big, '-o', `compression_type=${type}`)
+    const reference = url(lab.serve('/disk.qcow2', published, {cutAfter: [1000]}), {sha256: digestOf(published)})
+    const image = await ensure(reference)
+    expect(lab.cachedDisks()).toEqual([`sha256-${digestOf(published)}-disk.qcow2`])
+    expect(partials()).toEqual([])
+    expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
+    execFileSync('qemu-img', ['compare', '-q', '-f', 'qcow2', '-F', 'raw', image.path, write('disk.raw', big)])
+    expect(image.sha256).toBe(digestOf(published))
+    expect(await find(reference)).toEqual(image)
+    expect(await verifyImages(lab.scratch.store, undefined)).toMatchObject([{isNew: true}])
+    // Declared raw it is another disk, whose bytes are those of the file.
+    const raw = await ensure({...reference, format: 'raw'})
+    expect(readFileSync(raw.path).equals(published)).toBe(true)
+  })
+
+  it('is stored without them when it comes in a compressed file, local or not, and is made once', async () => {
+    const packed = through(makeCompressed(lab.scratch.path, big), 'xz')
+    const image = await ensure(file(write('disk.qcow2.xz', packed)))
+    expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
+    const {ino} = statSync(image.path)
+    expect(await ensure(url(lab.serve('/disk.qcow2.xz', packed)))).toEqual(image)
+    expect(statSync(image.path).ino).toBe(ino)
+    expect(lab.cachedDisks()).toHaveLength(1)
+    expect(partials()).toEqual([])
+  })
+
+  it('that an older vmctl has stored with them stays as it is under the VMs made from it', async () => {
+    const published = makeCompressed(lab.scratch.path, big)
+    const reference = url(lab.serve('/disk.qcow2', published))
+    const {path} = await ensure(reference)
+    const [{disk: _disk, ...entry} = never()] = (await readEntries(lab.scratch.store)).entries
+    const old = join(lab.scratch.store.directory, `sha256-${digestOf(published)}.qcow2`)
+    renameSync(path, old)
+    writeFileSync(old, published)
+    const stored = {file: basename(old), sha256: digestOf(published), sizeBytes: published.length, virtualSizeBytes: 4_000_256}
+    await writeEntry(lab.scratch.store, {...entry, disk: {...stored, format: 'qcow2', isDeclaredRaw: false}})
+    const {ino} = statSync(old)
+    await ensureImage(lab.scratch.store, reference, {signal, fresh: true})
+    expect((await ensure(reference)).path).toBe(old)
+    expect(statSync(old).ino).toBe(ino)
+    expect(await verifyImages(lab.scratch.store, undefined)).toEqual([{name: 'disk.qcow2', path: old, sha256: digestOf(published)}])
+  })
+
+  it('that would fill the disk is refused before anything is written', async () => {
+    await expect(ensure(url(lab.serve('/bomb.qcow2', makeClusterBomb(lab.scratch.path))))).rejects.toMatchObject({
+      code: 'vmctl::image::no_space',
+      message: expect.stringMatching(/bomb\.qcow2 holds \d+ bytes when it is unpacked, and \d+ are free/),
+    })
+    expect(lab.cachedDisks()).toEqual([])
+    expect(partials().filter((name) => !/^[0-9a-f]{64}(?:\.json)?$/.test(name))).toEqual([])
+  })
+})
+
+describe('a disk that was unpacked', () => {
+  const packed = through(disk, 'zstd')
+  const verify = async () => verifyImages(lab.scratch.store, undefined)
+
+  it('has a digest on record once somebody has asked for it, and damage is told from then on', async () => {
+    const {path} = await ensure(url(lab.serve('/disk.raw.zst', packed)))
+    expect(await listImages(lab.scratch.store)).toEqual([expect.not.objectContaining({sha256: expect.anything()})])
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path, sha256: digestOf(disk), isNew: true}])
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path, sha256: digestOf(disk)}])
+    damage(path)
+    expect(await verify()).toMatchObject([{path, problem: expect.stringContaining('damaged')}])
+  })
+
+  it('is not taken for good when its file was touched before that: it is fetched again, and repaired', async () => {
+    const reference = url(lab.serve('/disk.raw.zst', packed))
+    const {path} = await ensure(reference)
+    damage(path)
+    expect(await verify()).toMatchObject([{path, problem: expect.stringContaining('nobody knows its digest')}])
+    await expect(find(reference)).resolves.toBeUndefined()
+    await ensure(reference)
+    expect(readFileSync(path).equals(disk)).toBe(true)
+    // Both files were read for that, so that the digest is known.
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path, sha256: digestOf(disk)}])
+  })
+
+  it('of vmctl 0.1 keeps the name that it has, its own digest, and its place on the disk under the VMs made from it', async () => {
+    const source = lab.serve('/disk.raw.zst', packed)
+    const {path} = await ensure(url(source))
+    const own = join(lab.scratch.store.directory, `sha256-${digestOf(disk)}.raw`)
+    renameSync(path, own)
+    const refs = join(lab.scratch.store.directory, 'refs')
+    const index = join(refs, readdirSync(refs)[0] ?? '')
+    const {trust: _trust, ...entry} = JSON.parse(readFileSync(index, 'utf8')) as CacheEntry
+    const {stamp: _stamp, ...old} = entry.disk ?? {}
+    writeFileSync(index, JSON.stringify({...entry, disk: {...old, file: basename(own), sha256: digestOf(disk)}}))
+    const {ino} = statSync(own)
+    expect((await ensure(url(source))).path).toBe(own)
+    expect(lab.server.requests).toHaveLength(1)
+    expect(await verify()).toEqual([{name: 'disk.raw.zst', path: own, sha256: digestOf(disk)}])
+    await ensureImage(lab.scratch.store, url(source), {signal, fresh: true})
+    expect((await ensure(url(lab.serve('/again.raw.zst', packed)))).path).toBe(own)
+    expect(statSync(own).ino).toBe(ino)
+    expect(lab.cachedDisks()).toEqual([basename(own)])
+    damage(own)
+    await ensureImage(lab.scratch.store, url(source), {signal, fresh: true})
+    expect(readFileSync(own).equals(disk)).toBe(true)
+  })
+})
+
 it('downloads to a path of the caller, once', async () => {
-  const destination = join(scratch.path, 'mine.raw')
-  const job = {reference: url(serve('/disk.raw.xz', through(disk, 'xz'))), destination}
-  await expect(downloadImage(scratch.store.sources, job, {signal})).resolves.toBe(true)
+  const destination = join(lab.scratch.path, 'mine.raw')
+  const job = {reference: url(lab.serve('/disk.raw.xz', through(disk, 'xz'))), destination}
+  await expect(downloadImage(lab.scratch.store.sources, job, {signal})).resolves.toBe(true)
   expect(readFileSync(destination).equals(disk)).toBe(true)
-  await expect(downloadImage(scratch.store.sources, job, {signal})).resolves.toBe(false)
-  expect(readdirSync(scratch.path)).toEqual(['mine.raw'])
+  await expect(downloadImage(lab.scratch.store.sources, job, {signal})).resolves.toBe(false)
+  expect(readdirSync(lab.scratch.path)).toEqual(['mine.raw'])
 })

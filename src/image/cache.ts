@@ -1,19 +1,19 @@
 import {makePrivateDirectory} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
+import type {LockedDigests} from '../model/lock.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
-import {auditImage} from './audit.ts'
-import {findMismatch} from './checksum.ts'
-import {updateEntry} from './commit.ts'
-import {baseImageOf, type CacheEntry, readEntries} from './entries.ts'
+import {adapt} from './adapt-entry.ts'
+import {readEntries} from './entries.ts'
 import {fetchEntry} from './fetch-entry.ts'
 import {ensureLocalImage, findLocalImage} from './file.ts'
 import {cachedImage, findExact, verifierOf} from './find-entry.ts'
-import {type ImageSource, sourceFor} from './image-source.ts'
+import {sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
+import {ensureLockedImage, lockedReference} from './locked.ts'
 import {ensureNamedImage, nameKey} from './named.ts'
 import {sweepPartials} from './sweep.ts'
-import {strongest, trustOf, trustOfUrl} from './trust.ts'
-import {displayUrl, parseImageUrl, printableName, urlKey} from './url.ts'
+import {isOci, trustOf, trustOfUrl} from './trust.ts'
+import {displayUrl, parseImageUrl, urlKey} from './url.ts'
 
 /**
  * Makes an image usable: from the cache when it is there, else fetched, verified, decompressed, audited and stored. A local image
@@ -23,8 +23,11 @@ import {displayUrl, parseImageUrl, printableName, urlKey} from './url.ts'
 export const ensureImage = async (store: ImageStore, reference: ImageReference, options: EnsureOptions): Promise<BaseImage> => {
   options.signal.throwIfAborted()
   for (const directory of [imageFiles.refs(store), imageFiles.partials(store), store.lockDirectory]) await makePrivateDirectory(directory)
-  const {image, source, isFresh} = await ensure[reference.kind](store, reference, options)
-  const verifiedBy = await checkOf(store, reference)
+  const {locked} = options
+  const {image, source, isFresh} = locked
+    ? await ensureLockedImage(store, reference, {...options, locked})
+    : await ensure[reference.kind](store, reference, options)
+  const verifiedBy = locked ? 'the lock file' : await checkOf(store, reference)
   options.onEvent?.({type: 'image.ready', source, path: image.path, isFresh, ...(verifiedBy !== undefined && {verifiedBy})})
   return image
 }
@@ -32,22 +35,25 @@ export const ensureImage = async (store: ImageStore, reference: ImageReference, 
 /** What an image was compared with, for people. */
 const checkOf = async (store: ImageStore, reference: ImageReference): Promise<string | undefined> => {
   const {kind, sha256, sha512, checksumUrl} = reference
-  if (kind === 'name') {
-    const {entries} = await readEntries(store, nameKey(reference))
-    const found = await findExact(store, entries, reference)
-    const trust = found && trustOf(found.entry)
-    if (trust?.level === 'signed') return `the signature of ${trust.by}`
-    if (trust?.level === 'checksum') return 'the checksum of its publisher'
-    return undefined
-  }
+  if (kind === 'name') return checkOfName(store, reference)
   if (sha256 !== undefined || sha512 !== undefined) return sha256 === undefined ? 'its sha512' : 'its sha256'
+  if (isOci(reference)) return trustOfUrl(reference).level === 'none' ? undefined : 'the digest of its manifest'
   return checksumUrl === undefined ? undefined : displayUrl(parseImageUrl(checksumUrl))
 }
 
+const checkOfName = async (store: ImageStore, reference: ImageReference): Promise<string | undefined> => {
+  const {entries} = await readEntries(store, nameKey(reference))
+  const found = await findExact(store, entries, reference)
+  const trust = found && trustOf(found.entry)
+  if (trust?.level === 'signed') return `the signature of ${trust.by}`
+  return trust?.level === 'checksum' ? 'the checksum of its publisher' : undefined
+}
+
 /** The image, if it can be used now: no network, no lock, nothing written. Undefined also for one that is unusable; `ensureImage` says why. */
-export const findImage = async (store: ImageStore, reference: ImageReference): Promise<BaseImage | undefined> => {
+export const findImage = async (store: ImageStore, reference: ImageReference, locked?: LockedDigests): Promise<BaseImage | undefined> => {
   if (reference.kind === 'file') return findLocalImage(store, reference)
-  const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source))
+  if (locked) return (await findExact(store, (await readEntries(store)).entries, lockedReference(reference, locked)))?.image
+  const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source), reference.architecture)
   const {entries} = await readEntries(store, key)
   return (await findExact(store, entries, reference))?.image
 }
@@ -55,7 +61,7 @@ export const findImage = async (store: ImageStore, reference: ImageReference): P
 const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, options: EnsureOptions): Promise<EnsuredImage> => {
   const url = parseImageUrl(reference.source)
   const imageSource = sourceFor(store.sources, url)
-  const key = urlKey(url)
+  const key = urlKey(url, reference.architecture)
   const source = displayUrl(url)
   const wanted = {reference, key, source}
   const early = await cachedImage(store, wanted, options)
@@ -72,41 +78,6 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
   await sweepPartials(store, key)
   const job = {reference, imageSource, key, url, verifiedBy: verifierOf(reference), trust: trustOfUrl(reference)}
   return {image: await fetchEntry(store, job, options), source, isFresh: true}
-}
-
-interface RemoteJob {
-  readonly reference: ImageReference
-  readonly imageSource: ImageSource
-  readonly key: string
-}
-
-/**
- * Makes an entry answer a reference that says more than the one it was fetched for: another format is audited again, a checksum
- * URL is asked for its list alone. Nothing is downloaded, as long as the publication is the same.
- */
-const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOptions): Promise<EnsuredImage | undefined> => {
-  const {reference, imageSource, key} = job
-  const {entries} = await readEntries(store, key)
-  const verifiers = verifierOf(reference)
-  for (const entry of entries) {
-    const image = await baseImageOf(store, entry)
-    if (!image || !entry.disk || findMismatch(reference, entry.published)) continue
-    if (!verifiers.every((verifier) => entry.verifiedBy.includes(verifier))) {
-      const published = await imageSource.publishedDigests?.(reference, options)
-      if (!published || findMismatch(published, entry.published)) continue
-    }
-    const audited = await auditImage(image.path, {declaredFormat: reference.format, signal: options.signal, source: entry.source})
-    const adapted: CacheEntry = {
-      ...entry,
-      name: printableName(options.name ?? entry.name),
-      verifiedBy: [...new Set([...entry.verifiedBy, ...verifiers])],
-      trust: strongest(trustOf(entry), trustOfUrl(reference)),
-      disk: {...entry.disk, ...audited, isDeclaredRaw: reference.format === 'raw'},
-    }
-    await updateEntry(store, entry, adapted)
-    return {image: {...image, ...audited}, source: entry.source, isFresh: false}
-  }
-  return undefined
 }
 
 const ensure = {file: ensureLocalImage, url: ensureRemoteImage, name: ensureNamedImage} as const

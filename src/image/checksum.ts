@@ -31,6 +31,12 @@ export const createDigester = (): Digester => {
 
 const algorithms = ['sha256', 'sha512'] as const
 
+export type Algorithm = (typeof algorithms)[number]
+
+/** Those of which there is a digest. */
+export const algorithmsOf = (digests: ExpectedDigests): readonly Algorithm[] =>
+  algorithms.filter((algorithm) => digests[algorithm] !== undefined)
+
 /** The digest that differs from what was expected, if any. */
 export const findMismatch = (
   expected: ExpectedDigests,

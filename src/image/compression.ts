@@ -2,6 +2,12 @@ import {VmctlError} from '../model/errors.ts'
 
 export type Compression = 'zstd' | 'gzip' | 'xz' | 'bzip2'
 
+export interface DecompressOptions {
+  readonly signal: AbortSignal
+  /** Compressed bytes read so far, and in all. */
+  readonly onProgress?: (progress: {readonly readBytes: number; readonly totalBytes: number}) => void
+}
+
 const extensions: Readonly<Record<string, Compression>> = {
   '.zst': 'zstd',
   '.zstd': 'zstd',

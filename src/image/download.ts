@@ -18,12 +18,14 @@ export interface DownloadJob extends HttpOptions, FetchOptions {
   readonly path: string
   /** Whether the digests will be compared afterwards, so that bad bytes cannot go unnoticed. */
   readonly isVerifiable: boolean
+  /** How long the file is, where that is known beforehand; whatever is longer is not the file. */
+  readonly limitBytes?: number
 }
 
 export interface Downloaded {
   readonly fetched: Omit<FetchedImage, 'name'>
-  /** Whether its first part comes from an earlier run of vmctl. */
-  readonly isInherited: boolean
+  /** Whether it was put together of several answers, of this run or earlier ones, which may not belong together. */
+  readonly isJoined: boolean
 }
 
 const minBytesPerIdleTimeout = 1024
@@ -61,7 +63,7 @@ export const downloadTo = async (job: DownloadJob): Promise<Downloaded> => {
       ...(etag === undefined ? {} : {etag}),
       ...(lastModified === undefined ? {} : {lastModified}),
     },
-    isInherited: partial.isInherited,
+    isJoined: partial.isJoined,
   }
 }
 
@@ -98,6 +100,7 @@ const receive = async (chunks: AsyncIterable<Buffer>, job: DownloadJob, {handle,
   const writer = createSparseWriter(handle, partial.offset)
   try {
     for await (const chunk of chunks) {
+      if (job.limitBytes !== undefined && partial.offset + chunk.length > job.limitBytes) throw tooLong(job.url, job.limitBytes)
       await writer.write(chunk)
       partial.digester.update(chunk)
       partial.offset += chunk.length
@@ -113,6 +116,9 @@ const receive = async (chunks: AsyncIterable<Buffer>, job: DownloadJob, {handle,
     throw new HttpFailure(`${partial.offset} bytes came instead of ${totalBytes}.`, {retry: 'yes'})
   }
 }
+
+const tooLong = (url: URL, limitBytes: number): VmctlError =>
+  new VmctlError('vmctl::image::checksum_mismatch', `${displayUrl(url)} is longer than the ${limitBytes} bytes that it should have.`)
 
 /** A weak etag does not promise equal bytes, so RFC 9110 (13.1.5) forbids it in If-Range. */
 const strongValidator = ({etag, lastModified}: Validators): string | undefined =>
@@ -133,7 +139,8 @@ const continueWith = async (job: DownloadJob, response: HttpResponse, partial: P
   const {etag, totalBytes} = partial.validators
   if (!agree(total, totalBytes) || !agree(single(headers['etag']), etag)) return undefined
   if (status === 206 && start === partial.offset) {
-    return total === undefined ? partial : {...partial, validators: {...partial.validators, totalBytes: total}}
+    const joined = {...partial, isJoined: true}
+    return total === undefined ? joined : {...joined, validators: {...partial.validators, totalBytes: total}}
   }
   // Nothing is left to send: the earlier run was killed after the last byte.
   return status === 416 && total === partial.offset && partial.offset > 0 ? partial : undefined

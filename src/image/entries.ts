@@ -6,7 +6,7 @@ import {hashFile} from '../host/hash.ts'
 import {messageOf, systemCode} from '../model/errors.ts'
 import type {Trust} from '../model/catalogue.ts'
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
-import type {Digests} from './checksum.ts'
+import type {Algorithm, Digests} from './checksum.ts'
 import {diskNamePattern, imageFiles, type ImageStore} from './image-store.ts'
 
 /** Tells whether a local file is still the one that was hashed. */
@@ -31,17 +31,22 @@ export interface CacheEntry {
   /** Absent for a local image that is used in place. */
   readonly disk?: {
     readonly file: string
-    readonly sha256: string
+    /** Its own digest. Known at once of a disk that is stored as it was published, of any other when it was computed for once. */
+    readonly sha256?: string
     readonly sizeBytes: number
     readonly virtualSizeBytes: number
     readonly format: ImageFormat
     /** The user said `format="raw"`; the content was not asked. */
     readonly isDeclaredRaw: boolean
+    /** Whether it holds the published disk in another layout: what was compressed is not. */
+    readonly isConverted?: boolean
     /** The file when its digest was last known to be right; absent in entries of vmctl 0.1.0. */
     readonly stamp?: FileStamp
   }
   /** Hashes of the checksum URLs that listed this publication. */
   readonly verifiedBy: readonly string[]
+  /** The algorithms in which the publisher of an image with a name lists it. */
+  readonly listed?: readonly Algorithm[]
   /** Absent in entries of vmctl 0.1.0. */
   readonly trust?: Trust
   readonly stamp?: FileStamp
@@ -87,16 +92,17 @@ export const writeEntry = async (store: ImageStore, entry: CacheEntry): Promise<
 
 /**
  * The disk of an entry as an image, when its file is really there, whole. Looking at the file tells whether somebody has touched it
- * since its digest was known; only then is the digest computed again, which takes seconds.
+ * since its digest was known; only then is the digest computed again, which takes seconds. A disk of unknown digest that was touched is
+ * none: it is fetched again.
  */
-export const baseImageOf = async (store: ImageStore, {disk}: CacheEntry): Promise<BaseImage | undefined> => {
+export const baseImageOf = async (store: ImageStore, {disk, published}: CacheEntry): Promise<BaseImage | undefined> => {
   if (!disk) return undefined
   const {format, virtualSizeBytes, sha256} = disk
   const path = join(store.directory, disk.file)
   const stamp = await stampOf(path)
   if (stamp?.sizeBytes !== disk.sizeBytes) return undefined
   if (disk.stamp && !isSameStamp(stamp, disk.stamp) && (await hashFile(path)) !== sha256) return undefined
-  return {path, format, virtualSizeBytes, sha256}
+  return {path, format, virtualSizeBytes, sha256: published.sha256}
 }
 
 /** Of a regular file; undefined when there is none. */
@@ -113,7 +119,7 @@ const isHex = (value: unknown, length: number): boolean => typeof value === 'str
 /** The name is checked by pattern, so that no entry can lead out of the directory. */
 const isWholeDisk = (disk: NonNullable<CacheEntry['disk']>): boolean =>
   diskNamePattern.test(disk.file) &&
-  isHex(disk.sha256, 64) &&
+  (disk.sha256 === undefined || isHex(disk.sha256, 64)) &&
   Number.isSafeInteger(disk.sizeBytes) &&
   Number.isSafeInteger(disk.virtualSizeBytes)
 

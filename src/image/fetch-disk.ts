@@ -5,22 +5,23 @@ import {isFailure} from '../model/errors.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {auditImage, type AuditedImage, readHead} from './audit.ts'
 import {detectCompression} from './compression.ts'
-import {decompressFile} from './decompress.ts'
+import {type CompressedFile, decompressFile} from './decompress.ts'
 import {type ImageListener, throttled} from './events.ts'
 import type {FetchedImage, ImageSource} from './image-source.ts'
 import {removePartial} from './partial.ts'
+import {toPlainDisk} from './plain-disk.ts'
 
 export interface FetchDiskOptions {
   readonly signal: AbortSignal
   readonly onEvent?: ImageListener | undefined
   /** How the image is called in events and errors. */
   readonly displayName: string
+  /** Whether what is compressed inside of the disk is unpacked, too. */
+  readonly isPlain?: boolean
 }
 
 /** A disk that is whole, verified and audited, under a temporary name. */
-export interface FetchedDisk {
-  readonly path: string
-  readonly sha256: string
+export interface FetchedDisk extends UnpackedDisk {
   readonly fetched: FetchedImage
   readonly audited: AuditedImage
 }
@@ -31,10 +32,11 @@ const spoilt = [
   'vmctl::image::decompression_failed',
   'vmctl::image::refused',
   'vmctl::image::format_detection_failed',
+  'vmctl::image::conversion_failed',
 ] as const
 
 /**
- * Fetches an image to `partial` and decompresses it beside that. The caller gives the result its final name, then calls `removePartial`.
+ * Fetches an image to `partial` and unpacks it beside that. The caller gives the result its final name, then removes the rest.
  * @param partial a path that this process alone uses; a left-over there is continued
  */
 export const fetchDisk = async (
@@ -55,9 +57,12 @@ export const fetchDisk = async (
     await chmod(partial, 0o600)
     const file = await toDisk({path: partial, name: fetched.name, sha256: fetched.digests.sha256}, decompressedPath(partial), options)
     const audited = await auditImage(file.path, {declaredFormat: reference.format, signal: options.signal, source: options.displayName})
-    return {...file, fetched, audited}
+    const disk = options.isPlain
+      ? await toPlainDisk({...file, audited}, plainPath(partial), {...options, source: options.displayName})
+      : file
+    return {...disk, fetched, audited}
   } catch (error) {
-    await remove(decompressedPath(partial))
+    for (const path of unpackedPaths(partial)) await remove(path)
     if (isFailure(error, ...spoilt) || (await isEmpty(partial))) await removePartial(partial)
     throw error
   }
@@ -67,25 +72,43 @@ const isEmpty = async (path: string): Promise<boolean> => (await stat(path).catc
 
 export const decompressedPath = (partial: string): string => `${partial}.disk`
 
+export const plainPath = (partial: string): string => `${partial}.plain`
+
+/** What is made of a partial file on the way to a disk. */
+export const unpackedPaths = (partial: string): string[] => [decompressedPath(partial), plainPath(partial)]
+
+interface UnpackedDisk {
+  readonly path: string
+  /** Digest of the disk itself, where it is known for nothing: that of a disk which is stored as it was published. */
+  readonly sha256?: string
+  /** Whether it was made free of compressed clusters. */
+  readonly isConverted?: true
+}
+
 /** Decompresses a file to `destination` when it is compressed, and leaves it where it is otherwise. */
-export const toDisk = async (
+const toDisk = async (
   file: {readonly path: string; readonly name: string; readonly sha256: string},
   destination: string,
   options: FetchDiskOptions,
-): Promise<{path: string; sha256: string}> => {
+): Promise<UnpackedDisk> => {
   const {head} = await readHead(file.path, 64)
   const compression = detectCompression(file.name, head)
   if (compression === undefined) return {path: file.path, sha256: file.sha256}
+  await unpack({path: file.path, compression}, destination, options)
+  return {path: destination}
+}
+
+/** Decompresses a file to `destination`, in place of what an earlier run has left there. */
+export const unpack = async (file: CompressedFile, destination: string, options: FetchDiskOptions): Promise<void> => {
   await remove(destination)
   try {
-    const {sha256} = await decompressFile({path: file.path, compression}, destination, {
+    await decompressFile(file, destination, {
       signal: options.signal,
       onProgress: throttled(
         (progress) => options.onEvent?.({type: 'image.decompressing', source: options.displayName, ...progress}),
         () => false,
       ),
     })
-    return {path: destination, sha256}
   } catch (error) {
     if (!isFailure(error, 'vmctl::image::decompression_failed')) throw error
     throw error.reword({message: `Cannot decompress ${options.displayName}: ${error.message}`})

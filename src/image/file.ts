@@ -1,10 +1,10 @@
-import {createReadStream} from 'node:fs'
 import {realpath, stat} from 'node:fs/promises'
 import {basename} from 'node:path'
 import {pathToFileURL} from 'node:url'
 
 import {remove} from '../host/durable.ts'
 import {ioError} from '../host/files.ts'
+import {readInPieces} from '../host/hash.ts'
 import {acquireLock} from '../host/lock.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
@@ -12,9 +12,10 @@ import {auditImage, readHead} from './audit.ts'
 import {createDigester, type Digests, findMismatch, verifyDigests} from './checksum.ts'
 import {commitDisk, updateEntry} from './commit.ts'
 import {type Compression, detectCompression} from './compression.ts'
-import {baseImageOf, type CacheEntry, type FileStamp, isSameStamp, readEntries} from './entries.ts'
-import {decompressedPath, toDisk} from './fetch-disk.ts'
+import {baseImageOf, type CacheEntry, type FileStamp, isSameStamp, readEntries, stampOf} from './entries.ts'
+import {decompressedPath, plainPath, unpack, unpackedPaths} from './fetch-disk.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
+import {toPlainDisk} from './plain-disk.ts'
 import {printableName, urlKey} from './url.ts'
 
 interface LocalFile {
@@ -37,11 +38,11 @@ export const ensureLocalImage = async (store: ImageStore, reference: ImageRefere
     signal: options.signal,
     onWait: (holder) => options.onEvent?.({type: 'image.waiting', source: file.path, holder}),
   })
+  // Awaited here, or the lock would be gone too early.
+  if (file.compression !== undefined) return await decompressed(store, {...file, compression: file.compression, reference}, options)
   const known = await knownEntry(store, file)
   const digests = known?.published ?? (await hashFile(file, options))
   verifyDigests(file.path, reference, digests)
-  // Awaited here, or the lock would be gone too early.
-  if (file.compression !== undefined) return await decompressed(store, {file, digests, reference}, options)
   if (!known) await updateEntry(store, entryOf(file, digests), {})
   return await inPlace(file, reference, options)
 }
@@ -86,26 +87,52 @@ const inPlace = async (file: LocalFile, reference: ImageReference, options: Part
   return {image: {path: file.path, ...audited}, source: file.path, isFresh: false}
 }
 
-const decompressed = async (
-  store: ImageStore,
-  {file, digests, reference}: {readonly file: LocalFile; readonly digests: Digests; readonly reference: ImageReference},
-  options: EnsureOptions,
-): Promise<EnsuredImage> => {
-  const existing = await sameContent(store, digests, reference)
-  if (existing) {
-    if (!(await knownEntry(store, file))) await updateEntry(store, entryOf(file, digests), {})
-    return {image: existing, source: file.path, isFresh: false}
-  }
-  const temporary = decompressedPath(imageFiles.partial(store, file.key))
+interface CompressedImage extends LocalFile {
+  readonly compression: Compression
+  readonly reference: ImageReference
+}
+
+const decompressed = async (store: ImageStore, file: CompressedImage, options: EnsureOptions): Promise<EnsuredImage> => {
+  const {reference} = file
+  const known = await knownEntry(store, file)
+  const early = known?.published ?? (isVerifiable(reference) ? await hashFile(file, options) : undefined)
+  if (early) verifyDigests(file.path, reference, early)
+  const existing = early && (await knownContent(store, file, early))
+  if (existing) return existing
+  const partial = imageFiles.partial(store, file.key)
+  const temporary = decompressedPath(partial)
   try {
-    const named = {path: file.path, name: basename(file.path), sha256: digests.sha256}
-    const disk = await toDisk(named, temporary, {...options, displayName: file.path})
-    const audited = await auditImage(disk.path, {declaredFormat: reference.format, signal: options.signal, source: file.path})
-    const added = {...disk, audited, isDeclaredRaw: reference.format === 'raw'}
-    return {image: await commitDisk(store, {disk: added, entry: entryOf(file, digests)}, options.signal), source: file.path, isFresh: true}
+    const unpacking = unpack(file, temporary, {...options, displayName: file.path})
+    // Both read the file at once: what is not to be compared with anything need not be known before it is unpacked.
+    const [hashed, unpacked] = await Promise.allSettled([early ?? hashFile(file, options), unpacking])
+    if (unpacked.status === 'rejected') throw unpacked.reason
+    if (hashed.status === 'rejected') throw hashed.reason
+    const digests = hashed.value
+    await requireUnchanged(file)
+    const same = await knownContent(store, file, digests)
+    if (same) return same
+    const audited = await auditImage(temporary, {declaredFormat: reference.format, signal: options.signal, source: file.path})
+    const plain = await toPlainDisk({path: temporary, audited}, plainPath(partial), {...options, source: file.path})
+    const disk = {...plain, isDeclaredRaw: reference.format === 'raw'}
+    return {image: await commitDisk(store, {disk, entry: entryOf(file, digests)}, options.signal), source: file.path, isFresh: true}
   } finally {
-    await remove(temporary)
+    for (const path of unpackedPaths(partial)) await remove(path)
   }
+}
+
+/** What the cache has of the same bytes; that they lie in this file too is recorded. */
+const knownContent = async (store: ImageStore, file: CompressedImage, digests: Digests): Promise<EnsuredImage | undefined> => {
+  const image = await sameContent(store, digests, file.reference)
+  if (!image) return undefined
+  if (!(await knownEntry(store, file))) await updateEntry(store, entryOf(file, digests), {})
+  return {image, source: file.path, isFresh: false}
+}
+
+/** What was hashed must be what was unpacked. */
+const requireUnchanged = async ({path, stamp}: LocalFile): Promise<void> => {
+  const now = await stampOf(path)
+  if (now && isSameStamp(now, stamp)) return
+  throw new VmctlError('vmctl::image::checksum_mismatch', `${path} was changed while it was read.`, {help: 'Run the command again.'})
 }
 
 /** What is recorded of exactly this file: same place, size, time and inode. */
@@ -139,6 +166,6 @@ const entryOf = (file: LocalFile, digests: Digests) =>
 
 const hashFile = async (file: LocalFile, {signal}: EnsureOptions): Promise<Digests> => {
   const digester = createDigester()
-  for await (const chunk of createReadStream(file.path, {highWaterMark: 2 ** 20, signal})) digester.update(chunk as Buffer)
+  await readInPieces(file.path, digester.update, signal)
   return digester.finish()
 }

@@ -27,10 +27,27 @@ export interface HttpResponse {
 
 export interface HttpClient extends AsyncDisposable {
   /**
-   * One GET, following up to 5 redirects. Resolves with status 200, 206 or 416.
+   * One GET, following up to 5 redirects. Resolves with status 200, 206 or 416. An `authorization` goes to the origin of `url` alone.
    * @throws HttpFailure
    */
   get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse>
+  /**
+   * One request, whose answer is given back whatever it is, a redirect included; the caller takes or destroys its body.
+   * @throws HttpFailure when there is no answer
+   */
+  send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /** A stream is made when it is sent. */
+  readonly body?: Buffer | (() => Readable) | undefined
+  /** The server that named this URL. One on the internet cannot lead into the network of the host. */
+  readonly namedBy?: URL | undefined
+  /** Milliseconds to wait for the beginning of the answer, when it is one that takes its time. */
+  readonly patienceMs?: number
 }
 
 /** One failed attempt. `retry` tells whether another one makes sense; `afterMs` is the server's wish. */
@@ -39,15 +56,28 @@ export class HttpFailure extends Error {
   readonly afterMs: number | undefined
   /** What the server answered, when it answered. */
   readonly status: number | undefined
+  /** How the server that was asked wants to know who asks (`WWW-Authenticate`). */
+  readonly challenge: string | undefined
+  /** Whether it was the server of the first URL, and not one that a redirect led to. */
+  readonly isOfStart: boolean
 
   constructor(
     message: string,
-    options: {retry: 'no' | 'if-progress' | 'yes'; afterMs?: number | undefined; status?: number; cause?: unknown},
+    options: {
+      retry: 'no' | 'if-progress' | 'yes'
+      afterMs?: number | undefined
+      status?: number
+      challenge?: string | undefined
+      isOfStart?: boolean
+      cause?: unknown
+    },
   ) {
     super(message, options.cause === undefined ? undefined : {cause: options.cause})
     this.retry = options.retry
     this.afterMs = options.afterMs
     this.status = options.status
+    this.challenge = options.challenge
+    this.isOfStart = options.isOfStart ?? true
   }
 }
 
@@ -69,29 +99,51 @@ export const openHttpClient = async (options: HttpOptions): Promise<HttpClient> 
   }
   // HTTP/1.1 frames a body by length or chunks, which is what the checks for cut bodies rest on. Idle bodies are watched by the caller.
   const dispatcher = new EnvHttpProxyAgent({allowH2: false, headersTimeout: idleTimeoutMs, bodyTimeout: 0, connect})
-  const once = async (url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpResponse> => {
+  const once = async (
+    {url, body: content, patienceMs, ...what}: Omit<HttpRequest, 'namedBy'>,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> => {
     try {
-      const {statusCode, headers: answer, body} = await request(withoutCredentials(url), {dispatcher, signal, headers})
+      const {
+        statusCode,
+        headers: answer,
+        body,
+      } = await request(withoutCredentials(url), {
+        dispatcher,
+        signal,
+        ...what,
+        ...(patienceMs !== undefined && {headersTimeout: patienceMs}),
+        body: typeof content === 'function' ? content() : (content ?? null),
+      })
       return {status: statusCode, headers: answer, body}
     } catch (error) {
       signal.throwIfAborted()
       throw isPrivateAddress(error) ? intoTheNetwork(url, error) : connectionFailure(url, error)
     }
   }
+  const checkTarget = (from: URL, target: URL): void => {
+    // Who names an address of the own network means it; who is sent there from outside does not.
+    if (options.allowPrivateRedirects || addresses.isPrivate(from)) return
+    if (target.origin !== from.origin && addresses.guard(target)) throw intoTheNetwork(target)
+  }
   return {
     async get(start, headers, signal) {
+      const {authorization: _private, ...open} = headers
       let url = start
       for (let hops = 0; ; hops++) {
-        const response = await once(url, {...headers, ...(url.origin === start.origin ? authorization(start) : {})}, signal)
+        const sent = url.origin === start.origin ? {...headers, ...authorization(start)} : open
+        const response = await once({method: 'GET', url, headers: sent}, signal)
         if (response.status === 200 || response.status === 206 || response.status === 416) return response
         response.body.on('error', () => undefined).destroy()
-        if (!redirects.has(response.status)) throw statusFailure(url, response)
+        if (!redirects.has(response.status)) throw statusFailure(url, response, url.origin === start.origin)
         if (hops === maxRedirects) throw fatal(`${displayUrl(start)} redirects more than ${maxRedirects} times.`)
         url = redirectTarget(url, single(response.headers['location']), insecure)
-        // Who names an address of the own network means it; who is sent there from outside does not.
-        if (options.allowPrivateRedirects || addresses.isPrivate(start)) continue
-        if (url.origin !== start.origin && addresses.guard(url)) throw intoTheNetwork(url)
+        checkTarget(start, url)
       }
+    },
+    async send({namedBy, ...what}, signal) {
+      if (namedBy) checkTarget(namedBy, what.url)
+      return once(what, signal)
     },
     async [Symbol.asyncDispose]() {
       await dispatcher.destroy()
@@ -163,12 +215,15 @@ const redirectTarget = (from: URL, location: string | undefined, insecure: boole
   return target
 }
 
-const statusFailure = (url: URL, response: HttpResponse): HttpFailure => {
+/** An answer that is none of those that were hoped for. */
+export const statusFailure = (url: URL, response: Pick<HttpResponse, 'status' | 'headers'>, isOfStart = true): HttpFailure => {
   const seconds = Number(single(response.headers['retry-after']))
   return new HttpFailure(`${url.host} answered ${response.status} ${reasonPhrase(response.status)}`.trimEnd() + '.', {
     retry: transient.has(response.status) ? 'yes' : 'no',
     afterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
     status: response.status,
+    challenge: single(response.headers['www-authenticate']),
+    isOfStart,
   })
 }
 

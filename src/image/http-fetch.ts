@@ -1,29 +1,24 @@
 import {type ExpectedDigests, findMismatch, parseChecksumFile, verifyDigests} from './checksum.ts'
 import {VmctlError} from '../model/errors.ts'
-import {downloadTo} from './download.ts'
+import {type DownloadJob, downloadTo} from './download.ts'
 import {downloadError, HttpFailure, type HttpOptions, openHttpClient} from './http-client.ts'
 import {readText, type RequestOptions} from './http-text.ts'
-import type {ImageSource} from './image-source.ts'
+import type {FetchedImage, ImageSource} from './image-source.ts'
 import {startOver} from './partial.ts'
 import {displayUrl, fileNameOf, parseImageUrl} from './url.ts'
+
+/** What a mirror is given: its publisher can be asked instead. */
+const littlePatience = {idleTimeoutMs: 10_000, retries: 1}
 
 /** What an image source for http and https does: checked, resumed, retried. */
 export const httpFetcher = (options: HttpOptions): Required<Pick<ImageSource, 'fetch' | 'publishedDigests'>> => ({
   async fetch(reference, path, fetchOptions) {
     const url = parseImageUrl(reference.source)
-    await using client = await openHttpClient({...options, insecure: reference.insecure})
-    const expected = await expectedDigests(reference, {...options, client, signal: fetchOptions.signal})
-    const isVerifiable = expected.sha256 !== undefined || expected.sha512 !== undefined
-    const job = {...options, ...fetchOptions, client, url, path, isVerifiable}
+    const limits = fetchOptions.hasOther ? {...options, ...lesser(options)} : options
+    await using client = await openHttpClient({...limits, insecure: reference.insecure})
+    const expected = await expectedDigests(reference, {...limits, client, signal: fetchOptions.signal})
     try {
-      let file = await downloadTo(job)
-      if (file.isInherited && findMismatch(expected, file.fetched.digests)) {
-        fetchOptions.onRetry?.('The part of an earlier download does not fit; starting over.')
-        await startOver(path)
-        file = await downloadTo(job)
-      }
-      verifyDigests(displayUrl(url), expected, file.fetched.digests)
-      return {name: fileNameOf(url), ...file.fetched}
+      return {name: fileNameOf(url), ...(await downloadVerified({...limits, ...fetchOptions, client, url, path}, expected))}
     } catch (error) {
       throw error instanceof HttpFailure ? downloadError(url, error) : error
     }
@@ -35,6 +30,30 @@ export const httpFetcher = (options: HttpOptions): Required<Pick<ImageSource, 'f
     return await expectedDigests({source, ...(checksumUrl === undefined ? {} : {checksumUrl})}, {...options, client, signal})
   },
 })
+
+const lesser = ({idleTimeoutMs = Infinity, retries = Infinity}: HttpOptions) => ({
+  idleTimeoutMs: Math.min(idleTimeoutMs, littlePatience.idleTimeoutMs),
+  retries: Math.min(retries, littlePatience.retries),
+})
+
+/**
+ * A file with the digests that it must have, all of them. What an earlier answer has left is used when it fits.
+ * @throws HttpFailure; VmctlError `vmctl::image::checksum_mismatch`, `vmctl::image::no_space`
+ */
+export const downloadVerified = async (
+  download: Omit<DownloadJob, 'isVerifiable'>,
+  expected: ExpectedDigests,
+): Promise<Omit<FetchedImage, 'name'>> => {
+  const job = {...download, isVerifiable: expected.sha256 !== undefined || expected.sha512 !== undefined}
+  let file = await downloadTo(job)
+  if (file.isJoined && findMismatch(expected, file.fetched.digests)) {
+    job.onRetry?.('The parts of the download do not belong together; starting over.')
+    await startOver(job.path)
+    file = await downloadTo(job)
+  }
+  verifyDigests(displayUrl(job.url), expected, file.fetched.digests)
+  return file.fetched
+}
 
 interface Declared extends ExpectedDigests {
   readonly source: string

@@ -1,48 +1,24 @@
-import {execFileSync} from 'node:child_process'
 import {existsSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
 
-import {afterEach, beforeEach, describe, expect, it, onTestFinished} from 'vitest'
+import {describe, expect, it, onTestFinished} from 'vitest'
 
-import {type ImageServer, type ServedFile, startImageServer} from '../../test/support/image-server.ts'
-import {digestOf, makeRawDisk, makeScratch, type Scratch} from '../../test/support/images.ts'
+import {useImageLab} from '../../test/support/image-lab.ts'
+import {type ServedFile, startImageServer} from '../../test/support/image-server.ts'
+import {digestOf, makeRawDisk} from '../../test/support/images.ts'
 import {ensureImage, type ImageEvent} from './index.ts'
 import {createHttpSource} from './http.ts'
-import type {HttpOptions} from './http-client.ts'
 
 const {signal} = new AbortController()
 const disk = makeRawDisk(300_000)
-let server: ImageServer
-let scratch: Scratch
+const lab = useImageLab()
 
-beforeEach(async () => {
-  server = await startImageServer()
-  scratch = makeScratch()
-})
+const serve = (path: string, {content = disk, ...more}: Partial<ServedFile> = {}): string => lab.serve(path, content, more)
 
-afterEach(async () => {
-  scratch[Symbol.dispose]()
-  await server[Symbol.asyncDispose]()
-})
+const pull = async (source: string, more: object = {}) => ensureImage(lab.scratch.store, {kind: 'url', source, ...more}, {signal})
 
-/** An empty store whose source has other limits. */
-const startAgain = (http: HttpOptions): void => {
-  scratch[Symbol.dispose]()
-  scratch = makeScratch(http)
-}
-
-const serve = (path: string, file: Partial<ServedFile> = {}): string => {
-  server.files.set(path, {content: disk, ...file})
-  return `${server.origin}${path}`
-}
-
-const pull = async (source: string, more: object = {}) => ensureImage(scratch.store, {kind: 'url', source, ...more}, {signal})
-
-const sentBytes = (): number => server.requests.reduce((sum, request) => sum + request.sentBytes, 0)
-
-/** Whatever a user could boot from. */
-const cachedDisks = (): string[] => readdirSync(scratch.store.directory).filter((name) => name.startsWith('sha256-'))
+const sentBytes = (): number => lab.server.requests.reduce((sum, request) => sum + request.sentBytes, 0)
 
 describe('an interrupted download', () => {
   it('resumes at 100 different offsets and transfers next to nothing twice', async () => {
@@ -54,7 +30,7 @@ describe('an interrupted download', () => {
       const offset = Math.floor((index * content.length) / 100) + (index % 7)
       const image = await pull(serve(path, {content, cutAfter: [offset]}))
       expect(readFileSync(image.path).equals(content)).toBe(true)
-      const sent = server.requests.filter((request) => request.path === path).reduce((sum, request) => sum + request.sentBytes, 0)
+      const sent = lab.server.requests.filter((request) => request.path === path).reduce((sum, request) => sum + request.sentBytes, 0)
       expect(sent).toBeLessThanOrEqual(content.length + bufferBytes)
     }
     for (let first = 0; first < 100; first += 4) {
@@ -65,7 +41,7 @@ describe('an interrupted download', () => {
   it('goes on through many cuts as long as each brings something new', async () => {
     const image = await pull(serve('/disk.raw', {cutAfter: Array.from({length: 20}, () => 10_000)}))
     expect(readFileSync(image.path).equals(disk)).toBe(true)
-    expect(server.requests).toHaveLength(21)
+    expect(lab.server.requests).toHaveLength(21)
   })
 
   it('starts over when the server ignores Range, and gives up when it always cuts at one place', async () => {
@@ -73,7 +49,7 @@ describe('an interrupted download', () => {
     expect(readFileSync(image.path).equals(disk)).toBe(true)
     const cuts = Array.from({length: 50}, () => 1000)
     await expect(pull(serve('/b.raw', {cutAfter: cuts, ignoresRange: true}))).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
-    expect(server.requests.filter(({path}) => path === '/b.raw').length).toBeLessThan(10)
+    expect(lab.server.requests.filter(({path}) => path === '/b.raw').length).toBeLessThan(10)
   })
 
   it('starts over when the file on the server has changed', async () => {
@@ -81,13 +57,13 @@ describe('an interrupted download', () => {
     const url = serve('/disk.raw', {cutAfter: [100_000]})
     const events: ImageEvent[] = []
     const image = await ensureImage(
-      scratch.store,
+      lab.scratch.store,
       {kind: 'url', source: url},
       {
         signal,
         onEvent: (event) => {
           events.push(event)
-          if (event.type === 'image.retrying') server.files.set('/disk.raw', {content: other})
+          if (event.type === 'image.retrying') lab.server.files.set('/disk.raw', {content: other})
         },
       },
     )
@@ -110,8 +86,8 @@ describe('an interrupted download', () => {
   it('is continued by the next run, and a bad left-over is noticed by the checksum', async () => {
     const url = serve('/disk.raw', {cutAfter: Array.from({length: 30}, (_, index) => (index === 0 ? 200_000 : 0))})
     await expect(pull(url)).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
-    const [partial] = readdirSync(join(scratch.store.directory, 'partial')).filter((name) => !name.endsWith('.json'))
-    expect(statSync(join(scratch.store.directory, 'partial', partial ?? '')).size).toBe(200_000)
+    const [partial] = readdirSync(join(lab.scratch.store.directory, 'partial')).filter((name) => !name.endsWith('.json'))
+    expect(statSync(join(lab.scratch.store.directory, 'partial', partial ?? '')).size).toBe(200_000)
     serve('/disk.raw')
     const before = sentBytes()
     expect(readFileSync((await pull(url)).path).equals(disk)).toBe(true)
@@ -119,8 +95,8 @@ describe('an interrupted download', () => {
 
     const spoilt = serve('/spoilt.raw', {cutAfter: Array.from({length: 30}, (_, index) => (index === 0 ? 200_000 : 0))})
     await expect(pull(spoilt)).rejects.toThrow()
-    const [left] = readdirSync(join(scratch.store.directory, 'partial')).filter((name) => !name.endsWith('.json'))
-    writeFileSync(join(scratch.store.directory, 'partial', left ?? ''), makeRawDisk(200_000, 9))
+    const [left] = readdirSync(join(lab.scratch.store.directory, 'partial')).filter((name) => !name.endsWith('.json'))
+    writeFileSync(join(lab.scratch.store.directory, 'partial', left ?? ''), makeRawDisk(200_000, 9))
     serve('/spoilt.raw')
     expect(readFileSync((await pull(spoilt, {sha512: digestOf(disk, 'sha512')})).path).equals(disk)).toBe(true)
   })
@@ -128,10 +104,10 @@ describe('an interrupted download', () => {
   it('finishes one that was killed after the last byte', async () => {
     const url = serve('/disk.raw', {cutAfter: Array.from({length: 30}, (_, index) => (index === 0 ? disk.length - 1 : 0))})
     await expect(pull(url)).rejects.toThrow()
-    const directory = join(scratch.store.directory, 'partial')
+    const directory = join(lab.scratch.store.directory, 'partial')
     const [name] = readdirSync(directory).filter((each) => !each.endsWith('.json'))
     writeFileSync(join(directory, name ?? ''), disk)
-    server.files.clear()
+    lab.server.files.clear()
     expect(readFileSync((await pull(url)).path).equals(disk)).toBe(true)
   })
 })
@@ -140,25 +116,25 @@ describe('a server that lies or fails', () => {
   it.each([404, 403, 401, 410])('is believed at once when it says %i, and its page is not kept', async (status) => {
     const url = serve('/disk.raw', {statuses: Array.from({length: 9}, () => status)})
     await expect(pull(url)).rejects.toMatchObject({code: 'vmctl::image::download_failed', message: expect.stringContaining(`${status}`)})
-    expect(server.requests).toHaveLength(1)
-    expect(cachedDisks()).toEqual([])
-    expect(readdirSync(join(scratch.store.directory, 'partial'))).toEqual([])
+    expect(lab.server.requests).toHaveLength(1)
+    expect(lab.cachedDisks()).toEqual([])
+    expect(readdirSync(join(lab.scratch.store.directory, 'partial'))).toEqual([])
   })
 
   it('is asked again after 503 and 429, and left alone when it wants an hour', async () => {
     await pull(serve('/disk.raw', {statuses: [503, 429, 500], headers: {'retry-after': '0'}}))
-    expect(server.requests).toHaveLength(4)
+    expect(lab.server.requests).toHaveLength(4)
     const busy = serve('/busy.raw', {statuses: [503], headers: {'retry-after': '3600'}})
     await expect(pull(busy)).rejects.toMatchObject({message: expect.stringContaining('503')})
   })
 
   it('cannot pass a short or overlong body for the whole', async () => {
     const long = serve('/long.raw', {claimsLength: disk.length + 1000})
-    startAgain({idleTimeoutMs: 150, retries: 1})
+    lab.renewCache({idleTimeoutMs: 150, retries: 1})
     await expect(pull(long)).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
     const short = serve('/short.raw', {claimsLength: disk.length - 1000})
     await expect(pull(short, {sha256: digestOf(disk)})).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
-    expect(cachedDisks()).toEqual([])
+    expect(lab.cachedDisks()).toEqual([])
   })
 
   it('must say where the file ends, unless a checksum does', async () => {
@@ -172,13 +148,13 @@ describe('a server that lies or fails', () => {
     ['stalls', {stallsAfter: 0}],
     ['trickles', {stallsAfter: 0, tricklesMs: 20}],
   ])('is cut off when it %s', async (_, file) => {
-    startAgain({idleTimeoutMs: 100, retries: 2})
+    lab.renewCache({idleTimeoutMs: 100, retries: 2})
     await expect(pull(serve('/disk.raw', file))).rejects.toMatchObject({message: expect.stringContaining('next to nothing')})
-    expect(server.requests).toHaveLength(3)
+    expect(lab.server.requests).toHaveLength(3)
   })
 
   it('is asked for the rest when it stalls half-way', async () => {
-    startAgain({idleTimeoutMs: 100})
+    lab.renewCache({idleTimeoutMs: 100})
     expect(readFileSync((await pull(serve('/disk.raw', {stallsAfter: 150_000}))).path).equals(disk)).toBe(true)
     expect(sentBytes()).toBe(disk.length)
   })
@@ -186,7 +162,7 @@ describe('a server that lies or fails', () => {
   it('cannot make us write more than fits', async () => {
     const url = serve('/disk.raw', {claimsLength: 2 ** 50})
     await expect(pull(url)).rejects.toMatchObject({code: 'vmctl::image::no_space'})
-    expect(server.requests).toHaveLength(1)
+    expect(lab.server.requests).toHaveLength(1)
   })
 
   it('cannot hand us an encoded body', async () => {
@@ -209,8 +185,8 @@ describe('redirects', () => {
   it('are followed five times and not six', async () => {
     for (let hop = 1; hop <= 6; hop++) serve(`/${hop}`, {redirectsTo: hop === 6 ? '/disk.raw' : `/${hop + 1}`})
     serve('/disk.raw')
-    await pull(`${server.origin}/2`)
-    await expect(pull(`${server.origin}/1`)).rejects.toMatchObject({message: expect.stringContaining('more than 5')})
+    await pull(`${lab.server.origin}/2`)
+    await expect(pull(`${lab.server.origin}/1`)).rejects.toMatchObject({message: expect.stringContaining('more than 5')})
   })
 
   it.each(['file:///etc/passwd', 'ftp://example.org/x', 'javascript:alert(1)'])('to %s are refused', async (redirectsTo) => {
@@ -221,35 +197,26 @@ describe('redirects', () => {
     await using other = await startImageServer()
     other.files.set('/disk.raw', {content: disk})
     serve('/here', {redirectsTo: `${other.origin}/disk.raw`})
-    await pull(`${server.origin.replace('//', '//me:secret@')}/here`)
-    expect(server.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('me:secret').toString('base64')}`)
+    await pull(`${lab.server.origin.replace('//', '//me:secret@')}/here`)
+    expect(lab.server.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('me:secret').toString('base64')}`)
     expect(other.requests[0]?.headers.authorization).toBeUndefined()
   })
 
   it('never lead from https to http, nor to a certificate that is not trusted, unless that is declared', async () => {
-    const pem = (name: string): string => readFileSync(join(scratch.path, name), 'utf8')
-    const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-    const files = ['-keyout', join(scratch.path, 'key.pem'), '-out', join(scratch.path, 'cert.pem')]
-    execFileSync(
-      'openssl',
-      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, ...files],
-      {stdio: 'ignore'},
-    )
-    await using secure = await startImageServer({key: pem('key.pem'), cert: pem('cert.pem')})
+    const {secure, ca} = await lab.startSecureServer()
     secure.files.set('/direct.raw', {content: disk})
     secure.files.set('/down.raw', {content: disk, redirectsTo: serve('/disk.raw')})
     await expect(pull(`${secure.origin}/direct.raw`)).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
-    const trusting = {...scratch.store, sources: [createHttpSource({ca: pem('cert.pem')})]}
+    const trusting = {...lab.scratch.store, sources: [createHttpSource({ca})]}
     await ensureImage(trusting, {kind: 'url', source: `${secure.origin}/direct.raw`}, {signal})
     const down = ensureImage(trusting, {kind: 'url', source: `${secure.origin}/down.raw`}, {signal})
     await expect(down).rejects.toMatchObject({message: expect.stringContaining('from https to plain http')})
-    expect(server.requests).toHaveLength(0)
+    expect(lab.server.requests).toHaveLength(0)
     // What a VMFile declares insecure has neither guard.
-    scratch[Symbol.dispose]()
-    scratch = makeScratch()
+    lab.renewCache()
     const image = await pull(`${secure.origin}/down.raw`, {insecure: true})
     expect(readFileSync(image.path).equals(disk)).toBe(true)
-    expect(server.requests).toHaveLength(1)
+    expect(lab.server.requests).toHaveLength(1)
   })
 })
 
@@ -258,22 +225,22 @@ describe('checksums', () => {
     const url = serve('/disk.raw')
     const wrong = {[algorithm]: digestOf(Buffer.from('other'), algorithm)}
     await expect(pull(url, wrong)).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
-    expect(cachedDisks()).toEqual([])
-    expect(readdirSync(join(scratch.store.directory, 'partial'))).toEqual([])
+    expect(lab.cachedDisks()).toEqual([])
+    expect(readdirSync(join(lab.scratch.store.directory, 'partial'))).toEqual([])
     await pull(url, {[algorithm]: digestOf(disk, algorithm)})
   })
 
   it('are taken from a list, which is read before anything is downloaded', async () => {
     const checksumUrl = serve('/SUMS', {content: Buffer.from(`${digestOf(disk)} *disk.raw\n${'0'.repeat(64)}  other.raw\n`)})
     await pull(serve('/disk.raw'), {checksumUrl})
-    expect(server.requests.map(({path}) => path)).toEqual(['/SUMS', '/disk.raw'])
+    expect(lab.server.requests.map(({path}) => path)).toEqual(['/SUMS', '/disk.raw'])
     serve('/SUMS', {content: Buffer.from(`${'0'.repeat(64)}  b.raw\n`)})
     await expect(pull(serve('/b.raw'), {checksumUrl})).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
     await expect(pull(serve('/c.raw'), {checksumUrl})).rejects.toMatchObject({message: expect.stringContaining('lists no sha256')})
-    await expect(pull(serve('/d.raw'), {checksumUrl: `${server.origin}/none`})).rejects.toMatchObject({
+    await expect(pull(serve('/d.raw'), {checksumUrl: `${lab.server.origin}/none`})).rejects.toMatchObject({
       code: 'vmctl::image::download_failed',
     })
-    expect(server.requests.filter(({path}) => path === '/c.raw' || path === '/d.raw')).toEqual([])
+    expect(lab.server.requests.filter(({path}) => path === '/c.raw' || path === '/d.raw')).toEqual([])
   })
 })
 
@@ -281,7 +248,7 @@ it('stops at once when it is cancelled, and keeps the part', async () => {
   const controller = new AbortController()
   const url = serve('/disk.raw', {stallsAfter: 100_000})
   const cancelled = ensureImage(
-    scratch.store,
+    lab.scratch.store,
     {kind: 'url', source: url},
     {
       signal: controller.signal,
@@ -291,7 +258,7 @@ it('stops at once when it is cancelled, and keeps the part', async () => {
   await expect(cancelled).rejects.toThrow('enough')
   serve('/disk.raw')
   await pull(url)
-  expect(server.requests[1]?.headers.range).toMatch(/^bytes=\d+-$/)
+  expect(lab.server.requests[1]?.headers.range).toMatch(/^bytes=\d+-$/)
 })
 
 it('goes through the proxy of the environment', async () => {
@@ -310,8 +277,8 @@ it('goes through the proxy of the environment', async () => {
     delete process.env.http_proxy
     proxy.close()
   })
-  startAgain({retries: 0})
+  lab.renewCache({retries: 0})
   await expect(pull('http://images.example/disk.raw')).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
   expect(asked[0]).toMatch(/images\.example/)
-  expect(existsSync(scratch.store.directory)).toBe(true)
+  expect(existsSync(lab.scratch.store.directory)).toBe(true)
 })

@@ -14,12 +14,16 @@ export interface FetchOptions {
   readonly onProgress?: (progress: DownloadProgress) => void
   /** Told in words when the source starts over or tries again: `the connection was cut; trying again in 2 s`. */
   readonly onRetry?: (reason: string) => void
+  /** Whether the same bytes are to be had elsewhere, so that a source which does not answer is soon given up. */
+  readonly hasOther?: boolean
 }
 
 /** What was fetched: the file as published, before decompression. */
 export interface FetchedImage {
   /** File name as published, for its extension (`.zst`, `.gz`, …) and for people. Never used as a path. */
   readonly name: string
+  /** What to call it in lists, when that is more telling than the name of a file. */
+  readonly label?: string
   readonly digests: Digests
   readonly sizeBytes: number
   readonly etag?: string
@@ -40,6 +44,12 @@ export interface ImageSource {
   /** What `checksumUrl` of the reference lists now. Without it an image in the cache is fetched again when a `checksumUrl` is added. */
   publishedDigests?(reference: ImageReference, options: {readonly signal: AbortSignal}): Promise<ExpectedDigests>
 }
+
+/** A source for a place that is not the only one. */
+export const oneOfSeveral = (source: ImageSource): ImageSource => ({
+  ...source,
+  fetch: (reference, path, options) => source.fetch(reference, path, {...options, hasOther: true}),
+})
 
 /** @throws VmctlError `vmctl::usage::invalid` when no source knows the scheme */
 export const sourceFor = (sources: readonly ImageSource[], url: URL): ImageSource => {

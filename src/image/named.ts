@@ -3,12 +3,12 @@ import {createHash} from 'node:crypto'
 import {acquireLock} from '../host/lock.ts'
 import {isFailure, messageOf, VmctlError} from '../model/errors.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
-import {type ExpectedDigests, findMismatch} from './checksum.ts'
+import {algorithmsOf, type ExpectedDigests, findMismatch} from './checksum.ts'
 import {updateEntry} from './commit.ts'
 import {baseImageOf, type CacheEntry, readEntries} from './entries.ts'
 import {fetchEntry} from './fetch-entry.ts'
 import {cachedImage, findExact, fitsFormat} from './find-entry.ts'
-import {sourceFor} from './image-source.ts'
+import {oneOfSeveral, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore, type ResolvedImage} from './image-store.ts'
 import {sweepPartials} from './sweep.ts'
 import {strongest, trustOf} from './trust.ts'
@@ -40,6 +40,7 @@ export const ensureNamedImage = async (store: ImageStore, reference: ImageRefere
   const late = options.refresh ? undefined : await cachedImage(store, wanted, options)
   if (late) return late
   const resolved = await lookUp(store, reference, options)
+  options.onResolved?.(resolved)
   const same = options.fresh ? undefined : await sameBytes(store, {key, reference, resolved}, options)
   if (same) return {image: same, source, isFresh: false}
   await sweepPartials(store, key)
@@ -102,6 +103,7 @@ const sameBytes = async (store: ImageStore, {key, reference, resolved}: Job, opt
       source: reference.source,
       url: displayUrl(url),
       name: printableName(options.name ?? (entry.key === key ? entry.name : fileNameOf(url))),
+      listed: algorithmsOf(resolved.digests),
       trust: entry.key === key ? strongest(trustOf(entry), resolved.trust) : resolved.trust,
       // What the publisher offers now is what the name means, although an entry of another build may be younger.
       fetchedAt: new Date().toISOString(),
@@ -113,18 +115,25 @@ const sameBytes = async (store: ImageStore, {key, reference, resolved}: Job, opt
 }
 
 /** Fetches from the first place that has it. A mirror that fails, or has other bytes, is passed over, and that is told. */
-const fetchFirst = async (store: ImageStore, {key, reference, resolved}: Job, options: EnsureOptions): Promise<BaseImage> => {
+export const fetchFirst = async (store: ImageStore, {key, reference, resolved}: Job, options: EnsureOptions): Promise<BaseImage> => {
   const {source, format} = reference
   for (const [index, text] of resolved.urls.entries()) {
     const url = parseImageUrl(text)
     const wanted: ImageReference = {kind: 'url', source: text, ...resolved.digests, ...(format !== undefined && {format})}
-    const job = {reference: wanted, imageSource: sourceFor(store.sources, url), key, url, source, verifiedBy: [], trust: resolved.trust}
+    const isLast = index === resolved.urls.length - 1
+    const place = sourceFor(store.sources, url)
+    const where = {imageSource: isLast ? place : oneOfSeveral(place), key, url, source}
+    const listed = algorithmsOf(resolved.digests)
+    const job = {...where, reference: wanted, verifiedBy: [], listed, trust: resolved.trust}
     try {
       return await fetchEntry(store, job, options)
     } catch (error) {
-      const isLast = index === resolved.urls.length - 1
       if (isLast || !isFailure(error, 'vmctl::image::download_failed', 'vmctl::image::checksum_mismatch')) throw error
-      options.onEvent?.({type: 'image.retrying', source, reason: `${messageOf(error)} Trying the publisher.`})
+      options.onEvent?.({
+        type: 'image.retrying',
+        source,
+        reason: `${messageOf(error)} Trying the ${index === resolved.urls.length - 2 ? 'publisher' : 'next mirror'}.`,
+      })
     }
   }
   throw new VmctlError('vmctl::image::not_found', `Nobody has ${source}.`)

@@ -1,8 +1,8 @@
-import {createReadStream} from 'node:fs'
 import {stat, truncate} from 'node:fs/promises'
 
 import {act, remove} from '../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {readInPieces} from '../host/hash.ts'
 import {systemCode} from '../model/errors.ts'
 import {createDigester, type Digester} from './checksum.ts'
 
@@ -18,8 +18,8 @@ export interface Partial {
   offset: number
   digester: Digester
   validators: Validators
-  /** Whether any of it comes from an earlier run of vmctl. */
-  isInherited: boolean
+  /** Whether any of it comes from an earlier answer. */
+  isJoined: boolean
 }
 
 export const sidecar = (path: string): string => `${path}.json`
@@ -42,11 +42,12 @@ export const loadPartial = async (
   if (!saved || size === 0 || !isTrusted || tooLong) return startOver(path)
   const digester = createDigester()
   let offset = 0
-  for await (const chunk of createReadStream(path, {highWaterMark: 2 ** 20, signal: options.signal})) {
-    digester.update(chunk as Buffer)
-    offset += (chunk as Buffer).length
+  const take = (piece: Buffer): void => {
+    digester.update(piece)
+    offset += piece.length
   }
-  return {offset, digester, validators: saved, isInherited: true}
+  await readInPieces(path, take, options.signal)
+  return {offset, digester, validators: saved, isJoined: true}
 }
 
 /** Forgets what is there and begins at the first byte. */
@@ -55,7 +56,7 @@ export const startOver = async (path: string): Promise<Partial> => {
   await act(`truncate ${path}`, () => truncate(path, 0)).catch((error: unknown) => {
     if (systemCode(error) !== 'ENOENT') throw error
   })
-  return {offset: 0, digester: createDigester(), validators: {}, isInherited: false}
+  return {offset: 0, digester: createDigester(), validators: {}, isJoined: false}
 }
 
 /** Records how the rest can be asked for, before the first byte is written. */

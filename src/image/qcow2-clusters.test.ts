@@ -38,6 +38,7 @@ describe.each<[string, readonly string[]]>([
   ['small clusters', ['-o', 'cluster_size=4096']],
   ['large clusters', ['-o', 'cluster_size=2M']],
   ['extended L2 entries', ['-o', 'extended_l2=on']],
+  ['as overlays have it', ['-o', 'extended_l2=on,cluster_size=128k']],
   ['metadata only', ['-o', 'preallocation=metadata']],
 ])('a qcow2 image: %s', (name, options) => {
   test('whole it is good, cut off it is refused before anything boots from it', async () => {

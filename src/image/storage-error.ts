@@ -12,3 +12,6 @@ export const storageError = (error: unknown, action: string, path: string): unkn
   }
   return isNamed ? error : ioError(action, path, error)
 }
+
+export const tooLarge = (freeBytes: number): VmctlError =>
+  new VmctlError('vmctl::image::no_space', `The unpacked image needs more than the ${freeBytes} bytes that are free.`)

@@ -6,7 +6,7 @@ import {isTemporaryName} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import {isVmctlError} from '../model/errors.ts'
 import type {CacheEntry} from './entries.ts'
-import {decompressedPath} from './fetch-disk.ts'
+import {unpackedPaths} from './fetch-disk.ts'
 import {imageFiles, type ImageStore} from './image-store.ts'
 import {isLeftOf, sidecar} from './partial.ts'
 
@@ -35,7 +35,7 @@ export const sweepPartials = async (store: ImageStore, ownKey: string): Promise<
 export const sweepFinished = async (store: ImageStore, {key, published}: Pick<CacheEntry, 'key' | 'published'>): Promise<void> => {
   const partial = imageFiles.partial(store, key)
   if (!(await isLeftOf(partial, published).catch(() => false))) return
-  await removeUnlessLocked(imageFiles.fetchLock(store, key), [decompressedPath(partial), partial, sidecar(partial)])
+  await removeUnlessLocked(imageFiles.fetchLock(store, key), [...unpackedPaths(partial), partial, sidecar(partial)])
 }
 
 const pathsOf = (directory: string, names: readonly string[]): string[] => names.map((name) => join(directory, name))

@@ -1,18 +1,24 @@
 import type {Trust} from '../model/catalogue.ts'
+import {isWeaker} from '../model/lock.ts'
+import {isLoopbackRegistry, ociScheme, parseOciReference} from '../model/oci-reference.ts'
 import type {ImageReference} from '../model/vm.ts'
 import type {CacheEntry} from './entries.ts'
 
-const levels = ['none', 'checksum', 'signed'] as const satisfies readonly Trust['level'][]
-
 /** The one of two that says more. */
-export const strongest = (left: Trust, right: Trust): Trust => (levels.indexOf(right.level) > levels.indexOf(left.level) ? right : left)
+export const strongest = (left: Trust, right: Trust): Trust => (isWeaker(left, right) ? right : left)
 
-/** What is known of an image by URL: a digest that the user declares, or a list that came over https, was compared. */
-export const trustOfUrl = ({sha256, sha512, checksumUrl, insecure}: ImageReference): Trust => {
-  const isDeclared = sha256 !== undefined || sha512 !== undefined
-  const isListed = checksumUrl?.startsWith('https:') === true && !insecure
-  return {level: isDeclared || isListed ? 'checksum' : 'none'}
+/** What is known of an image by URL: a digest that the user declares, a list that came over https, or that of a manifest was compared. */
+export const trustOfUrl = (reference: ImageReference): Trust => {
+  const {sha256, sha512, checksumUrl, insecure} = reference
+  const image = isOci(reference) ? parseOciReference(reference.source) : undefined
+  const inRegistry = image && 'registry' in image ? image : undefined
+  const isDeclared = sha256 !== undefined || sha512 !== undefined || inRegistry?.digest !== undefined
+  // Of a tag the registry tells the digest, by https unless it is on this host.
+  const isToldSafely = inRegistry ? !isLoopbackRegistry(inRegistry.registry) : checksumUrl?.startsWith('https:') === true
+  return {level: isDeclared || (isToldSafely && !insecure) ? 'checksum' : 'none'}
 }
+
+export const isOci = ({kind, source}: ImageReference): boolean => kind === 'url' && source.startsWith(ociScheme)
 
 /** Of an entry that was written before trust was recorded, the little that it says. */
 export const trustOf = ({trust, verifiedBy}: CacheEntry): Trust => trust ?? {level: verifiedBy.length > 0 ? 'checksum' : 'none'}

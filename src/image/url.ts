@@ -1,6 +1,8 @@
 import {createHash} from 'node:crypto'
 
+import type {Architecture} from '../model/catalogue.ts'
 import {messageOf, VmctlError} from '../model/errors.ts'
+import {type OciReference, parseOciReference} from '../model/oci-reference.ts'
 
 export {displayUrl} from '../model/secrets.ts'
 
@@ -15,13 +17,29 @@ export const parseImageUrl = (text: string): URL => {
   }
 }
 
-/** Names a URL in the cache. Credentials do not count: a new password does not make another image. */
-export const urlKey = (url: URL): string => {
+/**
+ * Reads a reference that may come from the command line.
+ * @throws VmctlError `vmctl::usage::invalid`
+ */
+export const readOciReference = (source: string): OciReference => {
+  const reference = parseOciReference(source)
+  if (!('message' in reference)) return reference
+  throw new VmctlError('vmctl::usage::invalid', `The address of an image in a registry cannot be used: ${reference.message}.`, {
+    help: `${reference.hint.slice(0, 1).toUpperCase()}${reference.hint.slice(1)}.`,
+  })
+}
+
+/**
+ * Names a URL in the cache. Credentials do not count: a new password does not make another image. One address in a registry may be
+ * that of an image for each processor.
+ */
+export const urlKey = (url: URL, architecture: Architecture = 'x86_64'): string => {
   const plain = new URL(url)
   plain.username = ''
   plain.password = ''
   plain.hash = ''
-  return createHash('sha256').update(plain.href).digest('hex')
+  const processor = architecture === 'x86_64' ? '' : ` ${architecture}`
+  return createHash('sha256').update(`${plain.href}${processor}`).digest('hex')
 }
 
 /** The last path segment: what a checksum file calls the image, and what people do. For display and comparison only, never a path. */

@@ -85,8 +85,9 @@ export interface Publisher {
   readonly releases: readonly CatalogueRelease[]
 }
 
-/** A place that has the same files as the publisher, below the same paths. */
+/** A place that has the same files as the publisher, below the same paths; or what a registry has. */
 export interface Mirror {
+  /** Name of a publisher, or of a registry. */
   readonly publisher: string
   readonly origin: string
   /** Whether lists and signatures are taken from there too, for a network without a way to the publisher. */
@@ -167,6 +168,9 @@ export type Trust =
   | {readonly level: 'checksum'}
   /** Nothing was compared. */
   | {readonly level: 'none'}
+
+/** From the least on. */
+export const trustLevels = ['none', 'checksum', 'signed'] as const satisfies readonly Trust['level'][]
 
 /** Whether the text of `image` is a path although nothing may be there: it has the looks of one, and is no name. */
 export const looksLikeImagePath = (text: string): boolean =>

@@ -4,10 +4,7 @@ const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} =
 
 /** Every failure that vmctl can explain: its exit status and the default advice. A throw site that knows more overrides the advice. */
 const meanings = {
-  'vmctl::vmfile::not_found': {
-    exit: usage,
-    help: 'Make one with `vmctl init`, or name one with `--file`.',
-  },
+  'vmctl::vmfile::not_found': {exit: usage, help: 'Make one with `vmctl init`, or name one with `--file`.'},
   'vmctl::vmfile::parse_failed': {exit: usage, help: 'Correct the syntax shown above; the language is KDL, see https://kdl.dev.'},
   'vmctl::vmfile::validation': {exit: usage, help: 'Correct the lines shown above, then check with `vmctl validate`.'},
   'vmctl::vmfile::exists': {exit: usage, help: 'Edit it, or move it away; `vmctl init` replaces nothing.'},
@@ -18,10 +15,7 @@ const meanings = {
 
   'vmctl::vm::not_found': {exit: notFound, help: 'Run `vmctl list` to see the VMs that exist.'},
   'vmctl::vm::invalid_state': {exit: state, help: (vm) => `Run \`vmctl status ${vm}\` to see the state of the VM.`},
-  'vmctl::vm::name_exists': {
-    exit: state,
-    help: (vm) => `Choose a different name, or remove the existing VM with \`vmctl destroy ${vm}\`.`,
-  },
+  'vmctl::vm::name_exists': {exit: state, help: (vm) => `Choose a different name, or remove the existing VM with \`vmctl destroy ${vm}\`.`},
   'vmctl::vm::owned_elsewhere': {
     exit: state,
     help: 'Rename the VM in one of the two VMFiles, or destroy the existing one from its own VMFile. When that file is gone, `--adopt` takes the VM over.',
@@ -42,14 +36,8 @@ const meanings = {
     exit: state,
     help: 'Nothing of it is touched. `vmctl import` reads that vms.json; or keep the new VMs elsewhere: `VMCTL_STATE_DIR`.',
   },
-  'vmctl::vm::dependency_failed': {
-    exit: guest,
-    help: 'Correct what is wrong with the VM that it depends on, then run the command again.',
-  },
-  'vmctl::create::no_image': {
-    exit: usage,
-    help: 'Give `--image` for a local file or `--image-url` to download one.',
-  },
+  'vmctl::vm::dependency_failed': {exit: guest, help: 'Correct what is wrong with the VM that it depends on, then run the command again.'},
+  'vmctl::create::no_image': {exit: usage, help: 'Give `--image` for a local file or `--image-url` to download one.'},
   'vmctl::vms::failed': {exit: guest, help: 'Each VM that failed is explained above; run the command again to continue.'},
 
   'vmctl::image::not_found': {
@@ -57,6 +45,8 @@ const meanings = {
     help: 'Check the path; it is relative to the VMFile (or to the current directory on the command line).',
   },
   'vmctl::image::download_failed': {exit: host, help: 'Check the network connection and the URL, then run the command again.'},
+  'vmctl::registry::denied': {exit: host, help: 'Check the name of the repository, and log in: `docker login` or `podman login`.'},
+  'vmctl::image::push_failed': {exit: host, help: 'Check the network connection, then run the command again; it goes on where it was cut.'},
   'vmctl::image::checksum_mismatch': {
     exit: host,
     help: 'The image is not the one that was declared. Check the checksum, or the source of the image; nothing was kept.',
@@ -70,12 +60,15 @@ const meanings = {
   'vmctl::image::format_detection_failed': {exit: host, help: 'Make sure that the file is a disk image that qemu-img can read.'},
   'vmctl::image::refused': {exit: host, help: 'Use a self-contained image: `qemu-img convert -O qcow2 OLD NEW` makes one.'},
   'vmctl::image::conversion_failed': {exit: host, help: 'Make sure that qemu-img is installed and that the disk has room.'},
-  'vmctl::image::overlay_creation_failed': {
-    exit: host,
-    help: 'Make sure that qemu-img is installed and that the base image can be read.',
-  },
+  'vmctl::image::overlay_creation_failed': {exit: host, help: 'Make sure that qemu-img is installed and that the base image can be read.'},
   'vmctl::image::disk_too_small': {exit: usage, help: 'Give a `disk` that is at least as large as the image, or leave it out.'},
+  'vmctl::image::not_locked': {exit: state, help: 'Run `vmctl image lock`, and commit the lock file.'},
+  'vmctl::image::trust_fell': {exit: host, help: 'Ask the publisher why; `vmctl image update --allow-weaker` takes it all the same.'},
+  'vmctl::image::offline': {exit: host, help: 'Fetch it while there is a network: `vmctl image pull`.'},
   'vmctl::image::in_use': {exit: state, help: 'Destroy the VMs that use the image first.'},
+  'vmctl::image::not_buildable': {exit: usage, help: '`vmctl image build --help` says what can be built.'},
+  'vmctl::image::build_failed': {exit: host, help: 'Read the log that is named above, then run the command again.'},
+  'vmctl::image::exists': {exit: usage, help: 'Choose another file with `--output`, or replace it with `--force`.'},
   'vmctl::image::no_space': {exit: host, help: 'Free some disk space, then run the command again.'},
 
   'vmctl::images::failed': {exit: host, help: 'Each image that failed is explained above; run the command again for these.'},
@@ -116,20 +109,14 @@ const meanings = {
     exit: host,
     help: 'Check that systemd runs here (`systemctl status`, for your own units `systemctl --user status`), then run the command again.',
   },
-  'vmctl::systemd::owned_elsewhere': {
-    exit: state,
-    help: 'Give one of the two projects another name, or uninstall the other unit first.',
-  },
+  'vmctl::systemd::owned_elsewhere': {exit: state, help: 'Give one of the two projects another name, or uninstall the other unit first.'},
 
   'vmctl::import::failed': {exit: usage, help: 'Check that the file, or the libvirt domain, is what you meant.'},
   'vmctl::import::invalid': {exit: usage, help: 'Correct what is shown above in the VMFile, then check it with `vmctl validate`.'},
   'vmctl::import::exists': {exit: usage, help: 'Choose another file with --output, or replace it with --force.'},
 
   'vmctl::cloudinit::iso_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
-  'vmctl::cloudinit::failed': {
-    exit: guest,
-    help: (vm) => `Read \`vmctl log ${vm} --console\`, and /var/log/cloud-init.log in the guest.`,
-  },
+  'vmctl::cloudinit::failed': {exit: guest, help: (vm) => `Read \`vmctl log ${vm} --console\`, and /var/log/cloud-init.log in the guest.`},
   'vmctl::cloudinit::timed_out': {
     exit: timeout,
     help: (vm) => `cloud-init is still at work or hangs. Read \`vmctl log ${vm} --console\`, then run the command again.`,
@@ -165,14 +152,12 @@ const meanings = {
     exit: guest,
     help: (vm) => `Repair what is named, in the guest (\`vmctl ssh ${vm}\`) or in the VMFile, then run \`vmctl up\` again.`,
   },
+  'vmctl::guest::clean_failed': {exit: guest, help: 'The VM is as it was, and nothing was written. Repair what is named, in the guest.'},
   'vmctl::guest::unhealthy': {
     exit: guest,
     help: (vm) => `Look into it with \`vmctl ssh ${vm}\`; the last result of the health check is in \`vmctl status ${vm}\`.`,
   },
-  'vmctl::guest::health_timed_out': {
-    exit: timeout,
-    help: 'Look at them with `vmctl ps`, or wait longer with `--timeout`.',
-  },
+  'vmctl::guest::health_timed_out': {exit: timeout, help: 'Look at them with `vmctl ps`, or wait longer with `--timeout`.'},
   'vmctl::guest::archive_refused': {
     exit: guest,
     help: 'Nothing of it was kept. Look at the directory in the guest: only files, directories and symbolic links can be copied.',
@@ -224,10 +209,7 @@ const meanings = {
   },
   'vmctl::network::not_found': {exit: notFound, help: 'Run `vmctl network ls` to see the networks that exist.'},
   'vmctl::network::in_use': {exit: state, help: 'Stop the VMs of the network first, or destroy them.'},
-  'vmctl::network::subnet_taken': {
-    exit: state,
-    help: 'Choose another `subnet` in the VMFile, or leave it out to have a free one chosen.',
-  },
+  'vmctl::network::subnet_taken': {exit: state, help: 'Choose another `subnet` in the VMFile, or leave it out to have a free one chosen.'},
   'vmctl::network::address_taken': {exit: state, help: 'Choose another address in the VMFile, or leave it out to have a free one chosen.'},
   'vmctl::network::record_damaged': {
     exit: state,

@@ -1,6 +1,7 @@
 import {createHash} from 'node:crypto'
 
-import type {ImageReference, ProvisionStep, VmSpec} from './vm.ts'
+import {isStepOf, type ProvisionStep} from './steps.ts'
+import type {ImageReference, VmSpec} from './vm.ts'
 
 /** What stands for a secret wherever one would be shown or kept. */
 export const mask = '***'
@@ -11,9 +12,8 @@ export const mask = '***'
  */
 const stepsWithoutSecrets = (steps: readonly ProvisionStep[]): readonly ProvisionStep[] =>
   steps.map((step) => {
-    const {secretEnv} = step.settings
-    if (typeof secretEnv !== 'object' || secretEnv === null) return step
-    const masked = Object.fromEntries(Object.keys(secretEnv).map((name) => [name, mask]))
+    if (!isStepOf(step, 'shell') || !step.settings.secretEnv) return step
+    const masked = Object.fromEntries(Object.keys(step.settings.secretEnv).map((name) => [name, mask]))
     return {...step, settings: {...step.settings, secretEnv: masked}}
   })
 
@@ -31,7 +31,8 @@ export const displayUrl = (url: URL): string => {
 /** Tells a query from another one without repeating it. */
 const queryMark = /#query-[0-9a-f]{16}$/
 
-const recordedUrl = (text: string): string => {
+/** A URL as it is recorded: as it may be shown, with a mark that tells its query from others. */
+export const recordedUrl = (text: string): string => {
   if (queryMark.test(text) || !URL.canParse(text)) return text
   const url = new URL(text)
   const mark = url.search === '' ? '' : `#query-${createHash('sha256').update(url.search).digest('hex').slice(0, 16)}`

@@ -13,6 +13,7 @@ import type {PciDevice} from './device.ts'
 import type {Share, VolumeMount} from './storage.ts'
 import type {Dependency} from './order.ts'
 import type {NetworkAttachment} from './network.ts'
+import type {ProvisionStep} from './steps.ts'
 import type {VmfileTraits} from './vmfile-traits.ts'
 
 /** States of the vmctl book, lower case. `destroyed` is what a VM that no longer exists would report. */
@@ -59,12 +60,13 @@ export interface BaseImage {
   readonly path: string
   readonly format: ImageFormat
   readonly virtualSizeBytes: number
-  /** sha256 of the file at `path`; absent for a local image, which stays where the user has it. */
+  /** sha256 of the image as it was published, before it was unpacked; absent for a local image, which stays where the user has it. */
   readonly sha256?: string
 }
 
 export type NetworkConfig =
-  | {readonly type: 'user'}
+  /** `isolated`: the guest reaches nothing, the host reaches its ports. */
+  | {readonly type: 'user'; readonly isolated?: boolean}
   /** The addresses are chosen, and found out, when absent. */
   | {readonly type: 'tap'; readonly bridge: string; readonly mac?: string; readonly ip?: string}
   | {readonly type: 'vnic'; readonly name: string}
@@ -135,21 +137,6 @@ export interface FirmwareConfig {
 /** What the nodes of backends say (`qemu { … }`), by their names: a backend that has one declares its type here. */
 // oxlint-disable-next-line typescript/no-empty-object-type typescript/no-empty-interface -- Backends fill it.
 export interface BackendSections {}
-
-/** When a provision step that was done runs again: after each start of the VM, when it or a step before it was changed, or never. */
-export const runModes = ['always', 'on-change', 'once'] as const
-
-export type RunMode = (typeof runModes)[number]
-
-/** One provision step as declared; the provisioner of that type understands its settings. */
-export interface ProvisionStep {
-  readonly type: string
-  /** The provisioner's own default when absent. */
-  readonly run?: RunMode
-  /** What the step is called; the provisioner describes it when absent. */
-  readonly title?: string
-  readonly settings: Readonly<Record<string, unknown>>
-}
 
 export interface VmSpec extends BackendSections {
   /** Unique in the state directory: `<project>.<service>-<replica>`, without the parts that do not apply. */
@@ -281,7 +268,7 @@ export interface Observation {
   readonly vncAddress?: string
   readonly accelerator?: string
   /** What a VM that runs has lost meanwhile, and how it comes back, a sentence each. */
-  readonly troubles?: readonly string[]
+  readonly problems?: readonly string[]
 }
 
 /** The state of a VM that has no process. */

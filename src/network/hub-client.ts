@@ -1,5 +1,5 @@
 import {open, rm} from 'node:fs/promises'
-import {extname} from 'node:path'
+import {dirname, extname, join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {fileURLToPath} from 'node:url'
 
@@ -60,7 +60,8 @@ export const startHub = async (
   const files = networkFiles(directory)
   await using log = await open(files.hubLog, 'w', 0o600)
   const own = fileURLToPath(import.meta.url)
-  const program = own.replace(/hub-client(?=\.[jt]s$)/, 'hub-program')
+  // The way is the same from the source, and from the file that the build has put this into.
+  const program = join(dirname(own), '../network', `hub-program${extname(own)}`)
   const child = await spawnDetached(process.execPath, [...nodeFlags(own), program, directory, vmsDirectory], {
     cwd: directory,
     output: log,

@@ -1,5 +1,6 @@
 import type {ExecExit, ExecOptions} from '../model/exec.ts'
-import type {RunMode, Vm} from '../model/vm.ts'
+import type {RunMode} from '../model/steps.ts'
+import type {Vm} from '../model/vm.ts'
 
 /** As plugins know them. */
 export type {ExecExit as GuestExit, ExecOptions as GuestExecOptions} from '../model/exec.ts'
@@ -64,12 +65,15 @@ export interface StepContext {
 /**
  * A kind of provision step: `provision "TYPE" { … }`.
  *
- * Call order: `parse` when the VMFile is read, `describe` and `facts` when a plan is made, `isIntact` and `run` when it is applied.
+ * Call order: `parse` when the VMFile is read and before a run, `describe` and `facts` when a plan is made, `isIntact` and `run` when it is applied.
  */
 export interface Provisioner<Settings = unknown> {
   readonly type: string
-  /** Checks the settings of a step; throws an Error whose message says what is wrong. Pure. */
-  parse(settings: Readonly<Record<string, unknown>>): Settings
+  /**
+   * Checks the settings of a step; throws an Error whose message says what is wrong. Pure. Absent for vmctl's own types, whose
+   * settings `model/steps.ts` defines.
+   */
+  parse?(settings: Readonly<Record<string, unknown>>): Settings
   /** A few words for logs and errors: `inline: echo hello`, `script: setup.sh`. */
   describe(settings: Settings): string
   /** When a step of this kind runs again unless the VMFile says so; `always` when absent. */

@@ -84,6 +84,9 @@ export const vmDirectories = async (store: Store): Promise<string[]> => {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => join(store.vmsDirectory, entry.name))
 }
 
+/** The VM that a directory of `vmDirectories` is being made as, or removed as; undefined for one of a VM that exists. */
+export const stagedName = (directoryName: string): string | undefined => /^\.(?:new|gone)-(.+)-[0-9a-f]{12}$/.exec(directoryName)?.[1]
+
 /** All VMs whose record can be read, sorted by name. */
 export const listVms = async (store: Store): Promise<Vm[]> => {
   const vms = await Promise.all((await listVmNames(store)).map((name) => readVm(store, name).catch(() => undefined)))
@@ -196,9 +199,12 @@ export const writeVm = async (vm: Vm): Promise<void> => {
   await writeFileAtomic(vmFiles(directory).record, seal(record))
 }
 
-/** Makes an empty directory in which a VM is put together before it gets its name; `adoptDirectory` gives it. */
-export const stageDirectory = async (store: Store, name: string): Promise<string> => {
-  const directory = join(store.vmsDirectory, `.new-${name}-${randomBytes(6).toString('hex')}`)
+/**
+ * Makes an empty directory in which a VM is put together before it gets its name, by `adoptDirectory`; or one for a copy of a VM, which
+ * never gets one.
+ */
+export const stageDirectory = async (store: Store, name: string, kind: 'new' | 'copy' = 'new'): Promise<string> => {
+  const directory = join(store.vmsDirectory, `.${kind}-${name}-${randomBytes(6).toString('hex')}`)
   try {
     await mkdir(directory, {mode: 0o700})
   } catch (error) {
@@ -232,14 +238,19 @@ export const removeVm = async (store: Store, name: string): Promise<void> => {
 
 /** Removes what a killed vmctl has left of this VM: half-made and half-removed directories, temporary files. The caller holds the VM's lock. */
 export const sweepLeftovers = async (store: Store, name: string): Promise<void> => {
-  const pattern = new RegExp(`^\\.(?:new|gone)-${name.replaceAll('.', String.raw`\.`)}-[0-9a-f]{12}$`)
-  for (const entry of await readdir(store.vmsDirectory)) {
-    if (pattern.test(entry)) await removeTree(join(store.vmsDirectory, entry))
-  }
+  for (const path of await stagedOf(store, name, 'new|gone')) await removeTree(path)
   const directory = vmDirectory(store, name)
   for (const entry of await readdir(directory).catch(() => [])) {
     if (isTemporaryName(entry)) await removeTree(join(directory, entry))
   }
+}
+
+/** The directories of the copies of a VM, which may be of a vmctl at work: who holds the lock of the copies knows that they are not. */
+export const copiesOf = (store: Store, name: string): Promise<readonly string[]> => stagedOf(store, name, 'copy')
+
+const stagedOf = async (store: Store, name: string, kinds: string): Promise<readonly string[]> => {
+  const pattern = new RegExp(`^\\.(?:${kinds})-${name.replaceAll('.', String.raw`\.`)}-[0-9a-f]{12}$`)
+  return (await readdir(store.vmsDirectory)).filter((entry) => pattern.test(entry)).map((entry) => join(store.vmsDirectory, entry))
 }
 
 const removeTree = async (path: string): Promise<void> => {
@@ -254,4 +265,10 @@ const removeTree = async (path: string): Promise<void> => {
 export const lockVm = (store: Store, name: string, options: LockOptions): Promise<Lock> => {
   vmDirectory(store, name)
   return acquireLock(join(store.lockDirectory, `vm-${name}`), options)
+}
+
+/** Takes the lock of the copies of one VM, which lets the VM itself be used meanwhile. */
+export const lockCopies = (store: Store, name: string, options: LockOptions): Promise<Lock> => {
+  vmDirectory(store, name)
+  return acquireLock(join(store.lockDirectory, `copies-${name}`), options)
 }

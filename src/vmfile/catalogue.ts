@@ -1,5 +1,6 @@
 import type {Architecture, CatalogueRelease, CatalogueSignature, Mirror, Publisher} from '../model/catalogue.ts'
 import type {VmctlError} from '../model/errors.ts'
+import {isRegistryName} from '../model/oci-reference.ts'
 import type {Located} from './grammar/shapes.ts'
 import {readDocument} from './grammar/read.ts'
 import {problemsError, type Report, startReport} from './kdl/report.ts'
@@ -33,11 +34,6 @@ export const parseImagesFile = (text: string, {file, known}: {readonly file: str
     report,
   )
   const publishers = read.publisher.flatMap((publisher) => buildPublisher(publisher, report) ?? [])
-  refuseTwice(
-    read.mirror.map(({argument}) => argument),
-    'mirrors of',
-    report,
-  )
   const mirrors = buildMirrors(read, [...known, ...publishers.map(({name}) => name)], report)
   if (report.hasErrors()) throw invalid(report, file)
   return {publishers, mirrors}
@@ -49,8 +45,12 @@ const invalid = (report: Report, file: string): VmctlError =>
 const buildMirrors = ({mirror}: ReadImagesFile, names: readonly string[], report: Report): Mirror[] =>
   mirror.flatMap(({argument: publisher, fields: {origin, complete}}) => {
     if (!publisher || !origin) return []
-    if (!names.includes(publisher.value))
-      report.error(publisher, `there is no publisher ${quoted(publisher.value)}`, `there are ${listOf(names)}`)
+    if (!names.includes(publisher.value) && !isRegistryName(publisher.value))
+      report.error(
+        publisher,
+        `there is no publisher ${quoted(publisher.value)}`,
+        `there are ${listOf(names)}; a registry has a dot in its name`,
+      )
     return [{publisher: publisher.value, origin: withoutSlash(origin.value), isComplete: complete.value}]
   })
 

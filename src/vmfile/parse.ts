@@ -27,7 +27,7 @@ export interface Vmfile extends Stack {
 
 export interface LoadOptions {
   /** Provision types that plugins bring, each with the function that checks its settings and throws when they are wrong. */
-  readonly provisionTypes?: ReadonlyMap<string, ParseSettings>
+  readonly provisionTypes?: ReadonlyMap<string, ParseSettings | undefined>
   /** The nodes that backends have in a VM; none when absent. */
   readonly backends?: BackendNodes
   /** Schemes of `image-url` besides http and https, without the colon. */

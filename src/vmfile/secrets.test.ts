@@ -5,6 +5,7 @@ import {expect, test} from 'vitest'
 
 import {temporaryDirectory} from '../../test/support/builders.ts'
 import {isVmctlError} from '../model/errors.ts'
+import {isStepOf} from '../model/steps.ts'
 import {parseVmfile} from './index.ts'
 
 const load = async (body: string, {directory = temporaryDirectory(), toleratesMissing = false} = {}) => {
@@ -13,7 +14,8 @@ const load = async (body: string, {directory = temporaryDirectory(), toleratesMi
   const env = {HERE: ' a value\n', EMPTY: ''}
   try {
     const {vms} = await parseVmfile(text, {path: join(directory, 'VMFile.kdl'), directory, env, toleratesMissing})
-    return vms[0]?.provision[0]?.settings.secretEnv
+    const step = vms[0]?.provision[0]
+    return step && isStepOf(step, 'shell') ? step.settings.secretEnv : undefined
   } catch (error) {
     if (!isVmctlError(error)) throw error
     return error.problems.map(({line, message, hint}) => `${line}: ${message}${hint === undefined ? '' : ` (${hint})`}`)

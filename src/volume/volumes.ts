@@ -97,8 +97,8 @@ const resize = async (path: string, {name, sizeBytes}: VolumeSpec, {signal, noti
 /** What qemu-img says of an image that a QEMU has open for writing, or for reading what would be written. */
 const isLocked = (error: unknown): boolean => isVmctlError(error) && /Failed to get .*lock/.test(error.message)
 
-/** All volumes, sorted by id. */
-export const listVolumes = async (store: VolumeStore, options: Pick<VolumeOptions, 'signal'>): Promise<Volume[]> => {
+/** The ids of all volumes, without looking at any disk. */
+export const volumeIds = async (store: VolumeStore): Promise<readonly string[]> => {
   const scopes = (await entriesOf(store.directory)).filter((entry) => entry.isDirectory())
   const ids = await Promise.all(
     scopes.map(async (scope) =>
@@ -107,12 +107,12 @@ export const listVolumes = async (store: VolumeStore, options: Pick<VolumeOption
         .map((entry) => `${scope.name}.${entry.name.slice(0, -'.qcow2'.length)}`),
     ),
   )
-  const volumes = await Promise.all(
-    ids
-      .flat()
-      .filter(isVolumeId)
-      .map((id) => readVolume(store, id, options)),
-  )
+  return ids.flat().filter(isVolumeId)
+}
+
+/** All volumes, sorted by id. */
+export const listVolumes = async (store: VolumeStore, options: Pick<VolumeOptions, 'signal'>): Promise<Volume[]> => {
+  const volumes = await Promise.all((await volumeIds(store)).map((id) => readVolume(store, id, options)))
   return volumes.filter((volume) => volume !== undefined).toSorted((left, right) => (left.id < right.id ? -1 : 1))
 }
 

@@ -106,9 +106,9 @@ step('a hub that is killed harms no VM, and status and ps say so; the next comma
   const [before, qemus] = [hubPid(), qemusBelow(lab.root).map(({pid}) => pid)]
   process.kill(before, 'SIGKILL')
   await eventually(() => expect(isAlive(before)).toBe(false))
-  const troubles = ['the hub of its network shop.default is gone; `vmctl up` brings it back']
-  expect((await lab.status('shop.db')).troubles).toEqual(troubles)
-  expect((await lab.ok('ps')).stderr).toContain(`shop.web-0: ${troubles[0]}`)
+  const problems = ['the hub of its network shop.default is gone; `vmctl up` brings it back']
+  expect((await lab.status('shop.db')).problems).toEqual(problems)
+  expect((await lab.ok('ps')).stderr).toContain(`shop.web-0: ${problems[0]}`)
   expect(await reach('shop.web-0', 'db')).toBe('10.10.0.2')
   expect(hubPid()).not.toBe(before)
   expect(await reach('shop.db', 'web-1')).toBe('10.10.0.4')

@@ -8,7 +8,7 @@ import {afterAll, beforeAll, expect, inject} from 'vitest'
 
 import {needsRoot} from '../support/programs.ts'
 import {microVm} from '../support/vm-guests.ts'
-import {expectSuccess, type Outcome} from '../support/vm-lab.ts'
+import {expectFailure, expectSuccess, type Outcome} from '../support/vm-lab.ts'
 import {isAlive, qemusBelow} from '../support/vm-processes.ts'
 import {needs, scenario} from '../support/vm-scenario.ts'
 
@@ -17,7 +17,7 @@ import {needs, scenario} from '../support/vm-scenario.ts'
  * The user is made by the test and removed after it. The repository may lie where that user cannot look (/root), so it
  * is mounted into the test's directory, in a mount namespace that only the user's commands see.
  */
-const missing = needsRoot() ?? needs('useradd', 'userdel', 'setpriv', 'unshare')
+const missing = needsRoot() ?? needs('useradd', 'userdel', 'setpriv', 'unshare', 'mmdebstrap', 'newuidmap')
 const {lab, step} = scenario('rootless', {missing})
 
 const user = `vmctl-e2e-${randomBytes(3).toString('hex')}`
@@ -61,6 +61,13 @@ step('the user can do nothing as root', () => {
   for (const path of [lab.home, lab.project]) chownSync(path, ids.uid, ids.gid)
   const {status} = spawnSync('setpriv', ['--reuid', String(ids.uid), '--regid', String(ids.gid), '--clear-groups', 'sudo', '-n', 'true'])
   expect(status).not.toBe(0)
+})
+
+step('an image cannot be built by a user who may have no namespace of users, and that is what is said', async () => {
+  const outcome = await asUser('image', 'build', 'debian:12')
+  expectFailure(outcome, 4, 'vmctl::image::build_failed')
+  expect(outcome.stderr).toMatch(/newuidmap|unshare/)
+  expect(outcome.stderr).toContain('/etc/subuid')
 })
 
 step('up boots and provisions a VM that belongs to the user', async () => {

@@ -101,13 +101,13 @@ describeUnless(cannotRun)('shares by virtiofs', () => {
   test('one that dies alone is told, and the VM lives on', async () => {
     const running = folders('auto', '9p')
     await hypervisor.start(running, options)
-    expect((await hypervisor.observe(running)).troubles).toBeUndefined()
+    expect((await hypervisor.observe(running)).problems).toBeUndefined()
     const {virtiofsd} = await processes()
     process.kill(virtiofsd?.[0] ?? 0, 'SIGKILL')
     await eventually(async () =>
       expect(await hypervisor.observe(running)).toMatchObject({
         state: 'running',
-        troubles: [expect.stringMatching(/virtiofsd for .*with, "all" of ü is gone.*`vmctl restart/)],
+        problems: [expect.stringMatching(/virtiofsd for .*with, "all" of ü is gone.*`vmctl restart/)],
       }),
     )
     await hypervisor.stop(running, options)

@@ -1,6 +1,6 @@
 import {execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
-import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -44,6 +44,52 @@ export const makeImage = (directory: string, format: string, ...options: readonl
   rmSync(path, {force: true})
   execFileSync('qemu-img', ['create', '-q', '-f', format, ...options, path, '64M'])
   return readFileSync(path)
+}
+
+/** A qcow2 of a disk whose clusters are compressed. */
+export const makeCompressed = (directory: string, disk: Buffer, ...options: readonly string[]): Buffer => {
+  const [raw, path] = [join(directory, 'made.raw'), join(directory, 'made.qcow2')]
+  writeFileSync(raw, disk)
+  execFileSync('qemu-img', ['convert', '-q', '-c', '-f', 'raw', '-O', 'qcow2', ...options, raw, path])
+  return readFileSync(path)
+}
+
+/** A qcow2 of 1 TiB in half a megabyte: all of its clusters are the same compressed one. */
+export const makeClusterBomb = (directory: string): Buffer => {
+  const path = join(directory, 'made.qcow2')
+  writeFileSync(path, makeCompressed(directory, Buffer.alloc(65_536, 'bomb')))
+  execFileSync('qemu-img', ['resize', '-q', '-f', 'qcow2', path, '1T'])
+  const image = readFileSync(path)
+  const l1 = Number(image.readBigUInt64BE(40))
+  const first = image.readBigUInt64BE(l1)
+  const l2 = Number(first & 0xff_ffff_ffff_fe00n)
+  for (let entry = 1; entry < image.readUInt32BE(36); entry++) image.writeBigUInt64BE(first, l1 + entry * 8)
+  for (let entry = 1; entry < 8192; entry++) image.copy(image, l2 + entry * 8, l2, l2 + 8)
+  return image
+}
+
+/** A VHDX of 8 MiB whose block table claims a length: a reader that believes it allocates that much. */
+export const makeGreedyVhdx = (directory: string, tableBytes: number): Buffer => {
+  const image = makeImage(directory, 'vhdx')
+  const blockTable = '6677c22d23f600429d64115e9bfd4a08'
+  for (const start of [192, 256]) {
+    const regions = image.subarray(start * 1024, (start + 64) * 1024)
+    const at = regions.indexOf(Buffer.from(blockTable, 'hex'))
+    regions.writeBigUInt64LE(16n * 2n ** 20n, at + 16)
+    regions.writeUInt32LE(tableBytes, at + 24)
+    regions.writeUInt32LE(0, 4)
+    regions.writeUInt32LE(crc32c(regions), 4)
+  }
+  return image
+}
+
+const crc32c = (bytes: Buffer): number => {
+  let sum = 0xffff_ffff
+  for (const byte of bytes) {
+    sum ^= byte
+    for (let bit = 0; bit < 8; bit++) sum = sum & 1 ? (sum >>> 1) ^ 0x82f6_3b78 : sum >>> 1
+  }
+  return (sum ^ 0xffff_ffff) >>> 0
 }
 
 export const digestOf = (content: Buffer, algorithm = 'sha256'): string => createHash(algorithm).update(content).digest('hex')

@@ -23,6 +23,8 @@ export interface TestSshd extends AsyncDisposable {
   dial(): Promise<Socket>
   /** The processes that serve connections now: privileged monitors and the unprivileged ones. */
   sessions(): readonly number[]
+  /** The last 10,000 characters of what it says about connections. */
+  said(): string
 }
 
 const program = '/usr/sbin/sshd'
@@ -99,6 +101,7 @@ const startOnce = async (options: SshdOptions): Promise<TestSshd> => {
     pid,
     dial: () => dialPort(port),
     sessions: () => descendants(pid),
+    said: () => log,
     async [Symbol.asyncDispose]() {
       for (const one of [...descendants(pid), pid]) endProcess(one)
       if (child.exitCode === null && child.signalCode === null) await ended

@@ -162,10 +162,12 @@ const disk = makeRawDisk(2_000_000)
 const pullAtOnce = async (name: string): Promise<string[]> => {
   await using world = new World('pulls', '/tmp', {VMCTL_BACKEND: 'noop'})
   await using server = await startImageServer()
-  server.files.set(name, {content: name.endsWith('.zst') ? through(disk, 'zstd') : disk, delayMs: 200})
+  const isPacked = name.endsWith('.zst')
+  const content = isPacked ? through(disk, 'zstd') : disk
+  server.files.set(name, {content, delayMs: 200})
   const all = Array.from({length: pullers}, () => world.start(['image', 'pull', '--json', `${server.origin}${name}`]))
   const outcomes = await outcomesOf(all)
-  const path = join(world.stateDirectory, 'images', `sha256-${digestOf(disk)}.raw`)
+  const path = join(world.stateDirectory, 'images', `sha256-${digestOf(content)}${isPacked ? '-disk' : ''}.raw`)
   const found = outcomes.filter(({exitCode, stdout}) => exitCode !== 0 || JSON.parse(stdout).path !== path).map(describe)
   if (server.requests.length !== 1) found.push(`there were ${server.requests.length} requests`)
   return [...found, ...world.leftovers().map((left) => `left over: ${left}`)]

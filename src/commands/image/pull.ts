@@ -10,9 +10,10 @@ export default class ImagePull extends VmfileCommand {
   static override aliases = ['pull']
   static override summary = 'Fetch images into the cache, and verify them.'
   static override description =
-    'Without a name, all images of the VMFile. For an image with a name (`debian:12`) its publisher is asked for the newest build, which new VMs are made from; one that is in the cache already is not fetched again. A local image is checked, and decompressed into the cache when it is compressed.'
+    'Without a name, all images of the VMFile, the builds that its lock file holds. For an image with a name (`debian:12`) its publisher is asked for the newest build, which new VMs are made from; one that is in the cache already is not fetched again. A local image is checked, and decompressed into the cache when it is compressed.'
   static override args = {image: Args.string({description: 'URL, name (`debian:12`) or path of the image.'})}
   static override flags = {
+    ...flags.locked,
     file: flags.file,
     force: Flags.boolean({summary: 'Fetch it although it is in the cache. What is there stays until the new one is complete.'}),
     arch: Flags.option({options: architectures})({summary: 'Processor that an image with a name is for (default: x86_64).'}),

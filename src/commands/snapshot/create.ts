@@ -35,7 +35,8 @@ export default class SnapshotCreate extends VmfileCommand {
     const snapshot = await createSnapshot(engine, {name: args.snapshot, vms}, {diskOnly: given['disk-only']})
     const summary = await summaryOf(engine, snapshot)
     const memory = summary.vms.some(({hasMemory}) => hasMemory) ? 'with memory' : 'disks only'
-    const pause = summary.pausedMs > 0 ? `, paused for ${formatDuration(summary.pausedMs)}` : ''
+    const pause =
+      summary.pausedMs > 0 ? `, paused for ${summary.pausedMs < 1000 ? `${summary.pausedMs} ms` : formatDuration(summary.pausedMs)}` : ''
     this.log(`${summary.name}: kept of ${summary.vms.map(({name}) => name).join(', ')} (${memory}, ${formatSize(summary.bytes)}${pause})`)
     return summary
   }

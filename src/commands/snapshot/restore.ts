@@ -30,7 +30,7 @@ export default class SnapshotRestore extends SnapshotCommand {
     const wanted = await this.wanted(engine, args, given.file)
     await this.confirmLoss(engine, {
       what: `snapshot restore puts these VMs back to ${args.snapshot}; what they have written since is lost:`,
-      losses: () => lossOfRestore(engine, wanted),
+      losses: await lossOfRestore(engine, wanted),
       instead: '`vmctl snapshot create` keeps this moment first.',
       yes: given.yes,
     })

@@ -3,7 +3,7 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
-import type {ProvisionStep} from '../../model/vm.ts'
+import type {ProvisionStep} from '../../model/steps.ts'
 import {readJournal} from '../../provision/run/journal.ts'
 import {converge, type ConvergeOptions, planOne} from './converge.ts'
 import type {Engine} from '../engine.ts'

@@ -20,6 +20,7 @@ import {lockVolumes} from '../resources/volumes.ts'
 import {applyPlan} from '../vm/apply.ts'
 import {noteForced} from '../vm/forced.ts'
 import {holdRecords} from '../vm/records.ts'
+import {goByLock} from '../make/go-by-lock.ts'
 import {readingOnce} from '../make/steps.ts'
 import {placeAmongOthers, type Situation, situationOf, situationsOf} from './observe.ts'
 import {destroyOrphans, findOrphans, type Orphan, orphanNotice, planForOrphan} from './orphans.ts'
@@ -51,7 +52,8 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const specs = choose(options)
   const ordered = options.verb === 'down' ? inOrder(specs).toReversed() : inOrder(specs)
   if (makes(options)) await requireRunnable(engine, specs)
-  const reading = readingOnce(engine, options.vmfile.readDockerfile)
+  // A plan that would be refused is worth seeing all the same.
+  const reading = readingOnce(await lockedEngine({...engine, frozen: undefined}, options), options.vmfile.readDockerfile)
   const situations = new Map(
     await Promise.all(ordered.map(async (spec) => [spec.name, await situationOf(reading, spec, options)] as const)),
   )
@@ -66,6 +68,16 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
 
 /** Whether VMs are made or started. */
 const makes = ({verb}: ConvergeOptions): boolean => verb === 'up' || verb === 'reload'
+
+/** A verb that makes VMs goes by the lock file of their images. */
+const lockedEngine = async (engine: Engine, options: ConvergeOptions): Promise<Engine> => {
+  if (!makes(options)) return engine
+  return goByLock(
+    engine,
+    options.vmfile.path,
+    choose(options).map(({image}) => image),
+  )
+}
 
 /** Orphans concern who works on the whole file. */
 const orphansOf = async (engine: Engine, {vmfile, names = [], removeOrphans}: ConvergeOptions): Promise<readonly Orphan[]> => {
@@ -97,11 +109,12 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   // What is wrong with the file is told before anything is made or removed for it.
   inOrder(choose(options))
   if (makes(options)) await requireRunnable(engine, choose(options))
+  const locked = await lockedEngine(engine, options)
   const removed = options.removeOrphans ? await destroyOrphans(engine, orphans) : []
   const removeVolumes = options.volumes ? await lockVolumes(engine, choose(options)) : undefined
   if (!options.removeOrphans)
     for (const orphan of orphans) await engine.emit({type: 'vm.notice', vm: orphan.vm, message: orphanNotice(orphan)})
-  const results = await convergeAll(readingOnce(engine, options.vmfile.readDockerfile), options)
+  const results = await convergeAll(readingOnce(locked, options.vmfile.readDockerfile), options)
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
   return [...removed.map(resultOfOrphan), ...results]
 }
@@ -197,7 +210,7 @@ const followPlan = (reached: (condition: DependencyCondition) => void): ((event:
   return (event) => {
     if (event.type === 'plan.ready') rest = event.plan.steps
     else if (event.type === 'action.end') rest = rest.slice(1)
-    else if (event.type === 'guest.rung' && event.rung === 'ready') isGuestReady = true
+    else if (event.type === 'guest.milestone' && event.milestone === 'ready') isGuestReady = true
     else return
     for (const condition of dependencyConditions) if (isReached(condition, rest, isGuestReady)) reached(condition)
   }

@@ -1,7 +1,10 @@
 import {newGuest} from '../../guest/record.ts'
 import {setupHashes} from '../../guest/setup/script.ts'
 import {findImage} from '../../image/cache.ts'
-import {isAlive, type VmSpec} from '../../model/vm.ts'
+import {isMadeFrom} from '../../image/cached-build.ts'
+import {describeBuild, type LockedImage, lockedName} from '../../model/lock.ts'
+import {displaySource} from '../../model/secrets.ts'
+import {isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
 import {emptyJournal} from '../../provision/run/journal.ts'
 import {readVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
@@ -93,10 +96,30 @@ const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = f
   const found = await readVm(engine.store, spec.name)
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
   const needsImage = verb === 'reload' || (verb === 'up' && !found)
-  const imageIsHere = !needsImage || (await findImage(engine.images, spec.image)) !== undefined
+  const locked = engine.lock?.find(spec.image)
+  const imageIsHere = !needsImage || (await findImage(engine.images, spec.image, locked?.digests)) !== undefined
   if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, guest: newGuest, imageIsHere}
   const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
   const read = verb === 'up' || verb === 'provision' ? readRecords : peekRecords
   const [observation, records] = await Promise.all([observe(engine, vm), read(vm.directory)])
-  return {vm, observation, ...records, imageIsHere, isNewRecord: isNew, ...(notice !== undefined && {ownership: notice})}
+  return {
+    vm,
+    observation,
+    ...records,
+    imageIsHere,
+    isNewRecord: isNew,
+    ...(notice !== undefined && {ownership: notice}),
+    ...(await otherBuildOf(engine, vm, locked)),
+  }
+}
+
+/** The locked build of its image in words, when a VM is known to be made from another one. */
+const otherBuildOf = async (
+  {images, lock}: Engine,
+  {base, spec}: Vm,
+  locked: LockedImage | undefined,
+): Promise<Pick<Observed, 'otherBuild'>> => {
+  // Another image is a change of the VMFile, which is told as such.
+  if (!locked || lockedName(spec.image) !== locked.image || (await isMadeFrom(images, base, locked.digests)) !== false) return {}
+  return {otherBuild: `${lock?.name} has another build of ${displaySource(spec.image)} (${describeBuild(locked)})`}
 }

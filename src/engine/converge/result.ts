@@ -14,7 +14,7 @@ export interface VmResult {
   readonly login: boolean
   /** What was to be done; without a duration it was not begun. */
   readonly actions: readonly {readonly action: string; readonly cause: string; readonly durationMs?: number}[]
-  /** Where the time went: actions, rungs of the boot, steps. */
+  /** Where the time went: actions, milestones of the boot, steps. */
   readonly timings: readonly Timing[]
   readonly notices: readonly string[]
   /** Why the guest had to be forced off; absent when it powered off by itself, or was given no time to. */

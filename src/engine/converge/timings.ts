@@ -3,7 +3,7 @@ import type {Action} from '../plan/vm-plan.ts'
 
 /** A stretch of time that one VM took for something. */
 export interface Timing {
-  /** An action, a rung of the way from boot to a usable guest, or `step N`. */
+  /** An action, a milestone of the way from boot to a usable guest, or `step N`. */
   readonly what: string
   /** Of a step. */
   readonly title?: string
@@ -20,7 +20,7 @@ export interface Stopwatch {
   timings(): readonly Timing[]
 }
 
-/** These consist of rungs and steps, which are told one by one. */
+/** These consist of milestones and steps, which are told one by one. */
 const composed: ReadonlySet<Action> = new Set(['wait', 'configure', 'provision'])
 
 export const startStopwatch = (): Stopwatch => {
@@ -28,7 +28,7 @@ export const startStopwatch = (): Stopwatch => {
   const elapsed = (): number => performance.now() - origin
   const spans: {what: string; title?: string; startMs: number; endMs?: number}[] = []
   const actions: {startMs: number; endMs?: number}[] = []
-  let rungStartMs = 0
+  let milestoneStartMs = 0
   let step: (typeof spans)[number] | undefined
 
   const begin = (what: string, title?: string): (typeof spans)[number] => {
@@ -42,7 +42,7 @@ export const startStopwatch = (): Stopwatch => {
       switch (event.type) {
         case 'action.begin':
           actions.push({startMs: now})
-          rungStartMs = now
+          milestoneStartMs = now
           if (!composed.has(event.action)) begin(event.action === 'fetch-image' ? 'image' : event.action)
           return
         case 'action.end': {
@@ -52,11 +52,11 @@ export const startStopwatch = (): Stopwatch => {
           if (span && !composed.has(event.action)) span.endMs = now
           return
         }
-        case 'guest.rung':
+        case 'guest.milestone':
           // A step that reboots the guest has this way in its own time.
           if (step) return
-          spans.push({what: event.rung, startMs: rungStartMs, endMs: now})
-          rungStartMs = now
+          spans.push({what: event.milestone, startMs: milestoneStartMs, endMs: now})
+          milestoneStartMs = now
           return
         case 'provision.step':
           step = begin(`step ${event.step}`, event.title)

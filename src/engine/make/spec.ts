@@ -4,6 +4,7 @@ import {examineSeedFile} from '../../guest/seed/user-data.ts'
 import {readIfExists} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
 import {resolvePath} from '../../host/paths.ts'
+import {readOciReference} from '../../image/url.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {builtInCatalogue} from '../../model/catalogue-entries.ts'
 import {
@@ -16,6 +17,7 @@ import {
   seedProblem,
 } from '../../model/catalogue.ts'
 import {closest, isHostname} from '../../model/names.ts'
+import {ociScheme, showOciReference} from '../../model/oci-reference.ts'
 import {formatSize} from '../../model/quantity.ts'
 import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../../model/vm.ts'
 import {memoryLimits, leastDiskBytes, vcpuLimits} from '../../model/limits.ts'
@@ -72,7 +74,7 @@ const imageOf = async ({image, imageUrl, directory, catalogue = builtInCatalogue
   if (image !== undefined && imageUrl !== undefined) {
     throw new VmctlError('vmctl::usage::invalid', 'Both --image and --image-url are given.', {help: 'Use one of them.'})
   }
-  if (imageUrl !== undefined) return {kind: 'url', source: imageUrl}
+  if (imageUrl !== undefined) return {kind: 'url', source: normalUrl(imageUrl)}
   if (image === undefined) throw new VmctlError('vmctl::create::no_image', 'No image is given.')
   const reference = await imageNamed(image, {directory, catalogue, firmware: uefi ? 'uefi' : 'bios'})
   const named = reference.kind === 'name' ? findCatalogueImage(catalogue, reference.source) : undefined
@@ -94,7 +96,7 @@ export const imageNamed = async (
     firmware,
   }: {readonly directory: string; readonly catalogue: readonly Publisher[]; readonly firmware?: Firmware | undefined},
 ): Promise<ImageReference> => {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(image)) return {kind: 'url', source: image}
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(image)) return {kind: 'url', source: normalUrl(image)}
   const source = resolvePath(image, directory)
   const info = await stat(source).catch(() => undefined)
   if (info?.isFile()) return {kind: 'file', source}
@@ -108,6 +110,9 @@ export const imageNamed = async (
     help: `${suggestion === undefined ? '' : `Did you mean ${suggestion}? `}Name a file with its path (./image.qcow2), a URL, or a name of the catalogue; \`vmctl image search\` shows those.`,
   })
 }
+
+/** A reference into a registry has one form, as in a VMFile; of any other URL, whoever fetches it knows what is right. */
+const normalUrl = (text: string): string => (text.startsWith(ociScheme) ? `${ociScheme}${showOciReference(readOciReference(text))}` : text)
 
 /** A guest that vmctl can enter: with its own key beside the one that is given, unless user-data of the user's own has the say. */
 const loginOf = async ({name, userData, sshKey, directory}: SpecOptions): Promise<{cloudInit: CloudInitConfig; ssh?: SshConfig}> => {

@@ -3,7 +3,8 @@ import {dirname} from 'node:path'
 import type {CloudCommand} from '../../model/cloud-init.ts'
 import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import {quoteAll} from '../../model/quote.ts'
-import type {ProvisionStep, VmSpec} from '../../model/vm.ts'
+import {isStepOf, type ProvisionStep} from '../../model/steps.ts'
+import type {VmSpec} from '../../model/vm.ts'
 import {readDockerfile, type ReadDockerfile, readOnce} from '../../provision/dockerfile/index.ts'
 import {type PreparedStep, prepareSteps} from '../../provision/run/declare.ts'
 import type {Engine} from '../engine.ts'
@@ -49,8 +50,7 @@ const commandStep = (command: CloudCommand): ProvisionStep => {
   return {type: 'shell', run: 'once', title: `runcmd: ${inline}`, settings: {inline, args: [], env: {}, privileged: true}}
 }
 
-const dockerfileOf = ({type, settings}: ProvisionStep): DockerfileSpec | undefined =>
-  type === 'dockerfile' ? (settings as unknown as DockerfileSpec) : undefined
+const dockerfileOf = (step: ProvisionStep): DockerfileSpec | undefined => (isStepOf(step, 'dockerfile') ? step.settings : undefined)
 
 /** What the Dockerfiles of a spec set for every log-in; the later ones win. */
 export const dockerfileEnvironment = async (engine: Engine, {dockerfile, provision}: VmSpec): Promise<Readonly<Record<string, string>>> => {

@@ -1,17 +1,17 @@
 import {resolvePath} from '../../host/paths.ts'
-import {readHead} from '../../image/audit.ts'
 import {type ImageInspection, inspectImage} from '../../image/inspect.ts'
 import {type CachedImage, listImages, removeImage, type VerifiedImage, verifyImages} from '../../image/manage.ts'
-import {parseQcow2Header} from '../../image/qcow2-header.ts'
-import {isVmctlError, systemCode, VmctlError, explained, severalFailed} from '../../model/errors.ts'
+import {type ImageUse, isUseOf} from '../../image/uses.ts'
+import {VmctlError, explained, severalFailed} from '../../model/errors.ts'
 import {type Architecture, findCatalogueImage, type Firmware} from '../../model/catalogue.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
-import {listVmNames, readVm, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import type {Vmfile} from '../load.ts'
+import {goByLock} from '../make/go-by-lock.ts'
 import {fetchReference} from '../make/image.ts'
 import {imageNamed} from '../make/spec.ts'
 import {displaySource} from '../../model/secrets.ts'
+import {imageUses, knownUses} from './image-uses.ts'
 
 export type {CachedImage, VerifiedImage} from '../../image/manage.ts'
 export type {ImageInspection} from '../../image/inspect.ts'
@@ -53,25 +53,26 @@ export const pullImage = async (
     ...(sha512 !== undefined && {sha512: sha512.toLowerCase()}),
     ...(checksumUrl !== undefined && {checksumUrl}),
   }
-  return fetchReference(engine, reference, {name, fresh: force, refresh: true})
+  return fetchReference(engine, reference, {name, fresh: force, refresh: !engine.images.isOffline})
 }
 
 /**
- * The same for every image that the VMs of a VMFile start from, each once. A failure of one does not stop the others.
+ * The same for every image that the VMs of a VMFile start from, each once; one that is locked as it is locked. A failure of one does not stop the others.
  * @param onFailure gets each failure, when there are several images
  * @throws VmctlError of the image when there is but one, else `vmctl::images::failed`
  */
 export const pullAll = async (
-  engine: Engine,
-  {vms}: Vmfile,
+  unlocked: Engine,
+  {path, vms}: Vmfile,
   {force, onFailure}: Pick<PullOptions, 'force'> & {readonly onFailure?: (error: unknown) => void} = {},
 ): Promise<readonly BaseImage[]> => {
   const references = new Map(vms.map(({image}) => [JSON.stringify(image), image]))
+  const engine = await goByLock(unlocked, path, [...references.values()])
   const images: BaseImage[] = []
   const errors: {name: string; error: unknown}[] = []
   for (const reference of references.values()) {
     try {
-      images.push(await fetchReference(engine, reference, {fresh: force, refresh: true}))
+      images.push(await fetchReference(engine, reference, {fresh: force, refresh: !engine.images.isOffline}))
     } catch (thrown) {
       const error = explained(thrown)
       if (engine.signal.aborted || references.size === 1) throw error
@@ -100,44 +101,24 @@ export const verifyCached = async (engine: Engine, wanted: string | undefined): 
 
 export const cachedImages = (engine: Engine): Promise<CachedImage[]> => listImages(engine.images)
 
-/** Removes images from the cache; one that is the base of a VM stays. */
-export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> => {
-  const users = new Map<string, string>()
-  for (const name of await listVmNames(engine.store)) for (const path of await basesOf(engine, name)) users.set(path, name)
-  return removeImage(engine.images, await recordedName(engine, wanted), {inUse: (path) => users.get(path)})
+/** A cached image with what keeps it in the cache. */
+export interface UsedImage extends CachedImage {
+  readonly uses: readonly ImageUse[]
 }
 
-/**
- * The images that a VM stands on: the one that its record names, and the one that its disk names, since either may be damaged.
- * @throws VmctlError `vmctl::vm::record_damaged` when neither tells, so that it may be any image
- */
-const basesOf = async (engine: Engine, name: string): Promise<string[]> => {
-  const record = await readVm(engine.store, name).catch(() => undefined)
-  const disk = await diskOf(engine, vmDirectory(engine.store, name))
-  const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
-  if (!record && disk && backingFile === undefined) {
-    throw new VmctlError('vmctl::vm::record_damaged', `Neither the record nor the disk of the VM ${name} tells which image it stands on.`, {
-      help: `No image is removed as long as it may be the one. Repair the record, or remove the VM with \`vmctl destroy ${name}\`.`,
-      details: {vm: name},
-    })
-  }
-  return [record?.base.path, backingFile].filter((path) => path !== undefined)
+/** The same with who uses each of them. A VM of which nobody knows the image is told, and hides nothing. */
+export const usedImages = async (engine: Engine): Promise<readonly UsedImage[]> => {
+  const [images, uses] = await Promise.all([listImages(engine.images), knownUses(engine)])
+  return images.map((image) => ({...image, uses: uses.filter((use) => isUseOf(use, image))}))
 }
 
-/** The beginning of the disk that a VM has on the host. Without its record it may be that of any backend. */
-const diskOf = async (engine: Engine, directory: string): Promise<Awaited<ReturnType<typeof readHead>> | undefined> => {
-  const disks = await Promise.all([...engine.hypervisors.values()].map(async (hypervisor) => hypervisor.disk?.(directory)))
-  for (const path of new Set(disks.map((disk) => disk?.path))) {
-    const disk = path === undefined ? undefined : await readHead(path).catch(ifThere)
-    if (disk) return disk
-  }
-  return undefined
-}
+/** Removes images from the cache; one that a VM or a volume uses stays. What a lock file holds alone is fetched again when it is needed. */
+export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> =>
+  removeImage(engine.images, await recordedName(engine, wanted), {
+    // A lock wants the same bytes, which whoever names the image may fetch again.
+    inUse: async (_path, image) => (await imageUses(engine)).find((use) => use.kind !== 'lock' && isUseOf(use, image)),
+  })
 
-/** A VM without a disk has nothing to lose. */
-const ifThere = (error: unknown): undefined => {
-  if (!isVmctlError(error) || systemCode(error.cause) !== 'ENOENT') throw error
-}
 /** What a name of the catalogue is called in the cache: `debian:12` for `debian:bookworm`; anything else stays as it is. */
 const recordedName = async (engine: Engine, wanted: string): Promise<string> =>
   findCatalogueImage((await engine.catalogue()).publishers, wanted)?.name ?? wanted

@@ -49,7 +49,7 @@ test('any text comes back from the printed document as it was', async () => {
       ]
       const options = {path: '/tmp/VMFile.kdl', directory: '/tmp', toleratesMissing: true}
       const {vms} = await parseVmfile(printKdl(nodes), options)
-      expect(vms[0]?.provision[0]?.settings.inline).toBe(value)
+      expect(vms[0]?.provision[0]?.settings).toMatchObject({inline: value})
     }),
     {numRuns: 100, examples: [['a\nb'], ['"""'], ['\\u{41}\r\n\t"x"'], ['\u2028\u202E'], ['  \n  x\n']]},
   )
@@ -86,7 +86,7 @@ end`,
   expect([isValid, problems]).toEqual([true, []])
   await writeImported(join(directory, 'new/VMFile.kdl'), text, {force: false})
   const {vms} = await loadVmfile(join(directory, 'new/VMFile.kdl'))
-  expect(vms[0]?.provision[0]?.settings.script).toBe(join(directory, 'old/setup.sh'))
+  expect(vms[0]?.provision[0]?.settings).toMatchObject({script: join(directory, 'old/setup.sh')})
   expect(vms[0]?.shares?.map(({source}) => source)).toEqual([join(directory, 'old'), join(directory, 'old/www'), '/usr'])
   const beside = await importVms({sources: ['old/Vagrantfile'], output: 'old/VMFile.kdl', signal}, directory)
   expect(beside.text).toContain('script "setup.sh"')

@@ -53,10 +53,11 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
     return {
       ...after,
       steps: [...stop, ...update(changes, false), {action: 'start', cause: observation.state}, ...after.steps],
-      notices: [...notices(desired, changes, false), ...after.notices],
+      notices: [...notices(desired, changes, false), ...rebuilt(desired, observed), ...after.notices],
     }
   }
   const rest = unfinished(desired, observed, options)
+  const told = [...notices(desired, changes, true), ...rebuilt(desired, observed)]
   const steps = [
     ...update(changes, true),
     ...(observation.state === 'suspended'
@@ -67,7 +68,7 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   return {
     ...rest,
     steps,
-    notices: [...(steps.length === 0 ? [idle] : []), ...(observation.troubles ?? []), ...notices(desired, changes, true), ...rest.notices],
+    notices: [...(steps.length === 0 ? [idle] : []), ...(observation.problems ?? []), ...told, ...rest.notices],
   }
 }
 
@@ -183,6 +184,10 @@ const update = (changes: readonly Change[], alive: boolean): PlanStep[] => {
   const applicable = changes.filter(({effect}) => effect === 'now' || (effect === 'restart' && !alive))
   return applicable.length > 0 ? [{action: 'update', cause: applicable.map(({text}) => text).join(', ')}] : []
 }
+
+/** A VM keeps the build that it is made from. */
+const rebuilt = ({spec}: Desired, {otherBuild}: Observed): string[] =>
+  otherBuild === undefined ? [] : [`changed, needs \`vmctl reload --name ${spec.name}\`: ${otherBuild}`]
 
 const notices = ({spec}: Desired, changes: readonly Change[], alive: boolean): string[] =>
   changes.flatMap(({effect, text}) => {

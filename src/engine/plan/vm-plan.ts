@@ -59,6 +59,8 @@ export interface Observed {
   /** Absent when it is damaged and the verb can do without. */
   readonly guest?: GuestRecord | undefined
   readonly imageIsHere: boolean
+  /** What the lock file has in place of the build that the VM is made from, in words. */
+  readonly otherBuild?: string
   /** Whether the record of the VM is to be written as it is here: what its VMFile is has changed. */
   readonly isNewRecord?: boolean
   /** How the VM has come to belong to another VMFile than the one that made it. */

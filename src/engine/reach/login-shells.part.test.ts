@@ -67,7 +67,7 @@ const expectUsable = async (sshd: TestSshd): Promise<void> => {
     ]
     for (const {is, ...settings} of steps) {
       const context = makeContext(async () => guest)
-      await shellProvisioner.run(shellProvisioner.parse(settings), context)
+      await shellProvisioner.run({args: [], env: {}, privileged: false, ...settings}, context)
       await context.tidy()
       expect({stdout: context.printed.stdout.toString(), stderr: context.printed.stderr.toString()}).toEqual({stdout: is, stderr: ''})
     }

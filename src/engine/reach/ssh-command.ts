@@ -22,24 +22,22 @@ export interface SshCommand {
 }
 
 export interface ShellLogin extends Login {
-  /** The key that the guest is known to accept: no other is offered then, since servers allow only a few. */
-  readonly accepted?: Candidate | undefined
+  /** The keys to offer, such as the one that the guest has accepted: servers allow only a few. All that are tried when absent. */
+  readonly only?: readonly Candidate[] | undefined
 }
 
 /**
  * Options for the `ssh` program: pinned host key, only the keys that vmctl chose.
  */
-export const sshCommand = async (engine: Engine, vm: Vm, {accepted, ...login}: ShellLogin = {}): Promise<SshCommand> => {
+export const sshCommand = async (engine: Engine, vm: Vm, {only, ...login}: ShellLogin = {}): Promise<SshCommand> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const address = await hypervisor.sshAddress(vm, {signal: engine.signal})
   if (!address) {
     requireWayIn(vm.spec, login)
     throw new VmctlError('vmctl::ssh::failed', `The backend ${vm.backend} gives ${vm.name} no address for SSH.`)
   }
-  const keys = accepted ? [accepted] : await sshKeys(engine, vm, {...login, canPrompt: true})
-  const identities = (await Promise.all(keys.map((key) => identityFile(vm, key, accepted !== undefined)))).filter(
-    (path) => path !== undefined,
-  )
+  const keys = only ?? (await sshKeys(engine, vm, {...login, canPrompt: true}))
+  const identities = (await Promise.all(keys.map((key) => identityFile(vm, key, only !== undefined)))).filter((path) => path !== undefined)
   const isChecked = (login.ssh ?? vm.spec.ssh)?.hostKeyCheck !== 'off'
   const {knownHosts} = vmFiles(vm.directory)
   const option = (name: string, value: string): string[] => ['-o', `${name}=${value}`]
@@ -64,10 +62,10 @@ export const sshCommand = async (engine: Engine, vm: Vm, {accepted, ...login}: S
 }
 
 /** The file by which ssh_config(5) names a key. One that only the agent has is named by its public half, which is written for that. */
-const identityFile = async ({directory}: Vm, key: Candidate, isAccepted: boolean): Promise<string | undefined> => {
+const identityFile = async ({directory}: Vm, key: Candidate, isChosen: boolean): Promise<string | undefined> => {
   if (key.path !== undefined) return key.path
   const line = publicHalf(key)
-  if (!isAccepted || line === undefined) return undefined
+  if (!isChosen || line === undefined) return undefined
   const {agentKey} = vmFiles(directory)
   await writeFileAtomic(agentKey, `${line}\n`)
   return agentKey

@@ -1,3 +1,9 @@
+import {mkdtemp, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {peekGuest} from '../../guest/record.ts'
+import {readIfExists} from '../../host/files.ts'
 import {isTerminal, runInteractive} from '../../host/interactive.ts'
 import {resolvePath} from '../../host/paths.ts'
 import type {Candidate} from '../../guest/ssh/candidates.ts'
@@ -6,11 +12,12 @@ import {VmctlError, factsOf} from '../../model/errors.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
 import {requireVm} from '../../store/store.ts'
 import {waitForGuest} from './wait.ts'
-import type {Login} from './identity.ts'
+import {type Login, sshKeys} from './identity.ts'
 import {type Engine, observe} from '../engine.ts'
 import type {Vmfile} from '../load.ts'
-import {sshCommand} from './ssh-command.ts'
+import {type SshCommand, sshCommand} from './ssh-command.ts'
 import {belongsTo} from '../owner.ts'
+import {repairNetworks} from '../resources/carriers.ts'
 
 export interface SshOptions {
   readonly user?: string | undefined
@@ -46,20 +53,67 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
     ssh: await currentSsh(vm, options.vmfile),
     canPrompt: true,
   }
-  const accepted = await checkGuest(engine, vm, login)
-  const {host, user, options: sshOptions} = await sshCommand(engine, vm, {...login, accepted})
   const hasTerminal = options.asWords === true && isTerminal()
-  // With a terminal, ssh would say at the end that the connection was closed.
-  const terminal = hasTerminal ? ['-t', '-o', 'LogLevel=ERROR'] : []
-  const status = await runInteractive(
-    'ssh',
-    ['-F', '/dev/null', ...terminal, ...sshOptions, '-l', user, host, ...remoteWords(options, hasTerminal)],
-    'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
-  )
+  const remote = remoteWords(options, hasTerminal)
+  const status =
+    (hasTerminal ? undefined : await enterAtOnce(engine, {vm, login, remote})) ?? (await enter(engine, {vm, login, remote, hasTerminal}))
   if (hasTerminal && status === 255) {
     await engine.emit({type: 'vm.notice', vm: name, message: 'the connection was lost, or the program ended with status 255'})
   }
   return status
+}
+
+interface Entry {
+  readonly vm: Vm
+  readonly login: Login
+  /** What ssh runs, with `--` in front; a shell when empty. */
+  readonly remote: readonly string[]
+}
+
+/** Waits for the guest, then hands over with the key that it has accepted. */
+const enter = async (engine: Engine, {vm, login, remote, hasTerminal}: Entry & {readonly hasTerminal: boolean}): Promise<number> => {
+  const accepted = await checkGuest(engine, vm, login)
+  const command = await sshCommand(engine, vm, {...login, only: accepted && [accepted]})
+  // With a terminal, ssh would say at the end that the connection was closed.
+  return runSsh(command, [...(hasTerminal ? ['-t', '-o', 'LogLevel=ERROR'] : []), ...command.options], remote)
+}
+
+const runSsh = ({user, host}: SshCommand, options: readonly string[], remote: readonly string[]): Promise<number> =>
+  runInteractive(
+    'ssh',
+    ['-F', '/dev/null', ...options, '-l', user, host, ...remote],
+    'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
+  )
+
+/** Seconds that a guest has for its greeting when it was reached before; one that boots is waited for in another way. */
+const greetingSeconds = 5
+
+/**
+ * Hands over to `ssh` without a connection of vmctl's own before it, which would be a second login: only to a guest that was reached
+ * before, by the keys that come first and need no question: what the VMFile names, and what vmctl has made.
+ * @returns undefined when the guest has let nobody in, so that nothing was run there
+ */
+const enterAtOnce = async (engine: Engine, {vm, login, remote}: Entry): Promise<number | undefined> => {
+  if (login.key !== undefined || (await peekGuest(vm.directory))?.ready !== true) return undefined
+  const keys = await sshKeys(engine, vm, {...login, canPrompt: true})
+  const ready = keys.slice(0, 2).filter((key) => key.kind === 'key' && !key.encrypted)
+  if (ready[0] === undefined || ready[0] !== keys[0]) return undefined
+  await repairNetworks(engine, vm.spec)
+  const command = await sshCommand(engine, vm, {...login, only: ready})
+  const directory = await mkdtemp(join(tmpdir(), 'vmctl-ssh-'))
+  try {
+    const log = join(directory, 'log')
+    // The first value of an option is the one that counts to ssh.
+    const early = ['-E', log, '-o', 'LogLevel=VERBOSE', '-o', `ConnectTimeout=${greetingSeconds}`, '-o', 'BatchMode=yes']
+    const status = await runSsh(command, [...early, ...command.options], remote)
+    const said = (await readIfExists(log)) ?? ''
+    // Only what says so proves that nobody was let in: a log that could not be written does not.
+    if (status === 255 && said !== '' && !said.includes('Authenticated to ')) return undefined
+    process.stderr.write(said.replaceAll(/^(?:Authenticated to|Transferred:|Bytes per second:) [^\n]*\n/gm, ''))
+    return status
+  } finally {
+    await rm(directory, {recursive: true, force: true})
+  }
 }
 
 /** The end of the command line of ssh; nothing for a shell. */

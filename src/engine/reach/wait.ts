@@ -116,7 +116,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     firstBoot: !ready,
     timeoutMs: patienceOf(options.timeoutMs, ssh, accelerator),
     signal: AbortSignal.any([engine.signal, inVain.signal]),
-    onRung: (rung, detail) => void engine.emit({type: 'guest.rung', vm: vm.name, rung, detail}),
+    onMilestone: (milestone, detail) => void engine.emit({type: 'guest.milestone', vm: vm.name, milestone, detail}),
     onConsole: (line, stage) => void engine.emit({type: 'guest.console', vm: vm.name, line, stage}),
   })
   try {

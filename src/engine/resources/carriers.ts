@@ -23,8 +23,8 @@ export const repairNetworks = async (engine: Engine, spec: VmSpec): Promise<void
 }
 
 /** What a VM that runs has lost meanwhile, of itself and of its networks, and how it comes back. A reader: changes nothing. */
-export const troublesOf = async (engine: Engine, {spec}: Vm, {state, troubles = []}: Observation): Promise<readonly string[]> => {
-  if (state !== 'running' && state !== 'suspended') return troubles
+export const problemsOf = async (engine: Engine, {spec}: Vm, {state, problems = []}: Observation): Promise<readonly string[]> => {
+  if (state !== 'running' && state !== 'suspended') return problems
   const records = await recordsOf(engine, spec)
   const missing = await Promise.all(records.map((record) => missingCarrier(storeOf(engine), record)))
   const gone = records.flatMap(({spec: {id, driver}}, index) => {
@@ -33,7 +33,7 @@ export const troublesOf = async (engine: Engine, {spec}: Vm, {state, troubles = 
       ? []
       : [`the ${what} of its network ${id} is gone${driver === 'external' ? '' : '; `vmctl up` brings it back'}`]
   })
-  return [...troubles, ...gone]
+  return [...problems, ...gone]
 }
 
 /**

@@ -6,8 +6,8 @@ import {closest} from '../../model/names.ts'
 import {type AttachedDisk, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
 import {keptIds} from '../../store/snapshots.ts'
 import {listVmNames, listVms, readVm} from '../../store/store.ts'
-import {type Volume, volumeSerial, type VolumeStore} from '../../volume/volume.ts'
-import {ensureVolume, listVolumes, readVolume, removeVolume} from '../../volume/volumes.ts'
+import {type Volume, volumeFiles, volumeSerial, type VolumeStore} from '../../volume/volume.ts'
+import {ensureVolume, listVolumes, readVolume, removeVolume, volumeIds} from '../../volume/volumes.ts'
 import {type Engine, observe} from '../engine.ts'
 
 /** One volume in `vmctl volume ls`; the `--json` shape of an element. */
@@ -129,6 +129,10 @@ export const volumes = async (engine: Engine): Promise<VolumeSummary[]> => {
   const [all, vms] = await Promise.all([listVolumes(storeOf(engine), engine), listVms(engine.store)])
   return all.map((volume) => ({...volume, users: usersOf(vms, volume.id)}))
 }
+
+/** Where the disk of each volume is, whatever it holds. */
+export const volumeDisks = async (engine: Engine): Promise<readonly {readonly id: string; readonly path: string}[]> =>
+  (await volumeIds(storeOf(engine))).map((id) => ({id, path: volumeFiles(storeOf(engine), id).disk}))
 
 /**
  * One volume, by its id (`shop.pgdata`), or by its name when no other has that.

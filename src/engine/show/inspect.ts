@@ -58,7 +58,7 @@ export interface VmStatus extends VmSummary {
   readonly crash?: string
   readonly failure?: Vm['failure']
   /** What a VM that runs has lost meanwhile, and how it comes back. */
-  readonly troubles?: readonly string[]
+  readonly problems?: readonly string[]
   readonly provision: readonly StepStatus[]
   /** The last result of the health check; absent before the first one after a start. */
   readonly healthcheck?: {readonly checkedAt: string; readonly failures: number; readonly exitCode?: number; readonly output: string}
@@ -151,12 +151,12 @@ const filesOf = async (engine: Engine, {backend, directory}: Vm): Promise<Pick<V
 export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
   const vm = await requireVm(engine.store, name)
   // Only here: `list` needs none of what networks need.
-  const {troublesOf} = await import('../resources/carriers.ts')
+  const {problemsOf} = await import('../resources/carriers.ts')
   const [observation, journal, files] = await Promise.all([observe(engine, vm), peekJournal(vm.directory), filesOf(engine, vm)])
   const {network} = vm.spec
-  const [health, troubles, interfaces] = await Promise.all([
+  const [health, problems, interfaces] = await Promise.all([
     knownHealth(vm, observation.state),
-    troublesOf(engine, vm, observation),
+    problemsOf(engine, vm, observation),
     interfacesOf(engine, vm, observation),
   ])
   return {
@@ -164,7 +164,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     id: vm.id,
     backend: vm.backend,
     ...observation,
-    ...(troubles.length > 0 && {troubles}),
+    ...(problems.length > 0 && {problems}),
     vcpus: vm.spec.vcpus,
     memoryMiB: vm.spec.memoryMiB,
     diskBytes: Math.max(vm.spec.diskBytes ?? 0, vm.base.virtualSizeBytes),

@@ -16,7 +16,7 @@ export interface Doomed {
 
 /** What goes with a VM or a volume that is destroyed, or with what a VM has written. */
 export interface Loss {
-  readonly kind: 'vm' | 'orphan' | 'volume' | 'writes'
+  readonly kind: 'vm' | 'orphan' | 'volume' | 'image' | 'writes'
   readonly name: string
   /** Bytes that it takes on the host: of a VM what its disk has that its image has not. */
   readonly diskBytes: number
@@ -25,6 +25,8 @@ export interface Loss {
   readonly isRunning?: boolean
   /** Snapshots that go with it. */
   readonly snapshots?: number
+  /** Of an image; RFC 3339. */
+  readonly lastUsedAt?: string
 }
 
 /** What would be lost of these, as far as it exists. Changes nothing, and takes no lock. */

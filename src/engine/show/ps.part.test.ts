@@ -77,7 +77,7 @@ describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${m
         vcpus: 1,
         memoryMiB: 1024,
         diskBytes: 2 ** 24,
-        isStray: true,
+        isOrphan: true,
       },
     ])
     expect((await look()).map(({name}) => name)).toEqual(['broken', 'other', 'web'])

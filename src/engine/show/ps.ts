@@ -19,7 +19,7 @@ import {selectVms} from '../plan/select.ts'
 import {readHealth, writeHealth} from '../reach/health-record.ts'
 import {turns} from '../reach/health.ts'
 import {waitForGuest, type WaitOptions} from '../reach/wait.ts'
-import {troublesOf} from '../resources/carriers.ts'
+import {problemsOf} from '../resources/carriers.ts'
 import {interfacesOf} from '../resources/interfaces.ts'
 
 /** One VM in `vmctl ps`; the `--json` shape of an element. */
@@ -36,7 +36,7 @@ export interface PsRow {
   /** Of a running VM into which vmctl can log in: whether its guest has come so far. */
   readonly readiness?: 'starting' | 'ready'
   /** The VMFile has made it and no longer defines it. */
-  readonly isStray?: true
+  readonly isOrphan?: true
   /** Of a running VM that has a health check. */
   readonly health?: HealthStatus
   /** Failures in a row, and how many of them make it unhealthy. */
@@ -51,7 +51,7 @@ export interface PsRow {
   readonly diskBytes?: number
   readonly ports: readonly PortForward[]
   /** What a VM that runs has lost meanwhile, and how it comes back. */
-  readonly troubles?: readonly string[]
+  readonly problems?: readonly string[]
   /** Why the VM cannot be told about. */
   readonly error?: string
 }
@@ -138,7 +138,7 @@ export const openPs = (engine: Engine, scope: PsScope, {connectMs = 15_000, asks
       const wanted = vmfile ? selectVms(vmfile, names).map((spec) => spec.name) : names?.length ? names : await listVmNames(engine.store)
       const orphans = vmfile && !names?.length ? (await findOrphans(engine, vmfile)).map(({vm}) => vm) : []
       const rows = await Promise.all([...wanted, ...orphans].map((name) => rowOf(engine, name, {test, isReady})))
-      return rows.map((row, index) => (index < wanted.length ? row : {...row, isStray: true}))
+      return rows.map((row, index) => (index < wanted.length ? row : {...row, isOrphan: true}))
     },
     [Symbol.dispose]() {
       for (const id of connections.keys()) forget(id)
@@ -171,11 +171,11 @@ const rowOf = async (engine: Engine, name: string, tests: Tests): Promise<PsRow>
     const vm = await readVm(engine.store, name)
     if (!vm) return {name, state: 'destroyed', ips: [], ports: []}
     const observation = await observe(engine, vm)
-    const [troubles, interfaces] = await Promise.all([troublesOf(engine, vm, observation), interfacesOf(engine, vm, observation)])
+    const [problems, interfaces] = await Promise.all([problemsOf(engine, vm, observation), interfacesOf(engine, vm, observation)])
     return {
       ...factsOf(vm, observation),
       ips: interfaces.flatMap(({ip}) => ip ?? []),
-      ...(troubles.length > 0 && {troubles}),
+      ...(problems.length > 0 && {problems}),
       ...(observation.state === 'running' && (await guestOf(vm, tests))),
     }
   } catch (error) {
@@ -232,7 +232,7 @@ export const waitForHealth = async (
     const rows = await ps.look()
     onRows?.(rows)
     const open = rows.filter(
-      ({health, isStray, readiness}) => !isStray && (readiness === 'starting' || (health !== undefined && health !== 'healthy')),
+      ({health, isOrphan, readiness}) => !isOrphan && (readiness === 'starting' || (health !== undefined && health !== 'healthy')),
     )
     if (open.length === 0) return rows
     if (performance.now() >= deadline) throw tooLate(open, timeoutMs, rows)

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 
 import {remove} from '../../host/durable.ts'
+import {claimImage, noteUse} from '../../image/uses.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
@@ -107,7 +108,7 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
   const directory = await stageDirectory(engine.store, spec.name)
   try {
     const id = randomUUID()
-    const vm: Vm = {
+    const vm = await claimBase(engine, {
       schema: 1,
       id,
       name: spec.name,
@@ -119,10 +120,9 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
       attachments: await attach(engine, {id, name: spec.name, spec, directory}),
       createdAt: new Date().toISOString(),
       phase: 'prepared',
-    }
+    })
     await hypervisor.prepare(vm, operation(engine, vm))
     await writeCredentials(vm, await seedContentOf(engine, vm))
-    await writeVm(vm)
     engine.signal.throwIfAborted()
     await tellNoop(engine, hypervisor.name)
     await endPredecessor(engine, spec.name)
@@ -130,6 +130,15 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
   } finally {
     await remove(directory)
   }
+}
+
+/** Puts on record that a VM is made on its image, which stays in the cache from then on. One that left it a moment ago is fetched again. */
+const claimBase = async (engine: Engine, staged: Vm): Promise<Vm> => {
+  let vm = staged
+  while (!(await claimImage(engine.images, {image: vm.base, claim: () => writeVm(vm)}, engine.signal))) {
+    vm = {...vm, base: await fetchImage(engine, vm.spec)}
+  }
+  return vm
 }
 
 /** VMCTL_BACKEND may have been left in the environment: what follows looks like the real thing. */
@@ -148,6 +157,7 @@ const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
   if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
   await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine, vm))
   await forgetLayers(engine, vm)
+  await noteUse(engine.images, vm.base.path)
 }
 
 const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> => {

@@ -8,6 +8,7 @@ import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
 import {planStart} from '../plan/plan.ts'
 import {cleanUpNetworks} from '../resources/carriers.ts'
 import {applyPlan, createVm, destroyVm, startVm, stopGraceMs, stopVm} from './apply.ts'
+import {sweepIdleCopies} from './copy.ts'
 import {noteForced} from './forced.ts'
 import {resumeVm, suspendVm} from './pause.ts'
 import {wantedSpec} from './pending.ts'
@@ -186,6 +187,7 @@ export const destroy = async (engine: Engine, name: string, {absent}: {readonly 
   }
   await withLock(engine, {name, verb: 'destroy'}, async () => {
     await sweepLeftovers(engine.store, name)
+    await sweepIdleCopies(engine, name)
     const vm = await readVm(engine.store, name).catch(orDamaged)
     if (vm) await destroyVm(noted.engine, vm)
     else await destroyDamaged(engine, name)

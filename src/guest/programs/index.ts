@@ -50,6 +50,108 @@ test=$!
 wait $test`,
 }
 
+/** clean.sh: Makes the disk of a guest an image for others, as root: what tells it from other guests goes (machine-id, host keys, host name, seeds of random numbers, leases), what cloud-init made for it, what vmctl has put there, and what people and services leave behind (histories, logs, caches, mail, temporary files). Users stay, without the keys that log them in. */
+export const clean: GuestProgram<'root' | 'keep' | 'login' | 'authorized'> = {
+  variables: ["root","keep","login","authorized"],
+  statuses: {},
+  text: `cd "$root" || exit 1
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+umask 022
+failed=0
+problem() { printf 'vmctl-clean: %s\\n' "$1" >&2; failed=1; }
+gone() { rm -rf "$@" || problem "not all of $1 could be removed"; }
+blank() { for file; do [ ! -f "$file" ] || [ -L "$file" ] || true >"$file" || problem "$file could not be emptied"; done; }
+hollow='for file; do true >"$file"; done'
+emptied() {
+for directory; do
+[ -d "$directory" ] && [ ! -L "$directory" ] || continue
+find "$directory" -xdev -type f -exec sh -c "$hollow" sh {} +
+gone "$directory"/* "$directory"/.[!.]* "$directory"/..?*
+done
+}
+edit() {
+[ -f "$1" ] || return 0
+edited=$(sed "$2" "$1"; echo .) && printf %s "\${edited%.}" >"$1" || problem "$1 could not be changed"
+}
+put_away=.vmctl-kept
+kept() {
+printf '%s\\n' "$keep" | (
+number=0
+while IFS= read -r path; do
+number=$((number + 1)) path=\${path#/} path=\${path%/}
+[ -n "$path" ] || continue
+if [ "$1" = away ]; then
+[ -e "./$path" ] || [ -L "./$path" ] || { echo "vmctl-clean: there is no /$path to keep" >&2; exit 1; }
+mkdir -p "$put_away" && chmod 700 "$put_away" && mv "./$path" "$put_away/$number" || exit 1
+else
+rm -rf "./$path"
+case $path in */*) mkdir -p "./\${path%/*}" ;; esac
+mv "$put_away/$number" "./$path" || exit 1
+fi
+done
+) || { problem 'what is to be kept could not be'; exit 1; }
+}
+kept away
+if [ "$root" = / ]; then
+if command -v systemctl >/dev/null; then
+systemctl stop syslog.socket systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket systemd-journald 2>/dev/null
+fi
+for daemon in rsyslogd syslog-ng syslogd; do pkill -x "$daemon" 2>/dev/null; done
+fi
+blank etc/machine-id
+gone var/lib/dbus/machine-id etc/hostid etc/ssh/ssh_host_* etc/dropbear/*_host_key etc/krb5.keytab etc/iscsi/initiatorname.iscsi
+gone etc/udev/rules.d/70-persistent-net.rules etc/pki/consumer/*.pem etc/pki/entitlement/*.pem etc/sysconfig/rhn/systemid
+gone var/lib/systemd/random-seed var/lib/systemd/credential.secret var/lib/seedrng var/lib/misc/random-seed var/lib/random-seed \\
+var/lib/urandom/random-seed boot/loader/random-seed efi/loader/random-seed boot/efi/loader/random-seed entropy boot/entropy
+gone etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-
+emptied var/db/entropy var/lib/dhcp var/lib/dhcp3 var/lib/dhclient var/lib/dhcpcd var/lib/dhcpcd5 var/db/dhcpcd var/lib/udhcpc var/lib/systemd/network
+gone etc/dhcpcd.duid etc/dhcpcd.secret var/db/dhclient.leases.* var/lib/NetworkManager/secret_key var/lib/NetworkManager/*lease* \\
+var/lib/NetworkManager/timestamps var/lib/NetworkManager/seen-bssids
+for file in etc/sysconfig/network-scripts/ifcfg-*; do edit "$file" '/^HWADDR=/d'; done
+[ ! -f etc/hostname ] || echo localhost >etc/hostname
+edit etc/rc.conf '/^hostname=/d'
+edit etc/hosts '/^127\\.0\\.1\\.1[[:space:]]/d'
+[ ! -d var/lib/cloud ] || find var/lib/cloud -mindepth 1 ! -type d -exec rm -f {} +
+[ ! -d var/lib/cloud ] || find var/lib/cloud -depth -mindepth 2 -type d -exec rmdir {} +
+gone etc/netplan/50-cloud-init.yaml etc/network/interfaces.d/50-cloud-init* etc/systemd/network/10-cloud-init-* \\
+etc/NetworkManager/system-connections/cloud-init-*
+if [ -z "$authorized" ]; then
+gone etc/sudoers.d/90-cloud-init-users
+edit etc/doas.conf "/^permit nopass $login\\$/d"
+fi
+if [ "$root" = / ] && [ "$(uname)" = FreeBSD ]; then true >firstboot; fi
+for file in etc/hosts etc/environment etc/fstab; do
+! grep -q '^# vmctl end$' "$file" 2>/dev/null || edit "$file" '/^# vmctl begin$/,/^# vmctl end$/d'
+done
+gone var/lib/vmctl etc/systemd/system/serial-getty@.service.d/vmctl-autologin.conf usr/local/sbin/vmctl-autologin
+edit etc/inittab 's, -n -l /usr/local/sbin/vmctl-autologin,,'
+homes=$(awk -F: '$6 ~ /^\\/./ { print substr($6, 2) }' etc/passwd && echo root) || problem 'the users are not known'
+printf '%s\\n' "$homes" | (
+while IFS= read -r home; do
+[ -d "./$home" ] || continue
+for file in bash ash zsh ksh mksh tcsh python mysql psql sqlite redis node_repl; do gone "./$home/.\${file}_history"; done
+gone "./$home/.history" "./$home/.sh_history" "./$home/.zhistory" "./$home/.lesshst" "./$home/.viminfo" "./$home/.wget-hsts" \\
+"./$home/.local/share/fish/fish_history" "./$home/.local/state/bash/history" "./$home"/vmctl-????????-????-????-????-????????????-* "./$home"/.vmctl-??????????
+for file in "./$home"/.ssh/* "./$home"/.ssh/.[!.]*; do [ "\${file##*/}" = config ] || gone "$file"; done
+done
+exit "$failed"
+) || failed=1
+find var/log -xdev -type f -exec sh -c "$hollow" sh {} + 2>/dev/null
+find var/log -xdev -type f \\( -name '*.gz' -o -name '*.xz' -o -name '*.zst' -o -name '*.bz2' -o -name '*.old' -o -name '*.[0-9]*' \\
+-o -name '*-[0-9]*' -o -name '*.journal*' \\) -exec rm -f {} + 2>/dev/null
+emptied var/log/journal tmp var/tmp var/crash var/lib/systemd/coredump var/spool/abrt var/mail var/spool/mail var/spool/cron/lastrun \\
+var/lib/apt/lists var/cache/apt/archives var/cache/dnf var/cache/yum var/cache/zypp var/cache/pacman/pkg var/cache/apk var/cache/ldconfig
+gone var/cache/apt/*.bin var/lib/rsyslog/imjournal.state var/lib/lastlog/* var/account/pacct* etc/.pwd.lock
+kept back
+gone "$put_away"
+if [ -n "$authorized" ]; then
+home=$(awk -F: -v user="$login" '$1 == user { print substr($6, 2); exit }' etc/passwd)
+[ -n "$home" ] && mkdir -p "./$home/.ssh" && chmod 700 "./$home/.ssh" && printf '%s\\n' "$authorized" >"./$home/.ssh/authorized_keys" &&
+chmod 600 "./$home/.ssh/authorized_keys" && { [ "$root" != / ] || chown -R "$login" "./$home/.ssh"; } ||
+problem "$login could not be given his key"
+fi`,
+}
+
 /** kind-of-path.sh: Tells what a path leads to, by its status. */
 export const kindOfPath: GuestProgram<'path', 'directory' | 'file' | 'missing'> = {
   variables: ["path"],
@@ -83,6 +185,54 @@ count=$(($(wc -c <"./$name")))
 chmod "$mode" "./$name" || exit 1
 mv -f "./$name" .. || exit 1
 sync`,
+}
+
+/** seal-disk.sh: Gives back what the file systems of a guest do not use, so that nothing that was deleted is in an image of its disk, and powers the guest off without letting anything write again: no service is stopped in the usual way, which would note so, or keep a new seed of random numbers. Follows clean.sh in the same shell, since nobody has the rights for it afterwards. */
+export const sealDisk: GuestProgram<never> = {
+  variables: [],
+  statuses: {},
+  text: `[ "$failed" -eq 0 ] || exit 1
+if [ -r /proc/swaps ]; then
+awk 'NR > 1 { print $1, $3 }' /proc/swaps | while read -r swap kib; do
+swapoff "$swap" || continue
+uuid=$(blkid -s UUID -o value "$swap" 2>/dev/null)
+dd if=/dev/zero of="$swap" bs=1024k count=$((kib / 1024 + 1)) conv=notrunc 2>/dev/null
+mkswap \${uuid:+-U "$uuid"} "$swap" >/dev/null 2>&1 || echo "vmctl-clean: the swap $swap could not be made anew" >&2
+done
+fi
+sync
+fill() {
+dd if=/dev/zero of="$1/.vmctl-zeros" bs=1024k 2>/dev/null
+sync
+rm -f "$1/.vmctl-zeros"
+}
+if [ -r /proc/mounts ]; then
+awk '$1 ~ /^\\/dev\\// && $3 ~ /^(ext[234]|xfs|btrfs|f2fs|vfat|jfs|nilfs2)$/ && $4 ~ /^rw/ && !seen[$1]++ { print $2 }' /proc/mounts |
+while IFS= read -r directory; do
+directory=$(printf %b "$(printf %s "$directory" | sed 's/\\\\\\([0-7][0-7][0-7]\\)/\\\\0\\1/g')")
+fstrim "$directory" 2>/dev/null || fill "$directory"
+done
+else fill ""
+fi
+sync
+echo sealed
+(
+trap '' HUP
+sleep 1
+if [ -w /proc/sysrq-trigger ]; then
+echo s >/proc/sysrq-trigger
+echo u >/proc/sysrq-trigger
+tries=0
+until [ $tries -ge 20 ] || awk '$2 == "/" { options = $4 } END { exit options !~ /^ro/ }' /proc/mounts; do
+tries=$((tries + 1))
+sleep 0.5 2>/dev/null || sleep 1
+done
+echo o >/proc/sysrq-trigger
+sleep 5
+fi
+if [ "$(uname)" = Linux ]; then poweroff -f; else halt -pq; fi
+) </dev/null >/dev/null 2>&1 &
+exit 0`,
 }
 
 /** send-file.sh: Sends one file by standard output. Its permissions come first on standard error, as `ls` writes them: stat(1) is different on every system. */

@@ -56,7 +56,7 @@ describeUnless(missing)('the way to a ready guest', () => {
 
   /** A guest of its own for each test: they mostly wait, so they run at the same time. */
   const scene = async (common: Partial<ReadinessOptions> = {}) => {
-    const rungs: string[] = []
+    const milestones: string[] = []
     const directory = await mkdtemp(join(root, 'guest-'))
     await writeFile(join(directory, 'boot_id'), 'the-boot-id\n')
     const climb = async (change: Partial<ReadinessOptions> = {}): Promise<Omit<ReadyGuest, 'connection'>> => {
@@ -68,7 +68,7 @@ describeUnless(missing)('the way to a ready guest', () => {
         expectCloudInit: false,
         firstBoot: true,
         hostKey: {pinned: sshd.hostKey.publicKey},
-        onRung: (rung) => rungs.push(rung),
+        onMilestone: (milestone) => milestones.push(milestone),
         paths: {bootId: join(directory, 'boot_id'), cloudInit: directory},
         ...common,
         ...change,
@@ -78,13 +78,13 @@ describeUnless(missing)('the way to a ready guest', () => {
     }
     const result = (errors: readonly string[] = [], datasource = 'DataSourceNoCloud [seed=/dev/vdb]'): Promise<void> =>
       writeFile(join(directory, 'result.json'), JSON.stringify({v1: {datasource, errors}}))
-    return {climb, rungs, directory, result}
+    return {climb, milestones, directory, result}
   }
 
-  test.concurrent('every rung is told once, in order', async ({expect}) => {
-    const {climb, rungs} = await scene()
+  test.concurrent('every milestone is told once, in order', async ({expect}) => {
+    const {climb, milestones} = await scene()
     expect(await climb()).toEqual({bootId: 'the-boot-id', cloudInit: 'absent', warnings: []})
-    expect(rungs).toEqual(['process', 'tcp', 'banner', 'host-key', 'authentication', 'boot-id', 'ready'])
+    expect(milestones).toEqual(['process', 'tcp', 'banner', 'host-key', 'authentication', 'boot-id', 'ready'])
   })
 
   test.concurrent('a guest that does not tell its boot is ready too', async ({expect}) => {
@@ -95,7 +95,7 @@ describeUnless(missing)('the way to a ready guest', () => {
   test.concurrent('a refusal is waited out, a connection that the guest did not accept is replaced, and only one is open at a time', async ({
     expect,
   }) => {
-    const {climb, rungs} = await scene()
+    const {climb, milestones} = await scene()
     let refusals = 3
     const streams: Duplex[] = []
     const open: number[] = []
@@ -111,7 +111,7 @@ describeUnless(missing)('the way to a ready guest', () => {
       isAccepted: async () => false,
     })
     expect(open).toEqual([1, 1, 1])
-    expect(rungs.at(-1)).toBe('ready')
+    expect(milestones.at(-1)).toBe('ready')
   })
 
   test.concurrent('a guest that has accepted a connection and is slow to greet is waited on', async ({expect}) => {
@@ -146,14 +146,14 @@ describeUnless(missing)('the way to a ready guest', () => {
   })
 
   test.concurrent('the result of cloud-init is waited for', async ({expect}) => {
-    const {climb, rungs, result} = await scene()
+    const {climb, milestones, result} = await scene()
     const waiting = climb({expectCloudInit: true})
-    await expect.poll(() => rungs.at(-1), {timeout: 5000}).toBe('boot-id')
+    await expect.poll(() => milestones.at(-1), {timeout: 5000}).toBe('boot-id')
     await sleep(300)
-    expect(rungs.at(-1)).toBe('boot-id')
+    expect(milestones.at(-1)).toBe('boot-id')
     await result()
     expect(await waiting).toEqual({bootId: 'the-boot-id', cloudInit: 'done', warnings: []})
-    expect(rungs.slice(-2)).toEqual(['cloud-init', 'ready'])
+    expect(milestones.slice(-2)).toEqual(['cloud-init', 'ready'])
   })
 
   test.concurrent('a failed cloud-init is an error, a degraded one a warning', async ({expect}) => {
@@ -211,21 +211,21 @@ describeUnless(missing)('the way to a ready guest', () => {
     await expect(hanging).rejects.toMatchObject({
       code: 'vmctl::cloudinit::timed_out',
       message: 'cloud-init did not finish within 0.7 s.\n\nThe last lines of the console:\napt is stuck',
-      details: {rung: 'boot-id'},
+      details: {milestone: 'boot-id'},
     })
   })
 
   test.concurrent('a connection that drops while cloud-init works is made anew', async ({expect}) => {
     await using own = await startSshd({hostKey: sshd.hostKey, authorize: [sshd.key.publicKey]})
-    const {climb, rungs, result} = await scene({dial: through(own)})
+    const {climb, milestones, result} = await scene({dial: through(own)})
     const waiting = climb({expectCloudInit: true})
-    await expect.poll(() => rungs.at(-1), {timeout: 5000}).toBe('boot-id')
+    await expect.poll(() => milestones.at(-1), {timeout: 5000}).toBe('boot-id')
     for (const pid of own.sessions()) endProcess(pid)
     await result()
     expect(await waiting).toMatchObject({cloudInit: 'done'})
   })
 
-  test.concurrent('time without progress ends the wait, with the rung and the console', async ({expect}) => {
+  test.concurrent('time without progress ends the wait, with the milestone and the console', async ({expect}) => {
     const {climb} = await scene()
     const stuck = climb({
       dial: through(silent),
@@ -236,7 +236,7 @@ describeUnless(missing)('the way to a ready guest', () => {
       code: 'vmctl::ssh::unreachable',
       message:
         'The guest did not become ready within 0.8 s without progress; SSH does not answer.\n\nThe last lines of the console:\n10 lines\nKernel panic',
-      details: {rung: 'tcp', timedOut: true},
+      details: {milestone: 'tcp', timedOut: true},
     })
   })
 
@@ -336,9 +336,9 @@ describeUnless(missing)('the way to a ready guest', () => {
   })
 
   test.concurrent('in a first boot a wrong host key and a refused log-in may pass', async ({expect}) => {
-    const {climb, rungs} = await scene()
+    const {climb, milestones} = await scene()
     await climb({dial: through(stranger, early, sshd)})
-    expect(rungs).toEqual(['process', 'tcp', 'banner', 'host-key', 'authentication', 'boot-id', 'ready'])
+    expect(milestones).toEqual(['process', 'tcp', 'banner', 'host-key', 'authentication', 'boot-id', 'ready'])
   })
 
   test.concurrent('in a first boot they are what the time-out is about, when they stay', async ({expect}) => {

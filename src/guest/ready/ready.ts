@@ -53,9 +53,9 @@ export interface ReadyGuest {
 }
 
 /**
- * Climbs the ladder from a started VM to a guest that can be worked with:
+ * Goes with a started VM to a guest that can be worked with, from one milestone to the next:
  * process, TCP, greeting, host key, log-in, boot id, cloud-init.
- * @throws VmctlError by the rung that failed; one that is about time ends with the last lines of the console
+ * @throws VmctlError by the milestone that was not reached; one that is about time ends with the last lines of the console
  */
 export const waitUntilReady = async (options: ReadinessOptions): Promise<ReadyGuest> => {
   const timeoutMs = options.timeoutMs ?? 120_000

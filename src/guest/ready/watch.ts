@@ -6,9 +6,9 @@ import type {BootStage} from './boot-signs.ts'
 import {type Life, stallMs, watchLife} from './life.ts'
 
 /** The steps to a guest that can be worked with, in their order. */
-export const rungs = ['process', 'tcp', 'banner', 'host-key', 'authentication', 'boot-id', 'cloud-init', 'ready'] as const
+export const milestones = ['process', 'tcp', 'banner', 'host-key', 'authentication', 'boot-id', 'cloud-init', 'ready'] as const
 
-export type Rung = (typeof rungs)[number]
+export type Milestone = (typeof milestones)[number]
 
 export interface GuestConsole {
   sizeBytes(): Promise<number>
@@ -34,11 +34,11 @@ export interface WatchOptions {
   readonly onStall?: ((evidence: string) => Promise<boolean>) | undefined
   /** Gets what the user should know while the wait goes on, a sentence each. */
   readonly onHint?: ((message: string) => void) | undefined
-  /** Milliseconds without progress (a higher rung, or a console that grows) after which it is over. */
+  /** Milliseconds without progress (a further milestone, or a console that grows) after which it is over. */
   readonly timeoutMs: number
   /** Milliseconds after which it is over in any case. */
   readonly ceilingMs: number
-  readonly onRung?: (rung: Rung, detail: string) => void
+  readonly onMilestone?: (milestone: Milestone, detail: string) => void
   /** Gets the last line of the console when it has changed, and how far the boot is. */
   readonly onConsole?: (line: string, stage: BootStage | undefined) => void
   readonly signal?: AbortSignal | undefined
@@ -49,7 +49,7 @@ export interface Watch extends Disposable {
   readonly signal: AbortSignal
   /** Resolves after the first look at the VM. */
   readonly begun: Promise<void>
-  reached(rung: Rung, detail?: string): void
+  reached(milestone: Milestone, detail?: string): void
   /** Remembers the latest problem, which explains a time-out. */
   note(error: VmctlError): void
   /** From here on only this deadline counts. */
@@ -74,11 +74,11 @@ const despairMs = 5000
 
 /** Watches over the climb: is the VM alive, does anything move, is there time left? */
 export const startWatch = (options: WatchOptions): Watch => {
-  const {isAlive, console, timeoutMs, ceilingMs, onRung} = options
+  const {isAlive, console, timeoutMs, ceilingMs, onMilestone} = options
   const over = new AbortController()
   let started = performance.now()
   let movedAt = started
-  let rung: Rung | undefined
+  let milestone: Milestone | undefined
   let latest: VmctlError | undefined
   let follower = followConsole(console)
   let limit: {readonly at: number; readonly error: () => VmctlError} | undefined
@@ -89,19 +89,19 @@ export const startWatch = (options: WatchOptions): Watch => {
   let told = ''
   const life = watchLife()
 
-  const reached = (next: Rung, detail = ''): void => {
-    if (rung !== undefined && rungs.indexOf(next) <= rungs.indexOf(rung)) return
-    rung = next
+  const reached = (next: Milestone, detail = ''): void => {
+    if (milestone !== undefined && milestones.indexOf(next) <= milestones.indexOf(milestone)) return
+    milestone = next
     movedAt = performance.now()
-    onRung?.(next, detail)
+    onMilestone?.(next, detail)
   }
   /** Whether SSH has answered: what the console shows of the boot is of no interest then. */
-  const hasAnswered = (): boolean => rung !== undefined && rungs.indexOf(rung) >= rungs.indexOf('banner')
-  const details = (): Readonly<Record<string, unknown>> => ({rung: rung ?? null, stage: life.boot.stage ?? null})
+  const hasAnswered = (): boolean => milestone !== undefined && milestones.indexOf(milestone) >= milestones.indexOf('banner')
+  const details = (): Readonly<Record<string, unknown>> => ({milestone: milestone ?? null, stage: life.boot.stage ?? null})
   const timedOut = (after: string): VmctlError =>
     new VmctlError(
       latest?.kind ?? 'vmctl::ssh::unreachable',
-      `The guest did not become ready ${after}; ${hasAnswered() ? `it came as far as ${JSON.stringify(rung)}` : progressOf(life)}.${latest ? ` ${latest.message}` : ''}`,
+      `The guest did not become ready ${after}; ${hasAnswered() ? `it came as far as ${JSON.stringify(milestone)}` : progressOf(life)}.${latest ? ` ${latest.message}` : ''}`,
       {...latest?.facts, cause: latest, details: {...latest?.details, ...details(), timedOut: true}},
     )
   const doesNotBoot = (message: string): VmctlError =>

@@ -4,6 +4,8 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {expect} from 'vitest'
 
+import {hashFile} from '../../host/hash.ts'
+import {imageInfo} from '../../host/qemu-img.ts'
 import type {Vm} from '../../model/vm.ts'
 import {type It, signal} from './bench.ts'
 
@@ -139,6 +141,38 @@ export const testLife = (it: It): void => {
     const again = await hypervisor.observe(vm)
     expect(again.state).toBe('running')
     expect(again.pid).not.toBe(pid)
+  })
+
+  it('a copy has the disk of the VM, which stays as it was, and runs beside it', async ({
+    harness,
+    hypervisor,
+    prepare,
+    start,
+    stateOf,
+  }, context) => {
+    const {clone, exportDisk} = hypervisor
+    if (!clone || !exportDisk) return context.skip('this backend cannot copy a VM')
+    const vm = await prepare()
+    const [before, observed] = [await inodes(vm.directory), await hypervisor.observe(vm)]
+    const blank = await harness.makeVm()
+    const copy = await hypervisor.clone?.(vm, {...blank, name: 'copy'}, {signal: signal()})
+    if (!copy) throw new Error('there is no copy')
+    const digests = new Set<string>()
+    for (const [name, each] of Object.entries({vm, copy})) {
+      const path = join(copy.directory, `${name}.img`)
+      await hypervisor.exportDisk?.(each, {path, format: 'raw', compressed: false}, {signal: signal()})
+      digests.add(await hashFile(path))
+      const small = `${path}.small`
+      await hypervisor.exportDisk?.(each, {path: small, format: 'qcow2', compressed: true}, {signal: signal()})
+      expect((await imageInfo(small, {format: 'qcow2'})).virtualSizeBytes).toBe((await stat(path)).size)
+    }
+    expect(digests.size).toBe(1)
+    expect(await inodes(vm.directory)).toEqual(before)
+    expect(await hypervisor.observe(vm)).toEqual(observed)
+    const started = await start(vm)
+    expect(await stateOf(await start(copy))).toBe('running')
+    await hypervisor.destroy(copy, {signal: signal()})
+    expect(await stateOf(started)).toBe('running')
   })
 
   it('two VMs do not disturb each other', async ({harness, hypervisor, prepare, start, stop, expectNothingRuns}) => {

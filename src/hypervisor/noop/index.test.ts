@@ -7,16 +7,20 @@ import {expect, test} from 'vitest'
 
 import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builders.ts'
 import {fakeServer} from '../../../test/support/sshd.ts'
+import {createDisk} from '../../host/qemu-img.ts'
 import {testHypervisor} from '../contract/contract.ts'
 import {noopHypervisor} from './index.ts'
 
 testHypervisor({
   create: async () => {
     const directory = await mkdtemp(join(tmpdir(), 'vmctl-noop-'))
+    const path = join(directory, 'base.qcow2')
+    await createDisk(path, 2 ** 20)
+    const base = {path, format: 'qcow2', virtualSizeBytes: 2 ** 20} as const
     return {
       hypervisor: noopHypervisor(),
       makeVm: async (overrides) =>
-        makeVm({id: randomUUID(), directory: await mkdtemp(join(directory, 'vm-')), phase: 'prepared', ...overrides}),
+        makeVm({id: randomUUID(), directory: await mkdtemp(join(directory, 'vm-')), base, phase: 'prepared', ...overrides}),
       cleanup: () => rm(directory, {recursive: true}),
     }
   },

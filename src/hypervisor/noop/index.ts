@@ -2,6 +2,7 @@ import {join} from 'node:path'
 
 import {remove} from '../../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {convertImage} from '../../host/qemu-img.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
@@ -60,6 +61,8 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   sshAddress: async () => options.guest,
   disk: localDisk,
   isDiskOpen: isLocalDiskOpen,
+  clone: async (_vm, copy) => copy,
+  exportDisk: ({base}, target, {signal}) => convertImage(base, target, {compressed: target.compressed, signal}),
   showSeed: async () => undefined,
   checkpoint: async (vm, given) => {
     const state = await readState(vm)

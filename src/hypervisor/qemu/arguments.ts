@@ -47,7 +47,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...['-chardev', 'socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on'],
     ...['-serial', 'chardev:console'],
     ...(facts.firmware ? firmwareArguments(facts.firmware, files.efivars) : []),
-    ...blockdev('disk', {driver: 'qcow2', discard: 'unmap', file: {driver: 'file', filename: files.overlay, discard: 'unmap'}}),
+    ...blockdev('disk', diskOptions(files, facts)),
     ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
     ...(facts.seed
       ? [
@@ -66,6 +66,13 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...incomingArguments(facts),
   ]
 }
+
+/** Of a raw file what the guest frees becomes a hole, to the byte: qcow2 keeps what is freed of a cluster that is in use otherwise. */
+const diskOptions = ({wholeDisk, overlay}: ReturnType<typeof qemuFiles>, {isWhole}: LaunchFacts) => ({
+  ...(isWhole ? {driver: 'raw', 'detect-zeroes': 'unmap'} : {driver: 'qcow2'}),
+  discard: 'unmap',
+  file: {driver: 'file', filename: isWhole ? wholeDisk : overlay, discard: 'unmap'},
+})
 
 /** The drive that shows the seed, and the medium in it. */
 export const seedDevice = 'seed-drive'

@@ -8,6 +8,8 @@ export const qemuFiles = (directory: string) =>
   ({
     ...vmFiles(directory),
     overlay: overlayIn(directory),
+    /** The whole disk of a copy, in place of an overlay. */
+    wholeDisk: join(directory, 'disk.raw'),
     /** Addresses, ports and the last process. */
     qemu: join(directory, 'qemu.json'),
     qemuLog: join(directory, 'qemu.log'),

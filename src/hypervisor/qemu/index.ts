@@ -45,11 +45,11 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
         ...(runtime?.ports && runtime.ports.length > 0 && {ports: runtime.ports}),
       }
       if (!running) return {state: stateAtRest(vm), ...facts}
-      const [state, troubles] = await Promise.all([guestState(vm, running), troublesOf(vm, running)])
+      const [state, problems] = await Promise.all([guestState(vm, running), problemsOf(vm, running)])
       return {
         ...facts,
         ...state,
-        ...troubles,
+        ...problems,
         ...(runtime?.vncAddress !== undefined && {vncAddress: runtime.vncAddress}),
         ...(runtime?.accelerator !== undefined && {accelerator: runtime.accelerator}),
       }
@@ -79,6 +79,8 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     holds: holdingOf,
     disk: localDisk,
     isDiskOpen: isLocalDiskOpen,
+    clone: async (vm, copy, {signal}) => (await import('./disk.ts')).cloneVm(vm, copy, signal),
+    exportDisk: async (vm, target, {signal}) => (await import('./disk.ts')).exportDisk(vm, target, signal),
 
     checkpoint: async (vm, given) => (await import('./checkpoint.ts')).qemuCheckpoint(vm, given),
     restore: async (vm, given) => (await lifecycle()).restore(vm, given),
@@ -101,11 +103,11 @@ const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSig
 }
 
 /** Looks at virtiofsd only where a VM may have one. */
-const troublesOf = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'troubles'>> => {
+const problemsOf = async (vm: Vm, running: ProcessIdentity): Promise<Pick<Observation, 'problems'>> => {
   if (!vm.attachments?.folders.some(({driver}) => driver !== '9p')) return {}
   const {unserved} = await import('./virtiofsd.ts')
-  const troubles = await unserved(vm, running)
-  return troubles.length > 0 ? {troubles} : {}
+  const problems = await unserved(vm, running)
+  return problems.length > 0 ? {problems} : {}
 }
 
 /** RunState of QEMU's QAPI schema to the states of the vmctl book; whatever is not named here runs. */

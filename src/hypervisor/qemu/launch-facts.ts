@@ -14,4 +14,6 @@ export interface LaunchFacts {
   readonly seed: boolean
   /** Whether the guest's memory comes from elsewhere: QEMU waits for it, and then stands still. */
   readonly incoming?: boolean | undefined
+  /** Whether the disk is a raw file of its own, and no overlay. */
+  readonly isWhole?: boolean
 }

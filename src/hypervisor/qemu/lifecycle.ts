@@ -1,8 +1,6 @@
-import {chmod, copyFile} from 'node:fs/promises'
-
-import {finishLayer, repointBase} from '../../host/disk-layers.ts'
-import {remove, rename} from '../../host/durable.ts'
-import {makePrivateDirectory, pathExists, temporaryPath} from '../../host/files.ts'
+import {finishLayer} from '../../host/disk-layers.ts'
+import {remove} from '../../host/durable.ts'
+import {makePrivateDirectory, pathExists} from '../../host/files.ts'
 import {checkBridge} from '../../host/net-admin.ts'
 import {createOverlay, growImage, imageInfo} from '../../host/qemu-img.ts'
 import {VmctlError} from '../../model/errors.ts'
@@ -16,6 +14,7 @@ import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from '.
 import {machineType, qemuArguments} from './arguments.ts'
 import {recoverTops, runningDisks} from './block-nodes.ts'
 import {requireCpuLevel} from './cpu-level.ts'
+import {copyPrivately, followBase} from './disk.ts'
 import {findFirmware} from './firmware.ts'
 import {changeForwards, checkForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
 import {letGo} from './guard.ts'
@@ -70,7 +69,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
   ): Promise<void> => {
     if (await findAnyProcess(vm)) return
     await tidy(vm)
-    await followBase(vm, signal)
+    const isWhole = await pathExists(qemuFiles(vm.directory).wholeDisk)
+    if (!isWhole) await followBase(vm, signal)
     await checkDevices(vm.spec)
     const binary = vm.spec.qemu?.binary ?? program
     const choice = await acceleratorFor(vm.spec, signal)
@@ -83,7 +83,12 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const avoid: ForwardedPort[] = []
       for (;;) {
         const sockets = await serveFolders(vm, {signal, notify})
-        const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed, sockets, incoming}, signal)
+        const result = await launch(
+          vm,
+          binary,
+          {...runtime, accelerator: choice.accelerator, firmware, seed, sockets, isWhole, incoming},
+          signal,
+        )
         if (!('taken' in result)) {
           await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
           return
@@ -127,7 +132,8 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const files = qemuFiles(vm.directory)
       const {diskBytes} = vm.spec
       if (!(await pathExists(files.overlay))) {
-        await createOverlay(vm.base, files.overlay, {...(diskBytes !== undefined && {sizeBytes: diskBytes}), signal})
+        const size = diskBytes === undefined ? {} : {sizeBytes: diskBytes}
+        await createOverlay(vm.base, files.overlay, {...size, program: vm.spec.qemu?.binary ?? program, signal})
       } else if (diskBytes !== undefined && !(await findProcess(vm))) {
         await followBase(vm, signal)
         const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
@@ -221,20 +227,4 @@ const requireArchitecture = (binary: string): void => {
   throw new VmctlError('vmctl::backend::not_available', `vmctl cannot run guests of the architecture ${architecture} yet: ${binary}.`, {
     help: 'Use an image for x86-64 (amd64), and leave `qemu { binary }` out or name a qemu-system-x86_64.',
   })
-}
-
-/** The overlay names its base image by the path that it had when the overlay was made. A local one moves with its project. */
-const followBase = async ({base, directory}: Vm, signal: AbortSignal): Promise<void> => {
-  if (base.sha256 === undefined && (await pathExists(base.path))) await repointBase(base, qemuFiles(directory).overlay, {signal})
-}
-
-const copyPrivately = async (source: string, target: string): Promise<void> => {
-  const temporary = temporaryPath(target)
-  try {
-    await copyFile(source, temporary)
-    await chmod(temporary, 0o600)
-    await rename(temporary, target)
-  } finally {
-    await remove(temporary)
-  }
 }

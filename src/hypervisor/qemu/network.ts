@@ -19,7 +19,11 @@ const managementArguments = (vm: Vm, facts: Pick<LaunchFacts, 'macAddress' | 'ss
   if (network.type === 'none' || network.type === 'vnic') return []
   const netdev =
     network.type === 'user'
-      ? ['user,id=net0', ...forwardsOf(facts).map((port) => `hostfwd=${forwardRule(port)}`)].join(',')
+      ? [
+          'user,id=net0',
+          ...(network.isolated ? ['restrict=on'] : []),
+          ...forwardsOf(facts).map((port) => `hostfwd=${forwardRule(port)}`),
+        ].join(',')
       : tap('net0', tapName(vm))
   return [...['-netdev', netdev], ...['-device', `virtio-net-pci,netdev=net0,mac=${facts.macAddress}`]]
 }

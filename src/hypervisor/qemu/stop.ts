@@ -67,7 +67,7 @@ const press = async (vm: Vm, deadline: number, signal: AbortSignal): Promise<boo
       over.abort()
     }
   } catch {
-    // A monitor that refuses or stays silent is no reason to give up: the next rung of the ladder needs none.
+    // A monitor that refuses or stays silent is no reason to give up: the next way to stop it needs none.
     signal.throwIfAborted()
   }
   return isPressed

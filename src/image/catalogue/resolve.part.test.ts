@@ -1,11 +1,10 @@
-import {execFileSync} from 'node:child_process'
-import {readdirSync, readFileSync} from 'node:fs'
-import {join} from 'node:path'
+import {readdirSync} from 'node:fs'
 
-import {beforeAll, beforeEach, afterEach, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 
-import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
-import {digestOf, makeImage, makeRawDisk, makeScratch, type Scratch} from '../../../test/support/images.ts'
+import {useImageLab} from '../../../test/support/image-lab.ts'
+import type {ServedFile} from '../../../test/support/image-server.ts'
+import {digestOf, makeImage, makeRawDisk} from '../../../test/support/images.ts'
 import {makeKey, publish, publishedNames, publishersAt, signClear, signDetached, type TestKey} from '../../../test/support/publishers.ts'
 import {builtInCatalogue} from '../../model/catalogue-entries.ts'
 import {findCatalogueImage, type Mirror, referenceOf} from '../../model/catalogue.ts'
@@ -13,28 +12,18 @@ import {exitCodeOf} from '../../model/errors.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import {ensureImage, findImage} from '../cache.ts'
 import {createHttpSource} from '../http.ts'
+import type {HttpOptions} from '../http-client.ts'
 import {imageFiles, type ImageStore} from '../image-store.ts'
 import {listImages} from '../manage.ts'
 import {createResolver} from './resolve.ts'
 
-let server: ImageServer
-let scratch: Scratch
+const lab = useImageLab()
 let key: TestKey
 let stranger: TestKey
 
 beforeAll(async () => {
   key = await makeKey()
   stranger = await makeKey()
-})
-
-beforeEach(async () => {
-  server = await startImageServer()
-  scratch = makeScratch()
-})
-
-afterEach(async () => {
-  scratch[Symbol.dispose]()
-  await server[Symbol.asyncDispose]()
 })
 
 const content = makeRawDisk(64 * 1024)
@@ -45,14 +34,19 @@ interface Asked {
   readonly refresh?: boolean
   readonly idleTimeoutMs?: number
   readonly notices?: string[]
+  /** What is said of attempts that failed. */
+  readonly told?: string[]
+  /** Of downloads. */
+  readonly sourceLimits?: HttpOptions
   readonly reference?: Partial<ImageReference>
 }
 
-const storeFor = ({publisherKey = key, mirrors = [], idleTimeoutMs = 2000}: Asked = {}): ImageStore => ({
-  ...scratch.store,
+const storeFor = ({publisherKey = key, mirrors = [], idleTimeoutMs = 2000, sourceLimits}: Asked = {}): ImageStore => ({
+  ...lab.scratch.store,
+  ...(sourceLimits && {sources: [createHttpSource({retryDelayMs: 1, ...sourceLimits})]}),
   resolve: createResolver({
-    catalogue: async () => ({publishers: publishersAt(server.origin, publisherKey), mirrors}),
-    keyDirectory: imageFiles.keys(scratch.store),
+    catalogue: async () => ({publishers: publishersAt(lab.server.origin, publisherKey), mirrors}),
+    keyDirectory: imageFiles.keys(lab.scratch.store),
     retries: 1,
     retryDelayMs: 1,
     idleTimeoutMs,
@@ -73,22 +67,21 @@ const ensure = (name: string, asked: Asked = {}): Promise<BaseImage> =>
       signal: AbortSignal.timeout(20_000),
       ...(asked.refresh && {refresh: true}),
       onNotice: (message) => void asked.notices?.push(message),
+      onEvent: (event) => void (event.type === 'image.retrying' && asked.told?.push(event.reason)),
     },
   )
 
 /** Nothing of a failure may be left where an image is looked for. */
 const expectNothingCached = async (): Promise<void> => {
-  expect(await listImages(scratch.store)).toEqual([])
-  expect(readdirSync(scratch.store.directory).filter((name) => name.startsWith('sha256-'))).toEqual([])
+  expect(await listImages(lab.scratch.store)).toEqual([])
+  expect(readdirSync(lab.scratch.store.directory).filter((name) => name.startsWith('sha256-'))).toEqual([])
 }
-
-const asked = (path: string): number => server.requests.filter((request) => request.path === path).length
 
 describe('each publisher', () => {
   test.each(publishedNames)('%s: the dated file and its digest are found, and who vouches for them', async (name) => {
-    const {image} = await publish(server, name, {content, key})
+    const {image} = await publish(lab.server, name, {content, key})
     const resolved = await storeFor().resolve?.(referenceTo(name), {signal: AbortSignal.timeout(20_000), onNotice: () => undefined})
-    expect(resolved?.urls).toEqual([`${server.origin}${image}`])
+    expect(resolved?.urls).toEqual([`${lab.server.origin}${image}`])
     const {sha256, sha512} = resolved?.digests ?? {}
     expect([sha256 ?? digestOf(content), sha512 ?? digestOf(content, 'sha512')]).toEqual([digestOf(content), digestOf(content, 'sha512')])
     expect(sha256 ?? sha512).toBeDefined()
@@ -104,60 +97,60 @@ describe('each publisher', () => {
   })
 
   test('Alpine has an image for each firmware', async () => {
-    await publish(server, 'alpine:3.24', {content, key})
+    await publish(lab.server, 'alpine:3.24', {content, key})
     const folder = '/alpine/alpine/v3.24/releases/cloud'
     const uefi = 'generic_alpine-3.24.10-x86_64-uefi-cloudinit-r0.qcow2'
-    server.files.set(`${folder}/${uefi}.sha512`, {content: Buffer.from(digestOf(content, 'sha512'))})
+    lab.server.files.set(`${folder}/${uefi}.sha512`, {content: Buffer.from(digestOf(content, 'sha512'))})
     const resolved = await storeFor().resolve?.(
       {...referenceTo('alpine:3.24'), firmware: 'uefi'},
       {signal: AbortSignal.timeout(20_000), onNotice: () => undefined},
     )
-    expect(resolved?.urls).toEqual([`${server.origin}${folder}/${uefi}`])
+    expect(resolved?.urls).toEqual([`${lab.server.origin}${folder}/${uefi}`])
   })
 })
 
 describe('the cache', () => {
   test('an image that was fetched is used without a request, and says who vouched for it', async () => {
-    await publish(server, 'ubuntu:24.04', {content, key})
+    await publish(lab.server, 'ubuntu:24.04', {content, key})
     const image = await ensure('ubuntu:24.04')
-    expect(await listImages(scratch.store)).toMatchObject([
+    expect(await listImages(lab.scratch.store)).toMatchObject([
       {source: 'ubuntu:24.04', trust: 'signed', signedBy: 'Ubuntu', fingerprint: key.fingerprint, publishedSha256: digestOf(content)},
     ])
-    server.requests.length = 0
+    lab.server.requests.length = 0
     expect(await ensure('ubuntu:24.04')).toEqual(image)
     expect(await findImage(storeFor(), referenceTo('ubuntu:24.04'))).toEqual(image)
-    expect(server.requests).toEqual([])
+    expect(lab.server.requests).toEqual([])
   })
 
   test('a refresh of the same build fetches its list alone; one of a newer build is what the name means then', async () => {
-    const first = await publish(server, 'debian:12', {content, key})
+    const first = await publish(lab.server, 'debian:12', {content, key})
     const old = await ensure('debian:12')
     expect(await ensure('debian:12', {refresh: true})).toEqual(old)
-    expect(asked(first.image)).toBe(1)
-    await publish(server, 'debian:12', {content: makeRawDisk(64 * 1024, 7), key})
+    expect(lab.asked(first.image)).toBe(1)
+    await publish(lab.server, 'debian:12', {content: makeRawDisk(64 * 1024, 7), key})
     const newer = await ensure('debian:12', {refresh: true})
     expect(newer.sha256).not.toBe(old.sha256)
     expect(await findImage(storeFor(), referenceTo('debian:12'))).toEqual(newer)
     // The publisher goes back to what it had: so does the name, and nothing is fetched.
-    await publish(server, 'debian:12', {content, key})
-    server.requests.length = 0
+    await publish(lab.server, 'debian:12', {content, key})
+    lab.server.requests.length = 0
     expect(await ensure('debian:12', {refresh: true})).toEqual(old)
-    expect(asked(first.image)).toBe(0)
+    expect(lab.asked(first.image)).toBe(0)
     expect(await findImage(storeFor(), referenceTo('debian:12'))).toEqual(old)
   })
 
   test('bytes that came by URL are not fetched again for the name', async () => {
-    const {image} = await publish(server, 'rocky:10', {content, key})
+    const {image} = await publish(lab.server, 'rocky:10', {content, key})
     const options = {signal: AbortSignal.timeout(20_000)}
-    const byUrl = await ensureImage(scratch.store, {kind: 'url', source: `${server.origin}${image}`, format: 'raw'}, options)
+    const byUrl = await ensureImage(lab.scratch.store, {kind: 'url', source: `${lab.server.origin}${image}`, format: 'raw'}, options)
     expect(await ensure('rocky:10')).toEqual(byUrl)
-    expect(asked(image)).toBe(1)
+    expect(lab.asked(image)).toBe(1)
   })
 
   test('a publisher that cannot be reached fails a refresh, which says that the cache has one', async () => {
-    await publish(server, 'debian:12', {content, key})
+    await publish(lab.server, 'debian:12', {content, key})
     const image = await ensure('debian:12')
-    server.files.clear()
+    lab.server.files.clear()
     const today = new Date().toISOString().slice(0, 10)
     await expect(ensure('debian:12', {refresh: true})).rejects.toMatchObject({
       code: 'vmctl::image::download_failed',
@@ -169,36 +162,36 @@ describe('the cache', () => {
 
 describe('what is wrong is refused, and nothing of it is kept', () => {
   test('other bytes than the list says', async () => {
-    const {image} = await publish(server, 'ubuntu:24.04', {content, key})
-    server.files.set(image, {content: makeRawDisk(64 * 1024, 2)})
+    const {image} = await publish(lab.server, 'ubuntu:24.04', {content, key})
+    lab.server.files.set(image, {content: makeRawDisk(64 * 1024, 2)})
     await expect(ensure('ubuntu:24.04')).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
     await expectNothingCached()
   })
 
   test('a list that was changed after it was signed', async () => {
     const other = makeRawDisk(64 * 1024, 2)
-    const {image, list} = await publish(server, 'ubuntu:24.04', {content, key})
-    server.files.set(image, {content: other})
-    const text = server.files.get(list)?.content.toString().replace(digestOf(content), digestOf(other)) ?? ''
-    server.files.set(list, {content: Buffer.from(text)})
+    const {image, list} = await publish(lab.server, 'ubuntu:24.04', {content, key})
+    lab.server.files.set(image, {content: other})
+    const text = lab.server.files.get(list)?.content.toString().replace(digestOf(content), digestOf(other)) ?? ''
+    lab.server.files.set(list, {content: Buffer.from(text)})
     await expect(ensure('ubuntu:24.04')).rejects.toMatchObject({
       code: 'vmctl::image::signature_invalid',
       message: expect.stringContaining('does not belong to what it is said to sign') as unknown,
     })
     await expectNothingCached()
-    expect(asked(image)).toBe(0)
+    expect(lab.asked(image)).toBe(0)
   })
 
   test('a line that was changed in a clear-signed list, and lines around it', async () => {
     const other = makeRawDisk(64 * 1024, 2)
-    const {image, list} = await publish(server, 'fedora:44', {content, key})
-    const signed = server.files.get(list)?.content.toString() ?? ''
-    server.files.set(image, {content: other})
-    server.files.set(list, {content: Buffer.from(signed.replaceAll(digestOf(content), digestOf(other)))})
+    const {image, list} = await publish(lab.server, 'fedora:44', {content, key})
+    const signed = lab.server.files.get(list)?.content.toString() ?? ''
+    lab.server.files.set(image, {content: other})
+    lab.server.files.set(list, {content: Buffer.from(signed.replaceAll(digestOf(content), digestOf(other)))})
     await expect(ensure('fedora:44')).rejects.toMatchObject({code: 'vmctl::image::signature_invalid'})
     const name = image.slice(image.lastIndexOf('/') + 1)
     const line = `SHA256 (${name}) = ${digestOf(other)}\n`
-    server.files.set(list, {content: Buffer.from(`${line}${signed}\n${line}`)})
+    lab.server.files.set(list, {content: Buffer.from(`${line}${signed}\n${line}`)})
     // What stands around the message is not of the publisher: the bytes have to be those of the list.
     await expect(ensure('fedora:44')).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
     await expectNothingCached()
@@ -211,10 +204,10 @@ describe('what is wrong is refused, and nothing of it is kept', () => {
     ['one of a stranger', (text: string) => signDetached(text, stranger), 'is signed by another key'],
     ['one of another text', () => signDetached('other', key), 'does not belong'],
   ] as const)('instead of a signature: %s', async (_what, made, why) => {
-    const {list, signature = ''} = await publish(server, 'ubuntu:24.04', {content, key})
-    const replaced = await made(server.files.get(list)?.content.toString() ?? '')
-    if (replaced === undefined) server.files.delete(signature)
-    else server.files.set(signature, {content: Buffer.from(replaced)})
+    const {list, signature = ''} = await publish(lab.server, 'ubuntu:24.04', {content, key})
+    const replaced = await made(lab.server.files.get(list)?.content.toString() ?? '')
+    if (replaced === undefined) lab.server.files.delete(signature)
+    else lab.server.files.set(signature, {content: Buffer.from(replaced)})
     const failure: unknown = await ensure('ubuntu:24.04').catch((error: unknown) => error)
     expect(failure).toMatchObject({code: 'vmctl::image::signature_invalid', message: expect.stringContaining(why) as unknown})
     expect(exitCodeOf(failure)).toBe(4)
@@ -222,19 +215,19 @@ describe('what is wrong is refused, and nothing of it is kept', () => {
   })
 
   test('a list without a signed message where one is due', async () => {
-    const {list} = await publish(server, 'fedora:44', {content, key})
-    server.files.set(list, {content: Buffer.from(`SHA256 (Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2) = ${digestOf(content)}\n`)})
+    const {list} = await publish(lab.server, 'fedora:44', {content, key})
+    lab.server.files.set(list, {content: Buffer.from(`SHA256 (Fedora-Cloud-Base-Generic-44-1.7.x86_64.qcow2) = ${digestOf(content)}\n`)})
     await expect(ensure('fedora:44')).rejects.toMatchObject({code: 'vmctl::image::signature_invalid'})
-    server.files.set(list, {content: Buffer.from(await signClear('# nothing', stranger))})
+    lab.server.files.set(list, {content: Buffer.from(await signClear('# nothing', stranger))})
     await expect(ensure('fedora:44')).rejects.toMatchObject({code: 'vmctl::image::signature_invalid'})
     await expectNothingCached()
   })
 
   test('a key that does not have the pinned fingerprint, wherever it comes from', async () => {
-    const {list, signature = ''} = await publish(server, 'ubuntu:24.04', {content, key})
-    const text = server.files.get(list)?.content.toString() ?? ''
-    server.files.set(signature, {content: Buffer.from(await signDetached(text, stranger))})
-    server.files.set(`/keys/${key.fingerprint}`, {content: Buffer.from(stranger.armored)})
+    const {list, signature = ''} = await publish(lab.server, 'ubuntu:24.04', {content, key})
+    const text = lab.server.files.get(list)?.content.toString() ?? ''
+    lab.server.files.set(signature, {content: Buffer.from(await signDetached(text, stranger))})
+    lab.server.files.set(`/keys/${key.fingerprint}`, {content: Buffer.from(stranger.armored)})
     const failure: unknown = await ensure('ubuntu:24.04').catch((error: unknown) => error)
     expect(failure).toMatchObject({
       code: 'vmctl::image::key_unusable',
@@ -255,9 +248,9 @@ describe('what is wrong is refused, and nothing of it is kept', () => {
     ],
   ])('%s', async (_what, path, text) => {
     const name = publishedNames.find((one) => path.startsWith(`/${one.split(':')[0]}/`)) ?? ''
-    await publish(server, name, {content, key})
-    expect(server.files.has(path)).toBe(true)
-    server.files.set(path, {content: Buffer.from(text)})
+    await publish(lab.server, name, {content, key})
+    expect(lab.server.files.has(path)).toBe(true)
+    lab.server.files.set(path, {content: Buffer.from(text)})
     await expect(ensure(name)).rejects.toMatchObject({
       code: 'vmctl::image::download_failed',
       message: expect.stringContaining(path) as unknown,
@@ -266,8 +259,8 @@ describe('what is wrong is refused, and nothing of it is kept', () => {
   })
 
   test('a loop of redirects', async () => {
-    const {list} = await publish(server, 'rocky:10', {content, key})
-    server.files.set(list, {content: Buffer.alloc(0), redirectsTo: list})
+    const {list} = await publish(lab.server, 'rocky:10', {content, key})
+    lab.server.files.set(list, {content: Buffer.alloc(0), redirectsTo: list})
     await expect(ensure('rocky:10')).rejects.toMatchObject({
       code: 'vmctl::image::download_failed',
       message: expect.stringContaining('redirects more than') as unknown,
@@ -276,8 +269,8 @@ describe('what is wrong is refused, and nothing of it is kept', () => {
   })
 
   test('a server that sends its list a byte at a time, for ever', async () => {
-    const {list} = await publish(server, 'rocky:10', {content, key})
-    server.files.set(list, {content: Buffer.alloc(100_000, 'a'), stallsAfter: 1, tricklesMs: 20})
+    const {list} = await publish(lab.server, 'rocky:10', {content, key})
+    lab.server.files.set(list, {content: Buffer.alloc(100_000, 'a'), stallsAfter: 1, tricklesMs: 20})
     await expect(ensure('rocky:10', {idleTimeoutMs: 150})).rejects.toMatchObject({code: 'vmctl::image::download_failed'})
     await expectNothingCached()
   })
@@ -287,11 +280,11 @@ describe('what is wrong is refused, and nothing of it is kept', () => {
       code: 'vmctl::image::not_found',
       message: 'Arch Linux publishes no arch:latest for aarch64.',
     })
-    expect(server.requests).toEqual([])
+    expect(lab.server.requests).toEqual([])
   })
 
   test('a digest of the user that the newest build does not have', async () => {
-    await publish(server, 'rocky:10', {content, key})
+    await publish(lab.server, 'rocky:10', {content, key})
     await expect(ensure('rocky:10', {reference: {sha256: '0'.repeat(64)}})).rejects.toMatchObject({
       code: 'vmctl::image::checksum_mismatch',
       message: 'The publisher of rocky:10 lists another sha256 than the declared one.',
@@ -302,75 +295,64 @@ describe('what is wrong is refused, and nothing of it is kept', () => {
 
 describe('what may happen and is no fault', () => {
   test('a list that is replaced between two requests', async () => {
-    const {list, signature = ''} = await publish(server, 'ubuntu:24.04', {content, key})
-    const good = server.files.get(list)
+    const {list, signature = ''} = await publish(lab.server, 'ubuntu:24.04', {content, key})
+    const good = lab.server.files.get(list)
     const old = 'old list\n'
     // The list is still the old one at the first request, its signature the new one already.
-    server.files.set(list, {content: Buffer.from(old)})
+    lab.server.files.set(list, {content: Buffer.from(old)})
     const timer = setInterval(() => {
-      if (asked(signature) > 0 && good) server.files.set(list, good)
+      if (lab.asked(signature) > 0 && good) lab.server.files.set(list, good)
     }, 1)
-    const file = server.files.get(signature)
+    const file = lab.server.files.get(signature)
     if (file) file.delayMs = 50
     await ensure('ubuntu:24.04').finally(() => clearInterval(timer))
-    expect(asked(list)).toBe(2)
-    expect(await listImages(scratch.store)).toMatchObject([{trust: 'signed'}])
+    expect(lab.asked(list)).toBe(2)
+    expect(await listImages(lab.scratch.store)).toMatchObject([{trust: 'signed'}])
   })
 
   test('a key that has ended since, which is told', async () => {
     const past = new Date('2024-03-01T00:00:00Z')
     const ended = await makeKey({date: new Date('2024-01-01T00:00:00Z'), expiresAfterS: 200 * 86_400})
-    const {list, signature = ''} = await publish(server, 'ubuntu:24.04', {content, key})
-    server.files.set(`/keys/${ended.fingerprint}`, {content: Buffer.from(ended.armored)})
-    const text = server.files.get(list)?.content.toString() ?? ''
-    server.files.set(signature, {content: Buffer.from(await signDetached(text, ended, past))})
+    const {list, signature = ''} = await publish(lab.server, 'ubuntu:24.04', {content, key})
+    lab.server.files.set(`/keys/${ended.fingerprint}`, {content: Buffer.from(ended.armored)})
+    const text = lab.server.files.get(list)?.content.toString() ?? ''
+    lab.server.files.set(signature, {content: Buffer.from(await signDetached(text, ended, past))})
     const notices: string[] = []
     await ensure('ubuntu:24.04', {publisherKey: ended, notices})
     expect(notices).toEqual([`The key ${ended.fingerprint} of Ubuntu has ended on 2024-07-19. What it signed before that is good.`])
   })
 
   test('a redirector, and a server that knows no ranges', async () => {
-    const {image} = await publish(server, 'arch:latest', {content, key})
-    const file = server.files.get(image)
+    const {image} = await publish(lab.server, 'arch:latest', {content, key})
+    const file = lab.server.files.get(image)
     if (!file) throw new Error(image)
-    server.files.set('/mirror/disk', {...file, ignoresRange: true, cutAfter: [20_000]})
-    server.files.set(image, {content: Buffer.alloc(0), redirectsTo: `${server.origin}/mirror/disk`})
+    lab.server.files.set('/mirror/disk', {...file, ignoresRange: true, cutAfter: [20_000]})
+    lab.server.files.set(image, {content: Buffer.alloc(0), redirectsTo: `${lab.server.origin}/mirror/disk`})
     expect((await ensure('arch:latest')).sha256).toBe(digestOf(content))
   })
 
   test('an image whose ETag changes while it is fetched', async () => {
-    const {image} = await publish(server, 'arch:latest', {content, key})
-    const file = server.files.get(image)
+    const {image} = await publish(lab.server, 'arch:latest', {content, key})
+    const file = lab.server.files.get(image)
     if (!file) throw new Error(image)
     file.etag = '"one"'
     file.cutAfter = [20_000]
     const timer = setInterval(() => {
-      if (asked(image) > 0) file.etag = '"two"'
+      if (lab.asked(image) > 0) file.etag = '"two"'
     }, 1)
     expect((await ensure('arch:latest').finally(() => clearInterval(timer))).sha256).toBe(digestOf(content))
   })
 })
 
 test('a list that comes over https is worth a checksum, and a declared digest the same', async () => {
-  const pem = (name: string): string => readFileSync(join(scratch.path, name), 'utf8')
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const files = ['-keyout', join(scratch.path, 'key.pem'), '-out', join(scratch.path, 'cert.pem')]
-  execFileSync(
-    'openssl',
-    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, ...files],
-    {
-      stdio: 'ignore',
-    },
-  )
-  await using secure = await startImageServer({key: pem('key.pem'), cert: pem('cert.pem')})
-  const ca = pem('cert.pem')
+  const {secure, ca} = await lab.startSecureServer()
   const {image} = await publish(secure, 'rocky:10', {content, key})
   const store: ImageStore = {
-    ...scratch.store,
+    ...lab.scratch.store,
     sources: [createHttpSource({ca})],
     resolve: createResolver({
       catalogue: async () => ({publishers: publishersAt(secure.origin, key), mirrors: []}),
-      keyDirectory: imageFiles.keys(scratch.store),
+      keyDirectory: imageFiles.keys(lab.scratch.store),
       ca,
     }),
   }
@@ -385,41 +367,67 @@ test('a list that comes over https is worth a checksum, and a declared digest th
 })
 
 describe('mirrors', () => {
-  const mirror = (isComplete: boolean): readonly Mirror[] => [{publisher: 'rocky', origin: `${server.origin}/near/rocky`, isComplete}]
+  const mirror = (isComplete: boolean): readonly Mirror[] => [{publisher: 'rocky', origin: `${lab.server.origin}/near/rocky`, isComplete}]
 
   test("have the image; the list is the publisher's", async () => {
-    const {image, list} = await publish(server, 'rocky:10', {content, key})
-    const file = server.files.get(image)
-    if (file) server.files.set(`/near${image}`, file)
-    server.files.delete(image)
+    const {image, list} = await publish(lab.server, 'rocky:10', {content, key})
+    const file = lab.server.files.get(image)
+    if (file) lab.server.files.set(`/near${image}`, file)
+    lab.server.files.delete(image)
     await ensure('rocky:10', {mirrors: mirror(false)})
-    expect([asked(`/near${image}`), asked(list), asked(`/near${list}`)]).toEqual([1, 1, 0])
+    expect([lab.asked(`/near${image}`), lab.asked(list), lab.asked(`/near${list}`)]).toEqual([1, 1, 0])
   })
 
-  test.each([
-    ['has it not', undefined],
-    ['has other bytes', makeRawDisk(64 * 1024, 9)],
-  ])('one that %s is passed over', async (_what, bytes) => {
-    const {image} = await publish(server, 'rocky:10', {content, key})
-    if (bytes) server.files.set(`/near${image}`, {content: bytes})
-    expect((await ensure('rocky:10', {mirrors: mirror(false)})).sha256).toBe(digestOf(content))
-    expect(await listImages(scratch.store)).toHaveLength(1)
+  test.each<[string, Partial<ServedFile> | undefined, number]>([
+    ['has it not', undefined, 1],
+    ['has other bytes', {content: makeRawDisk(64 * 1024, 9)}, 1],
+    ['answers with a page and status 200', {content: Buffer.from('<!DOCTYPE html><h1>Moved</h1>')}, 1],
+    ['compresses it', {headers: {'content-encoding': 'gzip'}}, 1],
+    ['redirects in a circle', {redirectsTo: '/near/rocky/circle'}, 1],
+    ['is busy', {statuses: [503, 503, 503]}, 2],
+    ['does not answer', {delayMs: 60_000}, 2],
+    ['stands still', {stallsAfter: 100}, 2],
+  ])('one that %s is passed over, and that is told', async (_what, fault, lines) => {
+    const {image, list} = await publish(lab.server, 'rocky:10', {content, key})
+    lab.server.files.set('/near/rocky/circle', {content, redirectsTo: '/near/rocky/circle'})
+    if (fault) lab.server.files.set(`/near${image}`, {content, ...fault})
+    const told: string[] = []
+    const image10 = await ensure('rocky:10', {mirrors: mirror(false), told, sourceLimits: {idleTimeoutMs: 400}})
+    expect(image10.sha256).toBe(digestOf(content))
+    expect(await listImages(lab.scratch.store)).toHaveLength(1)
+    expect(lab.asked(`/near${list}`)).toBe(0)
+    expect(told).toHaveLength(lines)
+    expect(told.at(-1)).toMatch(/^[^\n]+ Trying the publisher\.$/)
+  })
+
+  test('several are asked in their order, and what one has cut short the next goes on with', async () => {
+    const {image} = await publish(lab.server, 'rocky:10', {content, key})
+    const origins = ['far', 'near'].map((place) => ({publisher: 'rocky', origin: `${lab.server.origin}/${place}/rocky`, isComplete: false}))
+    lab.server.files.set(`/near${image}`, {content, cutAfter: [40_000, 0, 0]})
+    const told: string[] = []
+    await ensure('rocky:10', {mirrors: origins, told})
+    expect([told[0], told.at(-1)]).toEqual([
+      expect.stringMatching(/ 404 .* Trying the next mirror\.$/) as unknown,
+      expect.stringMatching(/ Trying the publisher\.$/) as unknown,
+    ])
+    const [rest] = lab.server.requests.filter(({path}) => path === image)
+    expect(rest?.headers.range).toMatch(/^bytes=[1-9]\d+-$/)
   })
 
   test('a complete one is asked for everything', async () => {
-    const {image, list} = await publish(server, 'rocky:10', {content, key})
+    const {image, list} = await publish(lab.server, 'rocky:10', {content, key})
     for (const path of [image, list]) {
-      const file = server.files.get(path)
-      if (file) server.files.set(`/near${path}`, file)
-      server.files.delete(path)
+      const file = lab.server.files.get(path)
+      if (file) lab.server.files.set(`/near${path}`, file)
+      lab.server.files.delete(path)
     }
     expect((await ensure('rocky:10', {mirrors: mirror(true)})).sha256).toBe(digestOf(content))
   })
 })
 
 test('a qcow2 image is stored as what it is', async () => {
-  const qcow2 = makeImage(scratch.path, 'qcow2')
-  await publish(server, 'debian:12', {content: qcow2, key})
+  const qcow2 = makeImage(lab.scratch.path, 'qcow2')
+  await publish(lab.server, 'debian:12', {content: qcow2, key})
   const {format: _format, ...reference} = referenceTo('debian:12')
   const image = await ensureImage(storeFor(), reference, {signal: AbortSignal.timeout(20_000)})
   expect(image).toMatchObject({format: 'qcow2', virtualSizeBytes: 64 * 2 ** 20, sha256: digestOf(qcow2)})

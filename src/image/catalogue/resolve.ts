@@ -1,4 +1,5 @@
 import {
+  architectures,
   type CatalogueImage,
   type CatalogueLayout,
   findCatalogueImage,
@@ -7,12 +8,12 @@ import {
   type Publisher,
   type Trust,
 } from '../../model/catalogue.ts'
-import {VmctlError} from '../../model/errors.ts'
+import {isFailure, VmctlError} from '../../model/errors.ts'
 import type {ImageReference} from '../../model/vm.ts'
 import {type ExpectedDigests, listedNames, parseChecksumFile} from '../checksum.ts'
 import {type HttpOptions, openHttpClient} from '../http-client.ts'
 import {readBytes, readIfPublished, type RequestOptions} from '../http-text.ts'
-import type {ResolvedImage, ResolveName} from '../image-store.ts'
+import type {ResolvedForOther, ResolvedImage, ResolveName} from '../image-store.ts'
 import {imageOfDebian, imageOfOracle} from './publisher-json.ts'
 import {readSignedList, type VouchedList} from './vouch.ts'
 import {fill, fillPattern, newestMatch, type Words} from './words.ts'
@@ -37,20 +38,59 @@ export const createResolver =
     const image = chosen(catalogue, reference)
     await using client = await openHttpClient(options)
     const requests = {...options, client, signal}
-    const mirror = catalogue.mirrors.find(({publisher}) => publisher === image.publisher.name)
-    const origin = mirror?.isComplete ? mirror.origin : (image.release.origin ?? image.publisher.origin)
-    // Awaited here, or the client would be gone too early.
-    return await resolveImage({image, reference, origin, mirror, requests, keyDirectory: options.keyDirectory, onNotice})
+    const own = catalogue.mirrors.filter(({publisher}) => publisher === image.publisher.name)
+    const origin = own.find(({isComplete}) => isComplete)?.origin ?? image.release.origin ?? image.publisher.origin
+    const mirrors = own.filter(({isComplete}) => !isComplete).map((mirror) => mirror.origin)
+    const job = {image, reference, origin, mirrors, requests, keyDirectory: options.keyDirectory, onNotice, known: nothingKnown()}
+    const resolved = await resolveImage(job)
+    return {...resolved, others: await othersOf(job)}
   }
+
+/** What has been read for one image, in full, and may serve for another processor. */
+interface Known {
+  readonly texts: Map<string, Promise<Buffer>>
+  readonly lists: Map<string, Promise<VouchedList>>
+  /** Whether nothing else may be read. */
+  isAll: boolean
+}
+
+const nothingKnown = (): Known => ({texts: new Map(), lists: new Map(), isAll: false})
+
+const once = <T>(
+  known: Map<string, Promise<T>>,
+  {url, isAll}: {readonly url: URL; readonly isAll: boolean},
+  read: () => Promise<T>,
+): Promise<T> => {
+  const there = known.get(url.href)
+  if (there) return there
+  if (isAll) return Promise.reject(new Error(`${url.href} was not read.`))
+  const reading = read()
+  known.set(url.href, reading)
+  return reading
+}
+
+/** The same release for other processors, as far as that was on the pages which have been read. */
+const othersOf = async (job: Job): Promise<readonly ResolvedForOther[]> => {
+  job.known.isAll = true
+  const own = job.reference.architecture ?? 'x86_64'
+  const found = await Promise.allSettled(
+    architectures
+      .filter((architecture) => architecture !== own && !job.image.publisher.imagePerFirmware && isPublishedFor(job.image, architecture))
+      .map(async (architecture) => ({...(await resolveImage({...job, reference: {...job.reference, architecture}})), architecture})),
+  )
+  return found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+}
 
 interface Job {
   readonly image: CatalogueImage
   readonly reference: ImageReference
   readonly origin: string
-  readonly mirror: Mirror | undefined
+  /** Where the file may be as well, and nothing else is taken from. */
+  readonly mirrors: readonly string[]
   readonly requests: RequestOptions
   readonly keyDirectory: string
   readonly onNotice: (message: string) => void
+  readonly known: Known
 }
 
 const chosen = ({publishers}: Catalogue, {source, architecture = 'x86_64'}: ImageReference): CatalogueImage => {
@@ -71,9 +111,8 @@ const resolveImage = async (job: Job): Promise<ResolvedImage> => {
   const words = wordsOf(job)
   const {layout} = publisher
   const {path, digests, trust} = layout.kind === 'list' ? await fromList(job, layout, words) : await fromJson(job, layout, words)
-  const {mirror} = job
   return {
-    urls: [...(mirror && !mirror.isComplete ? [under(mirror.origin, path).href] : []), under(job.origin, path).href],
+    urls: [...job.mirrors, job.origin].map((place) => under(place, path).href),
     digests,
     trust,
   }
@@ -119,10 +158,23 @@ const fromList = async (job: Job, layout: Extract<CatalogueLayout, {kind: 'list'
     words = {...words, ...groups}
   }
   const path = fill(layout.image, words)
-  return {path, digests: parseChecksumFile(text, path.slice(path.lastIndexOf('/') + 1), listUrl.href), trust}
+  return {path, digests: digestsOf(text, path.slice(path.lastIndexOf('/') + 1), listUrl), trust}
 }
 
-const listAt = async (job: Job, listUrl: URL, words: Words): Promise<VouchedList> => {
+/** Here it is not the user who has named a list without the file. */
+const digestsOf = (text: string, name: string, listUrl: URL): ExpectedDigests => {
+  try {
+    return parseChecksumFile(text, name, listUrl.href)
+  } catch (error) {
+    if (!isFailure(error, 'vmctl::image::checksum_mismatch')) throw error
+    throw new VmctlError('vmctl::image::download_failed', error.message, {help: movedHelp, details: {url: listUrl.href}})
+  }
+}
+
+const listAt = (job: Job, url: URL, words: Words): Promise<VouchedList> =>
+  once(job.known.lists, {url, isAll: job.known.isAll}, () => readList(job, url, words))
+
+const readList = async (job: Job, listUrl: URL, words: Words): Promise<VouchedList> => {
   const {publisher, release} = job.image
   const {signature} = publisher
   if (!signature) return {text: await listText(listUrl, job), trust: httpsTrust(listUrl)}
@@ -140,7 +192,8 @@ const listAt = async (job: Job, listUrl: URL, words: Words): Promise<VouchedList
   })
 }
 
-const text8 = async (url: URL, {requests}: Job): Promise<string> => (await readBytes(url, requests)).toString('utf8')
+const text8 = async (url: URL, {requests, known}: Job): Promise<string> =>
+  (await once(known.texts, {url, isAll: known.isAll}, () => readBytes(url, requests))).toString('utf8')
 
 /** Some servers answer with a page that says "not found" and the status 200. */
 const listText = async (url: URL, job: Job): Promise<string> => {
@@ -149,9 +202,12 @@ const listText = async (url: URL, job: Job): Promise<string> => {
   return text
 }
 
+const movedHelp =
+  'The publisher may have moved it: a newer vmctl may know where, and `images.kdl` in the configuration directory can say it.'
+
 const unlisted = (url: URL, what: string): VmctlError =>
   new VmctlError('vmctl::image::download_failed', `${url.href} does not list ${what}.`, {
-    help: 'The publisher may have moved it: a newer vmctl may know where, and `images.kdl` in the configuration directory can say it.',
+    help: movedHelp,
     details: {url: url.href},
   })
 

@@ -1,7 +1,7 @@
 import {join, posix} from 'node:path'
 
 import {quote} from '../../model/quote.ts'
-import type {ProvisionStep} from '../../model/vm.ts'
+import type {FileSettings, OwnStep} from '../../model/steps.ts'
 import {dockerignoreBelow} from '../tree/ignore.ts'
 import {type Context, findSources} from './context.ts'
 import {DockerfileError, type Instruction} from './parse.ts'
@@ -72,7 +72,7 @@ const expandLines = (content: string, lookup: Lookup): string =>
  * @param warn called with what a pattern found that cannot be copied
  * @throws DockerfileError for a source that is not there, or that ADD would fetch or unpack
  */
-export const copySteps = async (request: CopyRequest, context: Context, warn: (message: string) => void): Promise<ProvisionStep[]> => {
+export const copySteps = async (request: CopyRequest, context: Context, warn: (message: string) => void): Promise<OwnStep[]> => {
   const {destination, line} = request
   const groups = await Promise.all(request.sources.map((source) => sourceSteps(request, source, {context, warn})))
   const fromFiles = groups.flat()
@@ -90,7 +90,7 @@ const sourceSteps = async (
   request: CopyRequest,
   source: string,
   {context, warn}: {readonly context: Context; readonly warn: (message: string) => void},
-): Promise<ProvisionStep[]> => {
+): Promise<OwnStep[]> => {
   const {keyword, line, destination, intoDirectory} = request
   if (/^(?:[a-z][a-z0-9+.-]*:\/\/|git@)/i.test(source)) {
     throw new DockerfileError(line, `${keyword} of a URL is not supported: fetch it with RUN`)
@@ -113,14 +113,17 @@ const sourceSteps = async (
   })
 }
 
-const fileStep = ({title, owner, mode}: CopyRequest, settings: Readonly<Record<string, unknown>>): ProvisionStep => ({
+const fileStep = (
+  {title, owner, mode}: CopyRequest,
+  settings: Pick<FileSettings, 'destination' | 'ignore' | 'ignoreRules' | 'source'>,
+): OwnStep => ({
   type: 'file',
   run: 'on-change',
   title,
   settings: {...settings, privileged: true, owner: owner ?? 'root:root', ...(mode !== undefined && {mode})},
 })
 
-const documentStep = ({title, owner, mode}: CopyRequest, content: string, destination: string): ProvisionStep => {
+const documentStep = ({title, owner, mode}: CopyRequest, content: string, destination: string): OwnStep => {
   const path = quote(destination)
   const commands = [
     `mkdir -p -- ${quote(posix.dirname(destination))}`,

@@ -9,6 +9,7 @@ import {fileProvisioner} from '../steps/file.ts'
 import {type DockerfilePlan, readDockerfile, readOnce} from './index.ts'
 import {parseDockerfile} from './parse.ts'
 import {expandWord, splitWords} from './words.ts'
+import type {FileSettings} from '../../model/steps.ts'
 
 let directory: string
 beforeEach(() => {
@@ -29,9 +30,11 @@ const read = (text: string, buildArgs: Record<string, string> = {}): Promise<Doc
 /** Runs the shell steps in order, as a guest would, and returns what they print. */
 const run = ({steps}: DockerfilePlan): string =>
   steps
-    .filter(({type}) => type === 'shell')
-    .map(({settings}) => execFileSync('sh', ['-c', String(settings.inline)], {env: settings.env as NodeJS.ProcessEnv, encoding: 'utf8'}))
+    .flatMap((step) => (step.type === 'shell' ? [step.settings] : []))
+    .map(({inline = '', env}) => execFileSync('sh', ['-c', inline], {env, encoding: 'utf8'}))
     .join('')
+
+const copies = ({steps}: DockerfilePlan): FileSettings[] => steps.flatMap((step) => (step.type === 'file' ? [step.settings] : []))
 
 const src = ['src/', 'src/a.js', 'src/lib/', 'src/lib/b.js', 'src/lib/b.md']
 
@@ -200,7 +203,7 @@ E
       {source: join(directory, 'one.txt'), destination: '/etc/one.txt', privileged: true, owner: 'root:root'},
       'shell',
     ])
-    expect(plan.steps.at(-1)?.settings.inline).toContain("'hello $USER\n'")
+    expect(plan.steps.at(-1)?.settings).toMatchObject({inline: expect.stringContaining("'hello $USER\n'")})
     expect(plan.steps[3]?.title).toBe('Dockerfile:5 COPY *.txt conf/')
   })
 
@@ -226,7 +229,7 @@ E
       symlinkSync(target, join(directory, link))
     }
     const sources = async (source: string): Promise<string[]> =>
-      (await read(`FROM x\nCOPY ${source} /to/`)).steps.map(({settings}) => `${String(settings.source)} ${String(settings.destination)}`)
+      copies(await read(`FROM x\nCOPY ${source} /to/`)).map(({source: from, destination}) => `${from} ${destination}`)
     const none = [
       ...['file-link', 'dir-link', 'dir-link/secret', 'up-link', 'link-to-link', 'loop'],
       ...['to-hidden', 'to-hidden/z', 'no-entry', 'dir-l*/secret', 'fil*'],
@@ -246,16 +249,16 @@ E
     for (const path of ['.env', 'a.env', '.x/y.log', 'b']) write(path)
     write('.dockerignore', '*.env\n**/*.log\nDockerfile\n.dockerignore')
     for (const source of ['.env', '.x/y.log']) await expect(read(`FROM x\nCOPY ${source} /to/`)).rejects.toThrow('is not in')
-    const {steps} = await read('FROM x\nCOPY * /to/')
-    expect(steps.map(({settings}) => settings.source)).toEqual([join(directory, '.x'), join(directory, 'b')])
+    const plan = await read('FROM x\nCOPY * /to/')
+    expect(copies(plan).map(({source}) => source)).toEqual([join(directory, '.x'), join(directory, 'b')])
   })
 
   /** What the file steps of a Dockerfile bring, relative to the context; a directory ends with a slash. */
   const brought = async (dockerfile: string): Promise<string[]> => {
-    const {steps} = await read(`FROM x\n${dockerfile}`)
+    const plan = await read(`FROM x\n${dockerfile}`)
     const all = await Promise.all(
-      steps.map(async ({settings}) => {
-        const facts = await fileProvisioner.facts(fileProvisioner.parse(settings), {env: {}})
+      copies(plan).map(async (settings) => {
+        const facts = await fileProvisioner.facts(settings, {env: {}})
         const isOwn = (name: string): boolean => name === settings.source && statSync(name).isDirectory()
         return Object.keys(facts).filter((name) => name.startsWith(`${directory}/`) && !isOwn(name))
       }),
@@ -307,7 +310,7 @@ E
     write('build/app.Dockerfile', 'FROM x\nCOPY ? /to/')
     const sources = async (): Promise<unknown[]> => {
       const plan = await readDockerfile({path: join(directory, 'build/app.Dockerfile'), context: join(directory, 'context'), buildArgs: {}})
-      return plan.steps.map(({settings}) => basename(String(settings.source)))
+      return copies(plan).map(({source}) => basename(source))
     }
     expect(await sources()).toEqual(['b'])
     write('build/app.Dockerfile.dockerignore', 'b')

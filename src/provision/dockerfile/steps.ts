@@ -1,7 +1,7 @@
 import {posix} from 'node:path'
 
 import {quote, quoteAll} from '../../model/quote.ts'
-import type {ProvisionStep} from '../../model/vm.ts'
+import type {OwnStep} from '../../model/steps.ts'
 import type {Context} from './context.ts'
 import {copySteps, readCopy} from './copy.ts'
 import {type Dockerfile, DockerfileError, type Instruction} from './parse.ts'
@@ -12,7 +12,7 @@ import {type Escape, splitWords} from './words.ts'
 export interface DockerfilePlan {
   /** The image of FROM, as written with its variables replaced. */
   readonly base: string
-  readonly steps: readonly ProvisionStep[]
+  readonly steps: readonly OwnStep[]
   /** What ENV sets: for the log-ins of the guest too. */
   readonly environment: Readonly<Record<string, string>>
   /** Instructions that mean nothing in a VM, and other things to know. */
@@ -69,7 +69,7 @@ export const dockerfileSteps = async (
     user: 'root',
     shell: ['/bin/sh', '-c'],
   }
-  const steps: ProvisionStep[] = []
+  const steps: OwnStep[] = []
   for (const instruction of instructions.slice(instructions.findIndex(({keyword}) => keyword === 'FROM') + 1)) {
     const visit = visits[instruction.keyword]
     if (!visit) throw new DockerfileError(instruction.line, `${instruction.keyword} is not an instruction of a Dockerfile`)
@@ -97,7 +97,7 @@ const refuse =
     throw new DockerfileError(instruction.line, message)
   }
 
-const copy = ({instruction, state, expand, words}: Visit): Promise<ProvisionStep[]> => {
+const copy = ({instruction, state, expand, words}: Visit): Promise<OwnStep[]> => {
   const lookup = (name: string): string | undefined => state.env.get(name) ?? state.args.get(name)
   const title = titleOf(instruction)
   return copySteps(
@@ -107,7 +107,7 @@ const copy = ({instruction, state, expand, words}: Visit): Promise<ProvisionStep
   )
 }
 
-const visits: Readonly<Record<string, (visit: Visit) => readonly ProvisionStep[] | Promise<readonly ProvisionStep[]>>> = {
+const visits: Readonly<Record<string, (visit: Visit) => readonly OwnStep[] | Promise<readonly OwnStep[]>>> = {
   FROM: refuse('a second FROM begins another stage, and a VM has one: leave the stages before it out'),
   ONBUILD: refuse('ONBUILD is for images that others build on, which a VM is not'),
   CMD: meansNothing,
@@ -163,14 +163,14 @@ const titleOf = ({keyword, line, text, exec}: Instruction): string => {
   return `Dockerfile:${line} ${keyword} ${shown.length > 60 ? `${shown.slice(0, 59)}…` : shown}`
 }
 
-const shellStep = (instruction: Instruction, inline: string, env: Readonly<Record<string, string>>): ProvisionStep => ({
+const shellStep = (instruction: Instruction, inline: string, env: Readonly<Record<string, string>>): OwnStep => ({
   type: 'shell',
   run: 'on-change',
   title: titleOf(instruction),
   settings: {inline, args: [], env, privileged: true},
 })
 
-const runStep = (instruction: Instruction, {env, args, directory, user, shell}: State): ProvisionStep => {
+const runStep = (instruction: Instruction, {env, args, directory, user, shell}: State): OwnStep => {
   const {flags, line} = instruction
   const [flag] = flags
   if (flag) throw new DockerfileError(line, `RUN --${flag.name} needs BuildKit; a VM has neither its mounts nor its sandbox`)

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
 
-import type {RunMode} from '../../model/vm.ts'
+import type {RunMode} from '../../model/steps.ts'
 import {decideSteps, openSteps, type Request} from './decide.ts'
 import {type DeclaredStep, prepareSteps} from './declare.ts'
 import type {Journal, JournalEntry} from './journal.ts'

@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 
 import {VmctlError} from '../../model/errors.ts'
 import {stripControls} from '../../model/strip.ts'
-import type {ProvisionStep, RunMode} from '../../model/vm.ts'
+import type {ProvisionStep, RunMode} from '../../model/steps.ts'
 import type {Provisioner} from '../provisioner.ts'
 
 /** What a decision about a step needs to know of it. */
@@ -56,7 +56,7 @@ export const prepareSteps = async (
         },
       )
     }
-    const settings = provisioner.parse(step.settings)
+    const settings = provisioner.parse ? provisioner.parse({...step.settings}) : step.settings
     return {
       type: step.type,
       provisioner,

@@ -4,7 +4,6 @@ import {basename} from 'node:path'
 import {ioError, specialKind} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
 import {isVmctlError, VmctlError} from '../../model/errors.ts'
-import {isMirrorable} from '../../model/safe-path.ts'
 import type {FileSettings} from '../../model/steps.ts'
 import type {Provisioner, StepContext} from '../provisioner.ts'
 import type {Ignore} from '../tree/ignore.ts'
@@ -16,25 +15,6 @@ import type {TreeUploadOptions} from '../tree/tree-upload.ts'
  */
 export const fileProvisioner: Provisioner<FileSettings> = {
   type: 'file',
-
-  parse(settings) {
-    if (typeof settings.source !== 'string' || typeof settings.destination !== 'string') {
-      throw new Error('file provision requires source and destination')
-    }
-    if (settings.mirror === true && !isMirrorable(settings.destination)) {
-      throw new Error(`${JSON.stringify(settings.destination)} is too much to be mirrored: everything else in it would be deleted`)
-    }
-    return {
-      source: settings.source,
-      destination: settings.destination,
-      ...(typeof settings.mode === 'number' && {mode: settings.mode}),
-      ...(typeof settings.owner === 'string' && {owner: settings.owner}),
-      privileged: settings.privileged === true,
-      ...(Array.isArray(settings.ignore) && settings.ignore.length > 0 && {ignore: settings.ignore.map(String)}),
-      ...(settings.ignoreRules === 'dockerignore' && {ignoreRules: settings.ignoreRules}),
-      ...(settings.mirror === true && {mirror: true}),
-    }
-  },
 
   describe: ({source, destination}) => `file: ${basename(source)} → ${destination}`,
 

@@ -3,13 +3,10 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {elevate} from '../../model/elevate.ts'
 import {isVmctlError, VmctlError} from '../../model/errors.ts'
 import {formatDuration} from '../../model/quantity.ts'
+import type {RebootSettings} from '../../model/steps.ts'
 import type {Guest, Provisioner, StepContext} from '../provisioner.ts'
 import {keepTail} from '../../host/tail.ts'
 import {reboot} from '../programs/index.ts'
-
-export interface RebootSettings {
-  readonly timeoutMs: number
-}
 
 const defaultTimeoutMs = 600_000
 
@@ -23,13 +20,11 @@ export const rebootProvisioner: Provisioner<RebootSettings> = {
   type: 'reboot',
   follows: true,
 
-  parse: ({timeoutMs}) => ({timeoutMs: typeof timeoutMs === 'number' ? timeoutMs : defaultTimeoutMs}),
-
   describe: () => 'reboot',
 
   facts: async () => ({}),
 
-  async run({timeoutMs}, context) {
+  async run({timeoutMs = defaultTimeoutMs}, context) {
     const deadline = AbortSignal.timeout(timeoutMs)
     const signal = AbortSignal.any([context.signal, deadline])
     try {

@@ -20,23 +20,7 @@ interface ShellMemory extends Job {
 export const shellProvisioner: Provisioner<ShellSettings> = {
   type: 'shell',
 
-  parse(settings) {
-    const {inline, script} = settings
-    if ((typeof inline === 'string') === (typeof script === 'string')) {
-      throw new Error('shell provision requires exactly one of inline and script')
-    }
-    return {
-      ...(typeof inline === 'string' ? {inline} : {script: String(script)}),
-      args: Array.isArray(settings.args) ? settings.args.map(String) : [],
-      env: variables(settings.env),
-      secretEnv: variables(settings.secretEnv),
-      ...(typeof settings.timeoutMs === 'number' && {timeoutMs: settings.timeoutMs}),
-      ...(typeof settings.interpreter === 'string' && {interpreter: settings.interpreter}),
-      privileged: settings.privileged === true,
-    }
-  },
-
-  describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script ?? '')}` : `inline: ${firstLine(inline)}`),
+  describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script)}` : `inline: ${firstLine(inline)}`),
 
   async facts({inline, script, args, env, secretEnv, interpreter, privileged}, {env: inherited}) {
     const content = script === undefined ? {command: inline} : {[`script ${script}`]: await hashFile(script)}
@@ -68,9 +52,6 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     if (isMemory(memory)) await endJob(memory, context, 'The earlier run')
   },
 }
-
-const variables = (settings: unknown): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)]))
 
 /** Does something with a context whose output shows no secret: neither the log nor the terminal ever gets one. */
 const hidingSecrets = async (
@@ -135,7 +116,7 @@ const patience = 3
 /** Starts the job, or comes back to the one that an earlier vmctl left, and stays with it over lost connections. */
 const followToTheEnd = async (settings: ShellSettings, context: StepContext, running: {job?: ShellMemory}): Promise<Ending> => {
   const spec: JobSpec = {
-    script: settings.inline === undefined ? {path: settings.script ?? ''} : {text: `${settings.inline}\n`},
+    script: settings.inline === undefined ? {path: settings.script} : {text: `${settings.inline}\n`},
     executable: settings.inline === undefined,
     interpreter: settings.interpreter,
     args: settings.args,

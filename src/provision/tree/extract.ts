@@ -4,7 +4,7 @@ import type {Readable} from 'node:stream'
 
 import {isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
 import {unsafePath} from '../../model/safe-path.ts'
-import {readTar, TarError, type TarMember} from './tar-reader.ts'
+import {readTar, TarError, type TarMember} from '../../host/tar-reader.ts'
 
 export interface ExtractOptions {
   /** Called with the bytes of each piece of a file. */

@@ -7,7 +7,7 @@ import {constants, createGzip, createZstdCompress} from 'node:zlib'
 
 import {ioError} from '../../host/files.ts'
 import {quote, quoteAll} from '../../model/quote.ts'
-import {TarWriter} from './tar.ts'
+import {TarWriter} from '../../host/tar.ts'
 import type {TreeChanges} from './tree-plan.ts'
 import {batches, isEscaped, type Survey} from './tree-survey.ts'
 import {changedMeanwhile, type HashedEntry, readSmallFile, smallFileBytes} from './tree.ts'

@@ -24,6 +24,11 @@ import {sshdMissing, startSshd, type TestSshd} from '../../../test/support/sshd.
 import {fileProvisioner} from '../steps/file.ts'
 import {uploadTree, type TreeResult} from './tree-upload.ts'
 import {describeTree, listTree} from './tree.ts'
+import type {FileSettings} from '../../model/steps.ts'
+
+type Given = Pick<FileSettings, 'destination' | 'source'> & Partial<FileSettings>
+
+const settingsOf = (given: Given): FileSettings => ({privileged: false, ...given})
 
 const missing = sshdMissing()
 
@@ -194,9 +199,9 @@ describeUnless(missing)('over a real sshd', () => {
   test('a file step and a directory step', async () => {
     const source = makeTree()
     const destination = temporaryDirectory()
-    const run = async (settings: Readonly<Record<string, unknown>>): Promise<string> => {
+    const run = async (given: Given): Promise<string> => {
       const context = makeContext(session.guest)
-      await fileProvisioner.run(fileProvisioner.parse(settings), context)
+      await fileProvisioner.run(settingsOf(given), context)
       return context.printed.stdout.toString()
     }
     const file = join(source, 'program')
@@ -217,7 +222,7 @@ test('the facts of a directory tell its files apart, and of a large one its dire
   const source = temporaryDirectory()
   mkdirSync(join(source, 'a/b'), {recursive: true})
   writeFileSync(join(source, 'a/b/one'), '1')
-  const factsOf = () => fileProvisioner.facts(fileProvisioner.parse({source, destination: '/a'}), {env: {}})
+  const factsOf = () => fileProvisioner.facts(settingsOf({source, destination: '/a'}), {env: {}})
   const differing = async (before: Readonly<Record<string, unknown>>): Promise<string[]> =>
     Object.entries(await factsOf()).flatMap(([name, fact]) => (JSON.stringify(fact) === JSON.stringify(before[name]) ? [] : [name]))
   const small = await factsOf()
@@ -239,8 +244,7 @@ test('the facts of a directory tell its files apart, and of a large one its dire
 
 test('the facts of a file step are everything that it carries, and one that changes is told by its path', async () => {
   const source = makeTree()
-  const print = async (settings: Readonly<Record<string, unknown>>) =>
-    JSON.stringify(await fileProvisioner.facts(fileProvisioner.parse(settings), {env: {}}))
+  const print = async (given: Given) => JSON.stringify(await fileProvisioner.facts(settingsOf(given), {env: {}}))
   const file = join(source, 'plain')
   const variants = [
     {source: file, destination: '/a'},
@@ -255,8 +259,5 @@ test('the facts of a file step are everything that it carries, and one that chan
   writeFileSync(file, 'changed')
   const after = await Promise.all(variants.map(print))
   expect(after.filter((value, index) => value === prints[index])).toEqual([])
-  expect(() => fileProvisioner.parse({source: 'x'})).toThrow('requires source and destination')
-  expect(fileProvisioner.describe(fileProvisioner.parse({source: '/a/b.conf', destination: '/etc/b.conf'}))).toBe(
-    'file: b.conf → /etc/b.conf',
-  )
+  expect(fileProvisioner.describe(settingsOf({source: '/a/b.conf', destination: '/etc/b.conf'}))).toBe('file: b.conf → /etc/b.conf')
 })

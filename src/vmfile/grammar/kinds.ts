@@ -193,3 +193,28 @@ export const digest = (algorithm: 'sha256' | 'sha512'): Kind<string> => {
     },
   }
 }
+
+/** Of an OpenPGP key, as upper-case hex. */
+export const fingerprint: Kind<string> = {
+  type: 'fingerprint',
+  rule: '40 hexadecimal digits, or 64 of a key of version 6',
+  example: '"D2EB44626FDDC30B513D5BB71A5D6C4C7DB87C81"',
+  read(value, fail) {
+    if (typeof value !== 'string') return expected('a fingerprint', value, fail, 'write it in quotes')
+    const digits = value.replaceAll(/[\s:]/g, '').toUpperCase()
+    if (/^(?:[0-9A-F]{40}|[0-9A-F]{64})$/.test(digits)) return digits
+    return fail(`${quoted(value)} is not a fingerprint`, 'it has 40 hexadecimal digits; the short ID of a key is not enough')
+  },
+}
+
+/** A day. */
+export const date: Kind<string> = {
+  type: 'date',
+  rule: 'YYYY-MM-DD',
+  example: '"2028-06-30"',
+  read(value, fail) {
+    if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\d$/.test(value) || Number.isNaN(Date.parse(value)))
+      return expected('a date', value, fail, 'write it as "2028-06-30"')
+    return value
+  },
+}

@@ -13,6 +13,7 @@ import {
   seedProblem,
 } from '../../model/catalogue.ts'
 import {builtInCatalogue} from '../../model/catalogue-entries.ts'
+import {ociScheme, parseOciReference, showOciReference} from '../../model/oci-reference.ts'
 import {displaySource} from '../../model/secrets.ts'
 import type {ImageReference} from '../../model/vm.ts'
 import {type Compare, namesOf} from '../grammar/change.ts'
@@ -43,7 +44,10 @@ export const imageNode = block(
 export const imageUrlNode = block(
   'A disk image to download, once, into the cache.',
   {
-    argument: required(text('URL', {example: '"https://…"'}), 'URL of the image; .zst, .zstd, .gz, .xz and .bz2 are decompressed.'),
+    argument: required(
+      text('URL', {example: '"https://…"'}),
+      'URL of the image, also in a registry ("oci://…"); .zst, .zstd, .gz, .xz and .bz2 are decompressed.',
+    ),
   },
   {
     format: formatField,
@@ -114,10 +118,27 @@ const buildImageUrl = (
   own: Partial<ImageReference>,
   context: Context,
 ): ImageReference | undefined => {
+  if (argument?.value.startsWith(ociScheme) && context.imageSchemes.includes('oci')) return buildOciImage({argument, fields}, own, context)
   const url = argument && checkUrl(argument, [...new Set(['http', 'https', ...context.imageSchemes])], context)
   const checksumUrl = fields['checksum-url'] && checkUrl(fields['checksum-url'], ['http', 'https'], context)
   if (url === undefined) return undefined
   return {kind: 'url', source: url, ...own, ...optional('checksumUrl', checksumUrl), ...(fields.insecure?.value && {insecure: true})}
+}
+
+const buildOciImage = (
+  {argument, fields}: {readonly argument: Located<string>; readonly fields: NonNullable<VmFields['image-url']>['fields']},
+  own: Partial<ImageReference>,
+  {report}: Context,
+): ImageReference | undefined => {
+  const reference = parseOciReference(argument.value)
+  const list = fields['checksum-url']
+  if (list)
+    report.error(list, 'a registry has no list of checksums', 'the digest of a certain image is written behind it: "oci://…@sha256:…"')
+  if ('message' in reference) {
+    report.error(argument, reference.message, reference.hint)
+    return undefined
+  }
+  return {kind: 'url', source: `${ociScheme}${showOciReference(reference)}`, ...own, ...(fields.insecure?.value && {insecure: true})}
 }
 
 const ownSettings = (

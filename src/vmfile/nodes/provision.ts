@@ -1,7 +1,7 @@
+import type {DockerfileSpec} from '../../model/dockerfile.ts'
 import {messageOf} from '../../model/errors.ts'
 import {isMirrorable} from '../../model/safe-path.ts'
-import type {FileSettings, ShellSettings} from '../../model/steps.ts'
-import {type ProvisionStep, runModes} from '../../model/vm.ts'
+import {type FileSettings, type ProvisionStep, runModes, type ShellCommand, type ShellSettings} from '../../model/steps.ts'
 import {anyText, boolean, duration, fileMode, path, text, word} from '../grammar/kinds.ts'
 import {choice, defaulted, field, list, pairs, type Read, required} from '../grammar/shapes.ts'
 import {guestPath, ownerName, variableName} from '../grammar/words.ts'
@@ -78,19 +78,23 @@ type FileStep = Extract<Step, {type: 'file'}>
 
 type DockerfileStep = Extract<Step, {type: 'dockerfile'}>
 
-type RebootStep = Extract<Step, {type: 'reboot'}>
-
-/** One provision step with its settings resolved; what a plugin refuses is reported at the step. */
-export const buildStep = async (step: Step, context: Context): Promise<ProvisionStep> => {
+/** One provision step with its settings resolved; undefined when they are not whole. What a plugin refuses is reported at the step. */
+export const buildStep = async (step: Step, context: Context): Promise<ProvisionStep | undefined> => {
   switch (step.type) {
-    case 'shell':
-      return {type: 'shell', ...runOf(step.fields.run), settings: {...(await buildShell(step, context))}}
-    case 'file':
-      return {type: 'file', ...runOf(step.fields.run), settings: {...(await buildFile(step, context))}}
-    case 'dockerfile':
-      return {type: 'dockerfile', ...runOf(step.fields.run), settings: await buildDockerfileStep(step, context)}
+    case 'shell': {
+      const settings = await buildShell(step, context)
+      return settings && {type: 'shell', ...runOf(step.fields.run), settings}
+    }
+    case 'file': {
+      const settings = await buildFile(step, context)
+      return settings && {type: 'file', ...runOf(step.fields.run), settings}
+    }
+    case 'dockerfile': {
+      const settings = await buildDockerfileStep(step, context)
+      return settings && {type: 'dockerfile', ...runOf(step.fields.run), settings}
+    }
     case 'reboot':
-      return {type: 'reboot', ...runOf(step.fields.run), settings: buildReboot(step)}
+      return {type: 'reboot', ...runOf(step.fields.run), settings: optional('timeoutMs', step.fields.timeout?.value)}
     case 'extension':
       try {
         context.provisionTypes.get(step.extension)?.(step.settings)
@@ -106,15 +110,12 @@ const runOf = (read: {readonly value: unknown} | undefined): Pick<ProvisionStep,
   return optional('run', mode)
 }
 
-const buildReboot = ({fields}: RebootStep): ProvisionStep['settings'] => optional('timeoutMs', fields.timeout?.value)
-
-const buildDockerfileStep = async ({fields}: DockerfileStep, context: Context): Promise<ProvisionStep['settings']> => {
+const buildDockerfileStep = async ({fields}: DockerfileStep, context: Context): Promise<DockerfileSpec | undefined> => {
   const {path, context: from, 'build-arg': buildArgs} = fields
-  const built = path && (await buildDockerfile({path, context: from, buildArgs}, context))
-  return {...built?.spec}
+  return path && (await buildDockerfile({path, context: from, buildArgs}, context)).spec
 }
 
-const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings> => {
+const buildShell = async (step: ShellStep, context: Context): Promise<ShellSettings | undefined> => {
   const {inline, script, args, env, 'secret-env': secretEnv, timeout, interpreter, privileged} = step.fields
   const {report} = context
   for (const [name, value] of secretEnv) {
@@ -131,22 +132,24 @@ const buildShell = async (step: ShellStep, context: Context): Promise<ShellSetti
   }
   const path = script && (await resolveExisting(script, 'script', context))
   if (script && path !== undefined) await checkScript(script, {path, interpreter: interpreter?.value}, context)
-  return {
-    ...optional('inline', inline?.value),
-    ...optional('script', path),
-    args: args.map(({value}) => value),
-    env: variables(env),
-    ...(secretEnv.size > 0 && {secretEnv: await readSecrets(secretEnv, context)}),
-    ...optional('timeoutMs', timeout?.value),
-    ...optional('interpreter', interpreter?.value),
-    privileged: privileged.value,
-  }
+  const command: ShellCommand | undefined = inline ? {inline: inline.value} : path === undefined ? undefined : {script: path}
+  return (
+    command && {
+      ...command,
+      args: args.map(({value}) => value),
+      env: variables(env),
+      ...(secretEnv.size > 0 && {secretEnv: await readSecrets(secretEnv, context)}),
+      ...optional('timeoutMs', timeout?.value),
+      ...optional('interpreter', interpreter?.value),
+      privileged: privileged.value,
+    }
+  )
 }
 
 const variables = (pairs: ReadonlyMap<string, {readonly value: string}>): Record<string, string> =>
   Object.fromEntries([...pairs].map(([name, {value}]) => [name, value]))
 
-const buildFile = async (step: FileStep, context: Context): Promise<FileSettings> => {
+const buildFile = async (step: FileStep, context: Context): Promise<FileSettings | undefined> => {
   const {source, destination, mode, owner, privileged, ignore, mirror} = step.fields
   if (mirror.value && destination && !isMirrorable(destination.value)) {
     context.report.error(
@@ -155,9 +158,11 @@ const buildFile = async (step: FileStep, context: Context): Promise<FileSettings
       'everything else in it would be deleted; name a directory of its own',
     )
   }
+  const path = source && (await resolveExisting(source, 'source', context, 'file or directory'))
+  if (path === undefined || !destination) return undefined
   return {
-    source: source ? await resolveExisting(source, 'source', context, 'file or directory') : '',
-    destination: destination?.value ?? '',
+    source: path,
+    destination: destination.value,
     ...optional('mode', mode?.value),
     ...optional('owner', owner?.value),
     privileged: privileged.value,

@@ -1,7 +1,6 @@
 import {architectures} from '../../model/catalogue.ts'
-import {boolean, expected, text, word} from '../grammar/kinds.ts'
+import {boolean, date, expected, fingerprint, text, word} from '../grammar/kinds.ts'
 import {block, defaulted, field, type Kind, list, pairs, type ReadFields, required} from '../grammar/shapes.ts'
-import {quoted} from '../kdl/wording.ts'
 
 const origin = text('URL', {
   rule: 'it starts with https:// or http://, and has no query',
@@ -30,29 +29,6 @@ const pattern: Kind<string> = {
     } catch (error) {
       return fail('this is not a regular expression', error instanceof Error ? error.message.split(': ').at(-1) : undefined)
     }
-  },
-}
-
-const fingerprint: Kind<string> = {
-  type: 'fingerprint',
-  rule: '40 hexadecimal digits, or 64 of a key of version 6',
-  example: '"D2EB44626FDDC30B513D5BB71A5D6C4C7DB87C81"',
-  read(value, fail) {
-    if (typeof value !== 'string') return expected('a fingerprint', value, fail, 'write it in quotes')
-    const digits = value.replaceAll(/[\s:]/g, '').toUpperCase()
-    if (/^(?:[0-9A-F]{40}|[0-9A-F]{64})$/.test(digits)) return digits
-    return fail(`${quoted(value)} is not a fingerprint`, 'it has 40 hexadecimal digits; the short ID of a key is not enough')
-  },
-}
-
-const date: Kind<string> = {
-  type: 'date',
-  rule: 'YYYY-MM-DD',
-  example: '"2028-06-30"',
-  read(value, fail) {
-    if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\d$/.test(value) || Number.isNaN(Date.parse(value)))
-      return expected('a date', value, fail, 'write it as "2028-06-30"')
-    return value
   },
 }
 
@@ -130,8 +106,8 @@ const publisherNode = block(
 )
 
 const mirrorNode = block(
-  'Another place that has the files of a publisher, below the same paths.',
-  {argument: required(text('name'), 'Name of the publisher.'), positional: ['origin'], repeatable: true},
+  'Another place that has the files of a publisher, below the same paths; or what a registry ("ghcr.io") has.',
+  {argument: required(text('name'), 'Name of the publisher, or of the registry.'), positional: ['origin'], repeatable: true},
   {
     origin: required(origin, 'Where the paths start there.'),
     complete: defaulted(boolean, false, 'Whether lists and signatures are taken from there too, and nothing from the publisher.'),

@@ -150,7 +150,7 @@ const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Se
     ...(await loginOf(fields, part, context)),
     ...optional('firmware', await firmwareOf(fields, context)),
     ...buildBackends(fields, context),
-    provision: await Promise.all(fields.provision.map((step) => buildStep(step, context))),
+    provision: (await Promise.all(fields.provision.map((step) => buildStep(step, context)))).filter((step) => step !== undefined),
   }
   return image && {image, ...settings}
 }

@@ -28,7 +28,7 @@ export interface Context {
   /** The images that have a name. */
   readonly catalogue: readonly Publisher[]
   /** The types that plugins bring. */
-  readonly provisionTypes: ReadonlyMap<string, ParseSettings>
+  readonly provisionTypes: ReadonlyMap<string, ParseSettings | undefined>
   /** The nodes of the backends that there are. */
   readonly backends: BackendNodes
   /** Of vmctl itself. */

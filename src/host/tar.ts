@@ -1,7 +1,12 @@
-import type {TreeEntry} from './tree.ts'
-
 /** What a header says; a directory's name needs no slash. */
-export type TarEntry = Pick<TreeEntry, 'name' | 'type' | 'mode' | 'size' | 'target'>
+export interface TarEntry {
+  readonly name: string
+  readonly type: 'file' | 'directory' | 'symlink'
+  /** Permission bits. */
+  readonly mode: number
+  readonly size: number
+  readonly target?: string
+}
 
 /** Archives are written into blocks of this size, in bytes. */
 const blockBytes = 512 * 2 ** 10

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import {extract, type Header, pack} from 'tar-stream'
 import {describe, expect, test} from 'vitest'
 
-import {temporaryDirectory} from '../../../test/support/builders.ts'
+import {temporaryDirectory} from '../../test/support/builders.ts'
 import {readTar, type TarMember} from './tar-reader.ts'
 import {TarWriter} from './tar.ts'
 

@@ -1,0 +1,84 @@
+import {createHash} from 'node:crypto'
+import {createReadStream} from 'node:fs'
+import {open, stat} from 'node:fs/promises'
+import {basename} from 'node:path'
+import {constants, createZstdCompress} from 'node:zlib'
+
+import {act, remove, rename} from '../../host/durable.ts'
+import {temporaryPath} from '../../host/files.ts'
+import {convertImage} from '../../host/qemu-img.ts'
+import type {ImageFormat} from '../../model/vm.ts'
+import {storageError} from '../storage-error.ts'
+import {printableName} from '../url.ts'
+import type {PackedDisk} from './artifact.ts'
+import {mediaTypes} from './media-types.ts'
+
+export interface PackOptions {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: {readonly readBytes: number; readonly totalBytes: number}) => void
+}
+
+/** What is known of a disk once it is packed. */
+export type Packed = Pick<PackedDisk, 'blob' | 'sha256'>
+
+/**
+ * Packs a disk into a file for the way: qcow2, in zstd of level 3. Of what was measured (qcow2 with and without compressed clusters,
+ * raw, higher levels) this is smaller than all that take as little time. Another format becomes qcow2 first, which is five times
+ * quicker than to compress a raw disk. The same disk always makes the same file.
+ * @param destination appears as a whole or not at all
+ */
+export const packDisk = async (
+  disk: {readonly path: string; readonly format: ImageFormat},
+  destination: string,
+  options: PackOptions,
+): Promise<Packed> => {
+  const converted = `${destination}.qcow2`
+  const temporary = temporaryPath(destination)
+  try {
+    if (disk.format !== 'qcow2') await convertImage(disk, {path: converted, format: 'qcow2'}, {signal: options.signal})
+    const packed = await compress(disk.format === 'qcow2' ? disk.path : converted, temporary, options)
+    await rename(temporary, destination)
+    return packed
+  } catch (error) {
+    options.signal.throwIfAborted()
+    throw storageError(error, 'pack the disk into', destination)
+  } finally {
+    await remove(temporary)
+    await remove(converted)
+  }
+}
+
+const compress = async (path: string, destination: string, {signal, onProgress}: PackOptions): Promise<Packed> => {
+  const {size: totalBytes} = await stat(path)
+  const plain = createHash('sha256')
+  const packed = createHash('sha256')
+  const input = createReadStream(path, {highWaterMark: 2 ** 20, signal})
+  const encoder = createZstdCompress({
+    chunkSize: 2 ** 20,
+    pledgedSrcSize: totalBytes,
+    params: {[constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1},
+  })
+  input.on('data', (chunk) => {
+    plain.update(chunk)
+    onProgress({readBytes: input.bytesRead, totalBytes})
+  })
+  input.on('error', (error) => encoder.destroy(error))
+  await using handle = await open(destination, 'wx', 0o600)
+  let sizeBytes = 0
+  for await (const chunk of input.pipe(encoder)) {
+    packed.update(chunk as Buffer)
+    await handle.writeFile(chunk as Buffer)
+    sizeBytes += (chunk as Buffer).length
+  }
+  await act(`sync ${destination}`, () => handle.sync())
+  return {blob: {sha256: packed.digest('hex'), sizeBytes, mediaType: mediaTypes.qcow2Zstd}, sha256: plain.digest('hex')}
+}
+
+/** What the blob is called by other programs. */
+export const packedTitle = (name: string): string => {
+  const plain = printableName(basename(name))
+    .replace(/\.(?:zst|zstd|gz|xz|bz2)$/i, '')
+    .replace(/\.(?:qcow2|img|raw|vmdk|vdi|vhdx)$/i, '')
+    .replaceAll(/[^\w.-]+/g, '-')
+  return `${plain || 'disk'}.qcow2.zst`
+}

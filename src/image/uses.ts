@@ -1,0 +1,54 @@
+import {utimes} from 'node:fs/promises'
+import {basename, dirname} from 'node:path'
+
+import {pathExists} from '../host/files.ts'
+import type {BaseImage} from '../model/vm.ts'
+import {lockIndex} from './commit.ts'
+import {entryPath, readEntries} from './entries.ts'
+import type {ImageStore} from './image-store.ts'
+
+/** Something that keeps an image in the cache. */
+export interface ImageUse {
+  readonly kind: 'vm' | 'volume' | 'lock'
+  /** Of a VM or a volume; the path of a lock file. */
+  readonly name: string
+  /** The disk that is used. */
+  readonly path: string
+  /** What the user takes on the disk beside the image. */
+  readonly allocatedBytes?: number
+}
+
+/** Whether a use means an image. Disks are named by their digests, so a state directory that was moved makes no difference. */
+export const isUseOf = (use: ImageUse, image: {readonly path: string}): boolean => basename(use.path) === basename(image.path)
+
+/**
+ * Puts on record that something uses an image, at a moment in which nothing leaves the cache. From then on no command removes it.
+ * @param claim writes what `ImageUse`s are read from
+ * @returns false, without a claim, when the image has left the cache since it was found
+ */
+export const claimImage = async (
+  store: ImageStore,
+  {image, claim}: {readonly image: BaseImage; readonly claim: () => Promise<void>},
+  signal: AbortSignal,
+): Promise<boolean> => {
+  if (dirname(image.path) === store.directory) {
+    await using _lock = await lockIndex(store, 'a new VM', signal)
+    if (!(await pathExists(image.path))) return false
+    await claim()
+  } else {
+    // A local image is where the user has it, and nobody here removes it.
+    await claim()
+  }
+  await noteUse(store, image.path)
+  return true
+}
+
+/** Notes that an image is in use until now: the time of its index files is that of the last use. Never fails. */
+export const noteUse = async (store: ImageStore, path: string): Promise<void> => {
+  if (dirname(path) !== store.directory) return
+  const now = new Date()
+  const {entries} = await readEntries(store).catch(() => ({entries: []}))
+  for (const entry of entries) {
+    if (entry.disk?.file === basename(path)) await utimes(entryPath(store, entry), now, now).catch(() => undefined)
+  }
+}

@@ -1,0 +1,70 @@
+import {writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {createOciSource} from '../../src/image/oci/index.ts'
+import {type PushedImage, pushDisk, type PushJob} from '../../src/image/oci/push.ts'
+import {ensureImage} from '../../src/image/cache.ts'
+import type {ImageEvent} from '../../src/image/events.ts'
+import type {ImageStore} from '../../src/image/image-store.ts'
+import type {Mirror} from '../../src/model/catalogue.ts'
+import {readOciReference} from '../../src/image/url.ts'
+import type {BaseImage, ImageReference} from '../../src/model/vm.ts'
+import {makeScratch, type Scratch} from './images.ts'
+
+export interface OciLab extends Disposable {
+  readonly path: string
+  readonly store: ImageStore
+  /** What was told since the lab was made. */
+  readonly events: ImageEvent[]
+  write(name: string, content: Buffer | string): string
+  pull(source: string, more?: Partial<ImageReference>): Promise<BaseImage>
+  push(image: BaseImage, target: string, more?: Partial<PushJob> & PushMore): Promise<PushedImage>
+}
+
+export interface PushMore {
+  readonly chunkBytes?: number
+  readonly signal?: AbortSignal
+  readonly onEvent?: (event: ImageEvent) => void
+}
+
+export interface LabOptions {
+  readonly mirrors?: readonly Mirror[]
+}
+
+/** An empty cache that knows registries; credentials are in `auth.json` and `.docker/config.json` of its path. Retries are quick. */
+export const makeOciLab = ({mirrors = []}: LabOptions = {}): OciLab => {
+  const scratch: Scratch = makeScratch()
+  const quick = {retryDelayMs: 1, idleTimeoutMs: 5000, env: {HOME: scratch.path, REGISTRY_AUTH_FILE: join(scratch.path, 'auth.json')}}
+  const store = {...scratch.store, sources: [createOciSource({...quick, mirrors: async () => mirrors})]}
+  const events: ImageEvent[] = []
+  const onEvent = (event: ImageEvent): void => void events.push(event)
+  return {
+    path: scratch.path,
+    store,
+    events,
+    write(name, content) {
+      const path = join(scratch.path, name)
+      writeFileSync(path, content)
+      return path
+    },
+    pull: (source, more = {}) => ensureImage(store, {kind: 'url', source, ...more}, {signal: new AbortController().signal, onEvent}),
+    push(image, target, {chunkBytes, signal, onEvent: listener, ...more} = {}) {
+      const job = {image, name: 'disk.qcow2', architecture: 'x86_64', created: '2026-01-02T03:04:05Z', ...more} as const
+      return pushDisk(
+        store,
+        {...job, reference: readOciReference(target)},
+        {
+          ...quick,
+          held: new Map(),
+          signal: signal ?? new AbortController().signal,
+          onEvent(event) {
+            onEvent(event)
+            listener?.(event)
+          },
+          ...(chunkBytes !== undefined && {chunkBytes}),
+        },
+      )
+    },
+    [Symbol.dispose]: () => scratch[Symbol.dispose](),
+  }
+}
