@@ -7,9 +7,9 @@ import {formatSize} from '../../model/quantity.ts'
 const columns: readonly Column[] = [{title: 'VM'}, {title: 'DISK', spare: 1}, {title: 'WRITTEN SINCE', align: 'right'}]
 
 export default class SnapshotDiff extends SnapshotCommand {
-  static override summary = 'Show how much was written since a snapshot: what a restore would lose.'
+  static override summary = 'Show how much was written since a snapshot.'
   static override description =
-    'Counts what the disks have taken on the host since, not what differs in the guest. A dash stands for a disk that has been put back to an earlier snapshot meanwhile.'
+    'What a restore would lose. Counts what the disks have taken on the host since, not what differs in the guest. A dash stands for a disk that has been put back to an earlier snapshot meanwhile.'
   static override args = snapshotArguments
   static override flags = {file}
   static override examples = ['<%= config.bin %> <%= command.id %> before-upgrade']
