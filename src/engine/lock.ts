@@ -98,7 +98,10 @@ export const openImageLock = async (vmfile: string, options: LockOptions): Promi
 
 /** What the lock says is fetched and booted: in a directory like /tmp anybody could leave one. */
 const refuseStranger = async (path: string, {name, owner}: {readonly name: string; readonly owner: number}): Promise<void> => {
-  const uid = (await lstat(path).catch(() => undefined))?.uid
+  const [link, file] = await Promise.all([lstat, stat].map((look) => look(path).catch(() => undefined)))
+  // Reading a pipe would wait for ever.
+  if (file && !file.isFile()) throw new VmctlError('vmctl::io', `${name} is not a file.`, {help: 'Move it away.'})
+  const uid = link?.uid
   if (uid === undefined || [0, owner, process.getuid?.()].includes(uid)) return
   throw new VmctlError('vmctl::image::not_locked', `${name} belongs to another user than its VMFile, so it is not used.`, {
     help: `Look at it, then remove it or make it your own: \`chown\`.`,

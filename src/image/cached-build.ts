@@ -36,7 +36,7 @@ export const buildOfDigests = async (store: ImageStore, digests: LockedDigests):
 }
 
 const describe = (entry: CacheEntry): CachedBuild => {
-  const {url, published, disk, listed} = entry
+  const {published, disk, listed, pinned, url = pinned} = entry
   return {
     ...(url !== undefined && {url}),
     digests: {sha256: published.sha256, sha512: published.sha512},

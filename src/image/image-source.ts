@@ -24,6 +24,8 @@ export interface FetchedImage {
   readonly name: string
   /** What to call it in lists, when that is more telling than the name of a file. */
   readonly label?: string
+  /** Where exactly this stays to be had, when its address may come to mean something else. */
+  readonly pinned?: string
   readonly digests: Digests
   readonly sizeBytes: number
   readonly etag?: string

@@ -19,7 +19,7 @@ const watchEveryMs = 100
 
 /**
  * Has the zstd program unpack a file: on two threads, with holes where there are zeros, and none of it comes by this process. It takes
- * two thirds of the time that Node's decoder takes.
+ * two thirds of the CPU time that Node's decoder takes.
  * @returns whether it did; not where it is not installed
  * @throws VmctlError `vmctl::image::decompression_failed`, `vmctl::image::no_space`
  */

@@ -14,14 +14,14 @@ export const lockedBuilds = (
 ): readonly LockedImage[] => {
   const {reference, build, others} = found
   const {url, lastModified, listed = ['sha256'], digests, ...facts} = build
-  const place = reference.kind === 'name' && url !== undefined ? publicUrl(catalogue, reference.source, url) : undefined
+  const place = url === undefined ? undefined : reference.kind === 'name' ? publicUrl(catalogue, reference.source, url) : url
   const published = dayOf(place, lastModified)
   const own: LockedImage = {
     ...partOf(reference, reference.architecture),
     ...facts,
     // What the VMFile says of a URL, and not what another one has said of it before.
     trust: reference.kind === 'url' ? trustOfUrl(reference) : facts.trust,
-    ...(place !== undefined && {url: place}),
+    ...(place !== undefined && place !== lockedName(reference) && {url: place}),
     digests: chosen(digests, reference, reference.kind === 'name' ? listed : []),
     ...(published !== undefined && {published}),
   }

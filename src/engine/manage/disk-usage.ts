@@ -1,11 +1,11 @@
 import {type FileRoom, freeSpaceBytes, roomBelow} from '../../host/disk-space.ts'
 import {isTemporaryName} from '../../host/files.ts'
 import {isVmctlError} from '../../model/errors.ts'
-import {stagedName} from '../../store/store.ts'
+import {stagedAs} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {prunable} from './prune.ts'
 
-/** What takes room in the state directory. `records` is what vmctl notes, with keys, seeds and locks; `leftovers` is of killed commands. */
+/** What takes room in the state directory. `records` is what vmctl notes, with keys, seeds and locks; `leftovers` is half-made, of commands at work or killed. */
 export const usageKinds = ['images', 'partial-downloads', 'disks', 'volumes', 'logs', 'records', 'plugins', 'leftovers', 'other'] as const
 
 export type UsageKind = (typeof usageKinds)[number]
@@ -83,7 +83,7 @@ const prunableOf = async (engine: Engine): Promise<number | undefined> => {
 const placeOf = (path: string): Pick<UsageItem, 'kind' | 'name'> => {
   const [room = '', owner = '', ...rest] = path.split('/')
   const file = rest.at(-1) ?? owner
-  if (isTemporaryName(file) || stagedName(owner) !== undefined) return {kind: 'leftovers', name: owner}
+  if (isTemporaryName(file) || stagedAs(owner) !== undefined) return {kind: 'leftovers', name: owner}
   const place = places[room]
   return place ? place(owner, file) : {kind: path === '' || room.endsWith('.json') ? 'records' : 'other', name: room || 'state directory'}
 }

@@ -6,7 +6,7 @@ import {disksOfBuild} from '../../image/cached-build.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import type {ImageUse} from '../../image/uses.ts'
 import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
-import {stagedName, listVmNames, lockVm, readRecord, vmDirectories, vmDirectory} from '../../store/store.ts'
+import {listVmNames, lockCopies, lockVm, readRecord, stagedAs, vmDirectories, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {lockedDigests, lockPath} from '../lock.ts'
 import {volumeDisks} from '../resources/volumes.ts'
@@ -50,19 +50,21 @@ const usesOfVms = async (engine: Engine): Promise<readonly ImageUse[]> =>
     )
   ).flat()
 
-/** VMs that are just being made. What a killed vmctl has left of one uses nothing: the lock of its name is free. */
+/** VMs that are just being made or copied. What a killed vmctl has left of one uses nothing: the lock of its name is free. */
 const usesOfNewVms = async (engine: Engine): Promise<readonly ImageUse[]> => {
   const uses: ImageUse[] = []
   for (const directory of await vmDirectories(engine.store)) {
-    const name = stagedName(basename(directory))
-    if (name !== undefined && (await isAtWork(engine, name))) uses.push(...(await usesIn(engine, {directory, name, isWhole: false})))
+    const staged = stagedAs(basename(directory))
+    if (!staged || !(await isAtWork(engine, staged))) continue
+    uses.push(...(await usesIn(engine, {directory, name: staged.name, isWhole: false})))
   }
   return uses
 }
 
-const isAtWork = async ({store}: Engine, name: string): Promise<boolean> => {
+const isAtWork = async ({store}: Engine, {kind, name}: NonNullable<ReturnType<typeof stagedAs>>): Promise<boolean> => {
+  const lock = kind === 'copy' ? lockCopies : lockVm
   try {
-    await using _lock = await lockVm(store, name, {purpose: 'looking whether anybody makes it', timeoutMs: 0})
+    await using _lock = await lock(store, name, {purpose: 'looking whether anybody makes it', timeoutMs: 0})
     return false
   } catch (error) {
     if (!isVmctlError(error)) throw error

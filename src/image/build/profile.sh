@@ -17,7 +17,7 @@ console='console=tty0 console=ttyS0,115200'
 
 install_system() {
   # Before initramfs-tools come, which look there for what the root needs.
-  printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 1\nUUID=%s /boot/efi vfat umask=0077,nofail 0 0\n' \
+  printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 1\nUUID=%s /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10min 0 0\n' \
     "$root_id" "$(echo "$esp_serial" | sed 's/..../&-/')" >fstab
   # shellcheck disable=SC2016 # for the shell of the hook
   install_packages --essential-hook='cp "$work/fstab" "$1/etc/fstab"'

@@ -42,7 +42,9 @@ beforeAll(async () => {
 const sizeBytes = 48 * 1024
 const contentOf = (name: string): Buffer => makeRawDisk(sizeBytes, 1 + publishedNames.indexOf(name))
 /** As its publisher has it. */
-const publishedContent = (name: string): Buffer => (name.startsWith('freebsd') ? through(contentOf(name), 'xz') : contentOf(name))
+const published = new Map(
+  publishedNames.map((name) => [name, name.startsWith('freebsd') ? through(contentOf(name), 'xz') : contentOf(name)]),
+)
 
 const signatureOf = (name: string) => findCatalogueImage(builtInCatalogue, name)?.publisher.signature
 const formOf = (name: string): 'none' | 'detached' | 'clearsigned' => signatureOf(name)?.form ?? 'none'
@@ -65,8 +67,8 @@ const outcomeOf = async (store: ImageStore, name: string): Promise<string> => {
   const image = findCatalogueImage(builtInCatalogue, name)
   if (!image) throw new Error(name)
   try {
-    const {sha256} = await ensureImage(store, {...referenceOf(image), format: 'raw'}, {signal: AbortSignal.timeout(30_000)})
-    return sha256 === digestOf(contentOf(name)) ? 'right' : 'wrong'
+    const {path} = await ensureImage(store, {...referenceOf(image), format: 'raw'}, {signal: AbortSignal.timeout(30_000)})
+    return readFileSync(path).equals(contentOf(name)) ? 'right' : 'wrong'
   } catch (error) {
     if (!isVmctlError(error)) throw error
     expect(error.message).toMatch(/^[^\n]*\b(?:127\.0\.0\.1|[Ss]ignature|[Kk]ey)\b[^\n]*$/)
@@ -212,7 +214,8 @@ const listText = (name: string): string => lists.get(name) ?? ''
 
 const publishAll = async (server: ImageServer): Promise<ReadonlyMap<string, Publication>> => {
   const publications = new Map<string, Publication>()
-  for (const name of publishedNames) publications.set(name, await publish(server, name, {content: publishedContent(name), key}))
+  for (const name of publishedNames)
+    publications.set(name, await publish(server, name, {content: published.get(name) ?? Buffer.alloc(0), key}))
   lists = new Map([...publications].map(([name, {list}]) => [name, server.files.get(list)?.content.toString() ?? '']))
   return publications
 }
@@ -224,12 +227,11 @@ const damage = async (server: ImageServer, path: string, spoilt: Awaited<ReturnT
   else server.files.set(path, {...file, ...spoilt})
 }
 
-/** Whatever stands under a digest has it. */
+/** Whatever a VM could be made from is what a publisher has published. */
 const expectOnlyRight = (): void => {
-  for (const file of lab.cachedDisks()) {
-    expect(file).toContain(digestOf(readFileSync(join(lab.scratch.store.directory, file))))
-    expect(publishedNames.map((name) => digestOf(contentOf(name)))).toContain(/sha256-([0-9a-f]{64})/.exec(file)?.[1])
-  }
+  const right = new Set(publishedNames.map((name) => digestOf(contentOf(name))))
+  const cached = lab.cachedDisks().map((file) => digestOf(readFileSync(join(lab.scratch.store.directory, file))))
+  expect(cached.filter((digest) => !right.has(digest))).toEqual([])
 }
 
 describe.each(Object.entries(faults) as [Part, readonly Fault[]][])('the %s', (part, ofPart) => {
