@@ -63,9 +63,12 @@ export const unlockedOf = (
     return [{image, reference, problem: isThere ? `${image} has another digest in the VMFile` : `${image} is not in it`}]
   })
 
-/** The images that can be locked, each once. */
+/** The images that can be locked, each once for what is declared of it. */
 export const lockable = (references: readonly ImageReference[]): readonly ImageReference[] => [
   ...new Map(
-    references.flatMap((reference) => (reference.kind === 'file' ? [] : [[keyOfReference(reference), reference] as const])),
+    references.flatMap((reference) => {
+      const {kind, sha256 = '', sha512 = ''} = reference
+      return kind === 'file' ? [] : [[`${keyOfReference(reference)} ${sha256} ${sha512}`, reference] as const]
+    }),
   ).values(),
 ]
