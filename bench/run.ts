@@ -2,6 +2,7 @@
 import {parseArgs} from 'node:util'
 
 import {cold, eight, four} from './benches/cold.ts'
+import {disk} from './benches/disk.ts'
 import {image} from './benches/image.ts'
 import {meshGuests} from './benches/mesh-guests.ts'
 import {mesh} from './benches/mesh.ts'
@@ -21,6 +22,7 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   tree,
   output,
   image,
+  disk,
   mesh,
   'mesh-guests': meshGuests,
   notice,

@@ -18,6 +18,7 @@ const everywhere = [
     'cp',
     'dash',
     'dpkg-deb',
+    'du',
     'find',
     'git',
     'mkdir',

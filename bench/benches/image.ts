@@ -9,7 +9,7 @@ import {type Workspace, writeVmfile} from '../lib/workspace.ts'
 
 const gib = 2 ** 30
 
-/** A compressed image of 1 GiB, one third of it data, into the cache: hashed before and after, sparse, audited, durable. */
+/** A compressed image of 1 GiB, one third of it data, into the cache: hashed as published, sparse, audited, durable. */
 export const image = async (workspace: Workspace): Promise<(Row | Skipped)[]> => {
   const lack = await missing('zstd', 'qemu-img')
   if (lack !== undefined) return [{what: '.zst image into the cache', skipped: lack}]
@@ -47,13 +47,15 @@ export const image = async (workspace: Workspace): Promise<(Row | Skipped)[]> =>
 }
 
 /** Machine code is what disks are full of: three copies of Node itself, with holes between them. */
-const makeImage = async (directory: string): Promise<string> => {
+export const makeImage = async (directory: string, form: 'packed' | 'raw' = 'packed'): Promise<string> => {
   const raw = join(directory, 'disk.raw')
   const code = await readFile(process.execPath)
   const file = await open(raw, 'wx')
   await file.truncate(gib)
   for (const third of [0, 1, 2]) await file.write(code.subarray(0, gib / 3), 0, undefined, Math.floor((third * gib) / 3 / 4096) * 4096)
+  await file.write(Buffer.from([0x55, 0xaa]), 0, undefined, 510)
   await file.close()
+  if (form === 'raw') return raw
   await run('zstd', ['-q', '--rm', raw])
   return `${raw}.zst`
 }

@@ -56,6 +56,10 @@ export const timesAsLong = ({samples, ...subject}: Subject): Row =>
 export const timesAsFast = ({samples, ...subject}: Subject): Row =>
   row(subject, samples, {unit: 'ms', kind: 'ratio', value: median(samples.reference) / median(samples.ours)})
 
+/** How many times as much of the disk as the reference it takes. */
+export const timesAsLarge = ({samples, ...subject}: Subject): Row =>
+  row(subject, samples, {unit: 'MiB', kind: 'ratio', value: median(samples.ours) / median(samples.reference)})
+
 /** Peak memory; the one figure without a reference, since it does not depend on how busy the machine is. */
 export const memory = (what: string, peaksMiB: readonly number[], goal?: Goal): Row =>
   row(

@@ -57,3 +57,22 @@ test('an image that was there is told to who asked for it alone', () => {
     'pull: disk.qcow2: already in the cache, not verified, since no checksum is given',
   ])
 })
+
+test('a push is shown from packing to its end; one that sent nothing says so', () => {
+  const {told, show} = open(true)
+  const target = 'oci://example.com/team/disk:1'
+  show({type: 'image.packing', source: target, readBytes: 2048, totalBytes: 4096})
+  show({type: 'image.pushing', source: target, sentBytes: 1024, totalBytes: 2048})
+  show({type: 'image.pushed', source: target, sentBytes: 2048, sizeBytes: 2048})
+  show({type: 'image.packing', source: target, readBytes: 4096, totalBytes: 4096})
+  show({type: 'image.pushed', source: target, sentBytes: 0, sizeBytes: 2048})
+  expect(told.map((line) => line.replace(/ in \d.*/, ' in TIME'))).toEqual([
+    '[] packing dis…  ██████████░░░░░░░░░░   50 %  2.0 KB of 4.0 KB',
+    '[] pushing dis…  ██████████░░░░░░░░░░   50 %  1.0 KB of 2.0 KB',
+    '[] end',
+    'pull: disk:1: 2.0 KB sent in TIME',
+    '[] packing dis…  ████████████████████  100 %  4.0 KB of 4.0 KB',
+    '[] end',
+    'pull: disk:1: the registry has it already',
+  ])
+})

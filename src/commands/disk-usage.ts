@@ -28,7 +28,7 @@ const words: Readonly<Record<UsageKind, string>> = {
   logs: 'logs',
   records: 'records, keys, seeds',
   plugins: 'plugins',
-  leftovers: 'left by killed commands',
+  leftovers: 'half-made, left behind',
   other: 'other files',
 }
 

@@ -1,8 +1,10 @@
-import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {execFileSync} from 'node:child_process'
+import {chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
+import {fakeRepository} from '../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../test/support/image-server.ts'
 import {digestOf, makeImage} from '../../test/support/images.ts'
 import {makeKey, signDetached, type TestKey} from '../../test/support/publishers.ts'
@@ -167,6 +169,37 @@ image "acme:1" {
     server.requests.length = 0
     expect((await vmctl('image', 'pull')).exitCode).toBe(0)
     expect(server.requests.map((request) => request.path)).toEqual([`/mirror/${file}`])
+    // One that has everything is the only place, also where it has not.
+    writeFileSync(
+      path('config/vmctl/images.kdl'),
+      readFileSync(path('config/vmctl/images.kdl'), 'utf8').replace('/mirror"', '/mirror" complete=#true'),
+    )
+    server.files.delete(`/mirror/${file}`)
+    emptyCache()
+    server.requests.length = 0
+    expect((await vmctl('image', 'pull')).exitCode).toBe(4)
+    expect(new Set(server.requests.map((request) => request.path))).toEqual(new Set([`/mirror/${file}`]))
+  })
+
+  test('a tag of a registry is locked to the digest of its manifest, and stays to be had by that', async () => {
+    const registry = fakeRepository(server)
+    const put = (disk: Buffer) => registry.putArtifact([registry.putBlob(disk, 'application/octet-stream')])
+    const pinned = registry.pinned(put(disks[0]).digest)
+    project(`image-url "${registry.url}"`)
+    await vmctl('up')
+    expect(lockFile()).toContain(`image "${registry.url}" {\n    url "${pinned}"\n    sha256 "${digestOf(disks[0])}"`)
+    put(disks[1])
+    emptyCache()
+    expect((await vmctl('reload', '--yes')).exitCode).toBe(0)
+    expect((await runCommand('image', 'list', '--json')).json.images).toMatchObject([{publishedSha256: digestOf(disks[0])}])
+    expect((await vmctl('image', 'update')).exitCode).toBe(0)
+    expect(lockFile()).toContain(digestOf(disks[1]))
+    // One that names its digest has nothing to be updated to, and nobody is asked.
+    project(`image-url "${pinned}"`)
+    await vmctl('image', 'lock')
+    server.requests.length = 0
+    expect((await vmctl('image', 'update')).stdout).toContain('unchanged')
+    expect(server.requests).toEqual([])
   })
 
   test('another digest in the VMFile locks the image anew', async () => {
@@ -228,10 +261,11 @@ image "acme:1" {
     const run = (env: NodeJS.ProcessEnv) => spawnCommand(['image', 'lock', '--file', path('VMFile.kdl')], {env})
     expect((await run({VMCTL_ACTS: acts})).exitCode).toBe(0)
     const complete = lockFile()
+    // After one act is before the next.
     const points = readFileSync(acts, 'utf8')
       .split('\n')
-      .filter((line) => line.endsWith('VMFile.lock') || line.endsWith(` sync ${workspace.directory}`))
-    expect(points.length).toBeGreaterThanOrEqual(6)
+      .filter((line) => /^\d+ before .*(?:VMFile\.lock|sync [^.]*)$/.test(line) && line.includes(workspace.directory))
+    expect(points.map((point) => point.split(' ')[2])).toEqual(['write', 'rename', 'sync'])
     for (const point of points) {
       writeFileSync(path('VMFile.lock'), old)
       expect((await run({VMCTL_KILL_AT: point.split(' ')[0]})).exitCode).toBe(-1)
@@ -249,6 +283,20 @@ image "acme:1" {
     expect(exitCode).toBe(2)
     expect(stderr).toMatch(/a sha256 has 64 hexadecimal digits, found 4\n.*VMFile\.lock:7:16\n[^]*\^{6}/)
     expect((await vmctl('down')).exitCode).toBe(0)
+    expect(await vmctl('validate')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('VMFile.lock:7:16')})
+  })
+
+  test('what is no file is not waited for', async () => {
+    execFileSync('mkfifo', [path('VMFile.lock')])
+    expect(await vmctl('up')).toMatchObject({exitCode: 4, stderr: expect.stringContaining('VMFile.lock is not a file')})
+  })
+
+  test.runIf(process.getuid?.() === 0)('a lock that another user has left is not used', async () => {
+    await vmctl('image', 'lock')
+    chownSync(path('VMFile.lock'), 12_345, 12_345)
+    expect(await vmctl('up')).toMatchObject({exitCode: 5, stderr: expect.stringContaining('belongs to another user')})
+    chownSync(path('VMFile.kdl'), 12_345, 12_345)
+    expect((await vmctl('up')).exitCode).toBe(0)
   })
 })
 
@@ -391,6 +439,21 @@ describe('image lock', () => {
     for (const digest of ['b'.repeat(64), listed, digestOf(disks[1])]) expect(lockFile()).toContain(digest)
     expect((await vmctl('image', 'lock', '--check')).exitCode).toBe(0)
   })
+})
+
+test('prune leaves the locked build of a project whose VMs are made from another one, and rm removes it', async () => {
+  await vmctl('up')
+  await publish('20260801', disks[1])
+  await vmctl('image', 'update')
+  await runCommand('image', 'pull', `${server.origin}/acme/builds/20260701/acme-1-amd64.qcow2`)
+  const cached = async () =>
+    (await runCommand('image', 'list', '--json')).json.images.map((image: {publishedSha256: string}) => image.publishedSha256)
+  expect((await runCommand('image', 'prune', '--yes')).exitCode).toBe(0)
+  expect(await cached()).toContain(digestOf(disks[1]))
+  expect((await runCommand('image', 'rm', digestOf(disks[1]).slice(0, 12))).exitCode).toBe(0)
+  writeFileSync(path('VMFile.lock'), 'no lock')
+  expect(await runCommand('image', 'prune', '--yes')).toMatchObject({exitCode: 2, stderr: expect.stringContaining('VMFile.lock')})
+  expect((await runCommand('disk-usage')).exitCode).toBe(0)
 })
 
 describe('image update', () => {

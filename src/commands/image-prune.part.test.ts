@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
 import {type ImageServer, startImageServer} from '../../test/support/image-server.ts'
-import {makeWorkspace, runCommand, runShell, type Workspace} from '../../test/support/run-command.ts'
+import {makeWorkspace, runCommand, runShell, spawnCommand, type Workspace} from '../../test/support/run-command.ts'
 
 let workspace: Workspace
 let server: ImageServer
@@ -75,6 +75,37 @@ describe('image prune', () => {
     expect(await answer('y\\r')).toMatchObject({exitCode: 0, stdout: expect.stringContaining('spare.qcow2: removed') as unknown})
     expect(await names()).toEqual(['base.qcow2'])
   })
+})
+
+test('kill -9 at every act: no entry promises a disk that is gone, and one more run removes the rest', async () => {
+  const acts = join(workspace.directory, 'acts')
+  const run = (env: NodeJS.ProcessEnv) => spawnCommand(['image', 'prune', '--yes'], {env})
+  expect((await run({VMCTL_ACTS: acts})).exitCode).toBe(0)
+  const points = [...readFileSync(acts, 'utf8').matchAll(/^(\d+) before remove .*\/images\//gm)].map(([, number]) => number)
+  expect(points).toHaveLength(2)
+  for (const point of points) {
+    await runCommand('image', 'pull', `${server.origin}/spare.qcow2`)
+    expect((await run({VMCTL_KILL_AT: point})).exitCode).toBe(-1)
+    const {images} = (await runCommand('image', 'ls', '--json')).json
+    expect(images.every(({path}: {path: string}) => existsSync(path))).toBe(true)
+    expect((await run({})).exitCode).toBe(0)
+    expect(await names()).toEqual(['base.qcow2'])
+  }
+})
+
+test('what the lock of a project holds stays, as long as a VM of it exists', async () => {
+  const vm = (name: string, image: string): string => `vm "${name}" { image-url "${server.origin}/${image}.qcow2" insecure=#true; }\n`
+  const file = workspace.write('VMFile.kdl', vm('one', 'base') + vm('two', 'spare'))
+  expect(await runCommand('image', 'lock', '--file', file)).toMatchObject({exitCode: 0})
+  expect(await runCommand('up', 'one', '--file', file)).toMatchObject({exitCode: 0})
+  const lock = join(workspace.directory, 'VMFile.lock')
+  expect((await runCommand('image', 'prune', '--json')).json.remove).toEqual([])
+  expect((await runCommand('image', 'ls', '--usage', '--json')).json.images[1].uses).toMatchObject([{kind: 'lock', name: lock}])
+  writeFileSync(lock, 'not a lock')
+  expect((await runCommand('image', 'prune')).exitCode).not.toBe(0)
+  expect(await names()).toHaveLength(2)
+  rmSync(lock)
+  expect((await runCommand('image', 'prune', '--json')).json.remove).toMatchObject([{names: ['spare.qcow2']}])
 })
 
 test('image ls --usage says who uses an image', async () => {

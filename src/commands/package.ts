@@ -21,11 +21,7 @@ export default class Package extends VmctlCommand {
         'Format of the image (default: as the name of the file ends). box: for Vagrant with libvirt; incus: qcow2 with metadata for Incus.',
     }),
     keep: Flags.string({multiple: true, summary: 'Path in the guest that is not removed; may be repeated.', helpValue: 'PATH'}),
-    clean: Flags.boolean({
-      default: true,
-      allowNo: true,
-      summary: 'Remove identity, secrets and traces. Without it the disk is taken as it is, for yourself only.',
-    }),
+    'no-clean': Flags.boolean({summary: 'Take the disk as it is, with identity, secrets and traces, for yourself only.'}),
     force: Flags.boolean({summary: 'Replace files that are there.'}),
     yes: flags.yes,
   }
@@ -39,9 +35,9 @@ export default class Package extends VmctlCommand {
     const {args, flags: given} = await this.parse(Package)
     const engine = await this.openEngine(given)
     const [{packageVm}, name] = await Promise.all([import('../engine/manage/package.ts'), this.vmNamed(engine, args.name, given.file)])
-    const {output, format, force, clean, keep = []} = given
+    const {output, format, force, keep = []} = given
     const made = await packageVm(engine, name, {
-      ...{output, format, force, clean, keep},
+      ...{output, format, force, keep, clean: !given['no-clean']},
       directory: process.cwd(),
       version: this.config.version,
       onStop: async () => this.#confirmStop(name, given.yes),

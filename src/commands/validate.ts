@@ -13,7 +13,12 @@ export default class Validate extends VmfileCommand {
     const {flags: given} = await this.parse(Validate)
     const engine = await this.openEngine(given)
     const vmfile = await this.readVmfile(engine, given.file)
-    const {problemsOnBackend} = await import('../engine/converge/runnable.ts')
+    const [{problemsOnBackend}, {openLock}] = await Promise.all([
+      import('../engine/converge/runnable.ts'),
+      import('../engine/make/go-by-lock.ts'),
+    ])
+    // The lock file is a file that people can edit as well.
+    await openLock(engine, vmfile.path)
     const found = await problemsOnBackend(engine, vmfile)
     const problems = [...vmfile.warnings, ...found]
     const errors = found.filter(({severity}) => severity === 'error').length

@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto'
-import {readdir, stat} from 'node:fs/promises'
+import {lstat, readdir, stat} from 'node:fs/promises'
 import {basename, dirname, join, relative} from 'node:path'
 
 import {remove} from '../host/durable.ts'
@@ -52,11 +52,12 @@ export const lockPath = (vmfile: string): string =>
  * @throws VmctlError `vmctl::vmfile::parse_failed`, `vmctl::vmfile::validation` with the places of what is wrong
  */
 export const openImageLock = async (vmfile: string, options: LockOptions): Promise<ImageLock | undefined> => {
-  const kind = await stat(vmfile).catch(() => undefined)
-  if (!kind?.isFile()) return undefined
+  const file = await stat(vmfile).catch(() => undefined)
+  if (!file?.isFile()) return undefined
   const path = lockPath(vmfile)
   const here = relative('', path)
   const name = here.startsWith('..') ? path : here
+  await refuseStranger(path, {name, owner: file.uid})
   const read = await readLock(path, name)
   let current = read ?? []
   const change: ImageLock['change'] = async (edit) => {
@@ -93,6 +94,19 @@ export const openImageLock = async (vmfile: string, options: LockOptions): Promi
       return find(reference)
     },
   }
+}
+
+/** What the lock says is fetched and booted: in a directory like /tmp anybody could leave one. */
+const refuseStranger = async (path: string, {name, owner}: {readonly name: string; readonly owner: number}): Promise<void> => {
+  const [link, file] = await Promise.all([lstat, stat].map((look) => look(path).catch(() => undefined)))
+  // Reading a pipe would wait for ever.
+  if (file && !file.isFile()) throw new VmctlError('vmctl::io', `${name} is not a file.`, {help: 'Move it away.'})
+  const uid = link?.uid
+  if (uid === undefined || [0, owner, process.getuid?.()].includes(uid)) return
+  throw new VmctlError('vmctl::image::not_locked', `${name} belongs to another user than its VMFile, so it is not used.`, {
+    help: `Look at it, then remove it or make it your own: \`chown\`.`,
+    details: {lock: path},
+  })
 }
 
 const isUnwritable = (error: unknown): boolean => error instanceof VmctlError && error.code === 'vmctl::io'

@@ -180,7 +180,7 @@ const notInstalled = {code: 'vmctl::qemu::not_installed'} as const
 
 const qemuImg = async (args: readonly string[], {signal, limits}: QemuImgOptions & {readonly limits?: ConversionLimits}): Promise<void> => {
   const result = await (limits
-    ? runLimited(args, {...limits, timeoutMs: limits.cpuSeconds * 10_000}, signal)
+    ? runLimited(args, {...limits, timeoutMs: Math.max(60_000, limits.cpuSeconds * 10_000)}, signal)
     : run('qemu-img', args, {signal, notInstalled}))
   if (result.exitCode !== 0) throw new VmctlError('vmctl::host::program_failed', `qemu-img: ${explain(result)}`)
 }

@@ -1,3 +1,4 @@
+import type {Trust} from '../model/catalogue.ts'
 import type {ImageReference} from '../model/vm.ts'
 import {auditImage} from './audit.ts'
 import {findMismatch} from './checksum.ts'
@@ -16,6 +17,10 @@ interface RemoteJob {
   readonly key: string
 }
 
+/** A converted disk that is taken for raw would be other bytes than those that were published. */
+const canAnswer = ({published, disk}: CacheEntry, reference: ImageReference): boolean =>
+  !findMismatch(reference, published) && !(disk?.isConverted && reference.format === 'raw')
+
 /**
  * Makes an entry answer a reference that says more than the one it was fetched for: another format is audited again, a checksum
  * URL is asked for its list alone. Nothing is downloaded, as long as the publication is the same.
@@ -26,9 +31,7 @@ export const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOp
   const verifiers = verifierOf(reference)
   for (const entry of entries) {
     const image = await baseImageOf(store, entry)
-    if (!image || !entry.disk || findMismatch(reference, entry.published)) continue
-    // Taken for raw, it would be other bytes than those that were published.
-    if (entry.disk.isConverted && reference.format === 'raw') continue
+    if (!image || !entry.disk || !canAnswer(entry, reference)) continue
     if (!verifiers.every((verifier) => entry.verifiedBy.includes(verifier))) {
       const published = await imageSource.publishedDigests?.(reference, options)
       if (!published || findMismatch(published, entry.published)) continue
@@ -38,7 +41,7 @@ export const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOp
       ...entry,
       name: printableName(options.name ?? entry.name),
       verifiedBy: [...new Set([...entry.verifiedBy, ...verifiers])],
-      trust: strongest(trustOf(entry), trustOfUrl(reference)),
+      trust: trustNow(entry, job),
       disk: {...entry.disk, ...audited, isDeclaredRaw: reference.format === 'raw'},
     }
     await updateEntry(store, entry, adapted)
@@ -46,3 +49,7 @@ export const adapt = async (store: ImageStore, job: RemoteJob, options: EnsureOp
   }
   return undefined
 }
+
+/** That a lock file has the digest says nothing about where it came from. */
+const trustNow = (entry: CacheEntry, {key, reference}: RemoteJob): Trust =>
+  key === '' ? trustOf(entry) : strongest(trustOf(entry), trustOfUrl(reference))

@@ -1,3 +1,5 @@
+import {basename, join} from 'node:path'
+
 import type {LockedBuild, LockedDigests} from '../model/lock.ts'
 import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {findMismatch} from './checksum.ts'
@@ -24,7 +26,7 @@ export interface CachedBuild extends Omit<LockedBuild, 'digests' | 'published'> 
 export const buildOfImage = async (store: ImageStore, reference: ImageReference, image: BaseImage): Promise<CachedBuild | undefined> => {
   const key = reference.kind === 'name' ? nameKey(reference) : urlKey(parseImageUrl(reference.source), reference.architecture)
   const {entries} = await readEntries(store, key)
-  const entry = entries.find((one) => one.disk?.sha256 === image.sha256 && fitsFormat(one, reference))
+  const entry = entries.find((one) => isDiskOf(one, image.path) && fitsFormat(one, reference))
   return entry && describe(entry)
 }
 
@@ -34,7 +36,7 @@ export const buildOfDigests = async (store: ImageStore, digests: LockedDigests):
 }
 
 const describe = (entry: CacheEntry): CachedBuild => {
-  const {url, published, disk, listed} = entry
+  const {published, disk, listed, pinned, url = pinned} = entry
   return {
     ...(url !== undefined && {url}),
     digests: {sha256: published.sha256, sha512: published.sha512},
@@ -46,10 +48,16 @@ const describe = (entry: CacheEntry): CachedBuild => {
   }
 }
 
+/** Disks are named by digests, so a state directory that was moved makes no difference. */
+const isDiskOf = ({disk}: CacheEntry, path: string): boolean => disk?.file === basename(path)
+
+/** The disks that were made from a build. */
+export const disksOfBuild = async (store: ImageStore, digests: LockedDigests): Promise<readonly string[]> =>
+  (await entriesOfBuild(store, digests)).flatMap(({disk}) => (disk ? [join(store.directory, disk.file)] : []))
+
 /** Whether a disk was made from a build; undefined when nothing is known about where it came from. */
-export const isMadeFrom = async (store: ImageStore, {sha256}: BaseImage, digests: LockedDigests): Promise<boolean | undefined> => {
-  if (sha256 === undefined) return undefined
-  const known = (await readEntries(store)).entries.filter(({disk}) => disk?.sha256 === sha256)
+export const isMadeFrom = async (store: ImageStore, {path}: BaseImage, digests: LockedDigests): Promise<boolean | undefined> => {
+  const known = (await readEntries(store)).entries.filter((entry) => isDiskOf(entry, path))
   return known.length === 0 ? undefined : known.some(({published}) => !findMismatch(digests, published))
 }
 

@@ -4,7 +4,8 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 
-import {makeDirectory, makeImage, makeRawDisk} from '../../test/support/images.ts'
+import {makeDirectory, makeGreedyVhdx, makeImage, makeRawDisk} from '../../test/support/images.ts'
+import {missingProgram, testUnless} from '../../test/support/programs.ts'
 import {auditImage, detectFormat} from './audit.ts'
 import {inspectImage} from './inspect.ts'
 
@@ -66,6 +67,92 @@ const malicious: Readonly<Record<string, () => string>> = {
         image.write(name, 400)
       }),
     ),
+  ...Object.fromEntries(
+    ['secret.raw', '../secret.raw', 'nbd://127.0.0.1:10809/x', 'ssh://root@127.0.0.1/etc/shadow', 'fd:0', 'file:/etc/shadow'].map(
+      (name) => [
+        `qcow2 with the backing file ${name}`,
+        () =>
+          write(
+            'named-backing.qcow2',
+            forged((image) => {
+              image.writeBigUInt64BE(400n, 8)
+              image.writeUInt32BE(name.length, 16)
+              image.write(name, 400)
+            }),
+          ),
+      ],
+    ),
+  ),
+  'qcow2 with snapshots behind its end': () =>
+    write(
+      'far-snapshots.qcow2',
+      forged((image) => {
+        image.writeUInt32BE(3, 60)
+        image.writeBigUInt64BE(2n ** 40n, 64)
+      }),
+    ),
+  'qcow2 with refcounts behind its end': () =>
+    write(
+      'far-refcount.qcow2',
+      forged((image) => image.writeBigUInt64BE(2n ** 40n, 48)),
+    ),
+  'qcow2 whose L2 tables lie behind its end': () =>
+    write(
+      'far-l2.qcow2',
+      forged((image) => image.writeBigUInt64BE((1n << 63n) | (1n << 40n), Number(image.readBigUInt64BE(40)))),
+    ),
+  'qcow2 whose L1 table is too short for its disk': () =>
+    write(
+      'short-l1.qcow2',
+      forged((image) => image.writeBigUInt64BE(2n ** 44n, 24)),
+    ),
+  'qcow2 with a bitmap directory behind its end': () =>
+    write(
+      'bitmaps.qcow2',
+      forged((image) => {
+        image.writeBigUInt64BE(1n, 88)
+        const at = image.readUInt32BE(100)
+        image.writeUInt32BE(0x2385_2875, at)
+        image.writeUInt32BE(24, at + 4)
+        image.writeUInt32BE(60_000, at + 8)
+        image.writeBigUInt64BE(2n ** 20n, at + 16)
+        image.writeBigUInt64BE(2n ** 40n, at + 24)
+      }),
+    ),
+  'a VDI of 2^60 bytes': () => {
+    const image = makeImage(directory, 'vdi')
+    image.writeBigUInt64LE(2n ** 60n, 368)
+    return write('huge.vdi', image)
+  },
+  'a VDI with four billion blocks': () => {
+    const image = makeImage(directory, 'vdi')
+    image.writeUInt32LE(0xffff_ffff, 384)
+    return write('blocks.vdi', image)
+  },
+  'a VDI with a parent': () => {
+    const image = makeImage(directory, 'vdi')
+    image.fill(7, 424, 440)
+    return write('parent.vdi', image)
+  },
+  'a VMDK of 2^60 bytes': () => {
+    const image = makeImage(directory, 'vmdk')
+    image.writeBigUInt64LE(2n ** 51n, 12)
+    return write('huge.vmdk', image)
+  },
+  'a VMDK whose grain tables have four billion entries': () => {
+    const image = makeImage(directory, 'vmdk')
+    image.writeUInt32LE(0xffff_ffff, 44)
+    return write('grains.vmdk', image)
+  },
+  'a VHDX whose headers are damaged': () => {
+    const image = makeImage(directory, 'vhdx')
+    image.fill(0, 64 * 1024, 192 * 1024)
+    return write('headers.vhdx', image)
+  },
+  'a VHDX with a region that overlaps another': () => {
+    const image = makeGreedyVhdx(directory, 2 ** 20)
+    return write('regions.vhdx', image.fill(0xff, 192 * 1024 + 32, 192 * 1024 + 40))
+  },
   'qcow2 with a backing file behind its end': () =>
     write(
       'far.qcow2',
@@ -180,6 +267,14 @@ const malicious: Readonly<Record<string, () => string>> = {
 }
 
 const programs = {'a QED image with a backing file': 'qcow2 with a backing file'} as const
+
+testUnless(missingProgram('prlimit'))('refused because qemu-img may take no more than 1 GiB of memory for it', async () => {
+  const path = write('greedy.vhdx', makeGreedyVhdx(directory, 3 * 2 ** 30))
+  await expect(auditImage(path, {source: 'greedy.vhdx'})).rejects.toMatchObject({
+    code: 'vmctl::image::format_detection_failed',
+    message: expect.stringContaining('Cannot allocate memory'),
+  })
+})
 
 describe('refused', () => {
   it.each(Object.keys(malicious))('%s', async (name) => {

@@ -24,8 +24,8 @@ export interface DownloadJob extends HttpOptions, FetchOptions {
 
 export interface Downloaded {
   readonly fetched: Omit<FetchedImage, 'name'>
-  /** Whether its first part comes from an earlier run of vmctl. */
-  readonly isInherited: boolean
+  /** Whether it was put together of several answers, of this run or earlier ones, which may not belong together. */
+  readonly isJoined: boolean
 }
 
 const minBytesPerIdleTimeout = 1024
@@ -63,7 +63,7 @@ export const downloadTo = async (job: DownloadJob): Promise<Downloaded> => {
       ...(etag === undefined ? {} : {etag}),
       ...(lastModified === undefined ? {} : {lastModified}),
     },
-    isInherited: partial.isInherited,
+    isJoined: partial.isJoined,
   }
 }
 
@@ -139,7 +139,8 @@ const continueWith = async (job: DownloadJob, response: HttpResponse, partial: P
   const {etag, totalBytes} = partial.validators
   if (!agree(total, totalBytes) || !agree(single(headers['etag']), etag)) return undefined
   if (status === 206 && start === partial.offset) {
-    return total === undefined ? partial : {...partial, validators: {...partial.validators, totalBytes: total}}
+    const joined = {...partial, isJoined: true}
+    return total === undefined ? joined : {...joined, validators: {...partial.validators, totalBytes: total}}
   }
   // Nothing is left to send: the earlier run was killed after the last byte.
   return status === 416 && total === partial.offset && partial.offset > 0 ? partial : undefined

@@ -25,6 +25,8 @@ export interface CacheEntry {
   readonly source: string
   /** Where an image with a name came from. */
   readonly url?: string
+  /** Where exactly this stays to be had, when the URL may come to mean something else: in a registry, by the digest of its manifest. */
+  readonly pinned?: string
   readonly name: string
   /** The file as published, before decompression. */
   readonly published: Digests & {readonly sizeBytes: number; readonly etag?: string; readonly lastModified?: string}

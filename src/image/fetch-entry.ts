@@ -30,11 +30,12 @@ export const fetchEntry = async (store: ImageStore, job: FetchEntryJob, options:
   const source = displayUrl(url)
   using _turn = await store.turns?.take(url.host, {...options, onWait: () => options.onEvent?.({type: 'image.queued', source})})
   const disk = await fetchDisk(job.imageSource, {reference, partial}, {...options, displayName: source, isPlain: true})
-  const {digests, sizeBytes, etag, lastModified, name, label} = disk.fetched
+  const {digests, sizeBytes, etag, lastModified, name, label, pinned} = disk.fetched
   const entry = {
     key,
     source: job.source ?? source,
     ...(job.source !== undefined && {url: source}),
+    ...(pinned !== undefined && {pinned}),
     name: printableName(options.name ?? label ?? (name || fileNameOf(url))),
     published: {...digests, sizeBytes, ...(etag === undefined ? {} : {etag}), ...(lastModified === undefined ? {} : {lastModified})},
     verifiedBy: job.verifiedBy,

@@ -7,14 +7,18 @@ import type {FetchedImage, ImageSource} from './image-source.ts'
 import {startOver} from './partial.ts'
 import {displayUrl, fileNameOf, parseImageUrl} from './url.ts'
 
+/** What a mirror is given: its publisher can be asked instead. */
+const littlePatience = {idleTimeoutMs: 10_000, retries: 1}
+
 /** What an image source for http and https does: checked, resumed, retried. */
 export const httpFetcher = (options: HttpOptions): Required<Pick<ImageSource, 'fetch' | 'publishedDigests'>> => ({
   async fetch(reference, path, fetchOptions) {
     const url = parseImageUrl(reference.source)
-    await using client = await openHttpClient({...options, insecure: reference.insecure})
-    const expected = await expectedDigests(reference, {...options, client, signal: fetchOptions.signal})
+    const limits = fetchOptions.hasOther ? {...options, ...lesser(options)} : options
+    await using client = await openHttpClient({...limits, insecure: reference.insecure})
+    const expected = await expectedDigests(reference, {...limits, client, signal: fetchOptions.signal})
     try {
-      return {name: fileNameOf(url), ...(await downloadVerified({...options, ...fetchOptions, client, url, path}, expected))}
+      return {name: fileNameOf(url), ...(await downloadVerified({...limits, ...fetchOptions, client, url, path}, expected))}
     } catch (error) {
       throw error instanceof HttpFailure ? downloadError(url, error) : error
     }
@@ -27,8 +31,13 @@ export const httpFetcher = (options: HttpOptions): Required<Pick<ImageSource, 'f
   },
 })
 
+const lesser = ({idleTimeoutMs = Infinity, retries = Infinity}: HttpOptions) => ({
+  idleTimeoutMs: Math.min(idleTimeoutMs, littlePatience.idleTimeoutMs),
+  retries: Math.min(retries, littlePatience.retries),
+})
+
 /**
- * A file with the digests that it must have, all of them. What an earlier run left is used when it fits.
+ * A file with the digests that it must have, all of them. What an earlier answer has left is used when it fits.
  * @throws HttpFailure; VmctlError `vmctl::image::checksum_mismatch`, `vmctl::image::no_space`
  */
 export const downloadVerified = async (
@@ -37,8 +46,8 @@ export const downloadVerified = async (
 ): Promise<Omit<FetchedImage, 'name'>> => {
   const job = {...download, isVerifiable: expected.sha256 !== undefined || expected.sha512 !== undefined}
   let file = await downloadTo(job)
-  if (file.isInherited && findMismatch(expected, file.fetched.digests)) {
-    job.onRetry?.('The part of an earlier download does not fit; starting over.')
+  if (file.isJoined && findMismatch(expected, file.fetched.digests)) {
+    job.onRetry?.('The parts of the download do not belong together; starting over.')
     await startOver(job.path)
     file = await downloadTo(job)
   }

@@ -1,5 +1,5 @@
 import {isVmctlError} from '../model/errors.ts'
-import {connectionFailure, downloadError, type HttpClient, HttpFailure, type HttpOptions, type HttpResponse} from './http-client.ts'
+import {connectionFailure, downloadError, type HttpClient, HttpFailure, type HttpOptions, type HttpResponse, single} from './http-client.ts'
 import {withRetries} from './retry.ts'
 import {displayUrl} from './url.ts'
 
@@ -64,6 +64,9 @@ const readOnce = async (url: URL, {client, signal, headers, idleTimeoutMs = 30_0
   let length = 0
   try {
     if (response.status !== 200) throw new HttpFailure(`${displayUrl(url)} answered ${response.status}.`, {retry: 'no'})
+    const encoding = single(response.headers['content-encoding']) ?? 'identity'
+    if (encoding !== 'identity')
+      throw new HttpFailure(`${displayUrl(url)} came with content-encoding ${encoding}, which was not asked for.`, {retry: 'no'})
     for await (const chunk of response.body) {
       parts.push(chunk as Buffer)
       length += (chunk as Buffer).length

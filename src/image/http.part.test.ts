@@ -38,6 +38,16 @@ describe('an interrupted download', () => {
     }
   })
 
+  it('costs one per cent of a usual size at most, and is continued with the first byte that is missing', async () => {
+    const content = makeRawDisk(32 * 2 ** 20)
+    const cut = 20 * 2 ** 20
+    await pull(lab.serve('/disk.raw', content, {cutAfter: [cut]}))
+    const [first, second] = lab.server.requests
+    const from = Number(/^bytes=(\d+)-$/.exec(String(second?.headers.range))?.[1])
+    expect([first?.sentBytes, from + (second?.sentBytes ?? 0)]).toEqual([cut, content.length])
+    expect((cut - from) / content.length).toBeLessThanOrEqual(0.01)
+  })
+
   it('goes on through many cuts as long as each brings something new', async () => {
     const image = await pull(serve('/disk.raw', {cutAfter: Array.from({length: 20}, () => 10_000)}))
     expect(readFileSync(image.path).equals(disk)).toBe(true)

@@ -14,6 +14,8 @@ export interface FetchOptions {
   readonly onProgress?: (progress: DownloadProgress) => void
   /** Told in words when the source starts over or tries again: `the connection was cut; trying again in 2 s`. */
   readonly onRetry?: (reason: string) => void
+  /** Whether the same bytes are to be had elsewhere, so that a source which does not answer is soon given up. */
+  readonly hasOther?: boolean
 }
 
 /** What was fetched: the file as published, before decompression. */
@@ -22,6 +24,8 @@ export interface FetchedImage {
   readonly name: string
   /** What to call it in lists, when that is more telling than the name of a file. */
   readonly label?: string
+  /** Where exactly this stays to be had, when its address may come to mean something else. */
+  readonly pinned?: string
   readonly digests: Digests
   readonly sizeBytes: number
   readonly etag?: string
@@ -41,7 +45,19 @@ export interface ImageSource {
   fetch(reference: ImageReference, path: string, options: FetchOptions): Promise<FetchedImage>
   /** What `checksumUrl` of the reference lists now. Without it an image in the cache is fetched again when a `checksumUrl` is added. */
   publishedDigests?(reference: ImageReference, options: {readonly signal: AbortSignal}): Promise<ExpectedDigests>
+  /** Whether a reference whose meaning may change, such as a tag, means something else now than what was fetched. Asked by `image pull`. */
+  hasMoved?(
+    reference: ImageReference,
+    fetched: {readonly sha256: string; readonly etag?: string},
+    options: {readonly signal: AbortSignal},
+  ): Promise<boolean>
 }
+
+/** A source for a place that is not the only one. */
+export const oneOfSeveral = (source: ImageSource): ImageSource => ({
+  ...source,
+  fetch: (reference, path, options) => source.fetch(reference, path, {...options, hasOther: true}),
+})
 
 /** @throws VmctlError `vmctl::usage::invalid` when no source knows the scheme */
 export const sourceFor = (sources: readonly ImageSource[], url: URL): ImageSource => {

@@ -25,7 +25,7 @@ export interface ImageStore {
 
 /** Where an image of a name is now, and how far that can be trusted. */
 export interface ResolvedImage {
-  /** The file that never changes: at a mirror, if there is one, then at its publisher. */
+  /** The file that never changes: at mirrors, if there are any, then at its publisher. */
   readonly urls: readonly string[]
   readonly digests: ExpectedDigests
   readonly trust: Trust

@@ -3,7 +3,7 @@ import {createHash} from 'node:crypto'
 import {acquireLock} from '../host/lock.ts'
 import {isFailure} from '../model/errors.ts'
 import type {LockedDigests} from '../model/lock.ts'
-import type {ImageReference} from '../model/vm.ts'
+import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {adapt} from './adapt-entry.ts'
 import {entriesOfBuild} from './cached-build.ts'
 import {fetchEntry} from './fetch-entry.ts'
@@ -12,6 +12,7 @@ import {type ImageSource, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore, type Locked} from './image-store.ts'
 import {fetchFirst, nameKey} from './named.ts'
 import {sweepPartials} from './sweep.ts'
+import {trustOfUrl} from './trust.ts'
 import {displayUrl, parseImageUrl, urlKey} from './url.ts'
 
 /** What is asked of the bytes of a locked build: its digests, and those that the user declares; no list is asked any more. */
@@ -48,14 +49,29 @@ export const ensureLockedImage = async (
   if (late) return late
   await sweepPartials(store, key)
   try {
-    const place = url && {imageSource: sourceFor(store.sources, url), key, url}
-    const image = place
-      ? await fetchEntry(store, {...place, reference: wanted, verifiedBy: [], trust: {level: 'checksum'}}, options)
+    const image = url
+      ? await fetchUrl(store, {key, reference, wanted, source, place: locked.urls[0]}, options)
       : await fetchFirst(store, {key, reference, resolved: {...locked, digests: digestsOf(wanted), trust: {level: 'checksum'}}}, options)
     return {image, source, isFresh: true}
   } catch (error) {
     throw gone(error, source)
   }
+}
+
+interface UrlJob {
+  readonly key: string
+  readonly reference: ImageReference
+  readonly wanted: ImageReference
+  readonly source: string
+  /** Where the very build is, when that is another place than the URL. */
+  readonly place: string | undefined
+}
+
+const fetchUrl = (store: ImageStore, {key, reference, wanted, source, place}: UrlJob, options: EnsureOptions): Promise<BaseImage> => {
+  const url = parseImageUrl(place ?? reference.source)
+  const from = {imageSource: sourceFor(store.sources, url), key, url, ...(place !== undefined && {source})}
+  const job = {...from, reference: place === undefined ? wanted : {...wanted, source: place}, verifiedBy: [], trust: trustOfUrl(reference)}
+  return fetchEntry(store, job, options)
 }
 
 /** An old build is not what a name means to those who have not locked it: it has a key of its own. */

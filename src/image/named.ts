@@ -8,7 +8,7 @@ import {updateEntry} from './commit.ts'
 import {baseImageOf, type CacheEntry, readEntries} from './entries.ts'
 import {fetchEntry} from './fetch-entry.ts'
 import {cachedImage, findExact, fitsFormat} from './find-entry.ts'
-import {sourceFor} from './image-source.ts'
+import {oneOfSeveral, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore, type ResolvedImage} from './image-store.ts'
 import {sweepPartials} from './sweep.ts'
 import {strongest, trustOf} from './trust.ts'
@@ -120,15 +120,20 @@ export const fetchFirst = async (store: ImageStore, {key, reference, resolved}: 
   for (const [index, text] of resolved.urls.entries()) {
     const url = parseImageUrl(text)
     const wanted: ImageReference = {kind: 'url', source: text, ...resolved.digests, ...(format !== undefined && {format})}
+    const isLast = index === resolved.urls.length - 1
+    const place = sourceFor(store.sources, url)
+    const where = {imageSource: isLast ? place : oneOfSeveral(place), key, url, source}
     const listed = algorithmsOf(resolved.digests)
-    const where = {imageSource: sourceFor(store.sources, url), key, url, source}
     const job = {...where, reference: wanted, verifiedBy: [], listed, trust: resolved.trust}
     try {
       return await fetchEntry(store, job, options)
     } catch (error) {
-      const isLast = index === resolved.urls.length - 1
       if (isLast || !isFailure(error, 'vmctl::image::download_failed', 'vmctl::image::checksum_mismatch')) throw error
-      options.onEvent?.({type: 'image.retrying', source, reason: `${messageOf(error)} Trying the publisher.`})
+      options.onEvent?.({
+        type: 'image.retrying',
+        source,
+        reason: `${messageOf(error)} Trying the ${index === resolved.urls.length - 2 ? 'publisher' : 'next mirror'}.`,
+      })
     }
   }
   throw new VmctlError('vmctl::image::not_found', `Nobody has ${source}.`)

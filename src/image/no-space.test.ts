@@ -45,6 +45,10 @@ it('a full disk is told as such, nothing but a resumable part is kept, and the n
   const repetitive = Buffer.from('0123456789abcdef'.repeat(196_608))
   repetitive.writeUInt16LE(0xaa55, 510)
   execFileSync('find', [join(scratch.store.directory, 'partial'), '-type', 'f', '-delete'])
+  for (const program of ['gzip', 'bzip2', 'xz']) {
+    await expect(pull(serve(`/${program}`, through(repetitive, program))), program).rejects.toMatchObject(full)
+    expect(readdirSync(join(scratch.store.directory, 'partial')).filter((name) => !/^[0-9a-f]{64}(?:\.json)?$/.test(name))).toEqual([])
+  }
   const content = through(repetitive, 'zstd')
   const packed = serve('/disk.raw.zst', content)
   await expect(pull(packed)).rejects.toMatchObject(full)

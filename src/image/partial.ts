@@ -18,8 +18,8 @@ export interface Partial {
   offset: number
   digester: Digester
   validators: Validators
-  /** Whether any of it comes from an earlier run of vmctl. */
-  isInherited: boolean
+  /** Whether any of it comes from an earlier answer. */
+  isJoined: boolean
 }
 
 export const sidecar = (path: string): string => `${path}.json`
@@ -47,7 +47,7 @@ export const loadPartial = async (
     offset += piece.length
   }
   await readInPieces(path, take, options.signal)
-  return {offset, digester, validators: saved, isInherited: true}
+  return {offset, digester, validators: saved, isJoined: true}
 }
 
 /** Forgets what is there and begins at the first byte. */
@@ -56,7 +56,7 @@ export const startOver = async (path: string): Promise<Partial> => {
   await act(`truncate ${path}`, () => truncate(path, 0)).catch((error: unknown) => {
     if (systemCode(error) !== 'ENOENT') throw error
   })
-  return {offset: 0, digester: createDigester(), validators: {}, isInherited: false}
+  return {offset: 0, digester: createDigester(), validators: {}, isJoined: false}
 }
 
 /** Records how the rest can be asked for, before the first byte is written. */

@@ -48,12 +48,9 @@ describe('which images go', () => {
     expect(lab.cachedDisks()).toEqual([basename(two.path)])
   })
 
-  test.each([
-    ['the digest of the disk', ({sha256 = ''}: BaseImage) => ({sha256})],
-    ['its path in a state directory that was moved', ({path}: BaseImage) => ({path: `/elsewhere/${basename(path)}`})],
-  ])('none that is used by %s', async (_what, use) => {
-    const image = await pull('/one.raw', 1)
-    expect(gone(await prune({}, [{kind: 'vm', name: 'web', ...use(image)}]))).toEqual([])
+  test('none that is used by its path in a state directory that was moved', async () => {
+    const {path} = await pull('/one.raw', 1)
+    expect(gone(await prune({}, [{kind: 'vm', name: 'web', path: `/elsewhere/${basename(path)}`}]))).toEqual([])
   })
 
   test('those that were not used for some time', async () => {

@@ -49,10 +49,12 @@ const tableObjections = (head: Buffer, fileBytes: number): string[] => {
   if (head.readUInt32BE(36) * 8 > limits.l1Bytes) objections.push('its L1 table is absurdly large')
   if (head.readUInt32BE(56) * 2 ** clusterBits > limits.refcountTableBytes) objections.push('its refcount table is absurdly large')
   if (head.readUInt32BE(60) > limits.snapshots) objections.push('it has an absurd number of snapshots')
-  for (const [name, offset] of [
+  const tables = [
     ['L1', 40],
     ['refcount', 48],
-  ] as const) {
+    ['snapshot', 64],
+  ] as const
+  for (const [name, offset] of tables.slice(0, head.readUInt32BE(60) === 0 ? 2 : 3)) {
     if (head.readBigUInt64BE(offset) >= BigInt(fileBytes))
       objections.push(`its ${name} table lies behind the end of the file (the file is cut off)`)
   }

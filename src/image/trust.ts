@@ -1,6 +1,6 @@
 import type {Trust} from '../model/catalogue.ts'
 import {isWeaker} from '../model/lock.ts'
-import {isLoopbackRegistry, ociScheme, parseOciReference} from '../model/oci-reference.ts'
+import {isLoopbackRegistry, type OciReference, ociScheme, parseOciReference} from '../model/oci-reference.ts'
 import type {ImageReference} from '../model/vm.ts'
 import type {CacheEntry} from './entries.ts'
 
@@ -9,13 +9,20 @@ export const strongest = (left: Trust, right: Trust): Trust => (isWeaker(left, r
 
 /** What is known of an image by URL: a digest that the user declares, a list that came over https, or that of a manifest was compared. */
 export const trustOfUrl = (reference: ImageReference): Trust => {
-  const {sha256, sha512, checksumUrl, insecure} = reference
-  const image = isOci(reference) ? parseOciReference(reference.source) : undefined
-  const inRegistry = image && 'registry' in image ? image : undefined
-  const isDeclared = sha256 !== undefined || sha512 !== undefined || inRegistry?.digest !== undefined
+  const {checksumUrl, insecure} = reference
+  const inRegistry = registryOf(reference)
   // Of a tag the registry tells the digest, by https unless it is on this host.
   const isToldSafely = inRegistry ? !isLoopbackRegistry(inRegistry.registry) : checksumUrl?.startsWith('https:') === true
-  return {level: isDeclared || (isToldSafely && !insecure) ? 'checksum' : 'none'}
+  return {level: isPinned(reference) || (isToldSafely && !insecure) ? 'checksum' : 'none'}
+}
+
+/** Whether the reference itself says by a digest which build it means. */
+export const isPinned = (reference: ImageReference): boolean =>
+  reference.sha256 !== undefined || reference.sha512 !== undefined || registryOf(reference)?.digest !== undefined
+
+const registryOf = (reference: ImageReference): OciReference | undefined => {
+  const image = isOci(reference) ? parseOciReference(reference.source) : undefined
+  return image && 'registry' in image ? image : undefined
 }
 
 export const isOci = ({kind, source}: ImageReference): boolean => kind === 'url' && source.startsWith(ociScheme)

@@ -9,27 +9,17 @@ import type {ImageStore} from './image-store.ts'
 
 /** Something that keeps an image in the cache. */
 export interface ImageUse {
-  readonly kind: 'vm' | 'volume'
+  readonly kind: 'vm' | 'volume' | 'lock'
+  /** Of a VM or a volume; the path of a lock file. */
   readonly name: string
-  /** The disk that is used; absent where only its digest is known. */
-  readonly path?: string
-  /** SHA-256 of the disk, or of the file as published. */
-  readonly sha256?: string
+  /** The disk that is used. */
+  readonly path: string
   /** What the user takes on the disk beside the image. */
   readonly allocatedBytes?: number
 }
 
-/** An image as far as a use can mean it. */
-interface Usable {
-  readonly path: string
-  readonly sha256?: string
-  readonly publishedSha256?: string
-}
-
 /** Whether a use means an image. Disks are named by their digests, so a state directory that was moved makes no difference. */
-export const isUseOf = ({path, sha256}: ImageUse, image: Usable): boolean =>
-  (path !== undefined && basename(path) === basename(image.path)) ||
-  (sha256 !== undefined && (sha256 === image.sha256 || sha256 === image.publishedSha256))
+export const isUseOf = (use: ImageUse, image: {readonly path: string}): boolean => basename(use.path) === basename(image.path)
 
 /**
  * Puts on record that something uses an image, at a moment in which nothing leaves the cache. From then on no command removes it.

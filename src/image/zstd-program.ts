@@ -19,7 +19,7 @@ const watchEveryMs = 100
 
 /**
  * Has the zstd program unpack a file: on two threads, with holes where there are zeros, and none of it comes by this process. It takes
- * two thirds of the time that Node's decoder takes.
+ * two thirds of the CPU time that Node's decoder takes.
  * @returns whether it did; not where it is not installed
  * @throws VmctlError `vmctl::image::decompression_failed`, `vmctl::image::no_space`
  */
@@ -32,13 +32,14 @@ export const unpackZstd = async (
   const {size: totalBytes} = await input.stat()
   await checkFirstFrame(path, checkSize)
   const stop = new AbortController()
-  const watch = setInterval(() => {
-    void handle.stat().then(
-      ({blocks}) => blocks * 512 > budgetBytes && stop.abort(tooLarge(budgetBytes)),
-      () => undefined,
-    )
-    if (onProgress) void positionOf(input).then((readBytes) => readBytes !== undefined && onProgress({readBytes, totalBytes}))
-  }, watchEveryMs)
+  const look = async (): Promise<void> => {
+    const {size, blocks} = await handle.stat()
+    checkSize(size)
+    if (blocks * 512 > budgetBytes) throw tooLarge(budgetBytes)
+    const readBytes = onProgress && (await positionOf(input))
+    if (readBytes !== undefined) onProgress?.({readBytes, totalBytes})
+  }
+  const watch = setInterval(() => void look().catch((error: unknown) => stop.abort(error)), watchEveryMs)
   try {
     const {exitCode, stderr} = await runUnderLimits([`--as=${2 ** 30}`], ['zstd', '--decompress', '--stdout', '--quiet', '--sparse'], {
       signal: AbortSignal.any([signal, stop.signal]),

@@ -10,7 +10,7 @@ export interface LockedDigests {
 
 /** One build of an image, by its digest; the rest says where it was found and what is known of it. */
 export interface LockedBuild {
-  /** Where its publisher has it; absent for an image by URL, which is its own place. */
+  /** Where its publisher has it; of an image by URL only where that is another place, as in a registry. */
   readonly url?: string
   readonly digests: LockedDigests
   /** Of the file as published. */

@@ -84,8 +84,11 @@ export const vmDirectories = async (store: Store): Promise<string[]> => {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => join(store.vmsDirectory, entry.name))
 }
 
-/** The VM that a directory of `vmDirectories` is being made as, or removed as; undefined for one of a VM that exists. */
-export const stagedName = (directoryName: string): string | undefined => /^\.(?:new|gone)-(.+)-[0-9a-f]{12}$/.exec(directoryName)?.[1]
+/** What a directory of `vmDirectories` is of a VM that it is not itself: made, copied or removed; undefined for that of a VM that exists. */
+export const stagedAs = (directoryName: string): {readonly kind: 'new' | 'copy' | 'gone'; readonly name: string} | undefined => {
+  const [, kind, name] = /^\.(new|copy|gone)-(.+)-[0-9a-f]{12}$/.exec(directoryName) ?? []
+  return name === undefined ? undefined : {kind: kind as 'new' | 'copy' | 'gone', name}
+}
 
 /** All VMs whose record can be read, sorted by name. */
 export const listVms = async (store: Store): Promise<Vm[]> => {

@@ -34,11 +34,6 @@ export const parseImagesFile = (text: string, {file, known}: {readonly file: str
     report,
   )
   const publishers = read.publisher.flatMap((publisher) => buildPublisher(publisher, report) ?? [])
-  refuseTwice(
-    read.mirror.map(({argument}) => argument),
-    'mirrors of',
-    report,
-  )
   const mirrors = buildMirrors(read, [...known, ...publishers.map(({name}) => name)], report)
   if (report.hasErrors()) throw invalid(report, file)
   return {publishers, mirrors}

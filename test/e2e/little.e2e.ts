@@ -1,10 +1,14 @@
+import {join} from 'node:path'
+
 import {expect, inject} from 'vitest'
 
+import {startRegistry} from '../support/oci-registry.ts'
+import {missingProgram} from '../support/programs.ts'
 import {eventually} from '../support/vm-guests.ts'
 import {scenario} from '../support/vm-scenario.ts'
 
 /** A project that says as little as can be: no network, no log-in, no cloud-init. */
-const {lab, step} = scenario('little')
+const {lab, step, check} = scenario('little')
 
 const block = (name: string, body = ''): string =>
   `vm "${name}" {\n    image ${JSON.stringify(inject('micro'))}\n    memory 192\n    ${body}\n}\n`
@@ -41,4 +45,16 @@ step('a new stack has it from the start, and what a step needs comes with the st
   await lab.ok('down', '--destroy')
   await lab.ok('up')
   expect(await lab.guest('web', 'sudo ping -c 1 -W 2 db >/dev/null && echo here')).toBe('here')
+})
+
+check('a disk that went to a registry and came back boots', async (context) => {
+  const missing = missingProgram('docker-registry')
+  if (missing !== undefined) context.skip(missing)
+  await using registry = await startRegistry(join(lab.root, 'registry'))
+  const target = `oci://${registry.host}/little/micro:1`
+  await lab.ok('image', 'push', inject('micro'), target)
+  lab.vmfile(`vm "far" {\n    image-url "${target}"\n    memory 192\n    cloud-init\n}\n`)
+  await lab.ok('up')
+  expect(await lab.guest('far', 'whoami')).toBe('vm')
+  expect((await lab.ok('image', 'list')).stdout).toContain(`${registry.host}/little/micro:1`)
 })

@@ -27,6 +27,8 @@ export interface ServedFile {
   redirectsTo?: string
   /** Waits before the first byte, so that others can queue up. */
   delayMs?: number
+  /** What is different in the n-th answer. */
+  answers?: readonly Partial<ServedFile>[]
 }
 
 export interface SeenRequest {
@@ -53,7 +55,8 @@ export const startImageServer = async (tls?: {key: string; cert: string}): Promi
     requests.push(seen)
     const count = answers.get(path) ?? 0
     answers.set(path, count + 1)
-    const file = files.get(path)
+    const found = files.get(path)
+    const file = found && {...found, ...found.answers?.[count]}
     if (file) setTimeout(() => serve({file, count, seen}, request, response), file.delayMs ?? 0)
     else response.writeHead(404, {'content-type': 'text/html'}).end('<!DOCTYPE html><h1>Not here</h1>')
   }
@@ -88,7 +91,7 @@ const serve = ({file, count, seen}: Answer, request: IncomingMessage, response: 
     return
   }
   const range = rangeOf(file, request)
-  if (range.start >= file.content.length) {
+  if (range.isRange && range.start >= file.content.length) {
     response.writeHead(416, {...range.validators, 'content-range': `bytes */${file.content.length}`}).end()
     return
   }

@@ -68,6 +68,30 @@ export const makeClusterBomb = (directory: string): Buffer => {
   return image
 }
 
+/** A VHDX of 8 MiB whose block table claims a length: a reader that believes it allocates that much. */
+export const makeGreedyVhdx = (directory: string, tableBytes: number): Buffer => {
+  const image = makeImage(directory, 'vhdx')
+  const blockTable = '6677c22d23f600429d64115e9bfd4a08'
+  for (const start of [192, 256]) {
+    const regions = image.subarray(start * 1024, (start + 64) * 1024)
+    const at = regions.indexOf(Buffer.from(blockTable, 'hex'))
+    regions.writeBigUInt64LE(16n * 2n ** 20n, at + 16)
+    regions.writeUInt32LE(tableBytes, at + 24)
+    regions.writeUInt32LE(0, 4)
+    regions.writeUInt32LE(crc32c(regions), 4)
+  }
+  return image
+}
+
+const crc32c = (bytes: Buffer): number => {
+  let sum = 0xffff_ffff
+  for (const byte of bytes) {
+    sum ^= byte
+    for (let bit = 0; bit < 8; bit++) sum = sum & 1 ? (sum >>> 1) ^ 0x82f6_3b78 : sum >>> 1
+  }
+  return (sum ^ 0xffff_ffff) >>> 0
+}
+
 export const digestOf = (content: Buffer, algorithm = 'sha256'): string => createHash(algorithm).update(content).digest('hex')
 
 /** Pipes bytes through a program of the host: `xz`, `zstd`, … */

@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
+import {hashFile} from '../../src/host/hash.ts'
 import {createOciSource} from '../../src/image/oci/index.ts'
 import {type PushedImage, pushDisk, type PushJob} from '../../src/image/oci/push.ts'
 import {ensureImage} from '../../src/image/cache.ts'
@@ -18,6 +19,8 @@ export interface OciLab extends Disposable {
   readonly events: ImageEvent[]
   write(name: string, content: Buffer | string): string
   pull(source: string, more?: Partial<ImageReference>): Promise<BaseImage>
+  /** The same, and the digest of the disk that came of it. */
+  digestOf(source: string, more?: Partial<ImageReference>): Promise<string>
   push(image: BaseImage, target: string, more?: Partial<PushJob> & PushMore): Promise<PushedImage>
 }
 
@@ -38,6 +41,8 @@ export const makeOciLab = ({mirrors = []}: LabOptions = {}): OciLab => {
   const store = {...scratch.store, sources: [createOciSource({...quick, mirrors: async () => mirrors})]}
   const events: ImageEvent[] = []
   const onEvent = (event: ImageEvent): void => void events.push(event)
+  const pull: OciLab['pull'] = (source, more = {}) =>
+    ensureImage(store, {kind: 'url', source, ...more}, {signal: new AbortController().signal, onEvent})
   return {
     path: scratch.path,
     store,
@@ -47,7 +52,8 @@ export const makeOciLab = ({mirrors = []}: LabOptions = {}): OciLab => {
       writeFileSync(path, content)
       return path
     },
-    pull: (source, more = {}) => ensureImage(store, {kind: 'url', source, ...more}, {signal: new AbortController().signal, onEvent}),
+    pull,
+    digestOf: async (source, more) => hashFile((await pull(source, more)).path),
     push(image, target, {chunkBytes, signal, onEvent: listener, ...more} = {}) {
       const job = {image, name: 'disk.qcow2', architecture: 'x86_64', created: '2026-01-02T03:04:05Z', ...more} as const
       return pushDisk(

@@ -53,6 +53,8 @@ export interface Publication {
   /** Path of the list, or of the JSON. */
   readonly list: string
   readonly signature?: string
+  /** Path of the page that names the newest build, where there is one. */
+  readonly listing?: string
 }
 
 interface Build {
@@ -226,7 +228,11 @@ export const publish = async (server: ImageServer, name: string, {content, key}:
   put(files.image, content)
   put(listPath, files.signature === 'clearsigned' ? await signClear(text, key) : text)
   server.files.set(`/keys/${key.fingerprint}`, {content: Buffer.from(key.armored)})
-  const publication = {image: `${root}/${files.image}`, list: `${root}/${listPath}`}
+  const publication = {
+    image: `${root}/${files.image}`,
+    list: `${root}/${listPath}`,
+    ...(files.listing && {listing: `${root}/${files.listing[0]}`}),
+  }
   if (!Array.isArray(files.signature)) return publication
   const [path, form] = files.signature as readonly [string, 'detached' | 'binary']
   const armored = await signDetached(text, key)

@@ -7,6 +7,8 @@ import type {BuiltImage} from '../../engine/manage/build-image.ts'
 import {formatSize} from '../../model/quantity.ts'
 import {asTyped} from '../../model/quote.ts'
 
+const defaultSizeBytes = 3 * 2 ** 30
+
 export default class ImageBuild extends VmctlCommand {
   static override summary = "Build an image from a distribution's packages."
   static override description =
@@ -18,7 +20,7 @@ export default class ImageBuild extends VmctlCommand {
       summary: 'File to write (default: debian-12.qcow2 for debian:12, in this directory).',
       helpValue: 'FILE',
     }),
-    size: flags.gigabytes({summary: 'Size of its disk (default: 3G). The root grows to the disk of each VM.', default: 3 * 2 ** 30}),
+    size: flags.gigabytes({summary: 'Size of its disk (default: 3G). The root grows to the disk of each VM.'}),
     package: Flags.string({
       summary: 'A package that it gets besides; may be given several times.',
       multiple: true,
@@ -43,7 +45,7 @@ export default class ImageBuild extends VmctlCommand {
     const {buildImage} = await import('../../engine/manage/build-image.ts')
     const image = await buildImage(engine, args.image, {
       output: given.output,
-      sizeBytes: given.size,
+      sizeBytes: given.size ?? defaultSizeBytes,
       packages: given.package ?? [],
       mirror: given.mirror,
       securityMirror: given['security-mirror'],

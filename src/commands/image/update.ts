@@ -10,7 +10,7 @@ export default class ImageUpdate extends VmfileCommand {
   static override summary = 'Lock and fetch the newest builds of the images.'
   static override description =
     'The publishers are asked which builds there are now. New VMs are made from these; VMs that exist keep their base until `vmctl reload`. An image that was signed when it was locked and is not any more is refused.'
-  static override args = {images: Args.string({multiple: true, description: 'Names or URLs of images in the VMFile; all when absent.'})}
+  static override args = {image: Args.string({multiple: true, description: 'Names or URLs of images in the VMFile; all when absent.'})}
   static override flags = {
     file: flags.file,
     'allow-weaker': Flags.boolean({summary: 'Take a build although it can be trusted less than the one before.'}),
@@ -23,7 +23,7 @@ export default class ImageUpdate extends VmfileCommand {
     const vmfile = await this.readVmfile(engine, given.file)
     const {updateLock} = await import('../../engine/manage/image-lock.ts')
     const result = await updateLock(engine, vmfile, {
-      names: args.images ?? [],
+      names: args.image ?? [],
       allowWeaker: given['allow-weaker'],
       onFailure: (error) => this.tellFailure(error),
     })

@@ -49,7 +49,8 @@ const fetchLocked = async (
   {reference, locked: {url, digests}}: {readonly reference: ImageReference; readonly locked: LockedImage},
   options: FetchOptions,
 ): Promise<BaseImage> => {
-  const urls = url === undefined ? [] : placesOf(await engine.catalogue(), reference.source, url)
+  const isNamed = reference.kind === 'name'
+  const urls = url === undefined ? [] : isNamed ? placesOf(await engine.catalogue(), reference.source, url) : [url]
   return ensure(engine, reference, {...options, locked: {digests, urls}})
 }
 

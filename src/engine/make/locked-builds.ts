@@ -2,6 +2,7 @@ import type {CachedBuild} from '../../image/cached-build.ts'
 import {publicUrl} from '../../image/catalogue/places.ts'
 import type {Catalogue} from '../../image/catalogue/resolve.ts'
 import type {ResolvedForOther, ResolvedImage} from '../../image/image-store.ts'
+import {trustOfUrl} from '../../image/trust.ts'
 import type {Architecture} from '../../model/catalogue.ts'
 import {lockedName, type LockedDigests, type LockedImage} from '../../model/lock.ts'
 import type {ImageReference} from '../../model/vm.ts'
@@ -13,12 +14,14 @@ export const lockedBuilds = (
 ): readonly LockedImage[] => {
   const {reference, build, others} = found
   const {url, lastModified, listed = ['sha256'], digests, ...facts} = build
-  const place = reference.kind === 'name' && url !== undefined ? publicUrl(catalogue, reference.source, url) : undefined
+  const place = url === undefined ? undefined : reference.kind === 'name' ? publicUrl(catalogue, reference.source, url) : url
   const published = dayOf(place, lastModified)
   const own: LockedImage = {
     ...partOf(reference, reference.architecture),
     ...facts,
-    ...(place !== undefined && {url: place}),
+    // What the VMFile says of a URL, and not what another one has said of it before.
+    trust: reference.kind === 'url' ? trustOfUrl(reference) : facts.trust,
+    ...(place !== undefined && place !== lockedName(reference) && {url: place}),
     digests: chosen(digests, reference, reference.kind === 'name' ? listed : []),
     ...(published !== undefined && {published}),
   }

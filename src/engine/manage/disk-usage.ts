@@ -1,11 +1,11 @@
 import {type FileRoom, freeSpaceBytes, roomBelow} from '../../host/disk-space.ts'
 import {isTemporaryName} from '../../host/files.ts'
-import {isFailure} from '../../model/errors.ts'
-import {stagedName} from '../../store/store.ts'
+import {isVmctlError} from '../../model/errors.ts'
+import {stagedAs} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {prunable} from './prune.ts'
 
-/** What takes room in the state directory. `records` is what vmctl notes, with keys, seeds and locks; `leftovers` is of killed commands. */
+/** What takes room in the state directory. `records` is what vmctl notes, with keys, seeds and locks; `leftovers` is half-made, of commands at work or killed. */
 export const usageKinds = ['images', 'partial-downloads', 'disks', 'volumes', 'logs', 'records', 'plugins', 'leftovers', 'other'] as const
 
 export type UsageKind = (typeof usageKinds)[number]
@@ -33,7 +33,7 @@ export interface DiskUsage extends Room {
   readonly directory: string
   /** What this user may still write there. */
   readonly freeBytes: number
-  /** What `vmctl image prune` would free; absent when nobody knows which image a VM stands on. */
+  /** What `vmctl image prune` would free; absent when nobody knows which images are in use. */
   readonly prunableBytes?: number
   readonly kinds: readonly UsageSummary[]
   /** The largest first. */
@@ -74,7 +74,7 @@ const prunableOf = async (engine: Engine): Promise<number | undefined> => {
   try {
     return (await prunable(engine, {})).freedBytes
   } catch (error) {
-    if (!isFailure(error, 'vmctl::vm::record_damaged')) throw error
+    if (!isVmctlError(error)) throw error
     return undefined
   }
 }
@@ -83,16 +83,16 @@ const prunableOf = async (engine: Engine): Promise<number | undefined> => {
 const placeOf = (path: string): Pick<UsageItem, 'kind' | 'name'> => {
   const [room = '', owner = '', ...rest] = path.split('/')
   const file = rest.at(-1) ?? owner
-  if (isTemporaryName(file) || stagedName(owner) !== undefined) return {kind: 'leftovers', name: owner}
+  if (isTemporaryName(file) || stagedAs(owner) !== undefined) return {kind: 'leftovers', name: owner}
   const place = places[room]
   return place ? place(owner, file) : {kind: path === '' || room.endsWith('.json') ? 'records' : 'other', name: room || 'state directory'}
 }
 
 /** By the first directory of a path. */
 const places: Readonly<Record<string, (owner: string, file: string) => Pick<UsageItem, 'kind' | 'name'>>> = {
-  images: (owner) => {
+  images: (owner, file) => {
     if (owner.startsWith('sha256-')) return {kind: 'images', name: owner}
-    return owner === 'partial' ? {kind: 'partial-downloads', name: owner} : {kind: 'records', name: 'images'}
+    return owner === 'partial' && file !== owner ? {kind: 'partial-downloads', name: owner} : {kind: 'records', name: 'images'}
   },
   vms: (owner, file) => ({kind: kindOf(file, {disk: 'disks'}), name: owner || 'vms'}),
   volumes: (owner, file) => {

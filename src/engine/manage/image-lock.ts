@@ -2,7 +2,7 @@ import {findImage} from '../../image/cache.ts'
 import {buildOfDigests, buildOfImage, isStillListed} from '../../image/cached-build.ts'
 import {sourceFor} from '../../image/image-source.ts'
 import type {ResolvedImage} from '../../image/image-store.ts'
-import {trustOfUrl} from '../../image/trust.ts'
+import {isPinned, trustOfUrl} from '../../image/trust.ts'
 import {parseImageUrl} from '../../image/url.ts'
 import {findCatalogueImage} from '../../model/catalogue.ts'
 import {explained, severalFailed, VmctlError} from '../../model/errors.ts'
@@ -153,10 +153,9 @@ const newest = async (engine: Engine, job: Job, {allowWeaker}: UpdateOptions): P
   refuse(trustOfUrl(reference))
   // With a digest in the VMFile there is no other build to be had; a list says whether there is.
   const isSame =
-    lock.find(reference) &&
-    (isDeclared(reference) || (await isStillListed(engine.images, {reference, digests: old?.digests ?? {}}, engine)))
+    lock.find(reference) && (isPinned(reference) || (await isStillListed(engine.images, {reference, digests: old?.digests ?? {}}, engine)))
   if (isSame && old) return [old]
-  const {image} = await fetchUnlocked(engine, reference, {fresh: !isDeclared(reference)})
+  const {image} = await fetchUnlocked(engine, reference, {fresh: !isPinned(reference)})
   return described(engine, {reference, image, others: []})
 }
 

@@ -1,33 +1,42 @@
 import {basename} from 'node:path'
 
 import {readHead} from '../../image/audit.ts'
+import {disksOfBuild} from '../../image/cached-build.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import type {ImageUse} from '../../image/uses.ts'
-import {isFailure, isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
-import {stagedName, listVmNames, lockVm, readRecord, vmDirectories, vmDirectory} from '../../store/store.ts'
+import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
+import {listVmNames, lockCopies, lockVm, readRecord, stagedAs, vmDirectories, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
+import {lockedDigests, lockPath} from '../lock.ts'
 import {volumeDisks} from '../resources/volumes.ts'
 
-/** Everything that keeps images in the cache. Whoever comes to use them is a line here. */
+/**
+ * Everything that keeps images in the cache. Whoever comes to use them is a line here. They are asked in this order: a VM that gets
+ * its name meanwhile is among the new ones or among those that are made, and never among neither.
+ */
 const users: readonly ((engine: Engine) => Promise<readonly ImageUse[]>)[] = [
-  (engine) => usesOfVms(engine),
   (engine) => usesOfNewVms(engine),
+  (engine) => usesOfVms(engine),
   (engine) => usesOfVolumes(engine),
+  (engine) => usesOfLocks(engine),
 ]
 
 /**
  * What uses images now. Asked under the lock of the cache before anything is removed.
- * @throws VmctlError `vmctl::vm::record_damaged` when a VM may stand on any image
+ * @throws VmctlError `vmctl::vm::record_damaged` when a VM may stand on any image; of a lock file that cannot be read
  */
-export const imageUses = async (engine: Engine): Promise<readonly ImageUse[]> =>
-  (await Promise.all(users.map((usesOf) => usesOf(engine)))).flat()
+export const imageUses = async (engine: Engine): Promise<readonly ImageUse[]> => {
+  const uses: ImageUse[] = []
+  for (const usesOf of users) uses.push(...(await usesOf(engine)))
+  return uses
+}
 
-/** The same for people: a VM of which nobody knows the image is a notice. */
+/** The same for people: a VM of which nobody knows the image, or a lock that cannot be read, is a notice. */
 export const knownUses = async (engine: Engine): Promise<readonly ImageUse[]> => {
   try {
     return await imageUses(engine)
   } catch (error) {
-    if (!isFailure(error, 'vmctl::vm::record_damaged')) throw error
+    if (!isVmctlError(error)) throw error
     await engine.emit({type: 'vm.notice', message: error.message})
     return (await Promise.all(users.map((usesOf) => usesOf(engine).catch(() => [])))).flat()
   }
@@ -40,19 +49,21 @@ const usesOfVms = async (engine: Engine): Promise<readonly ImageUse[]> =>
     )
   ).flat()
 
-/** VMs that are just being made. What a killed vmctl has left of one uses nothing: the lock of its name is free. */
+/** VMs that are just being made or copied. What a killed vmctl has left of one uses nothing: the lock of its name is free. */
 const usesOfNewVms = async (engine: Engine): Promise<readonly ImageUse[]> => {
   const uses: ImageUse[] = []
   for (const directory of await vmDirectories(engine.store)) {
-    const name = stagedName(basename(directory))
-    if (name !== undefined && (await isAtWork(engine, name))) uses.push(...(await usesIn(engine, {directory, name, isWhole: false})))
+    const staged = stagedAs(basename(directory))
+    if (!staged || !(await isAtWork(engine, staged))) continue
+    uses.push(...(await usesIn(engine, {directory, name: staged.name, isWhole: false})))
   }
   return uses
 }
 
-const isAtWork = async ({store}: Engine, name: string): Promise<boolean> => {
+const isAtWork = async ({store}: Engine, {kind, name}: NonNullable<ReturnType<typeof stagedAs>>): Promise<boolean> => {
+  const lock = kind === 'copy' ? lockCopies : lockVm
   try {
-    await using _lock = await lockVm(store, name, {purpose: 'looking whether anybody makes it', timeoutMs: 0})
+    await using _lock = await lock(store, name, {purpose: 'looking whether anybody makes it', timeoutMs: 0})
     return false
   } catch (error) {
     if (!isVmctlError(error)) throw error
@@ -102,6 +113,21 @@ const diskOf = async (
 /** A VM without a disk has nothing to lose. */
 const ifThere = (error: unknown): undefined => {
   if (!isVmctlError(error) || systemCode(error.cause) !== 'ENOENT') throw error
+}
+
+/**
+ * The builds that are locked for the VMFiles of the VMs that there are. They may go when they are named, and stay when nobody names them.
+ * @throws VmctlError `vmctl::vmfile::parse_failed`, `vmctl::vmfile::validation` for a lock file that does not tell
+ */
+const usesOfLocks = async (engine: Engine): Promise<readonly ImageUse[]> => {
+  const names = await listVmNames(engine.store)
+  const records = await Promise.all(names.map((name) => readRecord(vmDirectory(engine.store, name), name).catch(() => undefined)))
+  const uses = [...new Set(records.flatMap((record) => record?.vmfile ?? []))].map(async (vmfile): Promise<readonly ImageUse[]> => {
+    const digests = await lockedDigests(vmfile)
+    const paths = await Promise.all(digests.map((one) => disksOfBuild(engine.images, one)))
+    return paths.flat().map((path) => ({kind: 'lock', name: lockPath(vmfile), path}))
+  })
+  return (await Promise.all(uses)).flat()
 }
 
 /** Volumes stand by themselves, but one that the user has put there may not. */

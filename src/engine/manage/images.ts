@@ -112,10 +112,11 @@ export const usedImages = async (engine: Engine): Promise<readonly UsedImage[]> 
   return images.map((image) => ({...image, uses: uses.filter((use) => isUseOf(use, image))}))
 }
 
-/** Removes images from the cache; one that anything uses stays. */
+/** Removes images from the cache; one that a VM or a volume uses stays. What a lock file holds alone is fetched again when it is needed. */
 export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> =>
   removeImage(engine.images, await recordedName(engine, wanted), {
-    inUse: async (_path, image) => (await imageUses(engine)).find((use) => isUseOf(use, image)),
+    // A lock wants the same bytes, which whoever names the image may fetch again.
+    inUse: async (_path, image) => (await imageUses(engine)).find((use) => use.kind !== 'lock' && isUseOf(use, image)),
   })
 
 /** What a name of the catalogue is called in the cache: `debian:12` for `debian:bookworm`; anything else stays as it is. */

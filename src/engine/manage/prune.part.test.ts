@@ -10,7 +10,7 @@ import {type ImageServer, startImageServer} from '../../../test/support/image-se
 import {makeImage} from '../../../test/support/images.ts'
 import {makeWorkspace, type Workspace} from '../../../test/support/run-command.ts'
 import type {Vm} from '../../model/vm.ts'
-import {lockVm, readVm} from '../../store/store.ts'
+import {lockCopies, lockVm, readVm, stageDirectory} from '../../store/store.ts'
 import {type Engine, openEngine} from '../engine.ts'
 import {create, destroy} from '../vm/lifecycle.ts'
 import {removeCached, usedImages} from './images.ts'
@@ -109,15 +109,17 @@ describe('what uses an image', () => {
     expect(await removed()).toBe(1)
   })
 
-  test('a VM that is just being made, and not one whose maker was killed', async () => {
+  test.each([
+    ['made', 'new', lockVm],
+    ['copied for a package', 'copy', lockCopies],
+  ] as const)('a VM that is just being %s, and not one whose maker was killed', async (_what, kind, lock) => {
     const {base, directory} = await make('web', 'a')
     const record = readFileSync(join(directory, 'vm.json'))
     await destroy(engine, 'web')
-    const staged = join(engine.store.vmsDirectory, '.new-web-0123456789ab')
-    mkdirSync(staged)
+    const staged = await stageDirectory(engine.store, 'web', kind)
     writeFileSync(join(staged, 'vm.json'), record)
     {
-      await using _lock = await lockVm(engine.store, 'web', {purpose: 'up', timeoutMs: 0})
+      await using _lock = await lock(engine.store, 'web', {purpose: 'up', timeoutMs: 0})
       expect(await removed()).toBe(0)
     }
     expect(existsSync(base.path)).toBe(true)

@@ -35,6 +35,7 @@ export const pushImage = async (
 ): Promise<PushedImage> => {
   const {target, architecture} = options
   const reference = targetOf(target)
+  if (engine.images.isOffline) throw new VmctlError('vmctl::image::offline', 'Nothing is sent offline.')
   const {disk, name, created} = await findDisk(engine, image, options)
   const {env, signal} = engine
   return pushDisk(
@@ -78,8 +79,8 @@ const findDisk = async (engine: Engine, image: string, {directory, architecture}
         .toSorted(byAge)
         .at(-1)
   if (known?.format === undefined || known.virtualSizeBytes === undefined) throw notThere(image)
-  const {path, format, virtualSizeBytes, sha256, fetchedAt, name} = known
-  const found: BaseImage = disk ?? {path, format, virtualSizeBytes, ...(sha256 !== undefined && {sha256})}
+  const {path, format, virtualSizeBytes, fetchedAt, name} = known
+  const found: BaseImage = disk ?? {path, format, virtualSizeBytes}
   return {disk: found, name, created: wholeSeconds(new Date(fetchedAt ?? 0))}
 }
 
@@ -104,8 +105,10 @@ const namedImage = async (
   }
 }
 
-const isMeant = ({name, source, sha256}: CachedImage, wanted: string): boolean =>
-  name === wanted || source === wanted || (/^[0-9a-f]{12,64}$/.test(wanted) && sha256?.startsWith(wanted) === true)
+const isMeant = ({name, source, sha256, publishedSha256}: CachedImage, wanted: string): boolean =>
+  name === wanted ||
+  source === wanted ||
+  (/^[0-9a-f]{12,64}$/.test(wanted) && [sha256, publishedSha256].some((digest) => digest?.startsWith(wanted)))
 
 const notThere = (image: string): VmctlError =>
   new VmctlError('vmctl::image::not_found', `There is no image ${JSON.stringify(image)} in the cache, and no file of that name.`, {

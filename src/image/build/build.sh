@@ -96,13 +96,13 @@ make_root() {
   mke2fs -q -F -t ext4 -L root -E "offset=$((at * 512)),lazy_itable_init=0,root_owner=0:0" "$@" -d root "$disk" "${kib}k"
 }
 
-# ---- What is built: profile.sh, or a profile of its own. It sets $packages, and gives install, customize and make_disk.
+# ---- What is built: profile.sh, or a profile of its own. It sets $packages, and gives install_system, customize and make_disk.
 
 # shellcheck source=src/image/build/profile.sh
 . "${PROFILE:-$here/profile.sh}"
 
 say "preparing"
-install
+install_system
 say "configuring the image"
 # shellcheck disable=SC2016 # for dpkg-query
 chroot root dpkg-query -W -f '${Package}:${Architecture}\t${Version}\n' >packages

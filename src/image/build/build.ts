@@ -135,7 +135,8 @@ const failureOf = async (exitCode: number | null, {release, phase, log}: Failed)
 const saidOf = (said: string): readonly string[] => {
   const lines = said.split('\n')
   const errors = lines.filter(
-    (line) => /^(?:E: |dpkg: error|[\w./-]+: )/.test(line) && !/^E: (?:apt-get|mmdebstrap failed|Some index)|^dpkg: warning/.test(line),
+    (line) =>
+      /^(?:E: |dpkg: error|[\w./-]+: )/.test(line) && !/^[IW]: |^E: (?:apt-get|mmdebstrap failed|Some index)|^dpkg: warning/.test(line),
   )
   return (errors.length > 0 ? errors : lines).slice(-4)
 }
@@ -155,7 +156,7 @@ const reasons: readonly Reason[] = [
   {
     words: /No space left on device|have enough free space/,
     code: 'vmctl::image::no_space',
-    help: 'Free some space where the state directory is; a build takes about 4 GB.',
+    help: 'Free some space where the state directory is; a build takes about 3 GB.',
   },
   {
     words: /Could not allocate block/,

@@ -15,9 +15,9 @@ root_id=$(new_id root)
 esp_serial=$(new_id esp | cut -c 1-8 | tr a-f A-F)
 console='console=tty0 console=ttyS0,115200'
 
-install() {
+install_system() {
   # Before initramfs-tools come, which look there for what the root needs.
-  printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 1\nUUID=%s /boot/efi vfat umask=0077,nofail 0 0\n' \
+  printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 1\nUUID=%s /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10min 0 0\n' \
     "$root_id" "$(echo "$esp_serial" | sed 's/..../&-/')" >fstab
   # shellcheck disable=SC2016 # for the shell of the hook
   install_packages --essential-hook='cp "$work/fstab" "$1/etc/fstab"'

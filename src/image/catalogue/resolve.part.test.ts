@@ -3,6 +3,7 @@ import {readdirSync} from 'node:fs'
 import {beforeAll, describe, expect, test} from 'vitest'
 
 import {useImageLab} from '../../../test/support/image-lab.ts'
+import type {ServedFile} from '../../../test/support/image-server.ts'
 import {digestOf, makeImage, makeRawDisk} from '../../../test/support/images.ts'
 import {makeKey, publish, publishedNames, publishersAt, signClear, signDetached, type TestKey} from '../../../test/support/publishers.ts'
 import {builtInCatalogue} from '../../model/catalogue-entries.ts'
@@ -11,6 +12,7 @@ import {exitCodeOf} from '../../model/errors.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import {ensureImage, findImage} from '../cache.ts'
 import {createHttpSource} from '../http.ts'
+import type {HttpOptions} from '../http-client.ts'
 import {imageFiles, type ImageStore} from '../image-store.ts'
 import {listImages} from '../manage.ts'
 import {createResolver} from './resolve.ts'
@@ -32,11 +34,16 @@ interface Asked {
   readonly refresh?: boolean
   readonly idleTimeoutMs?: number
   readonly notices?: string[]
+  /** What is said of attempts that failed. */
+  readonly told?: string[]
+  /** Of downloads. */
+  readonly sourceLimits?: HttpOptions
   readonly reference?: Partial<ImageReference>
 }
 
-const storeFor = ({publisherKey = key, mirrors = [], idleTimeoutMs = 2000}: Asked = {}): ImageStore => ({
+const storeFor = ({publisherKey = key, mirrors = [], idleTimeoutMs = 2000, sourceLimits}: Asked = {}): ImageStore => ({
   ...lab.scratch.store,
+  ...(sourceLimits && {sources: [createHttpSource({retryDelayMs: 1, ...sourceLimits})]}),
   resolve: createResolver({
     catalogue: async () => ({publishers: publishersAt(lab.server.origin, publisherKey), mirrors}),
     keyDirectory: imageFiles.keys(lab.scratch.store),
@@ -60,6 +67,7 @@ const ensure = (name: string, asked: Asked = {}): Promise<BaseImage> =>
       signal: AbortSignal.timeout(20_000),
       ...(asked.refresh && {refresh: true}),
       onNotice: (message) => void asked.notices?.push(message),
+      onEvent: (event) => void (event.type === 'image.retrying' && asked.told?.push(event.reason)),
     },
   )
 
@@ -370,14 +378,40 @@ describe('mirrors', () => {
     expect([lab.asked(`/near${image}`), lab.asked(list), lab.asked(`/near${list}`)]).toEqual([1, 1, 0])
   })
 
-  test.each([
-    ['has it not', undefined],
-    ['has other bytes', makeRawDisk(64 * 1024, 9)],
-  ])('one that %s is passed over', async (_what, bytes) => {
-    const {image} = await publish(lab.server, 'rocky:10', {content, key})
-    if (bytes) lab.server.files.set(`/near${image}`, {content: bytes})
-    expect((await ensure('rocky:10', {mirrors: mirror(false)})).sha256).toBe(digestOf(content))
+  test.each<[string, Partial<ServedFile> | undefined, number]>([
+    ['has it not', undefined, 1],
+    ['has other bytes', {content: makeRawDisk(64 * 1024, 9)}, 1],
+    ['answers with a page and status 200', {content: Buffer.from('<!DOCTYPE html><h1>Moved</h1>')}, 1],
+    ['compresses it', {headers: {'content-encoding': 'gzip'}}, 1],
+    ['redirects in a circle', {redirectsTo: '/near/rocky/circle'}, 1],
+    ['is busy', {statuses: [503, 503, 503]}, 2],
+    ['does not answer', {delayMs: 60_000}, 2],
+    ['stands still', {stallsAfter: 100}, 2],
+  ])('one that %s is passed over, and that is told', async (_what, fault, lines) => {
+    const {image, list} = await publish(lab.server, 'rocky:10', {content, key})
+    lab.server.files.set('/near/rocky/circle', {content, redirectsTo: '/near/rocky/circle'})
+    if (fault) lab.server.files.set(`/near${image}`, {content, ...fault})
+    const told: string[] = []
+    const image10 = await ensure('rocky:10', {mirrors: mirror(false), told, sourceLimits: {idleTimeoutMs: 400}})
+    expect(image10.sha256).toBe(digestOf(content))
     expect(await listImages(lab.scratch.store)).toHaveLength(1)
+    expect(lab.asked(`/near${list}`)).toBe(0)
+    expect(told).toHaveLength(lines)
+    expect(told.at(-1)).toMatch(/^[^\n]+ Trying the publisher\.$/)
+  })
+
+  test('several are asked in their order, and what one has cut short the next goes on with', async () => {
+    const {image} = await publish(lab.server, 'rocky:10', {content, key})
+    const origins = ['far', 'near'].map((place) => ({publisher: 'rocky', origin: `${lab.server.origin}/${place}/rocky`, isComplete: false}))
+    lab.server.files.set(`/near${image}`, {content, cutAfter: [40_000, 0, 0]})
+    const told: string[] = []
+    await ensure('rocky:10', {mirrors: origins, told})
+    expect([told[0], told.at(-1)]).toEqual([
+      expect.stringMatching(/ 404 .* Trying the next mirror\.$/) as unknown,
+      expect.stringMatching(/ Trying the publisher\.$/) as unknown,
+    ])
+    const [rest] = lab.server.requests.filter(({path}) => path === image)
+    expect(rest?.headers.range).toMatch(/^bytes=[1-9]\d+-$/)
   })
 
   test('a complete one is asked for everything', async () => {

@@ -8,7 +8,7 @@ import {
   type Publisher,
   type Trust,
 } from '../../model/catalogue.ts'
-import {VmctlError} from '../../model/errors.ts'
+import {isFailure, VmctlError} from '../../model/errors.ts'
 import type {ImageReference} from '../../model/vm.ts'
 import {type ExpectedDigests, listedNames, parseChecksumFile} from '../checksum.ts'
 import {type HttpOptions, openHttpClient} from '../http-client.ts'
@@ -38,9 +38,10 @@ export const createResolver =
     const image = chosen(catalogue, reference)
     await using client = await openHttpClient(options)
     const requests = {...options, client, signal}
-    const mirror = catalogue.mirrors.find(({publisher}) => publisher === image.publisher.name)
-    const origin = mirror?.isComplete ? mirror.origin : (image.release.origin ?? image.publisher.origin)
-    const job = {image, reference, origin, mirror, requests, keyDirectory: options.keyDirectory, onNotice, known: nothingKnown()}
+    const own = catalogue.mirrors.filter(({publisher}) => publisher === image.publisher.name)
+    const origin = own.find(({isComplete}) => isComplete)?.origin ?? image.release.origin ?? image.publisher.origin
+    const mirrors = own.filter(({isComplete}) => !isComplete).map((mirror) => mirror.origin)
+    const job = {image, reference, origin, mirrors, requests, keyDirectory: options.keyDirectory, onNotice, known: nothingKnown()}
     const resolved = await resolveImage(job)
     return {...resolved, others: await othersOf(job)}
   }
@@ -84,7 +85,8 @@ interface Job {
   readonly image: CatalogueImage
   readonly reference: ImageReference
   readonly origin: string
-  readonly mirror: Mirror | undefined
+  /** Where the file may be as well, and nothing else is taken from. */
+  readonly mirrors: readonly string[]
   readonly requests: RequestOptions
   readonly keyDirectory: string
   readonly onNotice: (message: string) => void
@@ -109,9 +111,8 @@ const resolveImage = async (job: Job): Promise<ResolvedImage> => {
   const words = wordsOf(job)
   const {layout} = publisher
   const {path, digests, trust} = layout.kind === 'list' ? await fromList(job, layout, words) : await fromJson(job, layout, words)
-  const {mirror} = job
   return {
-    urls: [...(mirror && !mirror.isComplete ? [under(mirror.origin, path).href] : []), under(job.origin, path).href],
+    urls: [...job.mirrors, job.origin].map((place) => under(place, path).href),
     digests,
     trust,
   }
@@ -157,7 +158,17 @@ const fromList = async (job: Job, layout: Extract<CatalogueLayout, {kind: 'list'
     words = {...words, ...groups}
   }
   const path = fill(layout.image, words)
-  return {path, digests: parseChecksumFile(text, path.slice(path.lastIndexOf('/') + 1), listUrl.href), trust}
+  return {path, digests: digestsOf(text, path.slice(path.lastIndexOf('/') + 1), listUrl), trust}
+}
+
+/** Here it is not the user who has named a list without the file. */
+const digestsOf = (text: string, name: string, listUrl: URL): ExpectedDigests => {
+  try {
+    return parseChecksumFile(text, name, listUrl.href)
+  } catch (error) {
+    if (!isFailure(error, 'vmctl::image::checksum_mismatch')) throw error
+    throw new VmctlError('vmctl::image::download_failed', error.message, {help: movedHelp, details: {url: listUrl.href}})
+  }
 }
 
 const listAt = (job: Job, url: URL, words: Words): Promise<VouchedList> =>
@@ -191,9 +202,12 @@ const listText = async (url: URL, job: Job): Promise<string> => {
   return text
 }
 
+const movedHelp =
+  'The publisher may have moved it: a newer vmctl may know where, and `images.kdl` in the configuration directory can say it.'
+
 const unlisted = (url: URL, what: string): VmctlError =>
   new VmctlError('vmctl::image::download_failed', `${url.href} does not list ${what}.`, {
-    help: 'The publisher may have moved it: a newer vmctl may know where, and `images.kdl` in the configuration directory can say it.',
+    help: movedHelp,
     details: {url: url.href},
   })
 

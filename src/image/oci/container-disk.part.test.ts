@@ -4,16 +4,17 @@ import {join} from 'node:path'
 import {type Header, pack} from 'tar-stream'
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
-import {fakeRepository} from '../../../test/support/fake-registry.ts'
+import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
+import {ensureImage} from '../cache.ts'
 import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
 
 const layerType = 'application/vnd.docker.image.rootfs.diff.tar.gzip'
 const disk = makeRawDisk(300_000)
 let server: ImageServer
 let lab: OciLab
-let registry: ReturnType<typeof fakeRepository>
+let registry: FakeRepository
 
 beforeEach(async () => {
   server = await startImageServer()
@@ -69,14 +70,31 @@ describe('the disk of a container disk', () => {
   test('a declared digest is that of the disk', async () => {
     registry.putContainer([registry.putBlob(through(await tarOf(image), 'gzip'), layerType)])
     await expect(lab.pull(registry.url, {sha256: '1'.repeat(64)})).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
-    expect((await lab.pull(registry.url, {sha256: digestOf(disk)})).sha256).toBe(digestOf(disk))
+    expect(await lab.digestOf(registry.url, {sha256: digestOf(disk)})).toBe(digestOf(disk))
   })
 
-  test('is resumed where the layer was cut', async () => {
+  test('is fetched again when its tag has moved, by those who ask', async () => {
+    const put = async (content: Buffer) =>
+      registry.putContainer([registry.putBlob(through(await tarOf([{name: 'disk/disk.img'}, content]), 'gzip'), layerType)])
+    const refresh = async (): Promise<string> => {
+      const image = {kind: 'url', source: registry.url} as const
+      return (await ensureImage(lab.store, image, {signal: new AbortController().signal, refresh: true})).path
+    }
+    await put(disk)
+    const first = await refresh()
+    const fetched = registry.requestsOf('blobs').length
+    expect(await refresh()).toBe(first)
+    // The configuration alone.
+    expect(registry.requestsOf('blobs')).toHaveLength(fetched + 1)
+    await put(makeRawDisk(300_000, 2))
+    expect(await refresh()).not.toBe(first)
+  })
+
+  test('comes although the connection breaks twice', async () => {
     const layer = through(await tarOf(image), 'gzip')
     registry.putContainer([registry.putBlob(layer, layerType, {cutAfter: [100_000, 50]})])
-    expect((await lab.pull(registry.url)).sha256).toBe(digestOf(disk))
-    expect(registry.requestsOf('blobs').filter(({headers}) => headers.range !== undefined)).toHaveLength(2)
+    expect(await lab.digestOf(registry.url)).toBe(digestOf(disk))
+    expect(registry.requestsOf(`blobs/sha256:${digestOf(layer)}`)).toHaveLength(3)
   })
 })
 
@@ -146,6 +164,6 @@ describe('a container image that is no container disk is refused before its laye
   test('one for another processor', async () => {
     registry.putContainer([registry.putBlob(through(await tarOf(image), 'gzip'), layerType)], {architecture: 'arm64', config: {}})
     await expect(lab.pull(registry.url)).rejects.toMatchObject({code: 'vmctl::image::not_found'})
-    expect((await lab.pull(registry.url, {architecture: 'aarch64'})).sha256).toBe(digestOf(disk))
+    expect(await lab.digestOf(registry.url, {architecture: 'aarch64'})).toBe(digestOf(disk))
   })
 })

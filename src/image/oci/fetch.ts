@@ -2,10 +2,10 @@ import {createHash} from 'node:crypto'
 
 import {remove, rename} from '../../host/durable.ts'
 import type {Architecture, Mirror} from '../../model/catalogue.ts'
-import {isFailure, messageOf, VmctlError} from '../../model/errors.ts'
-import {isLoopbackRegistry, type OciReference, showOciReference} from '../../model/oci-reference.ts'
+import {isFailure, isVmctlError, messageOf, VmctlError} from '../../model/errors.ts'
+import {isLoopbackRegistry, type OciReference, ociScheme, showOciReference} from '../../model/oci-reference.ts'
 import type {ImageReference} from '../../model/vm.ts'
-import {verifyDigests} from '../checksum.ts'
+import {findMismatch, verifyDigests} from '../checksum.ts'
 import {HttpFailure, single} from '../http-client.ts'
 import {downloadVerified} from '../http-fetch.ts'
 import {readAnswer} from '../http-text.ts'
@@ -33,30 +33,20 @@ export const fetchFromRegistry = async (
   path: string,
   options: OciFetchOptions & FetchOptions,
 ): Promise<FetchedImage> => {
-  const reference = readOciReference(image.source)
-  const shown = showOciReference(reference)
-  const job: Job = {
-    reference,
-    shown,
-    architecture: image.architecture ?? 'x86_64',
-    options: {...options, insecure: image.insecure},
-    mirror: (await options.mirrors()).find(({publisher}) => publisher === reference.registry),
-  }
-  const whole = job.mirror?.isComplete ? job.mirror.origin : undefined
-  if (whole?.startsWith('http:') && reference.digest === undefined && !isLoopbackRegistry(new URL(whole).host)) {
-    throw new VmctlError('vmctl::usage::invalid', `${shown} would come by http from its mirror, with nothing to compare it with.`, {
-      help: 'Give the mirror an https URL in images.kdl, or the image its digest: `oci://…@sha256:…`.',
-    })
-  }
-  await using session = await openSession(reference, {...job.options, actions: 'pull', mirror: whole})
-  const {layer, form} = await findLayer(job, session)
-  if (form === 'file') refuseOther(image, digestsOf(layer), shown)
-  const fetched = await fetchLayer(job, {session, layer, path})
+  const job = await jobOf(image, options)
+  const {reference, shown} = job
+  await using session = await open(job)
+  const {layer, form, digest} = await findLayer(job, session)
   const label = labelOf(reference)
+  const pinned = pinnedTo(reference, digest)
   if (form === 'file') {
+    const fetched = await fetchDeclared(job, {session, layer, path}, image)
     verifyDigests(shown, image, fetched.digests)
-    return {...fetched, label, name: titleOf(layer)}
+    // A disk that this manifest does not have any more is not to be had by it.
+    const isOfManifest = !findMismatch(digestsOf(layer), fetched.digests)
+    return {...fetched, label, ...(isOfManifest && {pinned}), name: titleOf(layer)}
   }
+  await fetchLayer(job, {session, layer, path})
   const disk = `${path}.member`
   await remove(disk)
   try {
@@ -65,10 +55,45 @@ export const fetchFromRegistry = async (
     // Without it nobody takes the disk for the beginning of a layer.
     await remove(sidecar(path))
     await rename(disk, path)
-    return {name: '', label, ...unpacked}
+    return {name: '', label, pinned, etag: layer.digest, ...unpacked}
   } finally {
     await remove(disk)
   }
+}
+
+/**
+ * The digest of the layer that a tag means now.
+ * @returns undefined for a reference by digest, which always means the same
+ */
+export const layerInRegistry = async (image: ImageReference, options: OciFetchOptions & FetchOptions): Promise<string | undefined> => {
+  const job = await jobOf(image, options)
+  if (job.reference.digest !== undefined) return undefined
+  await using session = await open(job)
+  // Awaited here, or the session would be gone too early.
+  const {layer} = await findLayer(job, session)
+  return layer.digest
+}
+
+const jobOf = async (image: ImageReference, options: OciFetchOptions & FetchOptions): Promise<Job> => {
+  const reference = readOciReference(image.source)
+  return {
+    reference,
+    shown: showOciReference(reference),
+    architecture: image.architecture ?? 'x86_64',
+    options: {...options, insecure: image.insecure},
+    mirror: (await options.mirrors()).find(({publisher}) => publisher === reference.registry),
+  }
+}
+
+/** At the registry, or at the mirror that has all of it. */
+const open = async ({reference, shown, options, mirror}: Job): Promise<Session> => {
+  const whole = mirror?.isComplete ? mirror.origin : undefined
+  if (whole?.startsWith('http:') && reference.digest === undefined && !isLoopbackRegistry(new URL(whole).host)) {
+    throw new VmctlError('vmctl::usage::invalid', `${shown} would come by http from its mirror, with nothing to compare it with.`, {
+      help: 'Give the mirror an https URL in images.kdl, or the image its digest: `oci://…@sha256:…`.',
+    })
+  }
+  return openSession(reference, {...options, actions: 'pull', mirror: whole})
 }
 
 interface Job {
@@ -79,36 +104,52 @@ interface Job {
   readonly mirror: Mirror | undefined
 }
 
+/** Where this manifest stays to be had, whatever its tag comes to mean. */
+const pinnedTo = ({registry, repository}: OciReference, digest: string): string =>
+  `${ociScheme}${showOciReference({registry, repository, digest})}`
+
 /** What the image is called in lists. */
 const labelOf = ({digest, ...reference}: OciReference): string =>
   `${showOciReference(reference)}${reference.tag === undefined && digest !== undefined ? `@${digest.slice(0, 19)}` : ''}`
 
 const titleOf = ({annotations: {[annotations.title]: title = ''}}: Descriptor): string => title
 
-/** A declared digest that is another one than the manifest's is told before anything is fetched. */
-const refuseOther = (declared: ImageReference, listed: {readonly sha256?: string; readonly sha512?: string}, shown: string): void => {
-  const {sha256} = declared
-  if (sha256 === undefined || listed.sha256 === undefined || sha256.toLowerCase() === listed.sha256) return
-  throw new VmctlError('vmctl::image::checksum_mismatch', `The sha256 of ${shown} is ${listed.sha256}, but ${sha256} was expected.`, {
-    help: 'The digest beside an image is that of its layer, as the manifest has it. That of the manifest stands in the reference: `…@sha256:…`.',
-    details: {source: shown, algorithm: 'sha256', expected: sha256, actual: listed.sha256},
-  })
+/** A tag may have moved on while the disk that was declared, or locked, is in the repository still. */
+const fetchDeclared = async (job: Job, what: LayerJob, {sha256}: ImageReference): Promise<Omit<FetchedImage, 'name'>> => {
+  const digest = `sha256:${sha256?.toLowerCase()}`
+  const {layer} = what
+  if (sha256 === undefined || digest === layer.digest || !layer.digest.startsWith('sha256:')) return fetchLayer(job, what)
+  try {
+    return await fetchLayer(job, {...what, layer: {...layer, digest, size: Infinity}})
+  } catch (error) {
+    if (!isVmctlError(error) || !(error.cause instanceof HttpFailure) || error.cause.status !== 404) throw error
+    throw new VmctlError(
+      'vmctl::image::checksum_mismatch',
+      `The sha256 of ${job.shown} is ${layer.digest.slice(7)}, but ${sha256} was expected.`,
+      {
+        help: 'The digest beside an image is that of its layer, as the manifest has it. That of the manifest stands in the reference: `…@sha256:…`.',
+        details: {source: job.shown, algorithm: 'sha256', expected: sha256, actual: layer.digest.slice(7)},
+      },
+    )
+  }
 }
 
-const findLayer = async (job: Job, session: Session): Promise<ChosenLayer> => {
+/** The layer with the disk, and the digest of the manifest or index at which it was found. */
+const findLayer = async (job: Job, session: Session): Promise<ChosenLayer & {readonly digest: string}> => {
   const {shown, architecture, reference} = job
-  let document = await readDocument(job, session, {name: reference.digest ?? reference.tag ?? '', digest: reference.digest})
+  const first = await readDocument(job, session, {name: reference.digest ?? reference.tag ?? '', digest: reference.digest})
+  let document = first.document
   let isOfIndex = false
   for (let depth = 0; document.kind === 'index'; depth++) {
     if (depth === 2) throw notADisk(shown, 'an index of indexes of indexes')
     const {digest} = chooseManifest(document, architecture, shown)
-    document = await readDocument(job, session, {name: digest, digest})
+    document = (await readDocument(job, session, {name: digest, digest})).document
     isOfIndex = true
   }
   const chosen = chooseLayer(document, shown)
   if (chosen.form === 'archive') checkContainerConfig(await readBlob(job, session, document.config), architecture, shown)
   else if (!isOfIndex) refuseForeign(document, job)
-  return chosen
+  return {...chosen, digest: first.digest}
 }
 
 const refuseForeign = ({annotations: {[annotations.architecture]: found}}: Manifest, {architecture, shown}: Job): void => {
@@ -123,14 +164,15 @@ const readDocument = async (
   {shown, options}: Job,
   session: Session,
   {name, digest}: {readonly name: string; readonly digest: string | undefined},
-): Promise<Manifest | Index> => {
+): Promise<{readonly document: Manifest | Index; readonly digest: string}> => {
   const url = session.url(`manifests/${name}`)
   try {
     const {content, headers} = await readAnswer(url, {...options, client: session.client, headers: {accept: acceptedManifests}})
     // Of a tag, the registry itself says which digest it means.
     const expected = digest ?? single(headers['docker-content-digest'])
     if (expected !== undefined) requireDigest(content, expected, shown)
-    return parseDocument(content, shown)
+    const found = expected ?? `sha256:${createHash('sha256').update(content).digest('hex')}`
+    return {document: parseDocument(content, shown), digest: found}
   } catch (error) {
     if (error instanceof HttpFailure && error.status === 404) throw notInRegistry(shown)
     throw registryError(url, error)

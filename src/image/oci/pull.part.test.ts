@@ -3,16 +3,17 @@ import {join} from 'node:path'
 
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
-import {fakeRepository} from '../../../test/support/fake-registry.ts'
+import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
+import {ensureImage} from '../cache.ts'
 import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
 
 const octets = 'application/octet-stream'
 const disk = makeRawDisk(300_000)
 let server: ImageServer
 let lab: OciLab
-let registry: ReturnType<typeof fakeRepository>
+let registry: FakeRepository
 
 beforeEach(async () => {
   server = await startImageServer()
@@ -91,7 +92,7 @@ describe('what is a disk', () => {
   test('one that is for another processor is told, although it is no index', async () => {
     registry.putArtifact([registry.putBlob(disk, octets)], {annotations: {'vnd.vmctl.disk.architecture': 'aarch64'}})
     await expect(lab.pull(registry.url)).rejects.toMatchObject({code: 'vmctl::image::not_found', help: expect.stringContaining('aarch64')})
-    expect((await lab.pull(registry.url, {architecture: 'aarch64'})).sha256).toBe(digestOf(disk))
+    expect(await lab.digestOf(registry.url, {architecture: 'aarch64'})).toBe(digestOf(disk))
     await expect(lab.pull(registry.url)).rejects.toThrow()
   })
 })
@@ -121,12 +122,32 @@ describe('digests', () => {
     expect(partials()).toEqual([])
   })
 
-  test('one that the user declares, before anything is fetched', async () => {
+  test('one that the user declares, which may be of a disk that the tag has left', async () => {
     registry.putArtifact([registry.putBlob(disk, octets)])
     await expect(lab.pull(registry.url, {sha256: '1'.repeat(64)})).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
-    expect(registry.requestsOf('blobs')).toHaveLength(0)
-    expect((await lab.pull(registry.url, {sha256: digestOf(disk)})).sha256).toBe(digestOf(disk))
+    registry.putArtifact([registry.putBlob(makeRawDisk(300_000, 2), octets)])
+    expect(await lab.digestOf(registry.url, {sha256: digestOf(disk)})).toBe(digestOf(disk))
   })
+})
+
+test('a tag that has moved is followed by those who ask, and only fetched when it is another disk', async () => {
+  const refresh = (source: string) => ensureImage(lab.store, {kind: 'url', source}, {signal: new AbortController().signal, refresh: true})
+  const {digest} = registry.putArtifact([registry.putBlob(disk, octets)])
+  const first = await lab.pull(registry.url)
+  expect((await refresh(registry.url)).path).toBe(first.path)
+  expect(registry.requestsOf('blobs')).toHaveLength(1)
+  registry.putArtifact([registry.putBlob(makeRawDisk(300_000, 2), octets)])
+  expect((await lab.pull(registry.url)).path).toBe(first.path)
+  expect((await refresh(registry.url)).path).not.toBe(first.path)
+  await lab.pull(registry.pinned(digest))
+  const asked = server.requests.length
+  await refresh(registry.pinned(digest))
+  expect(server.requests).toHaveLength(asked)
+})
+
+test.each(['file:///etc/passwd', 'nonsense', ''])('tokens are not asked for at %j', async (realm) => {
+  registry.putArtifact([], {}, {statuses: [401, 401], headers: {'www-authenticate': `Bearer realm="${realm}"`}})
+  await expect(lab.pull(registry.url)).rejects.toMatchObject({code: 'vmctl::registry::denied'})
 })
 
 describe('a registry in trouble', () => {
@@ -186,10 +207,10 @@ describe('credentials', () => {
     const headers = {'www-authenticate': `Bearer realm="${server.origin}/token",service="x"`}
     registry.putArtifact([registry.putBlob(disk, octets, {cutAfter: [100_000], statuses: [200, 401], headers})])
     expect(await isDisk(registry.url)).toBe(true)
-    const [first, refused, last] = registry.requestsOf('blobs')
-    expect([first, refused, last].map((one) => [one?.headers.authorization, one?.headers.range !== undefined])).toEqual([
-      [undefined, false],
+    const blobs = registry.requestsOf('blobs')
+    expect(blobs.map(({headers: {authorization}, sentBytes}) => [authorization, sentBytes > 0])).toEqual([
       [undefined, true],
+      [undefined, false],
       ['Bearer second', true],
     ])
     const [asked] = server.requests.filter(({path}) => path === '/token')
@@ -207,7 +228,7 @@ test('a mirror of the registry gives the disk, and the registry when that fails'
     if (!isThere) mirror.files.clear()
     const far = makeOciLab({mirrors: [{publisher: host, origin: `${mirror.origin}/prefix`, isComplete: false}]})
     try {
-      expect((await far.pull(registry.url)).sha256).toBe(digestOf(disk))
+      expect(await far.digestOf(registry.url)).toBe(digestOf(disk))
     } finally {
       far[Symbol.dispose]()
     }

@@ -44,45 +44,64 @@ interface Place {
  */
 export const uploadBlob = async (job: UploadJob): Promise<number> => {
   if (await isThere(job)) return 0
-  let place = job.earlier === undefined ? undefined : await resume(job, new URL(job.earlier))
-  let isResumed = place !== undefined
-  let isDoubtful = false
-  let sentBytes = 0
-  let inOnePiece = false
-  const step = async (): Promise<void> => {
-    if (place && isDoubtful) {
-      place = await resume(job, place.location)
-      isResumed = true
-    }
-    isDoubtful = true
-    place ??= await begin(job)
-    job.onProgress?.(place.offset)
-    while (place.offset < job.sizeBytes && !inOnePiece) {
-      const before = place.offset
-      const next = await sendPiece(job, place)
-      if (next === 'refused') {
-        inOnePiece = true
-        place = await begin(job)
-        break
-      }
-      place = next
-      sentBytes += place.offset - before
-      await job.keep?.(place.location.href)
-      job.onProgress?.(place.offset)
-    }
-    const rest = await finish(job, place)
-    if (rest === 'spoilt') {
-      if (!isResumed) throw new VmctlError('vmctl::image::push_failed', `${place.location.host} has received other bytes than were sent.`)
-      // It may have meant one byte by the words in which it has none.
-      place = undefined
-      isResumed = false
-      throw new HttpFailure('The parts of the upload do not fit; starting over.', {retry: 'yes'})
-    }
-    sentBytes += rest
-    job.onProgress?.(job.sizeBytes)
+  const state: State = {
+    place: job.earlier === undefined ? undefined : await resume(job, new URL(job.earlier)),
+    isDoubtful: false,
+    isResumed: job.earlier !== undefined,
+    inOnePiece: false,
+    sentBytes: 0,
   }
-  await withRetries(step, {...job, progress: () => place?.offset ?? 0})
-  return sentBytes
+  await withRetries(() => goOn(job, state), {...job, progress: () => state.place?.offset ?? 0})
+  return state.sentBytes
+}
+
+interface State {
+  place: Place | undefined
+  /** Whether something has failed since the registry said how far it is. */
+  isDoubtful: boolean
+  /** Whether any of it rests on what the registry said about an upload that was cut. */
+  isResumed: boolean
+  inOnePiece: boolean
+  sentBytes: number
+}
+
+/** One attempt, from wherever the upload is to its end. */
+const goOn = async (job: UploadJob, state: State): Promise<void> => {
+  if (state.place && state.isDoubtful) {
+    state.place = await resume(job, state.place.location)
+    state.isResumed = true
+  }
+  state.isDoubtful = true
+  state.place ??= await begin(job)
+  job.onProgress?.(state.place.offset)
+  await sendPieces(job, state)
+  const rest = await finish(job, state.place)
+  if (rest === 'spoilt') throw startAnew(state)
+  state.sentBytes += rest
+  job.onProgress?.(job.sizeBytes)
+}
+
+const sendPieces = async (job: UploadJob, state: State): Promise<void> => {
+  while (state.place && state.place.offset < job.sizeBytes && !state.inOnePiece) {
+    const next = await sendPiece(job, state.place)
+    if (next === 'refused') {
+      state.inOnePiece = true
+      state.place = await begin(job)
+      return
+    }
+    state.sentBytes += next.offset - state.place.offset
+    state.place = next
+    await job.keep?.(next.location.href)
+    job.onProgress?.(next.offset)
+  }
+}
+
+/** By the same words a registry may have meant one byte, or none; so what was put together of two parts gets a second chance. */
+const startAnew = (state: State): Error => {
+  if (!state.isResumed) return new VmctlError('vmctl::image::push_failed', 'The registry has received other bytes than were sent.')
+  state.place = undefined
+  state.isResumed = false
+  return new HttpFailure('The parts of the upload do not fit; starting over.', {retry: 'yes'})
 }
 
 const send = (job: UploadJob, request: HttpRequest): Promise<HttpResponse> => job.session.client.send(request, job.signal)

@@ -21,7 +21,10 @@ const bytes = integer(0, Number.MAX_SAFE_INTEGER, '436404224')
 
 /** The facts of one build. */
 const buildFields = {
-  url: field(text('URL', {isValid: (value) => URL.canParse(value), rule: 'it is absolute'}), 'Where the publisher has it.'),
+  url: field(
+    text('URL', {isValid: (value) => URL.canParse(value), rule: 'it is absolute'}),
+    'Where the publisher, or the registry, has the very build.',
+  ),
   sha256: field(digest('sha256'), 'SHA-256 of the file as published.'),
   sha512: field(digest('sha512'), 'SHA-512 of the file as published.'),
   size: field(bytes, 'Bytes of the file as published.'),

@@ -157,6 +157,10 @@ describe('a lock file that somebody has edited', () => {
     expect(problemsOf(text)).toEqual([problem])
   })
 
+  test('one that cannot be a lock file, by its size', () => {
+    expect(problemsOf('a {'.repeat(2 ** 19))).toEqual(['1:1+1 a lock file has 1 MB at most; remove it, and run `vmctl image lock`'])
+  })
+
   test('line ends of Windows, and comments, are no problem', () => {
     const text = `// mine\n${lockText(images)}`.replaceAll('\n', '\r\n')
     expect(parseLock(text, 'VMFile.lock')).toHaveLength(images.length)

@@ -9,6 +9,9 @@ import {lockFile, lockVersion, type ReadArchitecture, type ReadBuild, type ReadL
 
 const start: Span = {start: 0, end: 1}
 
+/** Far more than anybody's images need, and as much as the parser can take. */
+const mostCharacters = 2 ** 20
+
 /**
  * Reads a lock file.
  * @param file what problems call it
@@ -16,7 +19,8 @@ const start: Span = {start: 0, end: 1}
  */
 export const parseLock = (text: string, file: string): readonly LockedImage[] => {
   const report = startReport(text, file)
-  refuseConflict(text, report)
+  if (text.length > mostCharacters) report.syntax(start, 'a lock file has 1 MB at most', 'remove it, and run `vmctl image lock`')
+  else refuseConflict(text, report)
   const nodes = report.hasErrors() ? undefined : parseKdl(text, report)
   if (!nodes) throw invalid(report, file)
   const read = readDocument(nodes, lockFile, {report, grammar: lockFile.fields, extensions: new Set()})
