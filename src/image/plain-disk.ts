@@ -1,6 +1,7 @@
 import {dirname} from 'node:path'
 
 import {freeSpaceBytes} from '../host/disk-space.ts'
+import {hashFile} from '../host/hash.ts'
 import {convertImage} from '../host/qemu-img.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {AuditedImage} from './audit.ts'
@@ -45,5 +46,6 @@ export const toPlainDisk = async (
   }
   const limits = {cpuSeconds: leastCpuSeconds + Math.ceil(dataBytes / bytesPerCpuSecond), fileBytes: freeBytes}
   await convertImage({path, format: 'qcow2'}, {path: destination, format: 'qcow2'}, {signal: options.signal, limits})
-  return {path: destination, audited, isConverted: true}
+  // Against the conversion it costs next to nothing to know the digest at once.
+  return {path: destination, sha256: await hashFile(destination), audited, isConverted: true}
 }
