@@ -366,8 +366,12 @@ describe('a disk with compressed clusters', () => {
   })
 
   it('is stored without them when it comes in a compressed file, local or not, and is made once', async () => {
-    const packed = through(makeCompressed(lab.scratch.path, big), 'xz')
-    const image = await ensure(file(write('disk.qcow2.xz', packed)))
+    const inner = makeCompressed(lab.scratch.path, big)
+    const packed = through(inner, 'xz')
+    const events: ImageEvent[] = []
+    const onEvent = (event: ImageEvent): void => void events.push(event)
+    const image = await ensureImage(lab.scratch.store, file(write('disk.qcow2.xz', packed)), {signal, onEvent})
+    expect(events.findLast(({type}) => type === 'image.decompressing')).toMatchObject({readBytes: inner.length, totalBytes: inner.length})
     expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
     const {ino} = statSync(image.path)
     expect(await ensure(url(lab.serve('/disk.qcow2.xz', packed)))).toEqual(image)
