@@ -1,7 +1,17 @@
 /** What a plugin needs: the extension points and the words of the domain. Types only, but for the error. */
 export type {Extend, Extension, PluginTools} from './engine/extensions.ts'
 export type {QemuConfig} from './hypervisor/qemu/settings.ts'
-export type {ConsoleEndpoint, Holding, Hypervisor, Notify, OperationOptions, VmDisk} from './hypervisor/hypervisor.ts'
+export type {
+  Checkpoint,
+  CheckpointOptions,
+  ConsoleEndpoint,
+  Holding,
+  Hypervisor,
+  Notify,
+  OperationOptions,
+  Restoration,
+  VmDisk,
+} from './hypervisor/hypervisor.ts'
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'
 export type {BackendField, BackendNode, BackendSettings, Effect} from './model/backend-node.ts'
 export {isVmctlError, VmctlError, type Failure, type FailureFacts, type VmctlErrorOptions} from './model/errors.ts'

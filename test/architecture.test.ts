@@ -36,8 +36,9 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     reach: ['.', 'plan', 'resources'],
     make: ['.', 'plan', 'resources', 'reach'],
     vm: ['.', 'plan', 'resources', 'reach', 'make'],
+    snapshot: ['.', 'plan', 'resources', 'reach', 'make', 'vm'],
     converge: ['.', 'plan', 'resources', 'reach', 'make', 'vm'],
-    show: ['.', 'plan', 'resources', 'reach', 'make', 'vm', 'converge'],
+    show: ['.', 'plan', 'resources', 'reach', 'make', 'vm', 'snapshot', 'converge'],
     manage: ['.', 'plan', 'resources', 'reach', 'make', 'vm'],
   },
   vmfile: {

@@ -35,10 +35,10 @@ export interface EngineFlags {
 
 /** What a command would destroy, and what is asked before. */
 export interface Asked extends Omit<Question, 'losses'>, Doomed {
-  /** What is no VM and no volume. */
-  readonly losses?: readonly Loss[]
   /** `--yes`. */
   readonly yes: boolean
+  /** What is no whole VM and no volume. */
+  readonly losses?: readonly Loss[]
 }
 
 /** What all commands share: the global flags, the engine, Ctrl+C, and how failures end. */

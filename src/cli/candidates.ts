@@ -130,7 +130,8 @@ const argumentAt = ({id, args}: Command.Loadable, position: number): Wanted => {
   if (!arg) return nothing
   if (arg.options) return {words: arg.options.map((word) => ({word}))}
   if (id === 'cp') return {words: [], names: 'vm', isRemotePath: true, files: true}
-  if (arg.name === 'image') return {words: [], names: /:(?:rm|verify)$/.test(id) ? 'cached-image' : 'image', files: !id.endsWith(':rm')}
+  if (arg.name === 'image')
+    return {words: [], names: /:(?:rm|verify|push)$/.test(id) ? 'cached-image' : 'image', files: !id.endsWith(':rm')}
   // A new VM has a new name.
   return id === 'create' ? nothing : (things[arg.name] ?? nothing)
 }

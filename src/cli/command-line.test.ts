@@ -64,7 +64,7 @@ describe('a command that does not exist', () => {
     ['kill', 'vmctl stop VM'],
     ['config', 'vmctl validate'],
     ['new', 'vmctl init'],
-    ['snapshot', 'vmctl has no snapshots'],
+    ['checkpoint', '`vmctl snapshot`'],
     ['attach', 'vmctl console VM'],
     ['build', 'provision "dockerfile"'],
     ['pause', 'vmctl suspend VM'],

@@ -32,14 +32,15 @@ export const questionText = ({what, losses, instead}: Question, width: number): 
   return [around(what), ...lines, ...(instead === undefined ? [] : [around(instead)])].join('\n')
 }
 
-const places = {vm: ' on its disk', orphan: ' on its disk', volume: ' on it', image: ''} as const
+const places = {vm: ' on its disk', orphan: ' on its disk', volume: ' on it', image: '', writes: ' written since'} as const
 
-const factsOf = ({kind, diskBytes, createdAt, isRunning, lastUsedAt}: Loss): string =>
+const factsOf = ({kind, diskBytes, createdAt, isRunning, lastUsedAt, snapshots = 0}: Loss): string =>
   [
     `${formatSize(diskBytes)}${places[kind]}`,
     ...(lastUsedAt === undefined ? [] : [`last used ${formatAge(Date.now() - Date.parse(lastUsedAt))} ago`]),
     ...(createdAt === undefined ? [] : [`made ${formatAge(Date.now() - Date.parse(createdAt))} ago`]),
     ...(isRunning ? ['running'] : []),
+    ...(snapshots > 0 ? [`with ${snapshots === 1 ? 'its snapshot' : `its ${snapshots} snapshots`}`] : []),
     ...(kind === 'orphan' ? ['no longer in the VMFile'] : []),
   ].join(', ')
 

@@ -28,8 +28,8 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     '`vmctl up` brings the VMs of the VMFile up; `vmctl start VM` boots a VM that exists.',
   ),
   ...same(
-    ['snapshot', 'snapshots', 'checkpoint', 'rollback', 'commit', 'backup', 'restore', 'revert'],
-    'vmctl has no snapshots. What must outlive a VM belongs on a volume; `vmctl suspend VM` keeps a running one as it is.',
+    ['snapshots', 'checkpoint', 'rollback', 'commit', 'backup', 'restore', 'revert', 'snap', 'snapshot-create'],
+    'Moments of VMs are kept by `vmctl snapshot`: `create`, `ls`, `diff`, `restore` and `rm`.',
   ),
   ...same(['pause', 'save', 'sleep', 'hibernate', 'freeze'], '`vmctl suspend VM` pauses a VM, `vmctl resume VM` resumes it.'),
   ...same(['unpause', 'continue', 'wake', 'thaw', 'unfreeze'], '`vmctl resume VM` resumes a suspended VM.'),

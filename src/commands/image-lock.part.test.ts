@@ -169,6 +169,16 @@ image "acme:1" {
     server.requests.length = 0
     expect((await vmctl('image', 'pull')).exitCode).toBe(0)
     expect(server.requests.map((request) => request.path)).toEqual([`/mirror/${file}`])
+    // One that has everything is the only place, also where it has not.
+    writeFileSync(
+      path('config/vmctl/images.kdl'),
+      readFileSync(path('config/vmctl/images.kdl'), 'utf8').replace('/mirror"', '/mirror" complete=#true'),
+    )
+    server.files.delete(`/mirror/${file}`)
+    emptyCache()
+    server.requests.length = 0
+    expect((await vmctl('image', 'pull')).exitCode).toBe(4)
+    expect(new Set(server.requests.map((request) => request.path))).toEqual(new Set([`/mirror/${file}`]))
   })
 
   test('a tag of a registry is locked to the digest of its manifest, and stays to be had by that', async () => {

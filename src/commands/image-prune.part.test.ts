@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
 import {type ImageServer, startImageServer} from '../../test/support/image-server.ts'
-import {makeWorkspace, runCommand, runShell, type Workspace} from '../../test/support/run-command.ts'
+import {makeWorkspace, runCommand, runShell, spawnCommand, type Workspace} from '../../test/support/run-command.ts'
 
 let workspace: Workspace
 let server: ImageServer
@@ -75,6 +75,22 @@ describe('image prune', () => {
     expect(await answer('y\\r')).toMatchObject({exitCode: 0, stdout: expect.stringContaining('spare.qcow2: removed') as unknown})
     expect(await names()).toEqual(['base.qcow2'])
   })
+})
+
+test('kill -9 at every act: no entry promises a disk that is gone, and one more run removes the rest', async () => {
+  const acts = join(workspace.directory, 'acts')
+  const run = (env: NodeJS.ProcessEnv) => spawnCommand(['image', 'prune', '--yes'], {env})
+  expect((await run({VMCTL_ACTS: acts})).exitCode).toBe(0)
+  const points = [...readFileSync(acts, 'utf8').matchAll(/^(\d+) before remove .*\/images\//gm)].map(([, number]) => number)
+  expect(points).toHaveLength(2)
+  for (const point of points) {
+    await runCommand('image', 'pull', `${server.origin}/spare.qcow2`)
+    expect((await run({VMCTL_KILL_AT: point})).exitCode).toBe(-1)
+    const {images} = (await runCommand('image', 'ls', '--json')).json
+    expect(images.every(({path}: {path: string}) => existsSync(path))).toBe(true)
+    expect((await run({})).exitCode).toBe(0)
+    expect(await names()).toEqual(['base.qcow2'])
+  }
 })
 
 test('what the lock of a project holds stays, as long as a VM of it exists', async () => {

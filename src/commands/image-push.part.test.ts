@@ -67,6 +67,21 @@ describeUnless(missingProgram('docker-registry'))('vmctl image push', () => {
     }
   })
 
+  test('offline nothing is sent', async () => {
+    const {exitCode, stderr} = await spawnCommand(['image', 'push', workspace.image, target('off:1')], {env: {VMCTL_OFFLINE: '1'}})
+    expect([exitCode, stderr]).toEqual([4, expect.stringContaining('Nothing is sent offline')])
+  })
+
+  test('two at once: both bring it, and it is sent once', async () => {
+    const disk = join(elsewhere, 'twice.raw')
+    const noise = randomBytes(2 ** 20)
+    noise.writeUInt16LE(0xaa55, 510)
+    writeFileSync(disk, noise)
+    const both = await Promise.all([1, 2].map(() => spawnCommand(['image', 'push', disk, target('twice:1'), '--json'])))
+    expect(both.map(({exitCode}) => exitCode)).toEqual([0, 0])
+    expect(both.filter(({json}) => json.sentBytes === 0)).toHaveLength(1)
+  })
+
   test('a disk that rests on another one is refused', async () => {
     const overlay = join(workspace.directory, 'overlay.qcow2')
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', workspace.image, overlay])

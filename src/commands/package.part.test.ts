@@ -84,10 +84,15 @@ describe('refused before anything is done', () => {
     [['-o', '.', '--format', 'raw'], 'vmctl::usage::invalid', /is a directory/],
     [['--keep', 'relative'], 'vmctl::usage::invalid', /absolute path/],
     [['--keep', '/a/../b'], 'vmctl::usage::invalid', /absolute path/],
-    [['--clean'], 'vmctl::backend::not_available', /no guest to clean/],
   ])('%j', async (words, code, message) => {
     const made = await run(...words, '--json')
     expect(made.json.error).toMatchObject({code, message: expect.stringMatching(message)})
+    expect([entries(), vms()]).toEqual([[], ['web']])
+  })
+
+  test('a VM without a guest', async () => {
+    const made = await runCommand('package', 'web', '--json')
+    expect(made.json.error).toMatchObject({code: 'vmctl::backend::not_available', message: expect.stringMatching(/no guest to clean/)})
     expect([entries(), vms()]).toEqual([[], ['web']])
   })
 

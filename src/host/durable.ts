@@ -35,7 +35,10 @@ export const link = (from: string, to: string): Promise<void> => act(`link ${to}
 export const remove = (path: string): Promise<void> => act(`remove ${path}`, () => rm(path, {recursive: true, force: true, maxRetries: 3}))
 
 /** Makes a rename or a removal in a directory survive a power cut. */
-export const syncDirectory = (path: string): Promise<void> =>
+export const syncDirectory = (path: string): Promise<void> => syncFile(path)
+
+/** Makes what was written to a file, by whatever process, survive a power cut. */
+export const syncFile = (path: string): Promise<void> =>
   act(`sync ${path}`, async () => {
     const handle = await open(path, 'r')
     try {

@@ -106,6 +106,20 @@ export const repointOverlay = async (
 }
 
 /**
+ * Writes what an overlay has into the image that it reads through to, which shows the same from then on. The overlay stays as it is.
+ * Interrupted at any time, the overlay shows the same as before.
+ * @throws VmctlError `vmctl::snapshot::busy` when a process uses one of the two, `vmctl::image::conversion_failed`, `vmctl::image::no_space`
+ */
+export const mergeOverlay = async (path: string, options: QemuImgOptions = {}): Promise<void> => {
+  await translated('vmctl::image::conversion_failed', () =>
+    qemuImg(['commit', '-q', '-d', '-f', 'qcow2', fileName(path)], options).catch((error: unknown) => {
+      if (!/Failed to get .*lock/.test(messageOf(error))) throw error
+      throw new VmctlError('vmctl::snapshot::busy', `The disk ${path} is in use by another process.`, {cause: error})
+    }),
+  )
+}
+
+/**
  * Makes an empty qcow2 disk at `path`. It appears as a whole or not at all.
  * @throws VmctlError `vmctl::volume::creation_failed`, `vmctl::image::no_space`, `vmctl::qemu::not_installed`
  */

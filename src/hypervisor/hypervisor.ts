@@ -35,6 +35,43 @@ export interface VmDisk {
   readonly bytes: number
 }
 
+/** A moment of a VM that it can be put back to. */
+export interface CheckpointOptions extends OperationOptions {
+  /** What it is called on disk: 12 hexadecimal digits. */
+  readonly id: string
+  /** A directory of this checkpoint and this VM, for what the backend keeps besides the layers of disks. */
+  readonly directory: string
+  /** Whether the memory of a guest that runs belongs to it. */
+  readonly memory: boolean
+}
+
+/**
+ * A checkpoint in the making. The phases are called in this order, each for all VMs of a stack before the next one, so that all of
+ * them stand still at one instant. Disposal before `settle` has ended undoes everything, and the guest goes on.
+ */
+export interface Checkpoint extends AsyncDisposable {
+  /** Whether there is a guest whose memory is kept. */
+  readonly hasMemory: boolean
+  /** What is left to do while the guest stands still takes moments. */
+  ready(): Promise<void>
+  /** The guest stands still. Nothing happens to a VM at rest, or to one that is suspended. */
+  hold(): Promise<void>
+  /** All that belongs to the checkpoint has left the guest, and what the guest writes from here on goes elsewhere. */
+  seal(): Promise<void>
+  /** The guest goes on, if it ran. */
+  release(): Promise<void>
+  /** All of it is on disk, whatever happens to this process or to the host. */
+  settle(): Promise<void>
+}
+
+/** A VM on its way back to a checkpoint. `load` is called for all VMs of a stack before `release`. */
+export interface Restoration {
+  /** Puts the disks of the VM, which is at rest, back; with memory the guest is there again, and stands still. May be repeated. */
+  load(): Promise<void>
+  /** Lets the guest go on. */
+  release(): Promise<void>
+}
+
 /** A file that a disk is written to. */
 export interface DiskTarget {
   /** Absolute. */
@@ -133,6 +170,21 @@ export interface Hypervisor {
   /** Writes the whole disk of a VM at rest into one file, which appears as a whole or not at all. Changes nothing of the VM. */
   exportDisk?(vm: Vm, target: DiskTarget, options: OperationOptions): Promise<void>
   suspend?(vm: Vm, options: OperationOptions): Promise<void>
+  /**
+   * Begins a checkpoint of a VM, in whatever state: its own disk and those of `vm.attachments` that it may write to. What cannot
+   * be kept is refused here, while nothing has happened.
+   */
+  checkpoint?(vm: Vm, options: CheckpointOptions): Promise<Checkpoint>
+  /**
+   * Checks that a VM can be put back to a checkpoint, and changes nothing: it may still run. `vm` is what it was then; `memory` says
+   * whether the guest is to go on where it was.
+   */
+  restore?(vm: Vm, options: CheckpointOptions): Promise<Restoration>
+  /**
+   * Removes all checkpoints of the disks of a VM but those, also what a killed command has left of one, as far as that is possible now.
+   * @returns ids of those that have to wait until the VM is at rest, or until others have gone
+   */
+  trim?(vm: Vm, options: OperationOptions & {readonly keep: readonly string[]}): Promise<readonly string[]>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
   /** A byte stream to and from the serial console. One user at a time. */
   console?(vm: Vm, options: {readonly signal: AbortSignal}): Promise<Duplex>

@@ -1,7 +1,10 @@
-import {readdir, readlink, stat} from 'node:fs/promises'
+import {readdir, readlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
+import {diskBytes} from '../host/disk-layers.ts'
+import {pathExists} from '../host/files.ts'
 import {listProcesses} from '../host/proc.ts'
+import type {Vm} from '../model/vm.ts'
 import type {VmDisk} from './hypervisor.ts'
 
 /** The disk of a backend that has it in the directory of the VM: what the VM has written, on top of its image. */
@@ -9,11 +12,14 @@ export const overlayIn = (directory: string): string => join(directory, 'overlay
 
 export const localDisk = async (directory: string): Promise<VmDisk> => {
   const path = overlayIn(directory)
-  const bytes = await stat(path).then(
-    ({blocks}) => blocks * 512,
-    () => 0,
-  )
-  return {path, bytes}
+  return {path, bytes: await diskBytes(path)}
+}
+
+/** The disks of a VM that a checkpoint is of, those that exist: its own, and the volumes that it may write to. */
+export const writableDisks = async ({directory, attachments}: Pick<Vm, 'directory' | 'attachments'>): Promise<string[]> => {
+  const disks = [overlayIn(directory), ...(attachments?.disks ?? []).flatMap(({path, readOnly}) => (readOnly ? [] : [path]))]
+  const exist = await Promise.all(disks.map(pathExists))
+  return disks.filter((_, index) => exist[index])
 }
 
 /** Whether any process that we may look at has the disk open. */

@@ -7,7 +7,7 @@ import {readEntries} from './entries.ts'
 import {fetchEntry} from './fetch-entry.ts'
 import {ensureLocalImage, findLocalImage} from './file.ts'
 import {cachedImage, findExact, verifierOf} from './find-entry.ts'
-import {sourceFor} from './image-source.ts'
+import {type ImageSource, sourceFor} from './image-source.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
 import {ensureLockedImage, lockedReference} from './locked.ts'
 import {ensureNamedImage, nameKey} from './named.ts'
@@ -58,10 +58,11 @@ export const findImage = async (store: ImageStore, reference: ImageReference, lo
   return (await findExact(store, entries, reference))?.image
 }
 
-const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, options: EnsureOptions): Promise<EnsuredImage> => {
+const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, asked: EnsureOptions): Promise<EnsuredImage> => {
   const url = parseImageUrl(reference.source)
   const imageSource = sourceFor(store.sources, url)
   const key = urlKey(url, reference.architecture)
+  const options = (await hasMoved(store, {reference, imageSource, key}, asked)) ? {...asked, fresh: true} : asked
   const source = displayUrl(url)
   const wanted = {reference, key, source}
   const early = await cachedImage(store, wanted, options)
@@ -78,6 +79,17 @@ const ensureRemoteImage = async (store: ImageStore, reference: ImageReference, o
   await sweepPartials(store, key)
   const job = {reference, imageSource, key, url, verifiedBy: verifierOf(reference), trust: trustOfUrl(reference)}
   return {image: await fetchEntry(store, job, options), source, isFresh: true}
+}
+
+/** Whether there is something newer under the same name, for those who ask for it. */
+const hasMoved = async (
+  store: ImageStore,
+  {reference, imageSource, key}: {readonly reference: ImageReference; readonly imageSource: ImageSource; readonly key: string},
+  options: EnsureOptions,
+): Promise<boolean> => {
+  if (!options.refresh || !imageSource.hasMoved) return false
+  const found = await findExact(store, (await readEntries(store, key)).entries, reference)
+  return found !== undefined && imageSource.hasMoved(reference, found.entry.published, options)
 }
 
 const ensure = {file: ensureLocalImage, url: ensureRemoteImage, name: ensureNamedImage} as const

@@ -45,6 +45,12 @@ export interface ImageSource {
   fetch(reference: ImageReference, path: string, options: FetchOptions): Promise<FetchedImage>
   /** What `checksumUrl` of the reference lists now. Without it an image in the cache is fetched again when a `checksumUrl` is added. */
   publishedDigests?(reference: ImageReference, options: {readonly signal: AbortSignal}): Promise<ExpectedDigests>
+  /** Whether a reference whose meaning may change, such as a tag, means something else now than what was fetched. Asked by `image pull`. */
+  hasMoved?(
+    reference: ImageReference,
+    fetched: {readonly sha256: string; readonly etag?: string},
+    options: {readonly signal: AbortSignal},
+  ): Promise<boolean>
 }
 
 /** A source for a place that is not the only one. */

@@ -1,6 +1,8 @@
-import {type Advice, adviceText, exitCodes, type Failure, type FailureCode, meaningOf, type PluginCode} from './failures.ts'
+import {type Advice, exitCodes} from './exit-codes.ts'
+import {adviceText, type Failure, type FailureCode, meaningOf, type PluginCode} from './failures.ts'
 
-export {type Advice, exitCodes, type Failure, type FailureCode, failures} from './failures.ts'
+export {type Advice, exitCodes} from './exit-codes.ts'
+export {type Failure, type FailureCode, failures} from './failures.ts'
 
 /** A place in a VMFile. Lines and columns count from 1; a column counts characters (code points). */
 export interface Place {

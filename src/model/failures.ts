@@ -1,28 +1,4 @@
-/** What to do next. Advice that names the VM is a function of its name; as long as nobody knows that, it is `NAME`. */
-export type Advice = string | ((vm: string) => string)
-
-/** What a failure code means to a program (exit status) and to a person (what to do next). */
-interface Meaning {
-  readonly exit: number
-  readonly help: Advice
-}
-
-/**
- * Exit statuses by kind of failure, the same for every command.
- * `vmctl ssh NAME -- COMMAND` and `vmctl exec NAME COMMAND` are the exception: they pass the guest command's status through.
- */
-export const exitCodes = {
-  done: 0,
-  unexplained: 1,
-  usage: 2,
-  notFound: 3,
-  host: 4,
-  state: 5,
-  guest: 6,
-  timeout: 7,
-  interrupted: 130,
-  unread: 141,
-} as const
+import {type Advice, exitCodes, type Meaning} from './exit-codes.ts'
 
 const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} = exitCodes
 
@@ -104,6 +80,23 @@ const meanings = {
     help: 'What is on the volume is left alone. Say what it has, or give the volume another name and copy the files over.',
   },
   'vmctl::volume::creation_failed': {exit: host, help: 'Check that the state directory can be written and has room.'},
+
+  'vmctl::snapshot::not_found': {exit: notFound, help: 'Run `vmctl snapshot ls` to see the snapshots that exist.'},
+  'vmctl::snapshot::name_exists': {exit: state, help: 'Choose another name, or remove that one first: see `vmctl snapshot rm --help`.'},
+  'vmctl::snapshot::unsupported': {exit: state, help: 'Keep the disks alone: `--disk-only`, or stop the VM first.'},
+  'vmctl::snapshot::incompatible': {
+    exit: state,
+    help: 'Put the disks back and boot from them: `--disk-only`.',
+  },
+  'vmctl::snapshot::damaged': {
+    exit: state,
+    help: 'Nothing was changed. Remove the snapshot, which cannot be used any more: see `vmctl snapshot rm --help`.',
+  },
+  'vmctl::snapshot::unfinished': {
+    exit: state,
+    help: (vm) => `Put ${vm} back once more with \`vmctl snapshot restore\`, to this snapshot or to another.`,
+  },
+  'vmctl::snapshot::busy': {exit: state, help: 'Stop what uses the disk first.'},
 
   'vmctl::share::source_unusable': {exit: usage, help: 'Check the path; it is relative to the VMFile.'},
   'vmctl::share::virtiofs_unavailable': {

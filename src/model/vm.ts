@@ -246,6 +246,8 @@ export interface Vm {
   readonly phase: 'prepared' | 'started'
   /** When the user has suspended it, in ISO 8601; absent while it runs. */
   readonly suspendedAt?: string
+  /** The name of the snapshot to which the VM is being put back: until that is done its disks do not belong together. */
+  readonly restoring?: string
   /** The last operation that failed, until one succeeds. */
   readonly failure?: {readonly operation: string; readonly message: string; readonly at: string}
 }

@@ -7,6 +7,7 @@ import {describe, expect, it} from 'vitest'
 
 import {needsUser, testUnless} from '../../test/support/programs.ts'
 import {backends, inOneLine, privateKey, publicKey, useWorkspace, type Workspace} from '../../fixtures/vmfiles/workspace.ts'
+import {parseImagesFile} from './catalogue.ts'
 import {discoverVmfile, loadVmfile, nearestVmfile} from './index.ts'
 
 const good = new URL('../../fixtures/vmfiles/good/everything.kdl', import.meta.url)
@@ -252,6 +253,33 @@ describe('what plugins bring', () => {
     expect(known.map(inOneLine)).toEqual([
       '1:20+27 error: URLs of the scheme oci: are not supported | it starts with http://, https://, s3://',
     ])
+  })
+})
+
+describe('an image in a registry', () => {
+  const at = (reference: string, more = ''): string => `vm "a" { image-url "oci://${reference}" ${more}; }`
+  const imageSchemes = ['oci']
+
+  it('has one form', async () => {
+    for (const reference of ['GHCR.io/org/image', 'ghcr.io/org/image:latest'])
+      expect((await workspace.parse(at(reference), {imageSchemes})).vms[0]?.image.source).toBe('oci://ghcr.io/org/image:latest')
+  })
+
+  it.each([
+    ['ghcr.io/Org/image', '', /^1:20\+\d+ error: this names no repository \| a repository has lower-case letters/],
+    ['anna:secret@ghcr.io/image', '', /^1:20\+\d+ error: a registry is not given a user or a password/],
+    ['ghcr.io/image@sha256:1', '', /^1:20\+\d+ error: this is no digest of a manifest/],
+    ['ghcr.io/image:1', 'checksum-url="https://x/SUMS"', /^1:\d+\+\d+ error: a registry has no list of checksums/],
+  ])('refused: %s %s', async (reference, more, message) => {
+    const problems = (await workspace.problems(at(reference, more), {imageSchemes})).map(inOneLine)
+    expect(problems).toEqual([expect.stringMatching(message)])
+    expect(problems.join()).not.toContain('secret')
+  })
+
+  it('may have a mirror, which is told from a misspelt publisher by its dot', () => {
+    const read = (name: string) => parseImagesFile(`mirror "${name}" "https://m.example.org/x/"`, {file: 'images.kdl', known: ['debian']})
+    expect(read('ghcr.io').mirrors).toEqual([{publisher: 'ghcr.io', origin: 'https://m.example.org/x', isComplete: false}])
+    expect(() => read('debain')).toThrow(expect.objectContaining({code: 'vmctl::vmfile::validation'}))
   })
 })
 

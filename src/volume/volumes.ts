@@ -1,6 +1,7 @@
 import {readdir, rmdir} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 
+import {diskBytes, isLayerName, removeLayers} from '../host/disk-layers.ts'
 import {remove, syncDirectory} from '../host/durable.ts'
 import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
@@ -102,7 +103,7 @@ export const volumeIds = async (store: VolumeStore): Promise<readonly string[]> 
   const ids = await Promise.all(
     scopes.map(async (scope) =>
       (await entriesOf(join(store.directory, scope.name)))
-        .filter((entry) => entry.isFile() && entry.name.endsWith('.qcow2') && !isTemporaryName(entry.name))
+        .filter((entry) => entry.isFile() && entry.name.endsWith('.qcow2') && !isTemporaryName(entry.name) && !isLayerName(entry.name))
         .map((entry) => `${scope.name}.${entry.name.slice(0, -'.qcow2'.length)}`),
     ),
   )
@@ -130,7 +131,7 @@ export const readVolume = async (store: VolumeStore, id: string, {signal}: Pick<
     label: record?.label ?? '',
     serial: volumeSerial(id),
     sizeBytes: info.virtualSizeBytes,
-    allocatedBytes: info.allocatedBytes,
+    allocatedBytes: await diskBytes(files.disk),
     createdAt: record?.createdAt ?? '',
   }
 }
@@ -144,6 +145,7 @@ export const removeVolume = async (store: VolumeStore, id: string, options: Pick
   await sweep(files)
   // The disk first: without it there is no volume, whatever else is left.
   await remove(files.disk)
+  await removeLayers(files.disk)
   await remove(files.record)
   await syncDirectory(files.directory)
   await rmdir(files.directory).catch((error: unknown) => {

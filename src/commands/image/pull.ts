@@ -28,6 +28,7 @@ export default class ImagePull extends VmfileCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> debian:12',
     '<%= config.bin %> <%= command.id %> https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img',
+    '<%= config.bin %> <%= command.id %> oci://quay.io/containerdisks/debian:12',
     '<%= config.bin %> <%= command.id %> --force',
   ]
 

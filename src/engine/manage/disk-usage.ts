@@ -90,9 +90,9 @@ const placeOf = (path: string): Pick<UsageItem, 'kind' | 'name'> => {
 
 /** By the first directory of a path. */
 const places: Readonly<Record<string, (owner: string, file: string) => Pick<UsageItem, 'kind' | 'name'>>> = {
-  images: (owner) => {
+  images: (owner, file) => {
     if (owner.startsWith('sha256-')) return {kind: 'images', name: owner}
-    return owner === 'partial' ? {kind: 'partial-downloads', name: owner} : {kind: 'records', name: 'images'}
+    return owner === 'partial' && file !== owner ? {kind: 'partial-downloads', name: owner} : {kind: 'records', name: 'images'}
   },
   vms: (owner, file) => ({kind: kindOf(file, {disk: 'disks'}), name: owner || 'vms'}),
   volumes: (owner, file) => {

@@ -1,5 +1,6 @@
 import {basename} from 'node:path'
 
+import {isLayerName} from '../../host/disk-layers.ts'
 import {readHead} from '../../image/audit.ts'
 import {disksOfBuild} from '../../image/cached-build.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
@@ -85,7 +86,7 @@ interface Place {
 const usesIn = async (engine: Engine, {directory, name, isWhole}: Place): Promise<ImageUse[]> => {
   const record = await readRecord(directory, name).catch(() => undefined)
   const disk = await diskOf(engine, directory)
-  const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
+  const backingFile = await baseBelow(disk)
   if (isWhole && !record && disk && backingFile === undefined) {
     throw new VmctlError('vmctl::vm::record_damaged', `Neither the record nor the disk of the VM ${name} tells which image it stands on.`, {
       help: `No image is removed as long as it may be the one. Repair the record, or remove the VM with \`vmctl destroy ${name}\`.`,
@@ -108,6 +109,15 @@ const diskOf = async (
     if (disk) return {...disk, allocatedBytes}
   }
   return undefined
+}
+
+/** The image below a disk and its layers; undefined when there is none, or a layer does not tell. */
+const baseBelow = async (
+  disk: Pick<Awaited<ReturnType<typeof readHead>>, 'head' | 'fileBytes'> | undefined,
+): Promise<string | undefined> => {
+  const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
+  if (backingFile === undefined || !isLayerName(backingFile)) return backingFile
+  return baseBelow(await readHead(backingFile).catch(ifThere))
 }
 
 /** A VM without a disk has nothing to lose. */
@@ -135,7 +145,7 @@ const usesOfVolumes = async (engine: Engine): Promise<readonly ImageUse[]> => {
   const uses = await Promise.all(
     (await volumeDisks(engine)).map(async ({id, path}): Promise<readonly ImageUse[]> => {
       const disk = await readHead(path).catch(ifThere)
-      const backingFile = disk && parseQcow2Header(disk.head, disk.fileBytes)?.backingFile
+      const backingFile = await baseBelow(disk)
       return backingFile === undefined ? [] : [{kind: 'volume', name: id, path: backingFile}]
     }),
   )

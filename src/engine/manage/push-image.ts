@@ -35,6 +35,7 @@ export const pushImage = async (
 ): Promise<PushedImage> => {
   const {target, architecture} = options
   const reference = targetOf(target)
+  if (engine.images.isOffline) throw new VmctlError('vmctl::image::offline', 'Nothing is sent offline.')
   const {disk, name, created} = await findDisk(engine, image, options)
   const {env, signal} = engine
   return pushDisk(

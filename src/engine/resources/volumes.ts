@@ -1,8 +1,10 @@
 import {join} from 'node:path'
 
+import {trimLayers} from '../../host/disk-layers.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {closest} from '../../model/names.ts'
 import {type AttachedDisk, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
+import {keptIds} from '../../store/snapshots.ts'
 import {listVmNames, listVms, readVm} from '../../store/store.ts'
 import {type Volume, volumeFiles, volumeSerial, type VolumeStore} from '../../volume/volume.ts'
 import {ensureVolume, listVolumes, readVolume, removeVolume, volumeIds} from '../../volume/volumes.ts'
@@ -40,6 +42,53 @@ export const attachVolumes = async (engine: Engine, {name, spec}: Pick<Vm, 'name
     disks.push({path, serial: volumeSerial(volume.id), readOnly})
   }
   return disks
+}
+
+/** The disks of the volumes that a VM may write to. */
+const writable = ({attachments}: Pick<Vm, 'attachments'>): readonly AttachedDisk[] =>
+  (attachments?.disks ?? []).filter(({readOnly}) => !readOnly)
+
+/** Lets the volumes of a VM that is about to be removed do without the snapshots that go with it. */
+export const forgetLayers = async (engine: Engine, vm: Vm): Promise<void> => {
+  const keep = await keptIds(engine.store, {except: vm.id})
+  for (const {path} of writable(vm)) await trimLayers(path, {keep, isAtRest: true, signal: engine.signal})
+}
+
+/**
+ * Checks that nobody but these VMs, each at most once, uses the volumes that they may write to.
+ * @throws VmctlError `vmctl::volume::in_use`, `vmctl::snapshot::unsupported`
+ */
+export const requireOwnVolumes = async (engine: Engine, vms: readonly Vm[]): Promise<void> => {
+  const owners = new Map<string, string>()
+  for (const vm of vms) {
+    for (const {path} of writable(vm)) {
+      const owner = owners.get(path)
+      if (owner !== undefined) {
+        throw new VmctlError(
+          'vmctl::snapshot::unsupported',
+          `${owner} and ${vm.name} share the volume ${path}, which belongs to one moment of one VM.`,
+          {
+            help: 'Name only one of the two.',
+          },
+        )
+      }
+      owners.set(path, vm.name)
+    }
+  }
+  if (owners.size === 0) return
+  const own = new Set(vms.map(({name}) => name))
+  for (const other of await listVms(engine.store)) {
+    if (own.has(other.name)) continue
+    const shared = other.attachments?.disks.find(({path}) => owners.has(path))
+    if (!shared || !isAlive(await observe(engine, other))) continue
+    throw new VmctlError(
+      'vmctl::volume::in_use',
+      `The volume ${shared.path} of ${owners.get(shared.path)} is in use by the VM ${other.name}, which runs.`,
+      {
+        help: `Stop it with \`vmctl stop ${other.name}\`.`,
+      },
+    )
+  }
 }
 
 const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<Vm['spec']['volumes']>): Promise<void> => {

@@ -1,6 +1,9 @@
+import {listSnapshots} from '../../store/snapshots.ts'
 import {listVmNames, readVm} from '../../store/store.ts'
 import {type Engine, observe} from '../engine.ts'
 import {volumes} from '../resources/volumes.ts'
+import {findWanted, type Wanted} from '../snapshot/common.ts'
+import {changesSince} from '../snapshot/list.ts'
 
 /** What is about to be destroyed. */
 export interface Doomed {
@@ -11,15 +14,17 @@ export interface Doomed {
   readonly volumes?: readonly string[]
 }
 
-/** What goes with a VM or a volume that is destroyed. */
+/** What goes with a VM or a volume that is destroyed, or with what a VM has written. */
 export interface Loss {
-  readonly kind: 'vm' | 'orphan' | 'volume' | 'image'
+  readonly kind: 'vm' | 'orphan' | 'volume' | 'image' | 'writes'
   readonly name: string
   /** Bytes that it takes on the host: of a VM what its disk has that its image has not. */
   readonly diskBytes: number
   /** RFC 3339; absent when its record is damaged. */
   readonly createdAt?: string
   readonly isRunning?: boolean
+  /** Snapshots that go with it. */
+  readonly snapshots?: number
   /** Of an image; RFC 3339. */
   readonly lastUsedAt?: string
 }
@@ -27,6 +32,7 @@ export interface Loss {
 /** What would be lost of these, as far as it exists. Changes nothing, and takes no lock. */
 export const lossOf = async (engine: Engine, {vms = [], orphans = [], volumes: ids = []}: Doomed): Promise<readonly Loss[]> => {
   const existing = new Set(await listVmNames(engine.store))
+  const snapshots = await listSnapshots(engine.store)
   const ofVms = [...vms.map((name) => ({kind: 'vm', name}) as const), ...orphans.map((name) => ({kind: 'orphan', name}) as const)]
     .filter(({name}) => existing.has(name))
     .map(async ({kind, name}): Promise<Loss> => {
@@ -40,9 +46,29 @@ export const lossOf = async (engine: Engine, {vms = [], orphans = [], volumes: i
         diskBytes: disk?.bytes ?? 0,
         createdAt: vm.createdAt,
         isRunning: seen?.state === 'running' || seen?.state === 'suspended',
+        snapshots: snapshots.filter(({members}) => members.some(({vmId}) => vmId === vm.id)).length,
       }
     })
   return [...(await Promise.all(ofVms)), ...(ids.length === 0 ? [] : await ofVolumes(engine, new Set(ids)))]
+}
+
+/** What VMs would lose that are put back to a snapshot. */
+export const lossOfRestore = async (engine: Engine, wanted: Wanted): Promise<readonly Loss[]> => {
+  const {names} = await findWanted(engine, wanted)
+  const changes = await changesSince(engine, wanted)
+  return Promise.all(
+    names.map(async (name): Promise<Loss> => {
+      const own = changes.filter(({vm}) => vm === name)
+      const vm = await readVm(engine.store, name)
+      const seen = vm && (await observe(engine, vm).catch(() => undefined))
+      return {
+        kind: 'writes',
+        name,
+        diskBytes: own.reduce((sum, {bytes = 0}) => sum + bytes, 0),
+        isRunning: seen?.state === 'running' || seen?.state === 'suspended',
+      }
+    }),
+  )
 }
 
 const ofVolumes = async (engine: Engine, ids: ReadonlySet<string>): Promise<readonly Loss[]> =>

@@ -6,6 +6,7 @@ import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
 import {noteStart} from '../../provision/run/journal.ts'
+import {sweepSnapshots} from '../../store/snapshots.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Effect} from '../../vmfile/grammar/change.ts'
@@ -14,6 +15,7 @@ import {traitsOf} from '../owner.ts'
 import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
 import {awaitHealthy} from '../reach/health.ts'
 import {startNetworks} from '../resources/carriers.ts'
+import {forgetLayers} from '../resources/volumes.ts'
 import {seedContentOf} from '../make/attach.ts'
 import {attach} from '../make/attach.ts'
 import {fetchReference} from '../make/image.ts'
@@ -23,6 +25,7 @@ import {newRecords, type Records} from './records.ts'
 import {writeCredentials} from '../make/seed.ts'
 import type {Target, Task} from './target.ts'
 import {provisionVm, waitUntilUsable} from './usable-guest.ts'
+import {requireWhole} from './whole.ts'
 
 /** Milliseconds that a guest may take to power off before it is forced to. */
 export const stopGraceMs = (spec: Pick<VmSpec, 'stopGraceMs'>): number => spec.stopGraceMs ?? 30_000
@@ -153,6 +156,7 @@ const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const {volumes = [], shares = []} = vm.spec
   if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
   await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine, vm))
+  await forgetLayers(engine, vm)
   await noteUse(engine.images, vm.base.path)
 }
 
@@ -170,6 +174,7 @@ const updateVm = async (engine: Engine, vm: Vm, wanted: VmSpec): Promise<void> =
 
 /** Starts a VM and records how that ended. */
 export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise<void> => {
+  requireWhole(vm)
   const hypervisor = await hypervisorOf(engine, vm)
   const {failure: _failure, suspendedAt: _suspended, ...before} = vm
   const rest = {...before, attachments: await attach(engine, vm)}
@@ -200,4 +205,5 @@ export const stopVm = async (engine: Engine, vm: Vm, timeoutMs: number): Promise
 export const destroyVm = async (engine: Engine, vm: Vm): Promise<void> => {
   await endVm(engine, vm)
   await removeVm(engine.store, vm.name)
+  await sweepSnapshots(engine.store)
 }

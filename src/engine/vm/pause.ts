@@ -9,6 +9,7 @@ import {type Engine, hypervisorOf} from '../engine.ts'
 import {waitForGuest} from '../reach/wait.ts'
 import {startNetworks} from '../resources/carriers.ts'
 import {operation} from './operation.ts'
+import {requireWhole} from './whole.ts'
 
 /** Halts a guest where it is. */
 export const suspendVm = async (engine: Engine, vm: Vm): Promise<void> => {
@@ -22,6 +23,7 @@ export const suspendVm = async (engine: Engine, vm: Vm): Promise<void> => {
 export const resumeVm = async (engine: Engine, {suspendedAt, ...vm}: Vm): Promise<void> => {
   const hypervisor = await hypervisorOf(engine, vm)
   const {pause} = await hypervisor.observe(vm)
+  requireWhole(vm)
   await startNetworks(engine, vm.spec)
   await hypervisor.resume?.(vm, operation(engine, vm))
   if (pause !== undefined) await requireProgress(engine, vm)
@@ -46,7 +48,7 @@ const answerMs = 15_000
 const slackSeconds = 5
 
 /** While a guest is paused its clock stands still, and nothing in it notices. Its RTC goes on, so the next boot would be right. */
-const catchUp = async (engine: Engine, vm: Vm, suspendedAt: string | undefined): Promise<void> => {
+export const catchUp = async (engine: Engine, vm: Vm, suspendedAt: string | undefined): Promise<void> => {
   const pausedMs = suspendedAt === undefined ? undefined : Date.now() - Date.parse(suspendedAt)
   const mostSeconds = pausedMs === undefined ? undefined : Math.ceil(pausedMs / 1000) + slackSeconds
   const tell = async (message: string): Promise<void> => {

@@ -3,7 +3,7 @@ import {stripControls} from '../../model/strip.ts'
 import {type Candidate, describeCandidate, publicHalf} from './candidates.ts'
 import {fingerprint, kindOfKey} from '../keys/keys.ts'
 import {keyTypeOf} from '../../model/public-key.ts'
-import type {Advice} from '../../model/failures.ts'
+import type {Advice} from '../../model/exit-codes.ts'
 
 export type Stage = 'key-exchange' | 'authentication'
 

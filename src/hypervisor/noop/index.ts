@@ -6,7 +6,8 @@ import {convertImage} from '../../host/qemu-img.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
-import type {Hypervisor} from '../hypervisor.ts'
+import type {CheckpointOptions, Hypervisor} from '../hypervisor.ts'
+import {freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
 import {isLocalDiskOpen, localDisk} from '../local-disk.ts'
 
 export interface NoopOptions {
@@ -23,6 +24,9 @@ const readState = async (vm: Vm): Promise<'running' | 'suspended' | undefined> =
 }
 
 const writeState = (vm: Vm, state: 'running' | 'suspended'): Promise<void> => writeFileAtomic(stateFile(vm), `${JSON.stringify({state})}\n`)
+
+/** What stands for the memory of a guest. */
+const keptState = ({directory}: CheckpointOptions): string => join(directory, 'noop-state')
 
 /** The backend that runs nothing: every operation succeeds at once. For tests of everything above it. */
 export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
@@ -60,6 +64,37 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   clone: async (_vm, copy) => copy,
   exportDisk: ({base}, target, {signal}) => convertImage(base, target, {compressed: target.compressed, signal}),
   showSeed: async () => undefined,
+  checkpoint: async (vm, given) => {
+    const state = await readState(vm)
+    const hasMemory = given.memory && state !== undefined
+    return {
+      hasMemory,
+      ready: async () => undefined,
+      hold: async () => undefined,
+      async seal() {
+        if (hasMemory) await writeFileAtomic(keptState(given), state)
+        await freezeDisks(vm, given)
+      },
+      release: async () => undefined,
+      settle: async () => undefined,
+      [Symbol.asyncDispose]: async () => undefined,
+    }
+  },
+  restore: async (vm, given) => {
+    await requireDisks(vm, given)
+    const kept = given.memory ? await readIfExists(keptState(given)) : undefined
+    if (given.memory && kept === undefined) {
+      throw new VmctlError('vmctl::snapshot::damaged', `The state of ${vm.name} is gone: ${keptState(given)}.`)
+    }
+    return {
+      async load() {
+        await revertDisks(vm, given)
+        if (kept !== undefined) await writeState(vm, kept === 'suspended' ? 'suspended' : 'running')
+      },
+      release: async () => undefined,
+    }
+  },
+  trim: (vm, given) => trimDisks(vm, {...given, isAtRest: true}),
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),
   consoleEndpoint: () => ({type: 'none'}),

@@ -1,4 +1,5 @@
 import type {LaunchFacts} from './launch-facts.ts'
+import {incomingArguments} from './machine.ts'
 import {qemuFiles} from './files.ts'
 import type {AttachedDisk, SharedFolder, Vm, VmSpec} from '../../model/vm.ts'
 import type {FirmwarePair} from './firmware.ts'
@@ -62,6 +63,7 @@ export const qemuArguments = (vm: Vm, facts: LaunchFacts): string[] => {
     ...attachedArguments(vm, facts.sockets ?? {}),
     ...deviceArguments(spec.devices ?? []),
     ...(spec.qemu?.args ?? []),
+    ...incomingArguments(facts),
   ]
 }
 

@@ -1,19 +1,20 @@
 import {chmod, copyFile} from 'node:fs/promises'
 
+import {finishLayer, repointBase} from '../../host/disk-layers.ts'
 import {remove, rename} from '../../host/durable.ts'
 import {pathExists, temporaryPath} from '../../host/files.ts'
-import {convertImage, imageInfo, repointOverlay} from '../../host/qemu-img.ts'
+import {convertImage} from '../../host/qemu-img.ts'
 import type {Vm} from '../../model/vm.ts'
 import type {DiskTarget} from '../hypervisor.ts'
 import {qemuFiles} from './files.ts'
 import {readRuntime, writeRuntime} from './runtime.ts'
 
-/** The overlay names its base image by the path that it had when the overlay was made. A local one moves with its project. */
+/** Brings the files of a disk at rest in order. The lowest names its base image by the path that it had when it was made. A local one moves with its project. */
 export const followBase = async ({base, directory}: Vm, signal: AbortSignal): Promise<void> => {
   const {overlay} = qemuFiles(directory)
-  if (base.sha256 !== undefined || !(await pathExists(base.path))) return
-  const {backingFile} = await imageInfo(overlay, {signal, format: 'qcow2'})
-  if (backingFile !== base.path) await repointOverlay(base, overlay, {signal})
+  // What the guest has written last may be in the next top.
+  await finishLayer(overlay)
+  if (base.sha256 === undefined && (await pathExists(base.path))) await repointBase(base, overlay, {signal})
 }
 
 export const copyPrivately = async (source: string, target: string): Promise<void> => {

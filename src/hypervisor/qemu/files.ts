@@ -20,5 +20,9 @@ export const qemuFiles = (directory: string) =>
     monitorSocket: join(directory, 'vmctl.sock'),
     consoleSocket: join(directory, 'console.sock'),
     pidfile: join(directory, 'pidfile'),
+    /** Who holds the guest for the moment of a checkpoint. */
+    held: join(directory, 'held.json'),
+    /** Where the memory of a guest passes when it is saved or loaded; QEMU, which works in the directory, uses the name alone. */
+    memorySocket: join(directory, 'memory.sock'),
     efivars: join(directory, 'efivars.fd'),
   }) as const

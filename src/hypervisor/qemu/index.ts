@@ -82,6 +82,9 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     clone: async (vm, copy, {signal}) => (await import('./disk.ts')).cloneVm(vm, copy, signal),
     exportDisk: async (vm, target, {signal}) => (await import('./disk.ts')).exportDisk(vm, target, signal),
 
+    checkpoint: async (vm, given) => (await import('./checkpoint.ts')).qemuCheckpoint(vm, given),
+    restore: async (vm, given) => (await lifecycle()).restore(vm, given),
+    trim: async (vm, given) => (await lifecycle()).trim(vm, given),
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
     console: (vm, {signal}): Promise<Duplex> => connectUnix(qemuFiles(vm.directory).consoleSocket, signal),
@@ -112,6 +115,7 @@ const states: Readonly<Record<string, VmState>> = {
   paused: 'suspended',
   suspended: 'suspended',
   prelaunch: 'suspended',
+  inmigrate: 'suspended',
   // The default reaction of QEMU to a write for which the host has no room (qemu(1), "werror=enospc").
   'io-error': 'suspended',
 }

@@ -12,6 +12,8 @@ export interface LaunchFacts {
   readonly sockets?: VirtiofsSockets | undefined
   /** Whether seed.iso exists and is to be shown to the guest. */
   readonly seed: boolean
+  /** Whether the guest's memory comes from elsewhere: QEMU waits for it, and then stands still. */
+  readonly incoming?: boolean | undefined
   /** Whether the disk is a raw file of its own, and no overlay. */
   readonly isWhole?: boolean
 }

@@ -1,3 +1,4 @@
+import {finishLayer} from '../../host/disk-layers.ts'
 import {remove} from '../../host/durable.ts'
 import {makePrivateDirectory, pathExists} from '../../host/files.ts'
 import {checkBridge} from '../../host/net-admin.ts'
@@ -6,13 +7,17 @@ import {VmctlError} from '../../model/errors.ts'
 import {qemuFiles} from './files.ts'
 import type {ForwardedPort} from '../../model/port.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
-import type {Hypervisor} from '../hypervisor.ts'
+import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
+import {trimDisks} from '../local-checkpoint.ts'
+import {writableDisks} from '../local-disk.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
-import {machineType} from './arguments.ts'
+import {machineType, qemuArguments} from './arguments.ts'
+import {recoverTops, runningDisks} from './block-nodes.ts'
 import {requireCpuLevel} from './cpu-level.ts'
 import {copyPrivately, followBase} from './disk.ts'
 import {findFirmware} from './firmware.ts'
 import {changeForwards, checkForwards, forwardRule, forwardsOf, runningForwards} from './forwards.ts'
+import {letGo} from './guard.ts'
 import {launch} from './launch.ts'
 import {nicSockets} from './network.ts'
 import type {QemuOptions} from './options.ts'
@@ -21,13 +26,16 @@ import {checkDevices} from './pci.ts'
 import {endProcess, findAnyProcess, findProcess} from './process.ts'
 import {withMonitor} from './qmp.ts'
 import {reserve} from './reservation.ts'
+import {qemuRestore} from './restore.ts'
 import {readRuntime, writeRuntime} from './runtime.ts'
 import {changeSeed} from './seed-drive.ts'
 import {powerDown} from './stop.ts'
 import {createTap, removeTap, tapsOf} from './tap.ts'
 import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 
-type Lifecycle = Required<Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed'>>
+type Lifecycle = Required<
+  Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed' | 'restore' | 'trim'>
+>
 
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
 export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = defaultBinary, firmware: pair}: QemuOptions): Lifecycle => {
@@ -41,13 +49,59 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
   const tidy = async (vm: Vm): Promise<void> => {
     const files = qemuFiles(vm.directory)
     const runtime = await readRuntime(vm.directory)
-    for (const path of [files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile]) await remove(path)
+    // What the guest has written since is in the next top, if it was in use.
+    for (const disk of await writableDisks(vm)) await finishLayer(disk)
+    for (const path of [files.held, files.memorySocket, files.qmpSocket, files.monitorSocket, files.consoleSocket, files.pidfile])
+      await remove(path)
     for (const path of nicSockets(vm)) await remove(path)
     for (const tap of runtime?.taps ?? []) await removeTap(tap)
     await endServing(vm)
     if (runtime?.process) {
       const {process: _process, vncAddress: _vnc, accelerator: _accelerator, consoleFrom: _from, ...rest} = runtime
       await writeRuntime(vm.directory, rest)
+    }
+  }
+
+  const startWith = async (
+    vm: Vm,
+    {signal, notify, neighbours}: OperationOptions,
+    {incoming = false}: {readonly incoming?: boolean},
+  ): Promise<void> => {
+    if (await findAnyProcess(vm)) return
+    await tidy(vm)
+    const isWhole = await pathExists(qemuFiles(vm.directory).wholeDisk)
+    if (!isWhole) await followBase(vm, signal)
+    await checkDevices(vm.spec)
+    const binary = vm.spec.qemu?.binary ?? program
+    const choice = await acceleratorFor(vm.spec, signal)
+    if (choice.notice) notify?.(choice.notice)
+    const firmware = await firmwareFor(vm.spec)
+    const seed = await pathExists(qemuFiles(vm.directory).seed)
+    let runtime = await reserve(vm, {stateDirectory, signal, neighbours, isBinding: true})
+    try {
+      for (const tap of tapsOf(vm)) await createTap(tap, signal)
+      const avoid: ForwardedPort[] = []
+      for (;;) {
+        const sockets = await serveFolders(vm, {signal, notify})
+        const result = await launch(
+          vm,
+          binary,
+          {...runtime, accelerator: choice.accelerator, firmware, seed, sockets, isWhole, incoming},
+          signal,
+        )
+        if (!('taken' in result)) {
+          await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
+          return
+        }
+        // Another program took a port between our look and QEMU's bind. One that was chosen is chosen anew.
+        const port = forwardsOf(runtime).find((forward) => forwardRule(forward).startsWith(`${result.taken}-`))
+        if (!port || avoid.push(port) === 5) throw result.error
+        await endServing(vm)
+        runtime = await reserve(vm, {stateDirectory, signal, neighbours, isBinding: true, avoid})
+      }
+    } catch (error) {
+      await tidy(vm)
+      throw error
     }
   }
 
@@ -92,39 +146,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       if (!(await findProcess(vm))) await reserve(vm, {stateDirectory, signal, neighbours})
     },
 
-    async start(vm, {signal, notify, neighbours}) {
-      if (await findAnyProcess(vm)) return
-      await tidy(vm)
-      const isWhole = await pathExists(qemuFiles(vm.directory).wholeDisk)
-      if (!isWhole) await followBase(vm, signal)
-      await checkDevices(vm.spec)
-      const binary = vm.spec.qemu?.binary ?? program
-      const choice = await acceleratorFor(vm.spec, signal)
-      if (choice.notice) notify?.(choice.notice)
-      const firmware = await firmwareFor(vm.spec)
-      const seed = await pathExists(qemuFiles(vm.directory).seed)
-      let runtime = await reserve(vm, {stateDirectory, signal, neighbours, isBinding: true})
-      try {
-        for (const tap of tapsOf(vm)) await createTap(tap, signal)
-        const avoid: ForwardedPort[] = []
-        for (;;) {
-          const sockets = await serveFolders(vm, {signal, notify})
-          const result = await launch(vm, binary, {...runtime, accelerator: choice.accelerator, firmware, seed, sockets, isWhole}, signal)
-          if (!('taken' in result)) {
-            await writeRuntime(vm.directory, {...runtime, ...result, accelerator: choice.accelerator})
-            return
-          }
-          // Another program took a port between our look and QEMU's bind. One that was chosen is chosen anew.
-          const port = forwardsOf(runtime).find((forward) => forwardRule(forward).startsWith(`${result.taken}-`))
-          if (!port || avoid.push(port) === 5) throw result.error
-          await endServing(vm)
-          runtime = await reserve(vm, {stateDirectory, signal, neighbours, isBinding: true, avoid})
-        }
-      } catch (error) {
-        await tidy(vm)
-        throw error
-      }
-    },
+    start: (vm, options) => startWith(vm, options, {}),
 
     async startOtherwise(vm, {reason, ...options}) {
       const [running, runtime] = await Promise.all([findProcess(vm), readRuntime(vm.directory)])
@@ -169,6 +191,26 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
           throw error
         })
       })
+    },
+
+    restore: (vm, options) =>
+      qemuRestore(vm, options, {
+        async command({spec, ...rest}, {seed}) {
+          const [runtime, {accelerator}, firmware] = await Promise.all([readRuntime(vm.directory), acceleratorFor(spec), firmwareFor(spec)])
+          const facts = {...runtime, macAddress: runtime?.macAddress ?? '', accelerator, firmware, seed}
+          return {binary: spec.qemu?.binary ?? program, arguments: qemuArguments({...rest, spec}, facts)}
+        },
+        startEmpty: (one, given) => startWith(one, given, {incoming: true}),
+        end: (one) => lifecycle.destroy(one, options),
+      }),
+
+    async trim(vm, {keep, signal}) {
+      const running = await findProcess(vm)
+      if (running) {
+        await letGo(vm.directory)
+        await withMonitor(vm, (qmp) => recoverTops(qmp, runningDisks(vm)))
+      }
+      return trimDisks(vm, {keep, isAtRest: running === undefined, signal})
     },
 
     async showSeed(vm) {

@@ -135,7 +135,8 @@ const failureOf = async (exitCode: number | null, {release, phase, log}: Failed)
 const saidOf = (said: string): readonly string[] => {
   const lines = said.split('\n')
   const errors = lines.filter(
-    (line) => /^(?:E: |dpkg: error|[\w./-]+: )/.test(line) && !/^E: (?:apt-get|mmdebstrap failed|Some index)|^dpkg: warning/.test(line),
+    (line) =>
+      /^(?:E: |dpkg: error|[\w./-]+: )/.test(line) && !/^[IW]: |^E: (?:apt-get|mmdebstrap failed|Some index)|^dpkg: warning/.test(line),
   )
   return (errors.length > 0 ? errors : lines).slice(-4)
 }

@@ -1,4 +1,5 @@
-import {fileURLToPath} from 'node:url'
+import {findPackageJSON} from 'node:module'
+import {dirname, join} from 'node:path'
 
-/** The shell program that builds. It is a file of the package, beside `dist/` as it is beside this one. */
-export const script = fileURLToPath(new URL('../../../src/image/build/build.sh', import.meta.url))
+/** The shell program that builds. It is a file of the package, whatever file the build has put this into. */
+export const script = join(dirname(findPackageJSON(import.meta.url) ?? ''), 'src/image/build/build.sh')

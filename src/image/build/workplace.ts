@@ -41,7 +41,8 @@ export const openWorkplace = async (store: ImageStore, signal: AbortSignal): Pro
       directory,
       log: `${directory}.log`,
       async [Symbol.asyncDispose]() {
-        await removeTree(directory)
+        // What stays is for the next build, and no reason to forget what went wrong before.
+        await removeTree(directory).catch(() => undefined)
         await lock[Symbol.asyncDispose]()
       },
     }

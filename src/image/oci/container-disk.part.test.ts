@@ -7,6 +7,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
+import {ensureImage} from '../cache.ts'
 import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
 
 const layerType = 'application/vnd.docker.image.rootfs.diff.tar.gzip'
@@ -70,6 +71,23 @@ describe('the disk of a container disk', () => {
     registry.putContainer([registry.putBlob(through(await tarOf(image), 'gzip'), layerType)])
     await expect(lab.pull(registry.url, {sha256: '1'.repeat(64)})).rejects.toMatchObject({code: 'vmctl::image::checksum_mismatch'})
     expect(await lab.digestOf(registry.url, {sha256: digestOf(disk)})).toBe(digestOf(disk))
+  })
+
+  test('is fetched again when its tag has moved, by those who ask', async () => {
+    const put = async (content: Buffer) =>
+      registry.putContainer([registry.putBlob(through(await tarOf([{name: 'disk/disk.img'}, content]), 'gzip'), layerType)])
+    const refresh = async (): Promise<string> => {
+      const reference = {kind: 'url', source: registry.url} as const
+      return (await ensureImage(lab.store, reference, {signal: new AbortController().signal, refresh: true})).path
+    }
+    await put(disk)
+    const first = await refresh()
+    const fetched = registry.requestsOf('blobs').length
+    expect(await refresh()).toBe(first)
+    // The configuration alone.
+    expect(registry.requestsOf('blobs')).toHaveLength(fetched + 1)
+    await put(makeRawDisk(300_000, 2))
+    expect(await refresh()).not.toBe(first)
   })
 
   test('comes although the connection breaks twice', async () => {

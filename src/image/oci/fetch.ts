@@ -33,22 +33,9 @@ export const fetchFromRegistry = async (
   path: string,
   options: OciFetchOptions & FetchOptions,
 ): Promise<FetchedImage> => {
-  const reference = readOciReference(image.source)
-  const shown = showOciReference(reference)
-  const job: Job = {
-    reference,
-    shown,
-    architecture: image.architecture ?? 'x86_64',
-    options: {...options, insecure: image.insecure},
-    mirror: (await options.mirrors()).find(({publisher}) => publisher === reference.registry),
-  }
-  const whole = job.mirror?.isComplete ? job.mirror.origin : undefined
-  if (whole?.startsWith('http:') && reference.digest === undefined && !isLoopbackRegistry(new URL(whole).host)) {
-    throw new VmctlError('vmctl::usage::invalid', `${shown} would come by http from its mirror, with nothing to compare it with.`, {
-      help: 'Give the mirror an https URL in images.kdl, or the image its digest: `oci://…@sha256:…`.',
-    })
-  }
-  await using session = await openSession(reference, {...job.options, actions: 'pull', mirror: whole})
+  const job = await jobOf(image, options)
+  const {reference, shown} = job
+  await using session = await open(job)
   const {layer, form, digest} = await findLayer(job, session)
   const label = labelOf(reference)
   const pinned = pinnedTo(reference, digest)
@@ -68,10 +55,45 @@ export const fetchFromRegistry = async (
     // Without it nobody takes the disk for the beginning of a layer.
     await remove(sidecar(path))
     await rename(disk, path)
-    return {name: '', label, pinned, ...unpacked}
+    return {name: '', label, pinned, etag: layer.digest, ...unpacked}
   } finally {
     await remove(disk)
   }
+}
+
+/**
+ * The digest of the layer that a tag means now.
+ * @returns undefined for a reference by digest, which always means the same
+ */
+export const layerInRegistry = async (image: ImageReference, options: OciFetchOptions & FetchOptions): Promise<string | undefined> => {
+  const job = await jobOf(image, options)
+  if (job.reference.digest !== undefined) return undefined
+  await using session = await open(job)
+  // Awaited here, or the session would be gone too early.
+  const {layer} = await findLayer(job, session)
+  return layer.digest
+}
+
+const jobOf = async (image: ImageReference, options: OciFetchOptions & FetchOptions): Promise<Job> => {
+  const reference = readOciReference(image.source)
+  return {
+    reference,
+    shown: showOciReference(reference),
+    architecture: image.architecture ?? 'x86_64',
+    options: {...options, insecure: image.insecure},
+    mirror: (await options.mirrors()).find(({publisher}) => publisher === reference.registry),
+  }
+}
+
+/** At the registry, or at the mirror that has all of it. */
+const open = async ({reference, shown, options, mirror}: Job): Promise<Session> => {
+  const whole = mirror?.isComplete ? mirror.origin : undefined
+  if (whole?.startsWith('http:') && reference.digest === undefined && !isLoopbackRegistry(new URL(whole).host)) {
+    throw new VmctlError('vmctl::usage::invalid', `${shown} would come by http from its mirror, with nothing to compare it with.`, {
+      help: 'Give the mirror an https URL in images.kdl, or the image its digest: `oci://…@sha256:…`.',
+    })
+  }
+  return openSession(reference, {...options, actions: 'pull', mirror: whole})
 }
 
 interface Job {

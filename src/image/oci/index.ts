@@ -18,5 +18,10 @@ export const createOciSource = (options: OciSourceOptions): ImageSource => {
       const {fetchFromRegistry} = await import('./fetch.ts')
       return fetchFromRegistry(reference, path, {...options, ...fetchOptions, held, mirrors})
     },
+    hasMoved: async (reference, fetched, {signal}) => {
+      const {layerInRegistry} = await import('./fetch.ts')
+      const digest = await layerInRegistry(reference, {...options, signal, held, mirrors})
+      return digest !== undefined && digest !== `sha256:${fetched.sha256}` && digest !== fetched.etag
+    },
   }
 }

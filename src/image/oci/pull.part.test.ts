@@ -6,6 +6,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
+import {ensureImage} from '../cache.ts'
 import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
 
 const octets = 'application/octet-stream'
@@ -127,6 +128,26 @@ describe('digests', () => {
     registry.putArtifact([registry.putBlob(makeRawDisk(300_000, 2), octets)])
     expect(await lab.digestOf(registry.url, {sha256: digestOf(disk)})).toBe(digestOf(disk))
   })
+})
+
+test('a tag that has moved is followed by those who ask, and only fetched when it is another disk', async () => {
+  const refresh = (source: string) => ensureImage(lab.store, {kind: 'url', source}, {signal: new AbortController().signal, refresh: true})
+  const {digest} = registry.putArtifact([registry.putBlob(disk, octets)])
+  const first = await lab.pull(registry.url)
+  expect((await refresh(registry.url)).path).toBe(first.path)
+  expect(registry.requestsOf('blobs')).toHaveLength(1)
+  registry.putArtifact([registry.putBlob(makeRawDisk(300_000, 2), octets)])
+  expect((await lab.pull(registry.url)).path).toBe(first.path)
+  expect((await refresh(registry.url)).path).not.toBe(first.path)
+  await lab.pull(registry.pinned(digest))
+  const asked = server.requests.length
+  await refresh(registry.pinned(digest))
+  expect(server.requests).toHaveLength(asked)
+})
+
+test.each(['file:///etc/passwd', 'nonsense', ''])('tokens are not asked for at %j', async (realm) => {
+  registry.putArtifact([], {}, {statuses: [401, 401], headers: {'www-authenticate': `Bearer realm="${realm}"`}})
+  await expect(lab.pull(registry.url)).rejects.toMatchObject({code: 'vmctl::registry::denied'})
 })
 
 describe('a registry in trouble', () => {

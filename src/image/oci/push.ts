@@ -196,16 +196,18 @@ const attempts = 4
  * @returns the processors that it has now
  */
 const putManifest = async (job: ManifestJob, options: PushOptions): Promise<readonly string[]> => {
-  for (let attempt = 1; ; attempt++) {
-    const current = await readTag(job, options)
-    if (current && isSettled(current, job)) return platformsOf(current, job)
+  const {manifest, reference, shown} = job
+  let current = await readTag(job, options)
+  for (let attempt = 0; !current || !isSettled(current, job); attempt++) {
     if (attempt === attempts) {
-      throw new VmctlError('vmctl::image::push_failed', `Others change ${job.shown} at the same time, and again and again.`)
+      throw new VmctlError('vmctl::image::push_failed', `Others change ${shown} at the same time, and again and again.`)
     }
     const document = nextDocument(current, job)
-    if (document !== job.manifest) await put(job, {name: job.manifest.digest, document: job.manifest}, options)
-    await put(job, {name: job.reference.tag ?? '', document}, options)
+    if (document !== manifest) await put(job, {name: manifest.digest, document: manifest}, options)
+    await put(job, {name: reference.tag ?? '', document}, options)
+    current = await readTag(job, options)
   }
+  return platformsOf(current, job)
 }
 
 /** What a tag has now. */

@@ -1,0 +1,36 @@
+import {readFile} from 'node:fs/promises'
+import {basename, join} from 'node:path'
+
+import {remove} from '../../host/durable.ts'
+import {ioError, pathExists, writeFileAtomic} from '../../host/files.ts'
+import {vmFiles} from '../../model/layout.ts'
+
+/** What is on record of a VM besides `vm.json`, and belongs to the state of its disk. */
+const recordsIn = (directory: string): readonly string[] => {
+  const {guest, journal, knownHosts, seed, agentKey} = vmFiles(directory)
+  return [guest, journal, knownHosts, seed, agentKey]
+}
+
+const copy = async (from: string, to: string): Promise<void> => {
+  const content = await readFile(from).catch((error: unknown) => {
+    throw ioError('read', from, error)
+  })
+  await writeFileAtomic(to, content)
+}
+
+/** Copies the records of a VM, its own too, into the directory of a snapshot. */
+export const keepRecords = async (directory: string, to: string): Promise<void> => {
+  for (const path of [...recordsIn(directory), vmFiles(directory).record])
+    if (await pathExists(path)) await copy(path, join(to, basename(path)))
+}
+
+/** Puts them back, but for `vm.json`; what was not there then goes. */
+export const putRecordsBack = async (directory: string, from: string): Promise<void> => {
+  for (const path of recordsIn(directory)) {
+    const kept = join(from, basename(path))
+    if (await pathExists(kept)) await copy(kept, path)
+    else await remove(path)
+  }
+  // What was seen of the guest since is no news of the one that comes back.
+  await remove(vmFiles(directory).health)
+}
