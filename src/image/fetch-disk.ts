@@ -81,7 +81,7 @@ export const unpackedPaths = (partial: string): string[] => [decompressedPath(pa
 
 interface UnpackedDisk {
   readonly path: string
-  /** Digest of the disk itself, where it is known for nothing: that of a disk which is stored as it was published. */
+  /** Digest of the disk itself, where it costs next to nothing: not of one that was only decompressed. */
   readonly sha256?: string
   /** Whether it was made free of compressed clusters. */
   readonly isConverted?: true
