@@ -241,6 +241,21 @@ export const builtInCatalogue: readonly Publisher[] = [
     ],
   },
   {
+    name: 'kali',
+    title: 'Kali Linux',
+    origin: 'https://kali.download',
+    user: 'kali',
+    ...cloudInit,
+    architectures: {x86_64: 'amd64'},
+    layout: {
+      kind: 'list',
+      index: {at: 'cloud-images/', find: String.raw`kali-(?<build>\d{4}\.\d+[a-z]?)(?=/)`},
+      list: 'cloud-images/kali-{build}/SHA256SUMS',
+      image: 'cloud-images/kali-{build}/kali-linux-{build}-cloud-genericcloud-{arch}.tar.xz',
+    },
+    releases: [{tag: 'rolling'}],
+  },
+  {
     name: 'oraclelinux',
     title: 'Oracle Linux',
     origin: 'https://yum.oracle.com',

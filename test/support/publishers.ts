@@ -175,6 +175,14 @@ const layouts: Readonly<Record<string, (digest: Digest) => Files>> = {
       signature: [`${folder}/${name}.sha256.asc`, 'detached'],
     })
   },
+  'kali:rolling': (digest) => {
+    const folder = 'cloud-images/kali-2026.2'
+    const name = 'kali-linux-2026.2-cloud-genericcloud-amd64.tar.xz'
+    return beside(folder, name, {
+      listing: ['cloud-images/', ['kali-2025.4/', 'kali-2026.1/', 'kali-2026.2/', 'current/', 'kali-weekly/']],
+      list: [`${folder}/SHA256SUMS`, gnu(digest('sha256'), name)],
+    })
+  },
   'oraclelinux:9': (digest) => {
     const base = '/templates/OracleLinux/OL9/u8/x86_64'
     const kvm = {image: 'OL9U8_x86_64-kvm-b293.qcow2', sha256: digest('sha256').toUpperCase()}

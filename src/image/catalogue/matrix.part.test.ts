@@ -1,7 +1,9 @@
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {buffer} from 'node:stream/consumers'
 import {gzipSync} from 'node:zlib'
 
+import {pack} from 'tar-stream'
 import {beforeAll, describe, expect, test} from 'vitest'
 
 import {useImageLab} from '../../../test/support/image-lab.ts'
@@ -41,10 +43,17 @@ beforeAll(async () => {
 
 const sizeBytes = 48 * 1024
 const contentOf = (name: string): Buffer => makeRawDisk(sizeBytes, 1 + publishedNames.indexOf(name))
+const packed = async (name: string, disk: Buffer): Promise<Buffer> => {
+  if (name.startsWith('freebsd')) return through(disk, 'xz')
+  if (!name.startsWith('kali')) return disk
+  const tar = pack()
+  tar.entry({name: 'disk.raw'}, disk)
+  tar.finalize()
+  return through(await buffer(tar), 'xz')
+}
+
 /** As its publisher has it. */
-const published = new Map(
-  publishedNames.map((name) => [name, name.startsWith('freebsd') ? through(contentOf(name), 'xz') : contentOf(name)]),
-)
+const published = new Map(await Promise.all(publishedNames.map(async (name) => [name, await packed(name, contentOf(name))] as const)))
 
 const signatureOf = (name: string) => findCatalogueImage(builtInCatalogue, name)?.publisher.signature
 const formOf = (name: string): 'none' | 'detached' | 'clearsigned' => signatureOf(name)?.form ?? 'none'
@@ -162,7 +171,7 @@ const faults: Readonly<Record<Part, readonly Fault[]>> = {
     {what: 'is empty', spoil: () => ({content: Buffer.alloc(0)}), outcome: bySignature('download_failed', 'signature_invalid')},
     {
       what: 'is cut off with the right length',
-      spoil: ({content}) => ({content: content.subarray(0, content.length / 3)}),
+      spoil: ({content}) => ({content: content.subarray(0, content.length / 4)}),
       outcome: bySignature('download_failed', 'signature_invalid'),
     },
     {
