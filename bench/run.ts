@@ -7,6 +7,7 @@ import {image} from './benches/image.ts'
 import {meshGuests} from './benches/mesh-guests.ts'
 import {mesh} from './benches/mesh.ts'
 import {notice} from './benches/notice.ts'
+import {packaging} from './benches/package.ts'
 import {startup} from './benches/startup.ts'
 import {output, tree, upload} from './benches/transfer.ts'
 import {unchanged} from './benches/unchanged.ts'
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   output,
   image,
   disk,
+  package: packaging,
   mesh,
   'mesh-guests': meshGuests,
   notice,

@@ -114,9 +114,9 @@ END
   # shellcheck disable=SC2154 # set by keep_services_off
   if [ -n "${policy-}" ]; then
     as_root rm -f "$policy"
-    for service in ssh docker-registry; do
-      case $missing in *"$service"*) as_root update-rc.d "$service" disable >/dev/null 2>&1 || : ;; esac
-    done
+    # Only what was installed just now: a service that was there before is somebody's.
+    case $missing in *openssh-server*) as_root update-rc.d ssh disable >/dev/null 2>&1 || : ;; esac
+    case $missing in *docker-registry*) as_root update-rc.d docker-registry disable >/dev/null 2>&1 || : ;; esac
     say "no service was started or enabled"
   fi
 }

@@ -5,7 +5,7 @@ import {type FailureCode, isFailure, messageOf, VmctlError} from '../model/error
 import type {BaseImage, ImageFormat} from '../model/vm.ts'
 import {remove, rename} from './durable.ts'
 import {ioError, temporaryPath} from './files.ts'
-import {describeExit, lastLines, run, type RunResult, runUnderLimits} from './process.ts'
+import {describeExit, lastLines, run, type RunOptions, type RunResult, runUnderLimits} from './process.ts'
 
 export interface QemuImgOptions {
   readonly signal?: AbortSignal | undefined
@@ -36,7 +36,7 @@ const infoLimits = {cpuSeconds: 10, timeoutMs: 30_000}
 export const imageInfo = async (path: string, options: QemuImgOptions & {readonly format?: ImageFormat} = {}): Promise<QemuImgInfo> => {
   // -U: the overlay of a running VM is locked by its QEMU, and looking at a header does not disturb it.
   const args = ['info', '--output=json', '-U', ...(options.format ? ['-f', options.format] : []), fileName(path)]
-  const result = await runLimited(args, infoLimits, options.signal)
+  const result = await runLimited(args, infoLimits, {signal: options.signal})
   if (result.exitCode !== 0) {
     throw new VmctlError('vmctl::image::format_detection_failed', `qemu-img cannot read ${path}: ${explain(result)}`)
   }
@@ -153,6 +153,8 @@ export const growImage = async (
 
 export interface ConvertOptions extends QemuImgOptions {
   readonly limits?: ConversionLimits
+  /** Gets how much of it is done, from 0 to 1. */
+  readonly onProgress?: (done: number) => void
   /** Whether a qcow2 or vmdk file is to be small rather than quick to read: clusters of qcow2 by zstd, those of vmdk as streams. */
   readonly compressed?: boolean
 }
@@ -166,11 +168,19 @@ export interface ConvertOptions extends QemuImgOptions {
 export const convertImage = async (
   source: {readonly path: string; readonly format: ImageFormat},
   destination: {readonly path: string; readonly format: ImageFormat},
-  {compressed, ...options}: ConvertOptions = {},
+  {compressed, onProgress, ...options}: ConvertOptions = {},
 ): Promise<void> => {
+  const onStdout = (text: string): void => {
+    const percent = /\((\d+\.\d+)\/100%\)\s*$/.exec(text)?.[1]
+    if (percent !== undefined) onProgress?.(Number(percent) / 100)
+  }
+  const verbosity = onProgress ? '-p' : '-q'
   const how = (compressed && compression[destination.format]) || []
   await produce(destination.path, 'vmctl::image::conversion_failed', (temporary) =>
-    qemuImg(['convert', '-q', '-f', source.format, '-O', destination.format, ...how, fileName(source.path), temporary], options),
+    qemuImg(['convert', verbosity, '-f', source.format, '-O', destination.format, ...how, fileName(source.path), temporary], {
+      ...options,
+      onStdout,
+    }),
   )
 }
 
@@ -192,22 +202,24 @@ const sectors = (bytes: number): number => Math.ceil(bytes / 512) * 512
 
 const notInstalled = {code: 'vmctl::qemu::not_installed'} as const
 
-const qemuImg = async (args: readonly string[], {signal, limits}: QemuImgOptions & {readonly limits?: ConversionLimits}): Promise<void> => {
+type Watched = Pick<RunOptions, 'signal' | 'onStdout'>
+
+const qemuImg = async (args: readonly string[], {limits, ...options}: Watched & {readonly limits?: ConversionLimits}): Promise<void> => {
   const result = await (limits
-    ? runLimited(args, {...limits, timeoutMs: Math.max(60_000, limits.cpuSeconds * 10_000)}, signal)
-    : run('qemu-img', args, {signal, notInstalled}))
+    ? runLimited(args, {...limits, timeoutMs: Math.max(60_000, limits.cpuSeconds * 10_000)}, options)
+    : run('qemu-img', args, {...options, notInstalled}))
   if (result.exitCode !== 0) throw new VmctlError('vmctl::host::program_failed', `qemu-img: ${explain(result)}`)
 }
 
 const runLimited = (
   args: readonly string[],
   {cpuSeconds, timeoutMs, fileBytes}: {readonly cpuSeconds: number; readonly timeoutMs: number; readonly fileBytes?: number},
-  signal: AbortSignal | undefined,
+  options: Watched,
 ): Promise<RunResult> => {
   const size = fileBytes === undefined ? [] : [`--fsize=${fileBytes}`]
   // The second number is that of SIGKILL, which would not tell why.
   return runUnderLimits([`--as=${addressSpaceBytes}`, `--cpu=${cpuSeconds}:${cpuSeconds + 1}`, ...size], ['qemu-img', ...args], {
-    signal,
+    ...options,
     timeoutMs,
     notInstalled,
   })

@@ -32,12 +32,17 @@ const special: Readonly<Record<string, string>> = {3: 'a character device', 4: '
 
 type Attributes = Readonly<Record<string, string>>
 
+export interface TarOptions {
+  /** Whether files with holes as GNU tar writes them (`-S`) are taken: a short archive can be a long file then. */
+  readonly sparse?: boolean
+}
+
 /**
  * Reads a tar archive: ustar, with the extensions of POSIX (pax) and of GNU for long names and large files. It takes no more
  * memory than a name needs, and an archive without its end for a cut one.
  * @throws TarError
  */
-export async function* readTar(stream: AsyncIterable<Buffer>): AsyncGenerator<TarMember> {
+export async function* readTar(stream: AsyncIterable<Buffer>, {sparse}: TarOptions = {}): AsyncGenerator<TarMember> {
   const bytes = new ByteReader(stream)
   let said: Attributes = {}
   for (;;) {
@@ -47,16 +52,15 @@ export async function* readTar(stream: AsyncIterable<Buffer>): AsyncGenerator<Ta
     const flag = String.fromCharCode(header[156] ?? 0)
     const size = sizeOf(said.size, header)
     if ('LKxg'.includes(flag)) {
-      if (size === 0 || size > extensionLimit) throw new TarError('a name in it is empty or too long')
-      const data = (await bytes.exactly(padded(size))).subarray(0, size)
-      said = {...said, ...extension(flag, data)}
+      said = {...said, ...extension(flag, await extensionData(bytes, size))}
       continue
     }
-    const member = memberOf(header, flag, said)
+    const {kind, content} = sparse && flag === 'S' ? await plainFile(header, bytes, size) : {kind: flag, content: bytes.content(size)}
+    const member = memberOf(header, kind, said)
     said = {}
     if (member.type !== 'file' && size > 0) throw new TarError(`${JSON.stringify(member.name)} has content and is no file`)
     const end = bytes.position + padded(size)
-    yield {...member, content: bytes.content(size)}
+    yield {...member, content}
     for await (const _rest of bytes.content(end - bytes.position));
   }
   await bytes.onlyZeros(paddingLimit)
@@ -76,6 +80,61 @@ const memberOf = (header: Buffer, flag: string, said: Attributes): Omit<TarMembe
     mode: number(header, 100, 8) & 0o7777,
     target: said.linkpath ?? text(header, 157, 100),
   }
+}
+
+interface Holes {
+  /** The parts that are in the archive. */
+  readonly parts: readonly {readonly at: number; readonly size: number}[]
+  /** Length of the file. */
+  readonly size: number
+}
+
+/** tar(5), "GNU tar archives": four parts stand in the header, 21 in each block that follows while the one before says so. */
+const holesOf = async (header: Buffer, bytes: ByteReader, stored: number): Promise<Holes> => {
+  const parts: Holes['parts'][number][] = []
+  const size = number(header, 483, 12)
+  let end = 0
+  const take = (block: Buffer, from: number, count: number): void => {
+    for (let at = from; at < from + count * 24 && block[at] !== 0; at += 24) {
+      const part = {at: number(block, at, 12), size: number(block, at + 12, 12)}
+      if (part.at < end || part.at + part.size > size) throw new TarError('the parts of a sparse file are not in order')
+      end = part.at + part.size
+      parts.push(part)
+    }
+  }
+  take(header, 386, 4)
+  for (let block = header, more = 482; block[more] === 1; more = 504) {
+    if (parts.length > sparseLimit) throw new TarError('a sparse file has too many parts')
+    block = await bytes.exactly(unit)
+    take(block, 0, 21)
+  }
+  if (parts.reduce((sum, part) => sum + part.size, 0) !== stored) throw new TarError('the parts of a sparse file are not all of it')
+  return {parts, size}
+}
+
+/** Parts of one file; each takes some bytes of memory. */
+const sparseLimit = 2 ** 20
+
+const zeros = Buffer.alloc(2 ** 20)
+
+/** A sparse file as the plain one that it was. */
+const plainFile = async (header: Buffer, bytes: ByteReader, stored: number) => ({
+  kind: '0',
+  content: withHoles(bytes, await holesOf(header, bytes, stored)),
+})
+
+async function* withHoles(bytes: ByteReader, {parts, size}: Holes): AsyncGenerator<Buffer> {
+  let at = 0
+  for (const part of [...parts, {at: size, size: 0}]) {
+    for (; at < part.at; at += Math.min(zeros.length, part.at - at)) yield zeros.subarray(0, part.at - at)
+    yield* bytes.content(part.size)
+    at += part.size
+  }
+}
+
+const extensionData = async (bytes: ByteReader, size: number): Promise<Buffer> => {
+  if (size === 0 || size > extensionLimit) throw new TarError('a name in it is empty or too long')
+  return (await bytes.exactly(padded(size))).subarray(0, size)
 }
 
 /** What goes before a member and is about it; of all that pax can say, only this matters here. */

@@ -358,15 +358,20 @@ describe('a disk with compressed clusters', () => {
     execFileSync('qemu-img', ['compare', '-q', '-f', 'qcow2', '-F', 'raw', image.path, write('disk.raw', big)])
     expect(image.sha256).toBe(digestOf(published))
     expect(await find(reference)).toEqual(image)
-    expect(await verifyImages(lab.scratch.store, undefined)).toMatchObject([{isNew: true}])
+    const own = digestOf(readFileSync(image.path))
+    expect(await verifyImages(lab.scratch.store, undefined)).toEqual([{name: 'disk.qcow2', path: image.path, sha256: own}])
     // Declared raw it is another disk, whose bytes are those of the file.
     const raw = await ensure({...reference, format: 'raw'})
     expect(readFileSync(raw.path).equals(published)).toBe(true)
   })
 
   it('is stored without them when it comes in a compressed file, local or not, and is made once', async () => {
-    const packed = through(makeCompressed(lab.scratch.path, big), 'xz')
-    const image = await ensure(file(write('disk.qcow2.xz', packed)))
+    const inner = makeCompressed(lab.scratch.path, big)
+    const packed = through(inner, 'xz')
+    const events: ImageEvent[] = []
+    const onEvent = (event: ImageEvent): void => void events.push(event)
+    const image = await ensureImage(lab.scratch.store, file(write('disk.qcow2.xz', packed)), {signal, onEvent})
+    expect(events.findLast(({type}) => type === 'image.decompressing')).toMatchObject({readBytes: inner.length, totalBytes: inner.length})
     expect(await readClusters(image.path)).toMatchObject({hasCompressed: false})
     const {ino} = statSync(image.path)
     expect(await ensure(url(lab.serve('/disk.qcow2.xz', packed)))).toEqual(image)
@@ -425,6 +430,23 @@ describe('a disk that was unpacked', () => {
     expect(readFileSync(path).equals(disk)).toBe(true)
     // Both files were read for that, so that the digest is known.
     expect(await verify()).toEqual([{name: 'disk.raw.zst', path, sha256: digestOf(disk)}])
+  })
+
+  it('is good in a copy of the state directory, without a digest and without a request', async () => {
+    const reference = url(lab.serve('/disk.raw.zst', packed))
+    const {path} = await ensure(reference)
+    const copy = `${path}.copy`
+    execFileSync('cp', ['-a', path, copy])
+    const {mtime} = statSync(path)
+    // An archive keeps the second alone.
+    const second = Math.floor(mtime.getTime() / 1000)
+    utimesSync(copy, second, second)
+    renameSync(copy, path)
+    expect((await ensure(reference)).path).toBe(path)
+    expect(await verify()).toMatchObject([{isNew: true}])
+    utimesSync(path, second - 5, second - 5)
+    expect((await ensure(reference)).path).toBe(path)
+    expect(lab.server.requests).toHaveLength(1)
   })
 
   it('of vmctl 0.1 keeps the name that it has, its own digest, and its place on the disk under the VMs made from it', async () => {

@@ -6,14 +6,14 @@ import {hashFile} from '../host/hash.ts'
 import {acquireLock} from '../host/lock.ts'
 import type {BaseImage} from '../model/vm.ts'
 import type {AuditedImage} from './audit.ts'
-import {baseImageOf, type CacheEntry, entryPath, readEntries, stampOf, writeEntry} from './entries.ts'
+import {baseImageOf, type CacheEntry, entryPath, readEntries, type StoredDisk, stampOf, writeEntry} from './entries.ts'
 import {imageFiles, type ImageStore} from './image-store.ts'
 import {storageError} from './storage-error.ts'
 
 export interface NewDisk {
   /** Temporary name of the disk, in the file system of the cache. */
   readonly path: string
-  /** Its own digest, unless it was unpacked. */
+  /** Its own digest, unless it was only decompressed. */
   readonly sha256?: string
   readonly audited: AuditedImage
   readonly isDeclaredRaw: boolean
@@ -63,8 +63,6 @@ export const removeEntry = async (store: ImageStore, entry: CacheEntry): Promise
 
 type NewEntry = Omit<CacheEntry, 'disk' | 'schema'>
 
-type StoredDisk = NonNullable<CacheEntry['disk']>
-
 /** What the same bytes have become before, wherever they came from. */
 const sameDisk = async (store: ImageStore, {audited, isDeclaredRaw}: NewDisk, entry: NewEntry): Promise<StoredDisk | undefined> => {
   const {entries} = await readEntries(store)
@@ -76,7 +74,7 @@ const sameDisk = async (store: ImageStore, {audited, isDeclaredRaw}: NewDisk, en
 }
 
 const newPath = (store: ImageStore, {sha256, audited}: NewDisk, {published}: NewEntry): string =>
-  imageFiles.disk(store, {publishedSha256: published.sha256, isUnpacked: sha256 === undefined, format: audited.format})
+  imageFiles.disk(store, {publishedSha256: published.sha256, isUnpacked: sha256 !== published.sha256, format: audited.format})
 
 const isWhole = async (path: string, sha256: string | undefined): Promise<boolean> =>
   sha256 !== undefined && (await stampOf(path)) !== undefined && (await hashFile(path)) === sha256

@@ -50,3 +50,16 @@ export const detectCompression = (name: string, head: Buffer): Compression | und
   }
   return found
 }
+
+/** How a disk is packed: compressed, which may be an archive inside, or an archive as it is. */
+export type Packing = Compression | 'tar'
+
+/** Whether a file begins like a tar archive (POSIX, "ustar Interchange Format"; those of GNU tar do too). */
+export const isTar = (head: Buffer): boolean => head.toString('latin1', 257, 262) === 'ustar'
+
+/** As `detectCompression`, with tar archives. */
+export const detectPacking = (name: string, head: Buffer): Packing | undefined =>
+  detectCompression(name, head) ?? (isTar(head) ? 'tar' : undefined)
+
+/** Bytes that `detectPacking` wants to see. */
+export const packingBytes = 512

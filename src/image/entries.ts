@@ -33,7 +33,7 @@ export interface CacheEntry {
   /** Absent for a local image that is used in place. */
   readonly disk?: {
     readonly file: string
-    /** Its own digest. Known at once of a disk that is stored as it was published, of any other when it was computed for once. */
+    /** Its own digest. Of a disk that was only decompressed it is known when somebody has asked for it. */
     readonly sha256?: string
     readonly sizeBytes: number
     readonly virtualSizeBytes: number
@@ -95,16 +95,29 @@ export const writeEntry = async (store: ImageStore, entry: CacheEntry): Promise<
 /**
  * The disk of an entry as an image, when its file is really there, whole. Looking at the file tells whether somebody has touched it
  * since its digest was known; only then is the digest computed again, which takes seconds. A disk of unknown digest that was touched is
- * none: it is fetched again.
+ * none, unless it is a copy: it is fetched again.
  */
 export const baseImageOf = async (store: ImageStore, {disk, published}: CacheEntry): Promise<BaseImage | undefined> => {
   if (!disk) return undefined
-  const {format, virtualSizeBytes, sha256} = disk
+  const {format, virtualSizeBytes} = disk
   const path = join(store.directory, disk.file)
   const stamp = await stampOf(path)
   if (stamp?.sizeBytes !== disk.sizeBytes) return undefined
-  if (disk.stamp && !isSameStamp(stamp, disk.stamp) && (await hashFile(path)) !== sha256) return undefined
+  if (disk.stamp && !isSameStamp(stamp, disk.stamp) && !(await isStill(path, {stamp, disk}))) return undefined
   return {path, format, virtualSizeBytes, sha256: published.sha256}
+}
+
+export type StoredDisk = NonNullable<CacheEntry['disk']>
+
+/** Whether a file that is not as it was left is the same disk: by its digest, or, without one, as a copy (`cp -a`, tar) with its time. */
+const isStill = async (path: string, {stamp, disk}: {readonly stamp: FileStamp; readonly disk: StoredDisk}): Promise<boolean> =>
+  disk.sha256 === undefined ? isUntouched(stamp, disk.stamp) : (await hashFile(path)) === disk.sha256
+
+/** Whether nobody has written to a file since it was left. A copy of it is as good, although archives keep no more than the second. */
+export const isUntouched = (now: FileStamp, left: FileStamp | undefined): boolean => {
+  if (!left || now.sizeBytes !== left.sizeBytes) return false
+  const second = ({mtimeNs}: FileStamp): string => mtimeNs.slice(0, -9)
+  return now.inode === left.inode ? now.mtimeNs === left.mtimeNs : second(now) === second(left)
 }
 
 /** Of a regular file; undefined when there is none. */
@@ -119,7 +132,7 @@ export const isSameStamp = (left: FileStamp, right: FileStamp): boolean =>
 const isHex = (value: unknown, length: number): boolean => typeof value === 'string' && value.length === length && /^[0-9a-f]+$/.test(value)
 
 /** The name is checked by pattern, so that no entry can lead out of the directory. */
-const isWholeDisk = (disk: NonNullable<CacheEntry['disk']>): boolean =>
+const isWholeDisk = (disk: StoredDisk): boolean =>
   diskNamePattern.test(disk.file) &&
   (disk.sha256 === undefined || isHex(disk.sha256, 64)) &&
   Number.isSafeInteger(disk.sizeBytes) &&

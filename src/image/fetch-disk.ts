@@ -3,9 +3,10 @@ import {chmod, stat} from 'node:fs/promises'
 import {remove} from '../host/durable.ts'
 import {isFailure} from '../model/errors.ts'
 import type {ImageReference} from '../model/vm.ts'
+import {type PackedFile, unpackArchive} from './archive.ts'
 import {auditImage, type AuditedImage, readHead} from './audit.ts'
-import {detectCompression} from './compression.ts'
-import {type CompressedFile, decompressFile} from './decompress.ts'
+import {detectPacking, packingBytes} from './compression.ts'
+import {decompressFile} from './decompress.ts'
 import {type ImageListener, throttled} from './events.ts'
 import type {FetchedImage, ImageSource} from './image-source.ts'
 import {removePartial} from './partial.ts'
@@ -14,6 +15,7 @@ import {toPlainDisk} from './plain-disk.ts'
 export interface FetchDiskOptions {
   readonly signal: AbortSignal
   readonly onEvent?: ImageListener | undefined
+  readonly onNotice?: ((message: string) => void) | undefined
   /** How the image is called in events and errors. */
   readonly displayName: string
   /** Whether what is compressed inside of the disk is unpacked, too. */
@@ -79,38 +81,38 @@ export const unpackedPaths = (partial: string): string[] => [decompressedPath(pa
 
 interface UnpackedDisk {
   readonly path: string
-  /** Digest of the disk itself, where it is known for nothing: that of a disk which is stored as it was published. */
+  /** Digest of the disk itself, where it costs next to nothing: not of one that was only decompressed. */
   readonly sha256?: string
   /** Whether it was made free of compressed clusters. */
   readonly isConverted?: true
 }
 
-/** Decompresses a file to `destination` when it is compressed, and leaves it where it is otherwise. */
+/** Unpacks a file to `destination` when it is packed, and leaves it where it is otherwise. */
 const toDisk = async (
   file: {readonly path: string; readonly name: string; readonly sha256: string},
   destination: string,
   options: FetchDiskOptions,
 ): Promise<UnpackedDisk> => {
-  const {head} = await readHead(file.path, 64)
-  const compression = detectCompression(file.name, head)
-  if (compression === undefined) return {path: file.path, sha256: file.sha256}
-  await unpack({path: file.path, compression}, destination, options)
+  const {head} = await readHead(file.path, packingBytes)
+  const packing = detectPacking(file.name, head)
+  if (packing === undefined) return {path: file.path, sha256: file.sha256}
+  await unpack({path: file.path, packing}, destination, options)
   return {path: destination}
 }
 
-/** Decompresses a file to `destination`, in place of what an earlier run has left there. */
-export const unpack = async (file: CompressedFile, destination: string, options: FetchDiskOptions): Promise<void> => {
+/** Decompresses a file, or takes the disk out of an archive, to `destination`, in place of what an earlier run has left there. */
+export const unpack = async ({path, packing}: PackedFile, destination: string, options: FetchDiskOptions): Promise<void> => {
   await remove(destination)
+  const {signal, displayName: source, onNotice} = options
+  const onProgress = throttled<{readonly readBytes: number; readonly totalBytes: number}>(
+    (progress) => options.onEvent?.({type: 'image.decompressing', source, ...progress}),
+    () => false,
+  )
   try {
-    await decompressFile(file, destination, {
-      signal: options.signal,
-      onProgress: throttled(
-        (progress) => options.onEvent?.({type: 'image.decompressing', source: options.displayName, ...progress}),
-        () => false,
-      ),
-    })
+    const isArchive = await unpackArchive({path, packing}, destination, {signal, source, onProgress, onNotice})
+    if (!isArchive && packing !== 'tar') await decompressFile({path, compression: packing}, destination, {signal, onProgress})
   } catch (error) {
     if (!isFailure(error, 'vmctl::image::decompression_failed')) throw error
-    throw error.reword({message: `Cannot decompress ${options.displayName}: ${error.message}`})
+    throw error.reword({message: `Cannot decompress ${source}: ${error.message}`})
   }
 }

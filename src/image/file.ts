@@ -11,7 +11,7 @@ import type {BaseImage, ImageReference} from '../model/vm.ts'
 import {auditImage, readHead} from './audit.ts'
 import {createDigester, type Digests, findMismatch, verifyDigests} from './checksum.ts'
 import {commitDisk, updateEntry} from './commit.ts'
-import {type Compression, detectCompression} from './compression.ts'
+import {detectPacking, type Packing, packingBytes} from './compression.ts'
 import {baseImageOf, type CacheEntry, type FileStamp, isSameStamp, readEntries, stampOf} from './entries.ts'
 import {decompressedPath, plainPath, unpack, unpackedPaths} from './fetch-disk.ts'
 import {type EnsuredImage, type EnsureOptions, imageFiles, type ImageStore} from './image-store.ts'
@@ -22,16 +22,16 @@ interface LocalFile {
   readonly path: string
   readonly key: string
   readonly stamp: FileStamp
-  readonly compression: Compression | undefined
+  readonly packing: Packing | undefined
 }
 
 /**
- * A local image: used in place, or decompressed into the cache once per content. Declared digests are compared; the verdict holds
+ * A local image: used in place, or unpacked into the cache once per content. Declared digests are compared; the verdict holds
  * as long as size, time and inode of the file do.
  */
 export const ensureLocalImage = async (store: ImageStore, reference: ImageReference, options: EnsureOptions): Promise<EnsuredImage> => {
   const file = await look(reference.source)
-  if (file.compression === undefined && !isVerifiable(reference)) return inPlace(file, reference, options)
+  if (file.packing === undefined && !isVerifiable(reference)) return inPlace(file, reference, options)
   await using _lock = await acquireLock(imageFiles.fetchLock(store, file.key), {
     purpose: `reading ${file.path}`,
     timeoutMs: Infinity,
@@ -39,7 +39,7 @@ export const ensureLocalImage = async (store: ImageStore, reference: ImageRefere
     onWait: (holder) => options.onEvent?.({type: 'image.waiting', source: file.path, holder}),
   })
   // Awaited here, or the lock would be gone too early.
-  if (file.compression !== undefined) return await decompressed(store, {...file, compression: file.compression, reference}, options)
+  if (file.packing !== undefined) return await decompressed(store, {...file, packing: file.packing, reference}, options)
   const known = await knownEntry(store, file)
   const digests = known?.published ?? (await hashFile(file, options))
   verifyDigests(file.path, reference, digests)
@@ -50,10 +50,10 @@ export const ensureLocalImage = async (store: ImageStore, reference: ImageRefere
 export const findLocalImage = async (store: ImageStore, reference: ImageReference): Promise<BaseImage | undefined> => {
   try {
     const file = await look(reference.source)
-    if (file.compression === undefined && !isVerifiable(reference)) return (await inPlace(file, reference, {})).image
+    if (file.packing === undefined && !isVerifiable(reference)) return (await inPlace(file, reference, {})).image
     const known = await knownEntry(store, file)
     if (!known || findMismatch(reference, known.published)) return undefined
-    if (file.compression === undefined) return (await inPlace(file, reference, {})).image
+    if (file.packing === undefined) return (await inPlace(file, reference, {})).image
     return await sameContent(store, known.published, reference)
   } catch {
     // Whatever is wrong with it is told by `ensureImage`.
@@ -73,12 +73,12 @@ const look = async (source: string): Promise<LocalFile> => {
   const found = await stat(path, {bigint: true})
   // Opening a FIFO would hang, and a directory is a common slip.
   if (!found.isFile()) throw new VmctlError('vmctl::image::not_found', `${source} is not a file.`)
-  const {head} = await readHead(path, 64)
+  const {head} = await readHead(path, packingBytes)
   return {
     path,
     key: urlKey(pathToFileURL(path)),
     stamp: {sizeBytes: Number(found.size), mtimeNs: `${found.mtimeNs}`, inode: `${found.dev}:${found.ino}`},
-    compression: detectCompression(basename(path), head),
+    packing: detectPacking(basename(path), head),
   }
 }
 
@@ -87,12 +87,12 @@ const inPlace = async (file: LocalFile, reference: ImageReference, options: Part
   return {image: {path: file.path, ...audited}, source: file.path, isFresh: false}
 }
 
-interface CompressedImage extends LocalFile {
-  readonly compression: Compression
+interface PackedImage extends LocalFile {
+  readonly packing: Packing
   readonly reference: ImageReference
 }
 
-const decompressed = async (store: ImageStore, file: CompressedImage, options: EnsureOptions): Promise<EnsuredImage> => {
+const decompressed = async (store: ImageStore, file: PackedImage, options: EnsureOptions): Promise<EnsuredImage> => {
   const {reference} = file
   const known = await knownEntry(store, file)
   const early = known?.published ?? (isVerifiable(reference) ? await hashFile(file, options) : undefined)
@@ -121,7 +121,7 @@ const decompressed = async (store: ImageStore, file: CompressedImage, options: E
 }
 
 /** What the cache has of the same bytes; that they lie in this file too is recorded. */
-const knownContent = async (store: ImageStore, file: CompressedImage, digests: Digests): Promise<EnsuredImage | undefined> => {
+const knownContent = async (store: ImageStore, file: PackedImage, digests: Digests): Promise<EnsuredImage | undefined> => {
   const image = await sameContent(store, digests, file.reference)
   if (!image) return undefined
   if (!(await knownEntry(store, file))) await updateEntry(store, entryOf(file, digests), {})

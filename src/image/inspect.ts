@@ -4,14 +4,14 @@ import {ioError} from '../host/files.ts'
 import {imageInfo} from '../host/qemu-img.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {readHead} from './audit.ts'
-import {detectCompression} from './compression.ts'
+import {detectPacking} from './compression.ts'
 import {sniffDisk} from './disk-format.ts'
 import {findMissingClusters} from './qcow2-clusters.ts'
 
 /** What `vmctl image inspect` shows. */
 export interface ImageInspection {
   readonly path: string
-  /** As qemu-img names it, or the compression of a compressed image; `unknown` when it is neither. */
+  /** As qemu-img names it, or how the image is packed (`gzip`, `tar`, …); `unknown` when it is neither. */
   readonly format: string
   /** Length of the file, holes included. */
   readonly sizeBytes: number
@@ -37,7 +37,7 @@ export const inspectImage = async (path: string, options: {readonly signal?: Abo
   if (!found.isFile()) throw new VmctlError('vmctl::image::not_found', `${path} is not a file.`)
   const {head, fileBytes} = await readHead(absolute)
   const sizes = {path: absolute, sizeBytes: found.size, allocatedBytes: found.blocks * 512}
-  const compression = detectCompression('', head)
+  const compression = detectPacking('', head)
   if (compression !== undefined) return {...sizes, format: compression}
   const sniffed = sniffDisk(head, fileBytes)
   if (sniffed.kind === 'unknown') return {...sizes, format: 'unknown', objection: `it looks like ${sniffed.looksLike}`}

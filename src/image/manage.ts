@@ -7,7 +7,7 @@ import {VmctlError} from '../model/errors.ts'
 import {closest} from '../model/names.ts'
 import type {ImageFormat} from '../model/vm.ts'
 import {lockIndex, removeEntry, updateEntry} from './commit.ts'
-import {type CacheEntry, entryPath, isSameStamp, readEntries, stampOf} from './entries.ts'
+import {type CacheEntry, entryPath, isUntouched, readEntries, stampOf} from './entries.ts'
 import {diskNamePattern, type ImageStore} from './image-store.ts'
 import {trustOf} from './trust.ts'
 import {urlKey} from './url.ts'
@@ -21,7 +21,7 @@ export interface CachedImage {
   /** URL without credentials and query values, or path of the local file it came from. Absent when unknown. */
   readonly source?: string
   readonly format?: ImageFormat
-  /** Digest of the disk, lower-case hex; of one that was unpacked it is known since `image verify` has read it. */
+  /** Digest of the disk, lower-case hex; of one that was only decompressed it is known since `image verify` has read it. */
   readonly sha256?: string
   /** Digest of the file as published. */
   readonly publishedSha256?: string
@@ -129,7 +129,7 @@ const verifyOne = async (store: ImageStore, {image, entry}: Listed): Promise<Ver
   const stamp = await stampOf(path)
   const found = await hashFile(path)
   if (sha256 !== undefined) return {name, path, sha256, ...(found !== sha256 && {problem: `Its digest is ${found}: the file is damaged.`})}
-  if (!stamp || !disk.stamp || !isSameStamp(stamp, disk.stamp)) {
+  if (!stamp || !isUntouched(stamp, disk.stamp)) {
     return {name, path, sha256: found, problem: 'The file was touched after it was stored, and nobody knows its digest from before.'}
   }
   await updateEntry(store, entry, {disk: {...disk, sha256: found}})

@@ -1,9 +1,11 @@
 import {dirname} from 'node:path'
 
 import {freeSpaceBytes} from '../host/disk-space.ts'
+import {hashFile} from '../host/hash.ts'
 import {convertImage} from '../host/qemu-img.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {AuditedImage} from './audit.ts'
+import type {ImageListener} from './events.ts'
 import {readClusters} from './qcow2-clusters.ts'
 
 interface Disk {
@@ -29,21 +31,25 @@ const leastCpuSeconds = 30
 export const toPlainDisk = async (
   disk: Disk,
   destination: string,
-  options: {readonly signal: AbortSignal; readonly source: string},
+  options: {readonly signal: AbortSignal; readonly source: string; readonly onEvent?: ImageListener | undefined},
 ): Promise<PlainDisk> => {
   const {path, audited} = disk
+  const {signal, source, onEvent} = options
   if (audited.format !== 'qcow2') return disk
-  const {hasCompressed, dataBytes} = await readClusters(path)
+  const {hasCompressed, dataBytes, fileBytes} = await readClusters(path)
   if (!hasCompressed) return disk
   const freeBytes = await freeSpaceBytes(dirname(destination))
   if (dataBytes > freeBytes) {
     throw new VmctlError(
       'vmctl::image::no_space',
-      `The disk of ${options.source} holds ${dataBytes} bytes when it is unpacked, and ${freeBytes} are free in ${dirname(destination)}.`,
+      `The disk of ${source} holds ${dataBytes} bytes when it is unpacked, and ${freeBytes} are free in ${dirname(destination)}.`,
       {details: {neededBytes: dataBytes, freeBytes}},
     )
   }
   const limits = {cpuSeconds: leastCpuSeconds + Math.ceil(dataBytes / bytesPerCpuSecond), fileBytes: freeBytes}
-  await convertImage({path, format: 'qcow2'}, {path: destination, format: 'qcow2'}, {signal: options.signal, limits})
-  return {path: destination, audited, isConverted: true}
+  const onProgress = (done: number): void =>
+    onEvent?.({type: 'image.decompressing', source, readBytes: Math.round(done * fileBytes), totalBytes: fileBytes})
+  await convertImage({path, format: 'qcow2'}, {path: destination, format: 'qcow2'}, {signal, limits, onProgress})
+  // Against the conversion it costs next to nothing to know the digest at once.
+  return {path: destination, sha256: await hashFile(destination), audited, isConverted: true}
 }

@@ -17,7 +17,7 @@ export interface MemberChoice {
 export async function* tarMember(archive: AsyncIterable<Buffer>, {isWanted, source}: MemberChoice): AsyncGenerator<Buffer> {
   const seen: string[] = []
   try {
-    for await (const {name, type, content} of readTar(archive)) {
+    for await (const {name, type, content} of readTar(archive, {sparse: true})) {
       const plain = name.replace(/^(?:\.\/)+/, '')
       if (type === 'file' && isWanted(plain)) {
         yield* content

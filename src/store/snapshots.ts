@@ -2,7 +2,8 @@ import {readdir} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {remove, syncDirectory} from '../host/durable.ts'
-import {makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {acquireLock} from '../host/lock.ts'
 import {seal, unseal} from '../host/sealed.ts'
 import {vmFiles} from '../model/layout.ts'
 import type {Vm} from '../model/vm.ts'
@@ -35,8 +36,13 @@ const recordOf = (store: Store, id: string): string => join(directoryOf(store), 
 /** What a snapshot keeps of one VM, besides the layers of disks. */
 export const keptIn = (vm: Pick<Vm, 'directory'>, id: string): string => join(vmFiles(vm.directory).snapshots, id)
 
+/** A half-written record without a writer is told from one that is being written by this lock. */
+const lockRecords = (store: Store): ReturnType<typeof acquireLock> =>
+  acquireLock(join(store.lockDirectory, 'snapshots'), {purpose: 'records of snapshots', timeoutMs: 60_000})
+
 export const writeSnapshot = async (store: Store, snapshot: Snapshot): Promise<void> => {
   await makePrivateDirectory(directoryOf(store))
+  await using _lock = await lockRecords(store)
   await writeFileAtomic(recordOf(store, snapshot.id), seal(snapshot))
 }
 
@@ -62,8 +68,12 @@ export const keptIds = async (store: Store, {except}: {readonly except?: string}
   return all.filter(({snapshot}) => !snapshot || snapshot.members.some(({vmId}) => ids.has(vmId))).map(({id}) => id)
 }
 
-/** Removes the records of snapshots whose VMs are all gone. */
+/** Removes the records of snapshots whose VMs are all gone, and what a killed command has left beside them. */
 export const sweepSnapshots = async (store: Store): Promise<void> => {
+  const names = await readdir(directoryOf(store)).catch(() => [])
+  if (names.length === 0) return
+  await using _lock = await lockRecords(store)
+  for (const name of names.filter(isTemporaryName)) await remove(join(directoryOf(store), name))
   const kept = new Set(await keptIds(store))
   for (const {id} of await readAll(store)) if (!kept.has(id)) await removeSnapshot(store, id)
 }

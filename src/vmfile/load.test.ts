@@ -276,6 +276,14 @@ describe('an image in a registry', () => {
     expect(problems.join()).not.toContain('secret')
   })
 
+  it('may have several mirrors of one publisher, which keep their order', () => {
+    const text = ['far', 'near'].map((place) => `mirror "debian" "https://${place}.example.org"\n`).join('')
+    expect(parseImagesFile(text, {file: 'images.kdl', known: ['debian']}).mirrors.map(({origin}) => origin)).toEqual([
+      'https://far.example.org',
+      'https://near.example.org',
+    ])
+  })
+
   it('may have a mirror, which is told from a misspelt publisher by its dot', () => {
     const read = (name: string) => parseImagesFile(`mirror "${name}" "https://m.example.org/x/"`, {file: 'images.kdl', known: ['debian']})
     expect(read('ghcr.io').mirrors).toEqual([{publisher: 'ghcr.io', origin: 'https://m.example.org/x', isComplete: false}])

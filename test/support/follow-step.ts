@@ -24,7 +24,7 @@ using session = openSession(async () =>
   ),
 )
 const provisioners = new Map([['shell', shellProvisioner as Provisioner]])
-const steps = await prepareSteps([{type: 'shell', settings: {script}}], provisioners)
+const steps = await prepareSteps([{type: 'shell', settings: {script, args: [], env: {}, privileged: false}}], provisioners)
 await runSteps({id: basename(directory), name: 'web', directory} as Vm, steps, {
   provisioners,
   guest: session.guest,

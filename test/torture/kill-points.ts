@@ -5,6 +5,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {type ImageServer, startImageServer} from '../support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../support/images.ts'
+import {makeDisk} from '../support/vmctl-process.ts'
 import {type Figure, type Row, spread, type TortureOptions, tryAll} from './figure.ts'
 import {describe, NoopWorld, QemuWorld, World, wrongVerdicts} from './world.ts'
 
@@ -164,6 +165,79 @@ const qemuScenarios: readonly Scenario<QemuWorld>[] = [
   qemuScenario('down --destroy, then up', [gone, up], {before: [up], state: 'running', vm: 'either'}),
 ]
 
+/** A snapshot is there as a whole or not at all; the VM runs on, on a disk that is whole, and nothing is left over in the end. */
+const snapshotProblems = async (world: World): Promise<readonly string[]> => {
+  const names = async (): Promise<readonly string[]> =>
+    JSON.parse((await world.ok(['snapshot', 'ls', '--json'])).stdout).snapshots.map(({name}: {readonly name: string}) => name)
+  for (const name of await names()) await world.ok(['snapshot', 'restore', name, 'web', '--yes'])
+  const found: string[] = []
+  const [vm] = await world.list()
+  if (vm?.state !== 'running') found.push(`the VM is ${vm?.state}, not running`)
+  await world.ok(stop)
+  for (const name of await names()) await world.ok(['snapshot', 'rm', name, 'web'])
+  const directory = join(world.stateDirectory, 'vms', 'web')
+  const left = [
+    ...readdirSync(directory),
+    ...readdirSync(join(directory, 'snapshots')),
+    ...readdirSync(join(world.stateDirectory, 'snapshots')),
+  ]
+  found.push(...left.filter((name) => /@|held|memory|^[0-9a-f]{12}/.test(name)).map((name) => `left over: ${name}`))
+  await world.ok(['start', 'web'])
+  return found
+}
+
+const snapshot = (verb: string, name: string): readonly string[] => [
+  'snapshot',
+  verb,
+  name,
+  'web',
+  ...(verb === 'restore' ? ['--yes'] : []),
+]
+
+/** The command that is killed, what is done after it, and the snapshots that there are before. */
+const snapshotVerbs: readonly (readonly [name: string, command: readonly string[], again: readonly string[]])[] = [
+  ['snapshot create', snapshot('create', 'new'), snapshot('create', 'other')],
+  ['snapshot restore', snapshot('restore', 'old'), snapshot('restore', 'old')],
+  ['snapshot rm', snapshot('rm', 'old'), snapshot('create', 'other')],
+]
+
+const snapshotScenarios = <W extends NoopWorld | QemuWorld>(
+  prefix: string,
+  begin: Pick<Scenario<W>, 'make' | 'before'>,
+): readonly Scenario<W>[] =>
+  snapshotVerbs.map(([name, command, again]) => ({
+    name: `${prefix}${name}`,
+    make: begin.make,
+    before: async (world) => {
+      await begin.before(world)
+      await world.ok(up)
+      // The fake backend has none of its own.
+      const disk = join(world.stateDirectory, 'vms', 'web', 'overlay.qcow2')
+      if (!existsSync(disk)) makeDisk(disk, '1M')
+      await world.ok(snapshot('create', 'old'))
+    },
+    command: () => command,
+    again: () => again,
+    problems: snapshotProblems,
+  }))
+
+const noopSnapshots = snapshotScenarios<NoopWorld>('', {
+  make: () => NoopWorld.make(),
+  before: async (world) => {
+    world.write('motd', 'hello\n')
+    world.write('user-data', '#cloud-config\n{}\n')
+    world.write('VMFile.kdl', provisioned(world))
+  },
+})
+
+const qemuSnapshots = snapshotScenarios<QemuWorld>('QEMU: ', {
+  make: async () => new QemuWorld({}),
+  before: async (world) => {
+    world.write('VMFile.kdl', bare)
+    if ((await world.list()).length > 0) await world.ok(['destroy', 'web'])
+  },
+})
+
 /** Has an image server at its side. */
 class PullWorld extends World {
   readonly server: ImageServer
@@ -263,8 +337,8 @@ const rowOf = async <W extends World>(scenario: Scenario<W>, {trials, ...options
 export const killPoints: Figure = {
   id: 'F1',
   async *rows(options) {
-    for (const scenario of noopScenarios) yield await rowOf(scenario, options)
+    for (const scenario of [...noopScenarios, ...noopSnapshots]) yield await rowOf(scenario, options)
     for (const scenario of pullScenarios) yield await rowOf(scenario, options)
-    for (const scenario of qemuScenarios) yield await rowOf(scenario, options)
+    for (const scenario of [...qemuScenarios, ...qemuSnapshots]) yield await rowOf(scenario, options)
   },
 }

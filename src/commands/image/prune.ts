@@ -37,7 +37,7 @@ export default class ImagePrune extends VmctlCommand {
           diskBytes: freedBytes,
           lastUsedAt,
         })),
-        instead: 'Whatever needs one of them fetches it again.',
+        instead: 'What needs one of them fetches it again, if its publisher still has it.',
         yes: flags.yes,
       })
     }

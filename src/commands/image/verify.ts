@@ -8,7 +8,7 @@ import {VmctlError} from '../../model/errors.ts'
 export default class ImageVerify extends VmctlCommand {
   static override summary = 'Check the images in the cache against their digests.'
   static override description =
-    'Reads each image in full. What a publisher vouches for is checked when an image is fetched. The digest of a disk that was unpacked is computed when this is run for the first time; until then only the time and the size of its file tell damage. Exit status 4 when an image is damaged.'
+    'Reads each image in full. What a publisher vouches for is checked when an image is fetched. The digest of a disk that was decompressed is computed when this is run for the first time; until then only the time and the size of its file tell damage. Exit status 4 when an image is damaged.'
   static override args = {image: Args.string({description: 'Name, URL or digest of the image, as `image list` shows it; all when absent.'})}
   static override flags = {all: Flags.boolean({summary: 'All images of the cache, as without an argument.'})}
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> noble-server-cloudimg-amd64.img']

@@ -41,7 +41,10 @@ describe.skipIf(missing)(`after a restart${missing === undefined ? '' : ` (skipp
     type: 'file',
     settings: {source: lab.file(source), destination: guest(source), ...change},
   })
-  const count = (): ProvisionStep => ({type: 'shell', settings: {inline: `echo ran >> ${guest('count')}`}})
+  const count = (): ProvisionStep => ({
+    type: 'shell',
+    settings: {inline: `echo ran >> ${guest('count')}`, args: [], env: {}, privileged: false},
+  })
   const options = (provision: readonly ProvisionStep[]): ConvergeOptions => ({
     vmfile: lab.vmfile(lab.vm('web', {provision})),
     verb: 'up',

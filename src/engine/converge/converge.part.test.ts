@@ -44,7 +44,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
     startPeriodMs: 0,
     ...change,
   })
-  const shell = (inline: string): VmSpec['provision'][number] => ({type: 'shell', settings: {inline}})
+  const shell = (inline: string): VmSpec['provision'][number] => ({type: 'shell', settings: {inline, args: [], env: {}, privileged: false}})
   const vm = (name: string, change: Partial<VmSpec> = {}, ...dependsOn: readonly Dependency[]): VmSpec =>
     lab.vm(name, {...(dependsOn.length > 0 && {dependsOn}), ...change})
   const options = (vms: readonly VmSpec[], change: Partial<ConvergeOptions> = {}): ConvergeOptions => ({
@@ -341,7 +341,7 @@ describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${mi
   test('one that cannot even be looked at fails by itself', async () => {
     const stack = [
       vm('web', {}, {vm: 'db', condition: 'started'}),
-      vm('db', {provision: [{type: 'shell', settings: {script: lab.file('no-such-script')}}]}),
+      vm('db', {provision: [{type: 'shell', settings: {script: lab.file('no-such-script'), args: [], env: {}, privileged: false}}]}),
       vm('other'),
     ]
     expect(await fails(up(stack))).toMatchObject({message: '2 of 3 VMs failed: web, db.'})

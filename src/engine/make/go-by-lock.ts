@@ -21,16 +21,20 @@ export const openLock = ({store, signal, emit}: Engine, vmfile: string): Promise
 export const goByLock = async (engine: Engine, vmfile: string, references: readonly ImageReference[]): Promise<Engine> => {
   const lock = await openLock(engine, vmfile)
   const isFrozen = engine.frozen === 'always' || (engine.frozen === 'with-lock' && lock?.exists === true)
-  if (isFrozen) requireLocked(lock, {vmfile, references})
+  if (isFrozen) requireLocked(lock, {vmfile, references, isAsked: engine.frozen === 'always'})
   // Where CI alone would have it frozen and there is nothing to go by, nothing is begun either.
   const isUsed = lock && (lock.exists || engine.frozen !== 'with-lock')
   return isUsed ? {...engine, lock} : engine
 }
 
-const requireLocked = (
-  lock: ImageLock | undefined,
-  {vmfile, references}: {readonly vmfile: string; readonly references: readonly ImageReference[]},
-): void => {
+interface Requirement {
+  readonly vmfile: string
+  readonly references: readonly ImageReference[]
+  /** By `--frozen`, and not by the environment. */
+  readonly isAsked: boolean
+}
+
+const requireLocked = (lock: ImageLock | undefined, {vmfile, references, isAsked}: Requirement): void => {
   const missing = unlockedOf(lock, references)
   if (missing.length === 0) return
   const names = missing.map(({problem}) => problem)
@@ -39,7 +43,10 @@ const requireLocked = (
     lock?.exists
       ? `The images are frozen, and ${lock.name} would have to change: ${names.join('; ')}.`
       : `The images are frozen, and there is no ${lock?.name ?? lockPath(vmfile)} to take them from.`,
-    {details: {lock: lock?.path ?? lockPath(vmfile), images: missing.map(({image}) => image)}},
+    {
+      details: {lock: lock?.path ?? lockPath(vmfile), images: missing.map(({image}) => image)},
+      ...(!isAsked && {help: 'Run `vmctl image lock`, and commit the lock file. With CI=true it is not changed, unless by `--no-frozen`.'}),
+    },
   )
 }
 
@@ -56,9 +63,12 @@ export const unlockedOf = (
     return [{image, reference, problem: isThere ? `${image} has another digest in the VMFile` : `${image} is not in it`}]
   })
 
-/** The images that can be locked, each once. */
+/** The images that can be locked, each once for what is declared of it. */
 export const lockable = (references: readonly ImageReference[]): readonly ImageReference[] => [
   ...new Map(
-    references.flatMap((reference) => (reference.kind === 'file' ? [] : [[keyOfReference(reference), reference] as const])),
+    references.flatMap((reference) => {
+      const {kind, sha256 = '', sha512 = ''} = reference
+      return kind === 'file' ? [] : [[`${keyOfReference(reference)} ${sha256} ${sha512}`, reference] as const]
+    }),
   ).values(),
 ]

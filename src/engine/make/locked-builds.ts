@@ -22,7 +22,7 @@ export const lockedBuilds = (
     // What the VMFile says of a URL, and not what another one has said of it before.
     trust: reference.kind === 'url' ? trustOfUrl(reference) : facts.trust,
     ...(place !== undefined && place !== lockedName(reference) && {url: place}),
-    digests: chosen(digests, reference, reference.kind === 'name' ? listed : []),
+    digests: chosen(digests, reference, reference.kind === 'name' ? listed : ['sha256']),
     ...(published !== undefined && {published}),
   }
   return [own, ...lockedOthers(catalogue, reference, others)]
@@ -52,11 +52,11 @@ const partOf = (
   return {image, architecture, ...(reference.firmware && {firmware: reference.firmware})}
 }
 
-/** The digests by which people know the build: those that its publisher or the user gives, else SHA-256. */
-const chosen = (digests: Required<LockedDigests>, declared: LockedDigests, given: readonly ('sha256' | 'sha512')[]): LockedDigests => {
-  const algorithms = (['sha256', 'sha512'] as const).filter((one) => given.includes(one) || declared[one] !== undefined)
-  return Object.fromEntries((algorithms.length > 0 ? algorithms : (['sha256'] as const)).map((one) => [one, digests[one]]))
-}
+/** The digests by which people know the build: that of its publisher, or SHA-256, and those that the VMFile gives. */
+const chosen = (digests: Required<LockedDigests>, declared: LockedDigests, given: readonly ('sha256' | 'sha512')[]): LockedDigests =>
+  Object.fromEntries(
+    (['sha256', 'sha512'] as const).filter((one) => given.includes(one) || declared[one] !== undefined).map((one) => [one, digests[one]]),
+  )
 
 /** The day of a build, `YYYY-MM-DD`: the one in the path of its file, else that on which the server has it from. */
 const dayOf = (url: string | undefined, lastModified?: string): string | undefined => {

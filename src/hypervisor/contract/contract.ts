@@ -1,6 +1,7 @@
 import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
 import {type Bench, type HypervisorHarness, type It, openBench} from './bench.ts'
+import {testCheckpoints} from './checkpoints.ts'
 import {testLife} from './life.ts'
 import {testSight} from './sight.ts'
 
@@ -28,6 +29,7 @@ export const testHypervisor = ({create, skip = []}: HypervisorContract): void =>
       test.skipIf(reason !== undefined)(reason === undefined ? name : `${name} (skipped: ${reason})`, (context) => body(bench, context))
     }
     testLife(it)
+    testCheckpoints(it)
     testSight(it)
 
     test('every skipped test exists', () => {

@@ -77,8 +77,8 @@ describe('the disk of a container disk', () => {
     const put = async (content: Buffer) =>
       registry.putContainer([registry.putBlob(through(await tarOf([{name: 'disk/disk.img'}, content]), 'gzip'), layerType)])
     const refresh = async (): Promise<string> => {
-      const reference = {kind: 'url', source: registry.url} as const
-      return (await ensureImage(lab.store, reference, {signal: new AbortController().signal, refresh: true})).path
+      const wanted = {kind: 'url', source: registry.url} as const
+      return (await ensureImage(lab.store, wanted, {signal: new AbortController().signal, refresh: true})).path
     }
     await put(disk)
     const first = await refresh()

@@ -1,17 +1,11 @@
-import {createReadStream} from 'node:fs'
-import {open} from 'node:fs/promises'
-import {dirname} from 'node:path'
-
-import {freeSpaceBytes} from '../../host/disk-space.ts'
-import {createSparseWriter} from '../../host/sparse-writer.ts'
 import {readTar, TarError, type TarMember} from '../../host/tar-reader.ts'
 import {isFailure} from '../../model/errors.ts'
 import {unsafePath} from '../../model/safe-path.ts'
+import {contentOf, writeDisk} from '../archive-stream.ts'
 import {readHead} from '../audit.ts'
 import {createDigester, type Digests} from '../checksum.ts'
 import {detectCompression} from '../compression.ts'
-import {checkSize, decompressStream} from '../decompress.ts'
-import {storageError, tooLarge} from '../storage-error.ts'
+import {storageError} from '../storage-error.ts'
 import {refusedArchive} from '../tar-member.ts'
 import {notADisk} from './document.ts'
 
@@ -30,43 +24,27 @@ const limits = {otherBytes: 64 * 2 ** 20, members: 10_000}
  * @param destination a new file
  * @throws VmctlError `vmctl::image::refused`, `vmctl::image::decompression_failed`, `vmctl::image::no_space`
  */
-export const unpackDisk = async (layer: string, destination: string, options: UnpackOptions): Promise<UnpackedDisk> => {
+export const unpackDisk = async (layer: string, destination: string, options: UnpackOptions): Promise<WrittenDisk> => {
   const {signal, shown} = options
-  const input = createReadStream(layer, {highWaterMark: 2 ** 20, signal})
   const {head} = await readHead(layer, 64)
-  const compression = detectCompression('', head)
-  const {readable, writable} = new TransformStream<Buffer, Buffer>()
-  const writer = writable.getWriter()
-  const sink = (chunk: Buffer): Promise<void> => writer.write(chunk)
-  const fill = async (): Promise<void> => {
-    if (compression === undefined) for await (const chunk of input) await sink(chunk as Buffer)
-    else await decompressStream(input, compression, {signal, sink})
-    await writer.close()
-  }
-  const filled = fill().catch(async (error: unknown) => writer.abort(error).catch(() => undefined))
   try {
-    const disk = await findDisk(readable, destination, options)
-    await filled
-    return disk
+    return await findDisk(contentOf({path: layer, compression: detectCompression('', head)}, {signal}), destination, options)
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof TarError) throw refusedArchive(shown, error.message)
     if (isFailure(error, 'vmctl::image::decompression_failed'))
       throw error.reword({message: `Cannot decompress ${shown}: ${error.message}`})
     throw storageError(error, 'unpack the disk into', destination)
-  } finally {
-    await writer.abort().catch(() => undefined)
-    input.destroy()
   }
 }
 
-export interface UnpackedDisk {
+interface WrittenDisk {
   readonly digests: Digests
   readonly sizeBytes: number
 }
 
-const findDisk = async (tar: AsyncIterable<Buffer>, destination: string, {signal, shown}: UnpackOptions): Promise<UnpackedDisk> => {
-  let disk: UnpackedDisk | undefined
+const findDisk = async (tar: AsyncIterable<Buffer>, destination: string, {signal, shown}: UnpackOptions): Promise<WrittenDisk> => {
+  let disk: WrittenDisk | undefined
   let diskName = ''
   let otherBytes = 0
   let count = 0
@@ -77,7 +55,9 @@ const findDisk = async (tar: AsyncIterable<Buffer>, destination: string, {signal
     if (member.type !== 'file') continue
     if (/^disk\/[^/]+$/.test(name)) {
       if (disk) throw refusedArchive(shown, `it has two disks, ${JSON.stringify(diskName)} and ${JSON.stringify(name)}`)
-      disk = await writeDisk(member.content, destination, signal)
+      const digester = createDigester()
+      const sizeBytes = await writeDisk(member.content, destination, {signal, onChunk: (chunk) => digester.update(chunk)})
+      disk = {digests: digester.finish(), sizeBytes}
       diskName = name
       continue
     }
@@ -96,21 +76,4 @@ const nameOf = ({name: given, type, target}: TarMember, shown: string): string =
   if (reason !== undefined) throw refusedArchive(shown, `it has the name ${JSON.stringify(given)}: ${reason}`)
   if (type === 'file' || type === 'directory') return name
   throw refusedArchive(shown, `${JSON.stringify(given)} is a link to ${JSON.stringify(target)}, and a container disk has none`)
-}
-
-const writeDisk = async (content: AsyncIterable<Buffer>, destination: string, signal: AbortSignal): Promise<UnpackedDisk> => {
-  await using handle = await open(destination, 'wx', 0o600)
-  const writer = createSparseWriter(handle)
-  const digester = createDigester()
-  const budgetBytes = await freeSpaceBytes(dirname(destination))
-  for await (const chunk of content) {
-    signal.throwIfAborted()
-    await writer.write(chunk)
-    digester.update(chunk)
-    checkSize(writer.sizeBytes)
-    if (writer.writtenBytes > budgetBytes) throw tooLarge(budgetBytes)
-  }
-  await writer.finish()
-  await handle.sync()
-  return {digests: digester.finish(), sizeBytes: writer.sizeBytes}
 }

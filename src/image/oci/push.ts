@@ -48,7 +48,7 @@ export interface PushedImage {
   readonly sha256: string
   /** Of the packed disk in the registry. */
   readonly sizeBytes: number
-  /** What was sent; 0 when the registry had it all. */
+  /** What of that was sent; 0 when the registry had it. */
   readonly sentBytes: number
   /** Processors that the tag has a disk for now. */
   readonly architectures: readonly string[]
@@ -177,7 +177,9 @@ const sendBlobs = async ({session, path, staged, shown}: BlobJob, options: PushO
     sizeBytes: emptyConfig.length,
     read: (start, end) => emptyConfig.subarray(start, end),
   }
-  return (await uploadBlob(blob)) + (await uploadBlob(config))
+  const sentBytes = await uploadBlob(blob)
+  await uploadBlob(config)
+  return sentBytes
 }
 
 interface ManifestJob {
