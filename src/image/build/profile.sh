@@ -8,8 +8,14 @@ packages='systemd-sysv libpam-systemd libnss-systemd dbus udev systemd-timesyncd
   linux-image-amd64 initramfs-tools zstd grub-cloud-amd64
   openssh-server sudo cloud-init cloud-guest-utils qemu-guest-agent
   ca-certificates curl e2fsprogs fdisk iproute2 iputils-ping kmod less locales netbase procps tzdata vim-tiny'
-# In Debian 11 it belongs to systemd.
-[ "$SUITE" = bullseye ] || packages="$packages systemd-resolved"
+renderer=networkd
+if [ "$SUITE" != bullseye ]; then
+  packages="$packages systemd-resolved"
+else
+  # Here resolved belongs to systemd, and cloud-init reaches networkd by netplan only.
+  packages="$packages netplan.io"
+  renderer=netplan
+fi
 
 root_id=$(new_id root)
 esp_serial=$(new_id esp | cut -c 1-8 | tr a-f A-F)
@@ -30,7 +36,7 @@ customize() {
   mkdir -p root/boot/efi root/etc/cloud/cloud.cfg.d root/etc/default/grub.d
   {
     echo '# How this image was made: networkd is what brings its network up, and its sources of packages are those that it was made from.'
-    echo 'system_info: {network: {renderers: [networkd]}}'
+    echo "system_info: {network: {renderers: [$renderer]}}"
     echo 'apt: {preserve_sources_list: true}'
     echo 'locale: C.UTF-8'
   } >root/etc/cloud/cloud.cfg.d/90_image.cfg

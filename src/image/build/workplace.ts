@@ -29,7 +29,7 @@ export const openWorkplace = async (store: ImageStore, signal: AbortSignal): Pro
     if (!lock) continue
     const directory = join(parent, `${number}`)
     try {
-      await sweepOthers(store, parent, signal)
+      await sweepOthers(store, {parent, own: number}, signal)
       await removeTree(directory)
       await remove(`${directory}.log`)
       await makePrivateDirectory(directory)
@@ -59,9 +59,13 @@ const lockOf = async (store: ImageStore, number: number, signal: AbortSignal) =>
   }
 }
 
-const sweepOthers = async (store: ImageStore, parent: string, signal: AbortSignal): Promise<void> => {
+const sweepOthers = async (
+  store: ImageStore,
+  {parent, own}: {readonly parent: string; readonly own: number},
+  signal: AbortSignal,
+): Promise<void> => {
   for (const name of await readdir(parent)) {
-    if (!/^\d+$/.test(name)) continue
+    if (!/^\d+$/.test(name) || Number(name) === own) continue
     await using lock = await lockOf(store, Number(name), signal)
     if (lock) await removeTree(join(parent, name))
   }
