@@ -1,7 +1,7 @@
 import {readdir, rmdir} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 
-import {diskBytes, isLayerName, removeLayers} from '../host/disk-layers.ts'
+import {diskBytes, isLayerName, nextPath, removeLayers} from '../host/disk-layers.ts'
 import {remove, syncDirectory} from '../host/durable.ts'
 import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
@@ -56,7 +56,7 @@ const lockVolumes = (store: VolumeStore, id: string, {signal}: Pick<VolumeOption
 /** Removes what a killed vmctl has left of making this volume. */
 const sweep = async ({directory, disk, record}: VolumeFiles): Promise<void> => {
   for (const {name} of await entriesOf(directory)) {
-    const isOurs = [disk, record].some((path) => name.startsWith(`.${basename(path)}.`))
+    const isOurs = [disk, nextPath(disk), record].some((path) => name.startsWith(`.${basename(path)}.`))
     if (isOurs && isTemporaryName(name)) await remove(join(directory, name))
   }
 }

@@ -6,7 +6,7 @@ import {vmFiles} from '../../model/layout.ts'
 import {closest} from '../../model/names.ts'
 import type {AttachedDisk, Vm} from '../../model/vm.ts'
 import {keptIds, keptIn, listSnapshots, type Snapshot, sweepSnapshots} from '../../store/snapshots.ts'
-import {lockVm, readRecord, requireVm} from '../../store/store.ts'
+import {lockVm, readRecord, requireVm, sweepLeftovers} from '../../store/store.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {operation} from '../vm/operation.ts'
 
@@ -117,6 +117,7 @@ export const tidyUp = async (engine: Engine, vms: readonly Vm[]): Promise<readon
   const keep = await keptIds(engine.store)
   const waiting: string[] = []
   for (const vm of vms) {
+    await sweepLeftovers(engine.store, vm.name)
     const hypervisor = await hypervisorOf(engine, vm)
     const kept = await keptOf(vm)
     const left = await hypervisor.trim?.(await withAllVolumes(vm, kept), {...operation(engine, vm), keep})
