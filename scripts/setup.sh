@@ -21,6 +21,7 @@ test  /usr/share/OVMF       ovmf                UEFI firmware for VMs
 test  xz                    xz-utils            .xz images
 test  bzip2                 bzip2               .bz2 images
 test  zstd                  zstd                packs the .zst images that are read back
+test  minisign              minisign            signs lists of checksums
 test  openssl               openssl             a certificate for the https server of the tests
 test  docker-registry       docker-registry     a real registry for images, on loopback, only while a test runs
 test  /usr/sbin/sshd        openssh-server      a real sshd to talk to, on loopback, only while a test runs

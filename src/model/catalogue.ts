@@ -43,6 +43,8 @@ export type CatalogueSignature =
   | {readonly form: 'detached'; readonly at: string; readonly keyUrl: string}
   /** The list is in the signed message. */
   | {readonly form: 'clearsigned'; readonly keyUrl: string}
+  /** Beside the list, by minisign; its keys are short enough to be pinned themselves. */
+  | {readonly form: 'minisign'; readonly at: string}
 
 export interface CatalogueRelease {
   readonly tag: string
@@ -79,7 +81,7 @@ export interface Publisher {
   readonly imagePerFirmware?: boolean
   readonly layout: CatalogueLayout
   readonly signature?: CatalogueSignature
-  /** Fingerprints of the OpenPGP keys that may sign, upper-case hex. */
+  /** Fingerprints of the OpenPGP keys that may sign, upper-case hex; public keys of minisign. */
   readonly keys?: readonly string[]
   /** The first is what the name alone means. */
   readonly releases: readonly CatalogueRelease[]
@@ -162,7 +164,7 @@ export const hasEnded = ({ends}: CatalogueRelease, today: string): boolean => en
 
 /** How far an image can be trusted, as told and recorded. */
 export type Trust =
-  /** A list of checksums with it was signed by a key whose fingerprint was known beforehand. */
+  /** A list of checksums with it was signed by a key that was known beforehand by its fingerprint, or itself (minisign). */
   | {readonly level: 'signed'; readonly by: string; readonly fingerprint: string}
   /** Its digest came over https from the publisher, or was declared by the user. */
   | {readonly level: 'checksum'}

@@ -2,6 +2,7 @@ import type {Architecture, CatalogueRelease, CatalogueSignature, Mirror, Publish
 import type {VmctlError} from '../model/errors.ts'
 import {isRegistryName} from '../model/oci-reference.ts'
 import type {Located} from './grammar/shapes.ts'
+import {isMinisignKey} from './grammar/kinds.ts'
 import {readDocument} from './grammar/read.ts'
 import {problemsError, type Report, startReport} from './kdl/report.ts'
 import {parseKdl} from './kdl/syntax.ts'
@@ -95,7 +96,18 @@ const refuseIncomplete = (
   if (!list) report.error(name, `${publisher} has no list of checksums`, 'add list "…"')
   if (!image) report.error(name, `it is not said where the images of ${quoted(name.value)} are`, 'add image "…"')
   if (signature && key.length === 0 && release.some(({fields}) => fields.key.length === 0))
-    report.error(signature, 'a signature needs the fingerprint of a key', 'add key "…" with 40 hexadecimal digits')
+    report.error(
+      signature,
+      'a signature needs a key',
+      'add key "…", with the 40 hexadecimal digits of its fingerprint, or the key of minisign',
+    )
+  for (const one of signature ? [key, ...release.map(({fields}) => fields.key)].flat() : [])
+    if (isMinisignKey(one.value) !== (signature?.argument?.value === 'minisign'))
+      report.error(
+        one,
+        'this key is of the other kind than the signature',
+        'minisign goes with keys that begin with RW, OpenPGP with fingerprints',
+      )
 }
 
 const firmwareOf = ({firmware}: ReadPublisher['fields']): Pick<Publisher, 'firmware' | 'imagePerFirmware'> => {
@@ -116,7 +128,16 @@ const layoutOf = ({index, list, image}: ReadPublisher['fields']): Publisher['lay
 
 const signatureOf = (signature: ReadPublisher['fields']['signature'], report: Report): CatalogueSignature | undefined => {
   const {argument: form, fields: {at, 'key-url': keyUrl} = {}} = signature ?? {}
-  if (!signature || !form || !keyUrl) return undefined
+  if (!signature || !form) return undefined
+  if (form.value === 'minisign') {
+    if (keyUrl) report.error(keyUrl, 'minisign has no keys to fetch', 'remove key-url, and write the public key itself as key "RW…"')
+    if (!at) report.error(signature, 'it is not said where the signature is', 'add at="…"')
+    return at && {form: 'minisign', at: at.value}
+  }
+  if (!keyUrl) {
+    report.error(signature, 'it is not said where the key is', 'add key-url="https://…"')
+    return undefined
+  }
   if (form.value === 'clearsigned') {
     if (at) report.error(at, 'a clear-signed list has no signature of its own', 'remove at')
     return {form: 'clearsigned', keyUrl: keyUrl.value}

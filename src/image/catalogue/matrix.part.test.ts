@@ -56,7 +56,10 @@ const packed = async (name: string, disk: Buffer): Promise<Buffer> => {
 const published = new Map(await Promise.all(publishedNames.map(async (name) => [name, await packed(name, contentOf(name))] as const)))
 
 const signatureOf = (name: string) => findCatalogueImage(builtInCatalogue, name)?.publisher.signature
-const formOf = (name: string): 'none' | 'detached' | 'clearsigned' => signatureOf(name)?.form ?? 'none'
+const formOf = (name: string): 'none' | 'detached' | 'clearsigned' => {
+  const signature = signatureOf(name)
+  return signature && signature.form !== 'minisign' ? signature.form : 'none'
+}
 
 const storeAt = ({origin}: ImageServer, http: HttpOptions): ImageStore => {
   const quick = {retries: 1, retryDelayMs: 1, idleTimeoutMs: 5000, ...http}

@@ -184,7 +184,7 @@ const readList = async (job: Job, listUrl: URL, words: Words): Promise<VouchedLi
     by: publisher.title,
     words,
     listUrl,
-    ...(signature.form === 'detached' && {signatureUrl: under(job.origin, fill(signature.at, words))}),
+    ...(signature.form !== 'clearsigned' && {signatureUrl: under(job.origin, fill(signature.at, words))}),
     keyDirectory: job.keyDirectory,
     read: (url) => readBytes(url, job.requests),
     readIfPublished: (url) => readIfPublished(url, job.requests),

@@ -2,9 +2,10 @@
 export interface Verified {
   /** The bytes that were signed; of a clear-signed message those alone, and nothing that stands around them. */
   readonly content: Uint8Array
-  /** Of the primary key, upper-case hex. */
+  /** Of the primary key, upper-case hex; of minisign the public key itself. */
   readonly fingerprint: string
-  readonly signedAt: Date
+  /** Absent where nothing that was signed tells. */
+  readonly signedAt?: Date
   /** The key that signed is not valid any more, since this day; what it signed before is good. */
   readonly keyEndedAt?: Date
 }

@@ -2,6 +2,7 @@ import {isFailure, VmctlError} from '../../model/errors.ts'
 import type {CatalogueSignature, Trust} from '../../model/catalogue.ts'
 import {fetchKey} from './keys.ts'
 import {chooseKey, verifyClearsigned, verifyDetached} from './openpgp.ts'
+import {verifyMinisign} from './minisign.ts'
 import {BadSignature, type Verified} from './signature.ts'
 import {fill, type Words} from './words.ts'
 
@@ -54,26 +55,34 @@ const attempt = async (job: Vouching): Promise<Verified> => {
   const list = await job.read(job.listUrl)
   const signature = job.signatureUrl && (await job.readIfPublished(job.signatureUrl))
   if (job.signatureUrl && !signature) throw refused(job, 'is missing')
-  const check = async (keys: readonly string[]): Promise<Verified> =>
-    signature ? verifyDetached(list, signature, keys) : verifyClearsigned(list.toString('utf8'), keys)
+  const {form} = job.signature
+  const check = async (fresh: boolean): Promise<Verified> => {
+    if (form === 'minisign') return verifyMinisign(list, signature ?? Buffer.alloc(0), job.fingerprints)
+    const keys = await keysOf(job, job.signature, fresh)
+    return signature ? verifyDetached(list, signature, keys) : verifyClearsigned(list.toString('utf8'), keys)
+  }
   try {
-    return await check(await keysOf(job, false))
+    return await check(false)
   } catch (error) {
     if (!(error instanceof BadSignature)) throw error
     if (!error.mayBeOldKey) throw refused(job, error.message)
   }
   // The cached copy of the key may be older than the subkey that signs now.
   try {
-    return await check(await keysOf(job, true))
+    return await check(true)
   } catch (error) {
     throw error instanceof BadSignature ? refused(job, error.message) : error
   }
 }
 
-const keysOf = ({fingerprints, signature, words, keyDirectory, read}: Vouching, fresh: boolean): Promise<readonly string[]> =>
+const keysOf = (
+  {fingerprints, words, keyDirectory, read}: Vouching,
+  {keyUrl}: {readonly keyUrl: string},
+  fresh: boolean,
+): Promise<readonly string[]> =>
   Promise.all(
     fingerprints.map((fingerprint) =>
-      fetchKey({fingerprint, url: fill(signature.keyUrl, words), fresh}, {directory: keyDirectory, read, choose: chooseKey}),
+      fetchKey({fingerprint, url: fill(keyUrl, words), fresh}, {directory: keyDirectory, read, choose: chooseKey}),
     ),
   )
 

@@ -207,6 +207,19 @@ export const fingerprint: Kind<string> = {
   },
 }
 
+/** A public key as minisign prints it: 42 bytes, of which the first two say Ed25519. */
+const minisignKey = /^RW[A-Za-z0-9+/]{54}$/
+
+export const isMinisignKey = (value: string): boolean => minisignKey.test(value)
+
+/** By which a signature is known: a fingerprint, or a key of minisign. */
+export const signer: Kind<string> = {
+  ...fingerprint,
+  type: 'fingerprint or minisign key',
+  rule: `${fingerprint.rule}; a public key of minisign begins with RW`,
+  read: (value, fail) => (typeof value === 'string' && isMinisignKey(value) ? value : fingerprint.read(value, fail)),
+}
+
 /** A day. */
 export const date: Kind<string> = {
   type: 'date',

@@ -1,5 +1,5 @@
 import {architectures} from '../../model/catalogue.ts'
-import {date, digest, expected, fingerprint, integer, text, word} from '../grammar/kinds.ts'
+import {date, digest, expected, integer, signer, text, word} from '../grammar/kinds.ts'
 import {block, field, type Fields, type Kind, type ReadFields, required} from '../grammar/shapes.ts'
 
 /** The version of the format that is written, and the only one that is read. */
@@ -34,7 +34,7 @@ const buildFields = {
   trust: block(
     'How far it could be trusted when it was locked.',
     {argument: required(word('level of trust', 'signed', 'checksum', 'none'), 'The level.')},
-    {by: field(text('name'), 'Who signed.'), key: field(fingerprint, 'Fingerprint of the key.')},
+    {by: field(text('name'), 'Who signed.'), key: field(signer, 'Fingerprint of the key, or the key of minisign.')},
   ),
 } as const
 

@@ -1,5 +1,5 @@
 import {architectures} from '../../model/catalogue.ts'
-import {boolean, date, expected, fingerprint, text, word} from '../grammar/kinds.ts'
+import {boolean, date, expected, signer, text, word} from '../grammar/kinds.ts'
 import {block, defaulted, field, type Kind, list, pairs, type ReadFields, required} from '../grammar/shapes.ts'
 
 const origin = text('URL', {
@@ -45,7 +45,7 @@ const tag = text('tag', {
 
 const plainWord = text('word', {rule: 'letters, digits and . _ - + / ', isValid: (value) => /^[\w.+/-]+$/.test(value)})
 
-const keyField = list(fingerprint, 'Fingerprints of the OpenPGP keys that may sign.')
+const keyField = list(signer, 'Fingerprints of the OpenPGP keys that may sign; public keys of minisign.')
 
 const releaseNode = block(
   'A release. The first one is what the name of the publisher alone means.',
@@ -94,10 +94,15 @@ const publisherNode = block(
     image: block('The image: a file that never changes.', {argument: required(template, 'Its path.')}, {}),
     signature: block(
       'How the list is signed.',
-      {argument: required(word('form of signature', 'detached', 'clearsigned'), 'A file of its own, or around the list.')},
       {
-        at: field(template, 'Path of the detached signature.'),
-        'key-url': required(keyUrl, 'Where the key is; trusted for its fingerprint only.'),
+        argument: required(
+          word('form of signature', 'detached', 'clearsigned', 'minisign'),
+          'By OpenPGP in a file of its own, or around the list; by minisign.',
+        ),
+      },
+      {
+        at: field(template, 'Path of the signature in a file of its own.'),
+        'key-url': field(keyUrl, 'Where the OpenPGP key is; trusted for its fingerprint only.'),
       },
     ),
     key: keyField,
