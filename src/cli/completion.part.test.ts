@@ -39,7 +39,7 @@ describe.each(Object.entries(shells))('%s', (name, offer) => {
         .filter((text) => text !== '')
         .toSorted()
     }
-    expect(await offered('vmctl image p')).toEqual(['pull'])
+    expect(await offered('vmctl image p')).toEqual(['prune', 'pull', 'push'])
     expect(await offered('vmctl up ')).toEqual(['db', 'lone', 'web'])
     expect(await offered('vmctl up --no-h')).toEqual(['--no-health'])
     expect(await offered('vmctl graph --format m')).toEqual(['mermaid'])

@@ -11,6 +11,8 @@ export interface ServedFile {
   lastModified?: string
   /** Closes the connection after this many bytes of the n-th answer; -1 or nothing means not. */
   cutAfter?: number[]
+  /** Milliseconds that the client has for what came before a cut; for where it matters that it has taken some of it. */
+  cutGraceMs?: number
   /** Answers every request in full with 200. */
   ignoresRange?: boolean
   /** Sends no length at all: chunked, or until the connection closes. */
@@ -133,7 +135,7 @@ const send = (file: ServedFile, {body, count, seen}: {body: Buffer; count: numbe
   if (cut >= 0 && cut < body.length) {
     seen.sentBytes = cut
     // A client loses what it has not taken by then, so it gets some time for that.
-    const destroy = (): void => void setTimeout(() => response.destroy(), 100)
+    const destroy = (): void => void setTimeout(() => response.destroy(), file.cutGraceMs ?? 100)
     if (cut === 0) destroy()
     else response.write(body.subarray(0, cut), destroy)
     return

@@ -151,6 +151,7 @@ const faults: Readonly<Record<Part, readonly Fault[]>> = {
       what: 'is cut, and is another file of the same ETag then',
       spoil: ({content}) => ({
         cutAfter: [20_000],
+        cutGraceMs: 1500,
         etag: '"one"',
         answers: [{}, {content: Buffer.from(content).fill(7, content.length - 1000)}],
       }),
