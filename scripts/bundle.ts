@@ -24,6 +24,7 @@ const doors = [
   'plugin.ts',
   'hypervisor/contract/contract.ts',
   'network/hub-program.ts',
+  'hypervisor/qemu/guard-program.ts',
 ]
 
 const src = join(root, 'src')

@@ -1,10 +1,9 @@
 import {open, rm} from 'node:fs/promises'
-import {dirname, extname, join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
-import {fileURLToPath} from 'node:url'
 
 import {readIfExists} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
+import {ownProgram} from '../host/own-program.ts'
 import {endForCertain, parseIdentity, waitForEnd} from '../host/proc.ts'
 import {lastLines, spawnDetached} from '../host/process.ts'
 import {connectUnix} from '../host/sockets.ts'
@@ -59,10 +58,7 @@ export const startHub = async (
   await sweepDirectory(directory)
   const files = networkFiles(directory)
   await using log = await open(files.hubLog, 'w', 0o600)
-  const own = fileURLToPath(import.meta.url)
-  // The way is the same from the source, and from the file that the build has put this into.
-  const program = join(dirname(own), '../network', `hub-program${extname(own)}`)
-  const child = await spawnDetached(process.execPath, [...nodeFlags(own), program, directory, vmsDirectory], {
+  const child = await spawnDetached(process.execPath, [...ownProgram('network/hub-program'), directory, vmsDirectory], {
     cwd: directory,
     output: log,
     env: {},
@@ -78,9 +74,6 @@ export const startHub = async (
   const how = ended === undefined ? 'does not answer' : `ended at once (${ended})`
   throw new VmctlError('vmctl::network::hub_failed', `The hub of the network in ${directory} ${how}${said === '' ? '.' : `: ${said}`}`)
 }
-
-/** From the source, in development, Node strips types; it says so on every start unless it is told not to. */
-const nodeFlags = (file: string): string[] => (extname(file) === '.ts' ? ['--disable-warning=ExperimentalWarning'] : [])
 
 const waitForHub = async (
   directory: string,

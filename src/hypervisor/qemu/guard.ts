@@ -1,9 +1,8 @@
 import {open} from 'node:fs/promises'
-import {extname} from 'node:path'
-import {fileURLToPath} from 'node:url'
 
 import {remove} from '../../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {ownProgram} from '../../host/own-program.ts'
 import {identifyProcess, isAlive, parseIdentity} from '../../host/proc.ts'
 import {spawnDetached} from '../../host/process.ts'
 import type {Vm} from '../../model/vm.ts'
@@ -16,12 +15,9 @@ import {connectQmp} from './qmp.ts'
  */
 export const startGuard = async ({directory}: Pick<Vm, 'directory'>): Promise<() => Promise<void>> => {
   const {held, qemuLog} = qemuFiles(directory)
-  const own = fileURLToPath(import.meta.url)
   await writeFileAtomic(held, JSON.stringify(await identifyProcess(process.pid)))
   await using log = await open(qemuLog, 'a', 0o600)
-  const program = own.replace(/guard(?=\.[jt]s$)/, 'guard-program')
-  const flags = extname(own) === '.ts' ? ['--disable-warning=ExperimentalWarning'] : []
-  await spawnDetached(process.execPath, [...flags, program, directory], {cwd: directory, output: log, env: {}})
+  await spawnDetached(process.execPath, [...ownProgram('hypervisor/qemu/guard-program'), directory], {cwd: directory, output: log, env: {}})
   return () => remove(held)
 }
 
