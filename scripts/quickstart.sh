@@ -11,7 +11,7 @@ step 'Installing what is missing'
 sh scripts/setup.sh run
 
 step 'Building vmctl'
-tsc -p tsconfig.build.json
+npm run --silent build
 
 step 'Building a small guest image from Debian packages'
 image=$(fixtures/guests/build.sh micro)

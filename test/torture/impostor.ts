@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import {existsSync, mkdirSync} from 'node:fs'
+import {existsSync, mkdirSync, symlinkSync} from 'node:fs'
 import type {AddressInfo} from 'node:net'
 
 import ssh2 from 'ssh2'
@@ -50,7 +50,8 @@ const ways: readonly Way[] = [
   {name: 'cp out', command: ['cp', 'web:/etc/hostname', 'there'], from: 0},
   {name: 'ssh', command: ['ssh', 'web'], from: 0},
   {name: 'a command by ssh', command: ['ssh', 'web', '--', 'true'], from: 0},
-  {name: 'ssh, after the first look', command: ['ssh', 'web', '--', 'true'], from: 1, bySsh: true},
+  // With a key that is named vmctl looks first, and hands over then.
+  {name: 'ssh, after the first look', command: ['ssh', 'web', '--key', 'key', '--', 'true'], from: 1, bySsh: true},
   {name: 'provision, after a cut', command: ['provision'], from: 1, cutAt: 9000},
 ]
 
@@ -69,6 +70,7 @@ export const impostor = {
     await using wire = await Wire.to(() => sshd.port)
     using project = new WiredProject(wire, sshd)
     project.write('here', 'secret')
+    symlinkSync(sshd.keyPath, project.path('key'))
     mkdirSync(project.path('guest'))
     const mark = project.path('guest/mark')
     project.vmfile(
