@@ -16,25 +16,29 @@ const signatureBytes = 64
  * @throws BadSignature
  */
 export const verifyMinisign = (content: Buffer, signature: Buffer, keys: readonly string[]): Verified => {
-  const [untrusted = '', first = '', trusted = '', second = '', ...rest] = signature.toString('utf8').split(/\r?\n/)
-  const comment = /^trusted comment: (.*)$/.exec(trusted)?.[1]
-  const head = Buffer.from(first, 'base64')
-  const global = Buffer.from(second, 'base64')
-  const isWhole =
-    untrusted.startsWith('untrusted comment:') && head.length === headBytes + signatureBytes && global.length === signatureBytes
-  if (!isWhole || comment === undefined || rest.some((line) => line !== '')) throw new BadSignature('is not a minisign signature')
-  const algorithm = head.toString('latin1', 0, 2)
-  if (algorithm !== 'Ed' && algorithm !== 'ED') throw new BadSignature(`is of a kind that is not known (${JSON.stringify(algorithm)})`)
-  const key = keys.find((one) => Buffer.from(one, 'base64').subarray(2, headBytes).equals(head.subarray(2, headBytes)))
+  const {algorithm, id, own, comment, global} = readSignature(signature.toString('utf8'))
+  const key = keys.find((one) => Buffer.from(one, 'base64').subarray(2, headBytes).equals(id))
   if (key === undefined) throw new BadSignature('is signed by another key')
   const publicKey = publicKeyOf(key)
-  const own = head.subarray(headBytes)
   const signed = algorithm === 'ED' ? createHash('blake2b512').update(content).digest() : content
   if (!verify(null, signed, publicKey, own)) throw new BadSignature('does not belong to what it is said to sign')
   if (!verify(null, Buffer.concat([own, Buffer.from(comment)]), publicKey, global)) {
     throw new BadSignature('has a trusted comment that was not signed with it')
   }
   return {content, fingerprint: key}
+}
+
+const readSignature = (text: string) => {
+  const [, first = '', comment, second = ''] =
+    /^untrusted comment:[^\n]*\n([^\n]*)\ntrusted comment: ([^\n]*)\n([^\n]*)\n*$/.exec(text.replaceAll('\r\n', '\n')) ?? []
+  const head = Buffer.from(first, 'base64')
+  const global = Buffer.from(second, 'base64')
+  if (comment === undefined || head.length !== headBytes + signatureBytes || global.length !== signatureBytes) {
+    throw new BadSignature('is not a minisign signature')
+  }
+  const algorithm = head.toString('latin1', 0, 2)
+  if (algorithm !== 'Ed' && algorithm !== 'ED') throw new BadSignature(`is of a kind that is not known (${JSON.stringify(algorithm)})`)
+  return {algorithm, id: head.subarray(2, headBytes), own: head.subarray(headBytes), comment, global}
 }
 
 const publicKeyOf = (key: string): KeyObject =>
