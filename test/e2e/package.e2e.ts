@@ -66,7 +66,7 @@ for (const {name: guest, image, memory} of guests) {
       expect([hostKey, userKey].map(({length}) => length > 30)).toEqual([true, true])
       secrets = [...planted, hostKey, userKey]
       // As it is, the disk has most of them; what the words of a step leave behind depends on the guest.
-      await lab.ok('package', guest, '--no-clean', '-o', 'own.raw')
+      await lab.ok('package', guest, '--no-clean', '--force', '-o', 'own.raw')
       expect(await found(join(lab.project, 'own.raw'), secrets)).toEqual(
         expect.arrayContaining([canary('history'), canary('deleted'), hostKey, userKey]),
       )
@@ -79,7 +79,7 @@ for (const {name: guest, image, memory} of guests) {
     async () => {
       const overlay = join(lab.directory(guest), 'overlay.qcow2')
       const {ino} = statSync(overlay)
-      const made = await lab.json<{path: string; cleaned: boolean}>('package', guest, '-o', 'clean.raw')
+      const made = await lab.json<{path: string; cleaned: boolean}>('package', guest, '--force', '-o', 'clean.raw')
       expect(made).toMatchObject({cleaned: true, path: join(lab.project, 'clean.raw')})
       expect(await found(made.path, secrets)).toEqual([])
       expect(statSync(overlay).ino).toBe(ino)
