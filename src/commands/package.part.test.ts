@@ -1,9 +1,12 @@
 import {execFileSync} from 'node:child_process'
 import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest'
 
+import {openEngine} from '../engine/engine.ts'
+import {holdCopies} from '../engine/vm/copy.ts'
 import {digestOf} from '../../test/support/images.ts'
 import {makeWorkspace, runCommand, spawnCommand, type Workspace} from '../../test/support/run-command.ts'
 
@@ -133,6 +136,19 @@ test('of two at once one waits for the other', async () => {
   expect(both.map(({exitCode}) => exitCode)).toEqual([0, 0])
   same(path('web.qcow2'), 'qcow2')
   expect([entries(), vms()]).toEqual([['web.qcow2', 'web.qcow2.json'], ['web']])
+})
+
+test('a file that another one has written meanwhile is found before the VM is stopped for it', async () => {
+  const engine = await openEngine({stateDirectory: workspace.stateDirectory})
+  const held = await holdCopies(engine, 'web', 'vmctl package web')
+  const waiting = spawnCommand(['package', 'web', '--no-clean', '--json'], {cwd: workspace.directory})
+  // By then it has looked once, and waits.
+  await sleep(2000)
+  writeFileSync(path('web.qcow2'), 'precious')
+  await held[Symbol.asyncDispose]()
+  const {stdout} = await waiting
+  expect(JSON.parse(stdout)).toMatchObject({error: {code: 'vmctl::image::exists'}})
+  expect(readFileSync(path('web.qcow2'), 'utf8')).toBe('precious')
 })
 
 test('destroy removes what a killed one has left', async () => {

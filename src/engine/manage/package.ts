@@ -54,11 +54,13 @@ export interface Packaged {
  * @throws VmctlError `vmctl::image::exists`, `vmctl::guest::clean_failed`, …; nothing is written then
  */
 export const packageVm = async (engine: Engine, name: string, options: PackageOptions): Promise<Packaged> => {
-  const output = await planOutput(name, options)
+  await planOutput(name, options)
   const vm = await requireVm(engine.store, name)
   await requireFit(engine, vm, options)
   if (isAlive(await observe(engine, vm))) await options.onStop?.()
   await using _copies = await holdCopies(engine, name, `vmctl package ${name}`)
+  // Another one that was waited for may have written it, and the VM is not to be stopped in vain.
+  const output = await planOutput(name, options)
   await engine.emit({type: 'verb.begin', vm: name, verb: 'package'})
   try {
     await sweepCopies(engine, name)
