@@ -1,6 +1,8 @@
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
+import {afterEach, beforeEach} from 'vitest'
+
 import {hashFile} from '../../src/host/hash.ts'
 import {createOciSource} from '../../src/image/oci/index.ts'
 import {type PushedImage, pushDisk, type PushJob} from '../../src/image/oci/push.ts'
@@ -10,6 +12,8 @@ import type {ImageStore} from '../../src/image/image-store.ts'
 import type {Mirror} from '../../src/model/catalogue.ts'
 import {readOciReference} from '../../src/image/url.ts'
 import type {BaseImage, ImageReference} from '../../src/model/vm.ts'
+import {type FakeRepository, fakeRepository} from './fake-registry.ts'
+import {type ImageServer, startImageServer} from './image-server.ts'
 import {makeScratch, type Scratch} from './images.ts'
 
 export interface OciLab extends Disposable {
@@ -73,4 +77,24 @@ export const makeOciLab = ({mirrors = []}: LabOptions = {}): OciLab => {
     },
     [Symbol.dispose]: () => scratch[Symbol.dispose](),
   }
+}
+
+interface RegistryLab {
+  readonly server: ImageServer
+  readonly lab: OciLab
+  readonly registry: FakeRepository
+}
+
+/** For each test a registry of one repository, and a lab that has nothing of it yet. */
+export const useRegistryLab = (take: (made: RegistryLab) => void, repository?: string): void => {
+  let made: RegistryLab
+  beforeEach(async () => {
+    const server = await startImageServer()
+    made = {server, lab: makeOciLab(), registry: fakeRepository(server, repository)}
+    take(made)
+  })
+  afterEach(async () => {
+    made.lab[Symbol.dispose]()
+    await made.server[Symbol.asyncDispose]()
+  })
 }

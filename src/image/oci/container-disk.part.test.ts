@@ -2,29 +2,19 @@ import {readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {type Header, pack} from 'tar-stream'
-import {afterEach, beforeEach, describe, expect, test} from 'vitest'
+import {describe, expect, test} from 'vitest'
 
-import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
-import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
+import type {FakeRepository} from '../../../test/support/fake-registry.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
 import {ensureImage} from '../cache.ts'
-import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
+import {type OciLab, useRegistryLab} from '../../../test/support/oci-lab.ts'
 
 const layerType = 'application/vnd.docker.image.rootfs.diff.tar.gzip'
 const disk = makeRawDisk(300_000)
-let server: ImageServer
 let lab: OciLab
 let registry: FakeRepository
 
-beforeEach(async () => {
-  server = await startImageServer()
-  lab = makeOciLab()
-  registry = fakeRepository(server, 'containerdisks/debian')
-})
-afterEach(async () => {
-  lab[Symbol.dispose]()
-  await server[Symbol.asyncDispose]()
-})
+useRegistryLab((made) => void ({lab, registry} = made), 'containerdisks/debian')
 
 type Entry = readonly [header: Partial<Header> & {readonly name: string}, content?: Buffer]
 

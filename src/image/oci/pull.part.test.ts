@@ -1,13 +1,13 @@
 import {readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterEach, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 
 import {type FakeRepository, fakeRepository} from '../../../test/support/fake-registry.ts'
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts'
 import {digestOf, makeRawDisk, through} from '../../../test/support/images.ts'
 import {ensureImage} from '../cache.ts'
-import {makeOciLab, type OciLab} from '../../../test/support/oci-lab.ts'
+import {makeOciLab, type OciLab, useRegistryLab} from '../../../test/support/oci-lab.ts'
 
 const octets = 'application/octet-stream'
 const disk = makeRawDisk(300_000)
@@ -15,15 +15,7 @@ let server: ImageServer
 let lab: OciLab
 let registry: FakeRepository
 
-beforeEach(async () => {
-  server = await startImageServer()
-  lab = makeOciLab()
-  registry = fakeRepository(server)
-})
-afterEach(async () => {
-  lab[Symbol.dispose]()
-  await server[Symbol.asyncDispose]()
-})
+useRegistryLab((made) => void ({server, lab, registry} = made))
 
 const partials = (): string[] => readdirSync(join(lab.store.directory, 'partial'))
 const isDisk = async (source: string): Promise<boolean> => readFileSync((await lab.pull(source)).path).equals(disk)
