@@ -238,6 +238,11 @@ export interface Vm {
   /** By what that file is recognised when it was moved. */
   readonly vmfileTraits?: VmfileTraits
   readonly base: BaseImage
+  /**
+   * Whose disk it was when this VM was made: a VM, or a layer. Its guest takes an identity of its own when it first boots, and what
+   * cloud-init does once is not done again.
+   */
+  readonly derivedFrom?: string
   /** What the engine has attached to the VM, as of its last start. */
   readonly attachments?: Attachments
   /** RFC 3339. */
