@@ -6,7 +6,7 @@ import type {SshConfig, Vm} from '../../model/vm.ts'
 import type {Engine} from '../engine.ts'
 
 /** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
-export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
+export const hostKeyAlias = (vm: Pick<Vm, 'id'>): string => `vmctl-${vm.id}`
 
 /** Who logs in, in the settled order: asked for, `ssh { user }`, `cloud-init { user }`, the user of a well-known image, `vm`. */
 export const sshUser = ({spec}: Pick<Vm, 'spec'>, asked?: string, ssh: SshConfig | undefined = spec.ssh): string =>
