@@ -66,7 +66,7 @@ step('two forks side by side go on from memory as other guests, each with its ow
   expect(await lab.guest(db, 'cat /srv/data/mark /run/answer')).toBe('original\noriginal')
   expect(await Promise.all([hostKey(db), hostKey(web), bootId(db), bootId(web)])).toEqual(before)
   expect(forks()).toEqual([])
-  expect(await qemusBelow(lab.root)).toHaveLength(2)
+  expect(qemusBelow(lab.root)).toHaveLength(2)
 })
 
 step('one that is killed is told and removed; one that is kept can be used, and restarted, as what it is', async () => {
