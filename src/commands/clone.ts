@@ -23,7 +23,7 @@ export default class Clone extends VmctlCommand {
     const {args, flags: given} = await this.parse(Clone)
     const engine = await this.openEngine(given)
     const [{cloneVm}, name] = await Promise.all([import('../engine/fork/clone.ts'), this.vmNamed(engine, args.name, given.file)])
-    const made = await cloneVm(engine, {name, as: args.new}, {start: given.start})
+    const made = await cloneVm(engine, {name, as: args.new}, {start: Boolean(given.start)})
     await this.settle()
     const next = given.start ? 'started' : `\`vmctl start ${made.name}\` boots it`
     this.log(`${made.name}: cloned from ${name}${made.pausedMs > 0 ? `, which was paused for ${made.pausedMs} ms` : ''}; ${next}`)

@@ -46,7 +46,7 @@ export default class Try extends VmfileCommand {
     const {tryCommand} = await import('../engine/fork/try.ts')
     const vmfile = await this.vmfileIfAny(engine, given.file, false)
     const tried = await tryCommand(engine, {
-      ...{vms, command: [program, ...words], keep: given.keep, diskOnly: given['disk-only']},
+      ...{vms, command: [program, ...words], keep: Boolean(given.keep), diskOnly: Boolean(given['disk-only'])},
       ...{vmfile: vmfile?.path, quiet: this.jsonEnabled()},
       onReady: ({fork, readyMs, hasMemory}) => {
         this.tell(`fork ${fork} of ${vms.join(', ')}: ready after ${formatDuration(readyMs)}${hasMemory ? '' : ', booted from the disks'}`)
