@@ -222,6 +222,15 @@ export interface SharedFolder {
   readonly driver: 'auto' | 'virtiofs' | '9p'
 }
 
+/** A layer below the disk of a VM. */
+export interface DiskLayer {
+  /** 12 hexadecimal digits. */
+  readonly id: string
+  /** Absolute path of a qcow2 file. */
+  readonly path: string
+  readonly virtualSizeBytes: number
+}
+
 /** The record of a VM, stored as `vm.json` beside its disk. */
 export interface Vm {
   readonly schema: 1
@@ -238,6 +247,10 @@ export interface Vm {
   /** By what that file is recognised when it was moved. */
   readonly vmfileTraits?: VmfileTraits
   readonly base: BaseImage
+  /** The layer of provision steps on which its disk was made; on the image itself when absent. */
+  readonly layer?: DiskLayer
+  /** By what the guest knows itself, when that is older than this record: the disk has come from another VM's. */
+  readonly identity?: string
   /** What the engine has attached to the VM, as of its last start. */
   readonly attachments?: Attachments
   /** RFC 3339. */

@@ -7,6 +7,7 @@ import {asGuest, openSession} from '../reach/session.ts'
 import {waitForGuest} from '../reach/wait.ts'
 import {seedContentOf} from '../make/attach.ts'
 import {configureGuest} from './configure.ts'
+import {layerKeeper} from './keep-layers.ts'
 import {operation} from './operation.ts'
 import type {Records} from './records.ts'
 import {watchPanics} from './restarts.ts'
@@ -58,7 +59,8 @@ const becomeReady = async (
   await records.writeGuest({...guest, ready: true})
 }
 
-export const provisionVm = async (engine: Engine, vm: Vm, {steps, verdicts, records}: Task): Promise<void> => {
+export const provisionVm = async (engine: Engine, vm: Vm, task: Task): Promise<void> => {
+  const {steps, verdicts, records} = task
   // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
   using session = openSession(() => usableGuest(engine, vm, records))
   await session.guest()
@@ -72,6 +74,7 @@ export const provisionVm = async (engine: Engine, vm: Vm, {steps, verdicts, reco
     journal: records,
     provisioners: engine.provisioners,
     guest: session.guest,
+    onDone: await layerKeeper(engine, vm, {...task, guest: session.guest}),
     user: sshUser(vm),
     onEvent: (event) => engine.emit({...event, vm: vm.name}),
     signal: engine.signal,
