@@ -251,6 +251,11 @@ export interface Vm {
   readonly layer?: DiskLayer
   /** By what the guest knows itself, when that is older than this record: the disk has come from another VM's. */
   readonly identity?: string
+  /**
+   * Whose disk it was when this VM was made: a VM, or a layer. Its guest takes an identity of its own when it first boots, and what
+   * cloud-init does once is not done again.
+   */
+  readonly derivedFrom?: string
   /** What the engine has attached to the VM, as of its last start. */
   readonly attachments?: Attachments
   /** RFC 3339. */

@@ -9,6 +9,7 @@ import {seedContentOf} from '../make/attach.ts'
 import {configureGuest} from './configure.ts'
 import {layerKeeper} from './keep-layers.ts'
 import {operation} from './operation.ts'
+import {requireIdentity} from './own-identity.ts'
 import type {Records} from './records.ts'
 import {watchPanics} from './restarts.ts'
 import {detachSeed} from '../make/seed.ts'
@@ -45,6 +46,8 @@ const becomeReady = async (
 ): Promise<void> => {
   const {guest} = records
   if (guest.ready) return
+  // User-data of the user's own may have taken the place of the command that does so at boot.
+  if (vm.derivedFrom !== undefined) await requireIdentity(connection, {...vm, signal: engine.signal})
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
