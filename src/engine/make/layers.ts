@@ -15,6 +15,8 @@ import {sshUser} from '../reach/identity.ts'
 /** A layer from which a VM can be made. */
 export interface FoundLayer {
   readonly layer: Layer
+  /** Whether the guest of the VM that is replaced goes on as the same machine; else the new one becomes another. */
+  readonly isOwn: boolean
   /** The last step of which it has the result, counted from 1. */
   readonly step: number
   /** What it takes with all that it reads through to, without the image. */
@@ -104,16 +106,19 @@ export const findLayer = async (
     readonly spec: VmSpec
     readonly steps: readonly DeclaredStep[]
     readonly base: BaseImage
-    /** By what the guest of the VM that is replaced knows itself. */
+    /** By what the guest of the VM that is replaced knows itself, if there is one. */
     readonly identity: string | undefined
   },
 ): Promise<FoundLayer | undefined> => {
-  if (!hasLayers(engine) || identity === undefined) return undefined
+  if (!hasLayers(engine)) return undefined
   const {hashes} = await layerChain(engine, {spec, steps, base})
   for (const [index, hash] of [...hashes.entries()].toReversed()) {
     const layer = await readLayer(engine.store, hash)
-    if (layer?.identity !== identity || layer.place !== placeOf(spec) || !(await isWhole(engine, layer))) continue
-    return foundLayer(engine, layer, steps.slice(0, index + 1))
+    if (!layer) continue
+    const isOwn = layer.identity === identity && layer.place === placeOf(spec)
+    // Without a seed nobody tells the guest that it is another machine.
+    if ((!isOwn && spec.cloudInit === undefined) || !(await isWhole(engine, layer))) continue
+    return {isOwn, ...(await foundLayer(engine, layer, steps.slice(0, index + 1)))}
   }
   return undefined
 }
@@ -124,7 +129,7 @@ const isWhole = async ({store}: Engine, {below, image}: Layer): Promise<boolean>
   return (await Promise.all(paths.map(pathExists))).every(Boolean)
 }
 
-const foundLayer = async ({store}: Engine, layer: Layer, steps: readonly DeclaredStep[]): Promise<FoundLayer> => {
+const foundLayer = async ({store}: Engine, layer: Layer, steps: readonly DeclaredStep[]): Promise<Omit<FoundLayer, 'isOwn'>> => {
   const files = new Map((await listLayers(store)).map(({id, bytes}) => [id, bytes]))
   const bytes = [layer.id, ...layer.below].reduce((sum, id) => sum + (files.get(id) ?? 0), 0)
   const saved = steps.flatMap((step, index) => (isSaved(step) ? [layer.steps[index]?.durationMs] : []))

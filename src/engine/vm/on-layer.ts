@@ -30,7 +30,7 @@ export const furnish = async (
   const hypervisor = await hypervisorOf(engine, vm)
   const find = (): Promise<FoundLayer | undefined> =>
     findLayer(engine, {spec: vm.spec, steps, base: vm.base, identity: old && identityOf(old)})
-  const made = old && layers && (await find()) ? await standOnLayer(engine, vm, {old, find}) : undefined
+  const made = layers && (await find()) ? await standOnLayer(engine, vm, {old, find}) : undefined
   if (made) return made
   await hypervisor.prepare(vm, operation(engine, vm))
   await writeCredentials(vm, await seedContentOf(engine, vm))
@@ -41,18 +41,21 @@ export const furnish = async (
 const standOnLayer = async (
   engine: Engine,
   blank: Vm,
-  {old, find}: {readonly old: Vm; readonly find: () => Promise<FoundLayer | undefined>},
+  {old, find}: {readonly old: Vm | undefined; readonly find: () => Promise<FoundLayer | undefined>},
 ): Promise<Furnished | undefined> => {
   await using _lock = await lockLayers(engine.store, `making ${blank.name} from a layer`, engine.signal)
   const found = await find()
   if (!found) return undefined
-  const vm: Vm = {...blank, layer: diskOn(engine, found, blank), identity: identityOf(old)}
+  const before = found.isOwn ? old : undefined
+  const layer = diskOn(engine, found, blank)
+  const vm: Vm = {...blank, layer, ...(before ? {identity: identityOf(before)} : {derivedFrom: layer.id})}
   await writeVm(vm)
   await (await hypervisorOf(engine, vm)).prepare(vm, operation(engine, vm))
   await noteLayerUse(engine.store, found.layer)
-  await inheritCredentials(vm, old, await seedContentOf(engine, vm))
+  const content = await seedContentOf(engine, vm)
+  await (before ? inheritCredentials(vm, before, content) : writeCredentials(vm, content))
   const {setup} = found.layer
-  await writeGuest(vm.directory, {schema: 1, ready: true, ...(setup && {setup})})
+  await writeGuest(vm.directory, {schema: 1, ready: before !== undefined, ...(setup && {setup})})
   await writeJournal(vm.directory, found.journal)
   return {vm, origin: found}
 }

@@ -1,5 +1,5 @@
 import type {GuestConnection} from '../../guest/ssh/connection.ts'
-import type {Vm} from '../../model/vm.ts'
+import {noopBackend, type Vm} from '../../model/vm.ts'
 import {runSteps} from '../../provision/run/run.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {sshUser} from '../reach/identity.ts'
@@ -47,7 +47,7 @@ const becomeReady = async (
   const {guest} = records
   if (guest.ready) return
   // User-data of the user's own may have taken the place of the command that does so at boot.
-  if (vm.derivedFrom !== undefined) await requireIdentity(connection, {...vm, signal: engine.signal})
+  if (vm.derivedFrom !== undefined && vm.backend !== noopBackend) await requireIdentity(connection, {...vm, signal: engine.signal})
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
