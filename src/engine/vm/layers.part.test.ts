@@ -5,7 +5,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 
 import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
 import {sshdMissing} from '../../../test/support/sshd.ts'
-import type {ProvisionStep} from '../../model/steps.ts'
+import type {ProvisionStep, RunMode} from '../../model/steps.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {readJournal} from '../../provision/run/journal.ts'
 import {listLayers} from '../../store/layers.ts'
@@ -38,15 +38,18 @@ describe.skipIf(missing)(`layers of provision steps${missing === undefined ? '' 
     })
   })
 
+  interface Said {
+    readonly run?: RunMode | 'unsaid'
+    readonly cache?: boolean | 'unsaid'
+    readonly secretEnv?: Readonly<Record<string, string>>
+  }
   /** Quick steps are kept because they ask for it. */
-  const step = (word: string, change: Readonly<Record<string, unknown>> = {}): ProvisionStep =>
-    ({
-      type: 'shell',
-      run: 'on-change',
-      cache: true,
-      settings: {inline: `echo ${word} >> ${lab.file('guest/runs')}`, args: [], env: {}, privileged: false},
-      ...change,
-    }) as ProvisionStep
+  const step = (word: string, {run: mode = 'on-change', cache = true, ...secrets}: Said = {}): ProvisionStep => ({
+    type: 'shell',
+    ...(mode !== 'unsaid' && {run: mode}),
+    ...(cache !== 'unsaid' && {cache}),
+    settings: {inline: `echo ${word} >> ${lab.file('guest/runs')}`, args: [], env: {}, privileged: false, ...secrets},
+  })
   const options = (verb: 'up' | 'reload', provision: readonly ProvisionStep[], change: Partial<VmSpec> = {}): ConvergeOptions => ({
     vmfile: lab.vmfile(lab.vm('web', {provision, ...change})),
     verb,
@@ -112,9 +115,9 @@ describe.skipIf(missing)(`layers of provision steps${missing === undefined ? '' 
   })
 
   test.each([
-    ['says `run "always"`', {run: 'always', cache: undefined}],
+    ['says `run "always"`', {run: 'always', cache: 'unsaid'}],
     ['says `cache #false`', {cache: false}],
-    ['has secrets', {cache: undefined, settings: {inline: 'true', args: [], env: {}, secretEnv: {TOKEN: 'x'}, privileged: false}}],
+    ['has secrets', {cache: 'unsaid', secretEnv: {TOKEN: 'x'}}],
   ] as const)('a step that %s ends them', async (_what, change) => {
     const steps = [step('one'), step('two', change), step('three')]
     expect(await run('up', steps)).toEqual(['1 runs', '1 kept', '2 runs', '3 runs'])
@@ -122,13 +125,13 @@ describe.skipIf(missing)(`layers of provision steps${missing === undefined ? '' 
   })
 
   test('one that runs at each start by default runs again on top of the layer', async () => {
-    const steps = [step('one'), step('two', {run: undefined, cache: undefined}), step('three')]
+    const steps = [step('one'), step('two', {run: 'unsaid', cache: 'unsaid'}), step('three')]
     expect(await run('up', steps)).toEqual(['1 runs', '1 kept', '2 runs', '3 runs', '3 kept'])
     expect(await run('reload', steps)).toEqual(['2 runs'])
   })
 
   test('quick steps are not worth a layer, and none is kept of a VM with a share that it may write to, unless they ask for it', async () => {
-    const quick = [step('one', {cache: undefined})]
+    const quick = [step('one', {cache: 'unsaid'})]
     expect(await run('up', quick)).toEqual(['1 runs'])
     expect(await layers()).toEqual([])
     expect(await run('reload', quick)).toEqual(['1 runs'])
