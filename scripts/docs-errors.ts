@@ -24,7 +24,7 @@ Every failure that vmctl can explain has a code. The code is stable; the message
 
 \`\`\`text
 error[vmctl::vm::not_found]: There is no VM named "wbe".
-  help: Did you mean web? Run \`vmctl list\` to see the VMs that exist.
+  help: Did you mean "web"? Run \`vmctl list\` to see the VMs that exist.
 \`\`\`
 
 With \`--json\` it is printed on standard output:
