@@ -9,7 +9,7 @@ import type {SeedDocuments} from '../../guest/seed/seed-iso.ts'
 import {type GuestSetup, setupHashes, setupScript} from '../../guest/setup/script.ts'
 import {ioError} from '../../host/files.ts'
 import type {CloudInitConfig, HashedFile, Vm, VmSpec} from '../../model/vm.ts'
-import {sshUser} from '../reach/identity.ts'
+import {identityOf, sshUser} from '../reach/identity.ts'
 
 /** What a seed carries besides credentials. */
 export interface SeedContent {
@@ -36,7 +36,7 @@ export const seedDocuments = async (vm: Vm, cloudInit: CloudInitConfig, contents
   const networkConfig = cloudInit.networkConfig ? await readBytes(cloudInit.networkConfig.path) : contents.networkConfig
   const vendor = await vendorDocument(vm, cloudInit, contents)
   return {
-    metaData: metaData({instanceId: `${vm.name}-${vm.id}`, hostname: cloudInit.hostname}),
+    metaData: metaData({instanceId: `${vm.name}-${identityOf(vm)}`, hostname: cloudInit.hostname}),
     userData: await userDocument(vm, cloudInit, contents),
     ...(vendor !== undefined && {vendorData: vendor}),
     ...(networkConfig !== undefined && {networkConfig}),

@@ -91,6 +91,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
       return own === undefined ? undefined : `its qemu { args } give it something of the host: ${own}`
     },
     trim: async (vm, given) => (await lifecycle()).trim(vm, given),
+    freeze: async (vm, layer, given) => (await lifecycle()).freeze(vm, layer, given),
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
     console: (vm, {signal}): Promise<Duplex> => connectUnix(qemuFiles(vm.directory).consoleSocket, signal),
