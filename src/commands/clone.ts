@@ -13,7 +13,7 @@ export default class Clone extends VmctlCommand {
     name: Args.string({required: true, description: 'Name of the VM.'}),
     new: Args.string({required: true, description: 'Name of the clone.'}),
   }
-  static override flags = {...flags.locking, file: flags.file, start: Flags.boolean({summary: 'Start it as well.'})}
+  static override flags = {...flags.locking, file: flags.file, start: Flags.boolean({default: false, summary: 'Start it as well.'})}
   static override examples = [
     '<%= config.bin %> <%= command.id %> web web2 --start',
     '<%= config.bin %> <%= command.id %> db db-before-upgrade',
@@ -23,7 +23,7 @@ export default class Clone extends VmctlCommand {
     const {args, flags: given} = await this.parse(Clone)
     const engine = await this.openEngine(given)
     const [{cloneVm}, name] = await Promise.all([import('../engine/fork/clone.ts'), this.vmNamed(engine, args.name, given.file)])
-    const made = await cloneVm(engine, {name, as: args.new}, {start: Boolean(given.start)})
+    const made = await cloneVm(engine, {name, as: args.new}, {start: given.start})
     await this.settle()
     const next = given.start ? 'started' : `\`vmctl start ${made.name}\` boots it`
     this.log(`${made.name}: cloned from ${name}${made.pausedMs > 0 ? `, which was paused for ${made.pausedMs} ms` : ''}; ${next}`)

@@ -20,8 +20,8 @@ export default class Try extends VmfileCommand {
   static override flags = {
     ...flags.locking,
     file: flags.file,
-    keep: Flags.boolean({summary: 'Leave the fork as it is, running.'}),
-    'disk-only': Flags.boolean({summary: 'Boot the guests from the disks, also those that run.'}),
+    keep: Flags.boolean({default: false, summary: 'Leave the fork as it is, running.'}),
+    'disk-only': Flags.boolean({default: false, summary: 'Boot the guests from the disks, also those that run.'}),
     remove: Flags.string({summary: 'Remove a fork that was kept or left over, and do nothing else.', helpValue: 'FORK'}),
   }
   static override examples = [
@@ -46,7 +46,7 @@ export default class Try extends VmfileCommand {
     const {tryCommand} = await import('../engine/fork/try.ts')
     const vmfile = await this.vmfileIfAny(engine, given.file, false)
     const tried = await tryCommand(engine, {
-      ...{vms, command: [program, ...words], keep: Boolean(given.keep), diskOnly: Boolean(given['disk-only'])},
+      ...{vms, command: [program, ...words], keep: given.keep, diskOnly: given['disk-only']},
       ...{vmfile: vmfile?.path, quiet: this.jsonEnabled()},
       onReady: ({fork, readyMs, hasMemory}) => {
         this.tell(`fork ${fork} of ${vms.join(', ')}: ready after ${formatDuration(readyMs)}${hasMemory ? '' : ', booted from the disks'}`)
