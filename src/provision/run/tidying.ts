@@ -9,6 +9,7 @@ interface Tidying {
   readonly now: (actions: Actions) => void
   /** After a step that has succeeded: what the next one sweeps is left to it, and its success makes it needless. */
   readonly after: (step: PreparedStep, actions: Actions, next: Next | undefined) => void
+  /** Resolves when everything is done, what was left to a next step too. */
   readonly end: () => Promise<void>
 }
 
@@ -28,6 +29,7 @@ export const openTidying = (): Tidying => {
     },
     end: async () => {
       now(left)
+      left = []
       await Promise.all(running)
     },
   }
