@@ -63,12 +63,9 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
       if (isChecked) await keeper.writeJournal(openFollowers(keeper.journal, steps, verdicts))
       const afterwards = await runStep(vm, turn, options)
       hasRun = true
-      const next = options.onDone ? undefined : active[position + 1]
-      tidying.after(turn.step, afterwards, next && {...next, verdict: verdicts[next.index], journal: keeper.journal})
-      if (options.onDone) {
-        await tidying.end()
-        await options.onDone(turn.index + 1)
-      }
+      const settles = options.onDone !== undefined
+      await tidying.after(turn.step, afterwards, {next: active[position + 1], verdicts, journal: keeper.journal, settles})
+      await options.onDone?.(turn.index + 1)
     }
     await closeStart(keeper, steps, verdicts)
   } finally {

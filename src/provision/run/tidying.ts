@@ -5,10 +5,18 @@ import type {Journal} from './journal.ts'
 /** What is put off until the result of a step is on record. */
 export type Actions = readonly (() => Promise<void>)[]
 
+interface Following {
+  readonly next: {readonly step: PreparedStep; readonly index: number} | undefined
+  readonly verdicts: readonly StepVerdict[]
+  readonly journal: Journal
+  /** Everything is done before the next step begins. */
+  readonly settles: boolean
+}
+
 interface Tidying {
   readonly now: (actions: Actions) => void
   /** After a step that has succeeded: what the next one sweeps is left to it, and its success makes it needless. */
-  readonly after: (step: PreparedStep, actions: Actions, next: Next | undefined) => void
+  readonly after: (step: PreparedStep, actions: Actions, following: Following) => Promise<void>
   /** Resolves when everything is done, what was left to a next step too. */
   readonly end: () => Promise<void>
 }
@@ -22,29 +30,22 @@ export const openTidying = (): Tidying => {
   }
   return {
     now,
-    after: (step, actions, next) => {
-      const isLeft = next !== undefined && isSwept(step, next)
+    after: async (step, actions, following) => {
+      const isLeft = !following.settles && isSwept(step, following)
       left = isLeft ? actions : []
       if (!isLeft) now(actions)
+      if (following.settles) await Promise.all(running)
     },
     end: async () => {
       now(left)
-      left = []
       await Promise.all(running)
     },
   }
 }
 
-interface Next {
-  readonly step: PreparedStep
-  readonly index: number
-  readonly verdict: StepVerdict | undefined
-  readonly journal: Journal
-}
-
 /** Whether the next step certainly begins anew, and removes what this one has left. */
-const isSwept = ({provisioner}: PreparedStep, {step, index, verdict, journal}: Next): boolean =>
+const isSwept = ({provisioner}: PreparedStep, {next, verdicts, journal}: Following): boolean =>
   provisioner.sweeps === true &&
-  step.provisioner === provisioner &&
-  verdict?.verdict !== 'check' &&
-  journal.steps[index]?.memory === undefined
+  next?.step.provisioner === provisioner &&
+  verdicts[next.index]?.verdict !== 'check' &&
+  journal.steps[next.index]?.memory === undefined
