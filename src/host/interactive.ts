@@ -7,12 +7,12 @@ import {debug} from '../model/debug.ts'
 import {programEnvironment} from './environment.ts'
 
 export interface InteractiveOptions {
-  /** What is advised when it is not installed. */
+  /** What to do where there is no such program. */
   readonly help: string
   /** Variables beside those of this process. */
   readonly env?: Readonly<Record<string, string>>
   /** Whether what it prints goes to standard error. */
-  readonly quiet?: boolean
+  readonly quiet?: boolean | undefined
 }
 
 /**
