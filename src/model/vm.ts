@@ -17,7 +17,7 @@ import type {ProvisionStep} from './steps.ts'
 import type {VmfileTraits} from './vmfile-traits.ts'
 
 /** States of the vmctl book, lower case. `destroyed` is what a VM that no longer exists would report. */
-export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'stopped' | 'failed' | 'destroyed'
+export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'saved' | 'stopped' | 'failed' | 'destroyed'
 
 /** Name of a backend: `qemu`, `noop`, or one that a plugin brings. */
 export type BackendTag = string
@@ -222,6 +222,14 @@ export interface SharedFolder {
   readonly driver: 'auto' | 'virtiofs' | '9p'
 }
 
+/** What is on record of a guest whose memory is on disk. */
+export interface Saved {
+  /** When it stood still, RFC 3339. */
+  readonly savedAt: string
+  /** What its memory takes on the host. */
+  readonly bytes: number
+}
+
 /** The record of a VM, stored as `vm.json` beside its disk. */
 export interface Vm {
   readonly schema: 1
@@ -246,6 +254,8 @@ export interface Vm {
   readonly phase: 'prepared' | 'started'
   /** When the user has suspended it, in ISO 8601; absent while it runs. */
   readonly suspendedAt?: string
+  /** The guest stands still, its memory is on disk, and nothing of it runs; on record in a file of its own, `saved.json`. */
+  readonly saved?: Saved
   /** The name of the snapshot to which the VM is being put back: until that is done its disks do not belong together. */
   readonly restoring?: string
   /** The last operation that failed, until one succeeds. */
@@ -272,7 +282,8 @@ export interface Observation {
 }
 
 /** The state of a VM that has no process. */
-export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
+export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure' | 'saved'>): VmState => {
+  if (vm.saved) return 'saved'
   if (vm.failure) return 'failed'
   return vm.phase === 'prepared' ? 'prepared' : 'stopped'
 }
@@ -280,3 +291,7 @@ export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
 /** Whether anything of a VM runs, or looks as if it did: nothing that a running guest uses may be touched then. */
 export const isAlive = ({pid, crash, state}: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
   pid !== undefined || crash !== undefined || state === 'running' || state === 'suspended'
+
+/** Whether the disks of a VM belong to a guest that goes on: one of which something runs, or whose memory is kept. */
+export const ownsDisks = (observation: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
+  isAlive(observation) || observation.state === 'saved'

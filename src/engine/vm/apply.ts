@@ -6,6 +6,7 @@ import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
 import {noteStart} from '../../provision/run/journal.ts'
+import {removeSavedMemory} from '../../store/saved.ts'
 import {sweepSnapshots} from '../../store/snapshots.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
@@ -22,6 +23,7 @@ import {fetchReference} from '../make/image.ts'
 import {operation} from './operation.ts'
 import {resumeVm} from './pause.ts'
 import {newRecords, type Records} from './records.ts'
+import {awake, discardSaved} from './saved.ts'
 import {writeCredentials} from '../make/seed.ts'
 import type {Target, Task} from './target.ts'
 import {provisionVm, waitUntilUsable} from './usable-guest.ts'
@@ -34,7 +36,7 @@ export const stopGraceMs = (spec: Pick<VmSpec, 'stopGraceMs'>): number => spec.s
 export const applyPlan = async (
   engine: Engine,
   target: Target,
-  {plan, records: known}: {readonly plan: VmPlan; readonly records: Records},
+  {plan, records: known, atOnce}: {readonly plan: VmPlan; readonly records: Records; readonly atOnce?: Task['atOnce']},
 ): Promise<void> => {
   const {name} = target.spec
   let records = known
@@ -43,7 +45,7 @@ export const applyPlan = async (
     engine.signal.throwIfAborted()
     const started = performance.now()
     await engine.emit({type: 'action.begin', vm: name, action: step.action})
-    await applyStep(engine, {...target, verdicts: plan.provision, records}, step)
+    await applyStep(engine, {...target, verdicts: plan.provision, records, atOnce}, step)
     // Those of the VM before it are gone.
     if (step.action === 'recreate') records = newRecords(vmDirectory(engine.store, name))
     await engine.emit({type: 'action.end', vm: name, action: step.action, durationMs: performance.now() - started})
@@ -66,6 +68,13 @@ const applyStep = async (engine: Engine, task: Task, step: PlanStep): Promise<vo
       return
     case 'start':
       await startVm(engine, await existing(engine, name), records)
+      return
+    case 'save':
+    case 'load':
+      await task.atOnce?.()
+      return
+    case 'discard':
+      await discardSaved(engine, await existing(engine, name))
       return
     case 'resume':
       await resumeVm(engine, await existing(engine, name))
@@ -154,7 +163,7 @@ const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
 /** Ends a VM for good. A guest that writes to what outlives it powers off first, so that nothing it wrote is lost there. */
 const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const {volumes = [], shares = []} = vm.spec
-  if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
+  if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, await awake(engine, vm), stopGraceMs(vm.spec))
   await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine, vm))
   await forgetLayers(engine, vm)
   await noteUse(engine.images, vm.base.path)
@@ -180,6 +189,8 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
   const rest = {...before, attachments: await attach(engine, vm)}
   // What was seen of the run before is no news of this one.
   await remove(vmFiles(vm.directory).health)
+  // Of a command that was killed before it had saved all of it.
+  await removeSavedMemory(vm)
   // Before the start: a kill in between must not hide it.
   await noteStart(records)
   try {

@@ -18,4 +18,6 @@ export interface Target {
 export interface Task extends Target {
   readonly verdicts: readonly StepVerdict[]
   readonly records: Records
+  /** Saves or loads this VM, and with it the others of which that is to be done. */
+  readonly atOnce?: (() => Promise<void>) | undefined
 }

@@ -3,6 +3,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 import {type Bench, type HypervisorHarness, type It, openBench} from './bench.ts'
 import {testCheckpoints} from './checkpoints.ts'
 import {testLife} from './life.ts'
+import {testSaved} from './saved.ts'
 import {testSight} from './sight.ts'
 
 export type {HypervisorHarness} from './bench.ts'
@@ -30,6 +31,7 @@ export const testHypervisor = ({create, skip = []}: HypervisorContract): void =>
     }
     testLife(it)
     testCheckpoints(it)
+    testSaved(it)
     testSight(it)
 
     test('every skipped test exists', () => {
