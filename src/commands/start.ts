@@ -2,7 +2,7 @@ import * as flags from '../cli/flags.ts'
 import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.ts'
 
 export default class Start extends LifecycleCommand {
-  static override summary = 'Boot VMs that are prepared or stopped; let saved ones go on.'
+  static override summary = 'Start VMs that are at rest; let saved ones go on.'
   static override description =
     'With changes of the VMFile that have waited for a start. Provision steps and the order of `depends-on` are the business of `vmctl up`.'
   static override args = flags.existingVms

@@ -5,7 +5,7 @@ import {eachVm} from '../cli/each-vm.ts'
 import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.ts'
 
 export default class Suspend extends LifecycleCommand {
-  static override summary = 'Pause running VMs; they stay in memory, or go to disk with --disk.'
+  static override summary = 'Pause running VMs, in memory or on disk.'
   static override description =
     'With --disk, the memory of the guests goes to disk, of all of them as of one instant, and nothing of them runs any more: as `vmctl down --save`. `vmctl resume`, `vmctl start` and `vmctl up` let them go on.'
   static override args = flags.existingVms

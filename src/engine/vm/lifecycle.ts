@@ -174,8 +174,9 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
       try {
         const reading = readingOnce(engine)
         const spec = await specToStart(reading, vm)
-        await stopVm(noted.engine, await awake(engine, vm), timeoutMs ?? stopGraceMs(vm.spec))
-        await boot(reading, vm, spec)
+        const woken = await awake(engine, vm)
+        await stopVm(noted.engine, woken, timeoutMs ?? stopGraceMs(vm.spec))
+        await boot(reading, woken, spec)
       } catch (error) {
         throw about(error, {vm: name})
       }
