@@ -1,5 +1,5 @@
 import {remove, syncDirectory} from '../host/durable.ts'
-import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {readOwnIfExists, writeFileAtomic} from '../host/files.ts'
 import {seal, unseal} from '../host/sealed.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
@@ -11,9 +11,9 @@ type Kept = Pick<Vm, 'directory'>
  * What is on record of a guest whose memory is on disk; undefined when there is none.
  * @throws VmctlError `vmctl::vm::record_damaged`
  */
-export const readSaved = async (directory: string, name: string): Promise<Saved | undefined> => {
+export const readSaved = (directory: string, name: string): Saved | undefined => {
   const path = vmFiles(directory).saved
-  const text = await readIfExists(path)
+  const text = readOwnIfExists(path)
   if (text === undefined) return undefined
   const saved = parse(text)
   if (saved) return saved

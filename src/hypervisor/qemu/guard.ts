@@ -1,7 +1,7 @@
 import {open} from 'node:fs/promises'
 
 import {remove} from '../../host/durable.ts'
-import {pathExists, readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {pathExists, readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
 import {ownProgram} from '../../host/own-program.ts'
 import {endForCertain, identifyProcess, isAlive, isIdentity, type ProcessIdentity} from '../../host/proc.ts'
 import {spawnDetached} from '../../host/process.ts'
@@ -34,8 +34,8 @@ export const startGuard = async ({directory}: Pick<Vm, 'directory'>, fate: Fate 
   return () => remove(held)
 }
 
-const heldIn = async (directory: string): Promise<Held | undefined> => {
-  const text = await readIfExists(qemuFiles(directory).held)
+const heldIn = (directory: string): Held | undefined => {
+  const text = readOwnIfExists(qemuFiles(directory).held)
   try {
     const value: unknown = JSON.parse(text ?? 'null')
     return isHeld(value) ? value : undefined
@@ -56,13 +56,13 @@ const isHeld = (value: unknown): value is Held =>
 
 /** Whether somebody alive still holds the guest. */
 export const guardLives = async (directory: string): Promise<boolean> => {
-  const held = await heldIn(directory)
+  const held = heldIn(directory)
   return held !== undefined && isAlive(held.holder)
 }
 
 /** What a process that is dead has held; undefined for any other. */
 const abandoned = async (directory: string): Promise<Fate | undefined> => {
-  const held = await heldIn(directory)
+  const held = heldIn(directory)
   return held && !(await isAlive(held.holder)) ? held.fate : undefined
 }
 
