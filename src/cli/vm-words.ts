@@ -1,4 +1,5 @@
-import {noopBackend, type Saved} from '../model/vm.ts'
+import type {Saved} from '../model/saveable.ts'
+import {noopBackend} from '../model/vm.ts'
 import {formatSize} from '../model/quantity.ts'
 
 /** What a list of VMs says when there is none. */

@@ -179,3 +179,35 @@ test('a record that cannot be read hides nothing, and nothing is booted beside i
   rmSync(mark('web'))
   expect(await runCommand('up', 'web')).toMatchObject({exitCode: 0})
 })
+
+test('warm: down saves by itself, and powers off in order what cannot be saved', async () => {
+  mkdirSync(join(workspace.directory, 'www'), {recursive: true})
+  const warm = (word: string): void =>
+    writeFileSync(
+      join(workspace.directory, 'VMFile.kdl'),
+      `project "shop" { ${word}; }
+vm "web" { image ${JSON.stringify(workspace.image)}; network "user"; }
+vm "files" { image ${JSON.stringify(workspace.image)}; ssh { user "root"; }; network "user"; share "www" target="/srv"; }`,
+    )
+  warm('warm #true')
+  const checked = await runCommand('validate')
+  expect(checked).toMatchObject({exitCode: 0})
+  expect(checked.stderr + checked.stdout).toContain('vm "files" cannot stay warm: it has shared folders')
+  await runCommand('up', '--no-provision')
+  expect(await plan('--for', 'down')).toMatchObject([
+    {vm: 'shop.files', steps: [{action: 'stop'}], notices: [expect.stringContaining('although it is warm')]},
+    {vm: 'shop.web', steps: [{action: 'save', cause: 'warm, running'}]},
+  ])
+  await runCommand('down')
+  expect(await statesOf()).toEqual(['shop.files stopped', 'shop.web saved'])
+  await runCommand('up', '--no-provision')
+  await runCommand('down', '--no-save')
+  expect(await statesOf()).toEqual(['shop.files stopped', 'shop.web stopped'])
+  warm('warm #false')
+  await runCommand('up', 'web', '--warm')
+  await runCommand('down', 'web')
+  expect(await statesOf()).toContain('shop.web saved')
+  await runCommand('up', 'web')
+  await runCommand('down', 'web')
+  expect(await statesOf()).toContain('shop.web stopped')
+})

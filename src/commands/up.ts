@@ -30,6 +30,9 @@ export default class Up extends VmfileCommand {
     parallel: flags.parallel,
     'remove-orphans': flags.removeOrphans,
     timings: flags.timings,
+    warm: Flags.boolean({
+      summary: 'Have `vmctl down` keep the memory of these VMs on disk, as `warm #true` in the project does, until an `up` without --warm.',
+    }),
     yes: flags.yes,
     wait: Flags.boolean({summary: 'Wait until every VM with a health check is healthy, not only those that others wait for.'}),
   }
@@ -42,6 +45,7 @@ export default class Up extends VmfileCommand {
       names: flags.namesOf(args, given),
       adopt: given.adopt,
       autostart: given.autostart,
+      warm: given.warm,
       discardSaved: given['discard-saved'],
       provision: !given['no-provision'],
       noDependencies: given['no-deps'],

@@ -10,6 +10,7 @@ import type {Healthcheck} from './health.ts'
 import type {ForwardedPort, PortForward} from './port.ts'
 import type {CloudCommand, WriteFile} from './cloud-init.ts'
 import type {PciDevice} from './device.ts'
+import type {Saved} from './saveable.ts'
 import type {Share, VolumeMount} from './storage.ts'
 import type {Dependency} from './order.ts'
 import type {NetworkAttachment} from './network.ts'
@@ -167,6 +168,8 @@ export interface VmSpec extends BackendSections {
   readonly stopGraceMs?: number
   /** Whether `vmctl install` brings it up at boot; true when absent. */
   readonly autostart?: boolean
+  /** Whether `down` keeps its memory on disk; false when absent. */
+  readonly warm?: boolean
   readonly labels?: Readonly<Record<string, string>>
   /** In /etc/environment of the guest, for provision steps and health checks. */
   readonly env?: Readonly<Record<string, string>>
@@ -222,14 +225,6 @@ export interface SharedFolder {
   readonly readOnly: boolean
   /** `auto`: the backend decides; the guest finds out by the tag. */
   readonly driver: 'auto' | 'virtiofs' | '9p'
-}
-
-/** What is on record of a guest whose memory is on disk. */
-export interface Saved {
-  /** When it stood still, RFC 3339. */
-  readonly savedAt: string
-  /** What its memory takes on the host. */
-  readonly bytes: number
 }
 
 /** The record of a VM, stored as `vm.json` beside its disk. */

@@ -3,7 +3,8 @@ import {readOwnIfExists, writeFileAtomic} from '../host/files.ts'
 import {seal, unseal} from '../host/sealed.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
-import type {Saved, Vm} from '../model/vm.ts'
+import type {Saved} from '../model/saveable.ts'
+import type {Vm} from '../model/vm.ts'
 
 type Kept = Pick<Vm, 'directory'>
 

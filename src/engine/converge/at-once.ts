@@ -1,7 +1,7 @@
 import type {Vm, VmSpec} from '../../model/vm.ts'
 import {readVm} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
-import {planVm} from '../plan/plan.ts'
+import {isWarm, planVm} from '../plan/plan.ts'
 import {loadVms, saveVms} from '../vm/saved.ts'
 import {lockVms} from '../vm/several.ts'
 import {type LookOptions, situationOf} from './observe.ts'
@@ -38,10 +38,13 @@ export const openAtOnce = async (engine: Engine, specs: readonly VmSpec[], optio
 }
 
 const candidates = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<readonly string[]> => {
-  const {verb, destroy, save} = options
+  const {verb, destroy} = options
   if (destroy || (verb !== 'up' && verb !== 'down')) return []
-  // One that cannot be read is told of in its turn.
-  const vms = await Promise.all(specs.map(({name}) => readVm(engine.store, name).catch(() => undefined)))
-  const isWanted = (vm: Vm): boolean => (verb === 'down' && save === true ? true : vm.saved !== undefined)
-  return vms.flatMap((vm) => (vm && isWanted(vm) ? [vm.name] : []))
+  const names = specs.map(async (spec) => {
+    // One that cannot be read is told of in its turn.
+    const vm = await readVm(engine.store, spec.name).catch(() => undefined)
+    const {save = vm && isWarm(spec, vm)} = options
+    return vm && (vm.saved ?? (verb === 'down' && save)) ? [spec.name] : []
+  })
+  return (await Promise.all(names)).flat()
 }

@@ -35,6 +35,8 @@ export interface ConvergeOptions extends PlanOptions, Selection {
   readonly parallel?: number | undefined
   /** `down` only: removes the volumes of the VMs too, with everything on them. */
   readonly volumes?: boolean | undefined
+  /** `up` only: whether the VMs are warm although their VMFile does not say so. */
+  readonly warm?: boolean | undefined
   /** `up` and `down` of the whole file: destroys the VMs that the file has made and no longer defines. */
   readonly removeOrphans?: boolean | undefined
 }
@@ -105,7 +107,8 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  * Brings the VMs of a VMFile to where the verb wants them, in the order of their dependencies and else in parallel. A failure
  * of one stops only those that wait for it; each is told by an event and stands in the results.
  */
-export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
+export const converge = async (engine: Engine, given: ConvergeOptions): Promise<VmResult[]> => {
+  const options = given.warm ? {...given, vmfile: warmed(given.vmfile)} : given
   const orphans = await orphansOf(engine, options)
   // What is wrong with the file is told before anything is made or removed for it.
   inOrder(choose(options))
@@ -119,6 +122,8 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   for (const id of (await removeVolumes?.()) ?? []) await engine.emit({type: 'vm.notice', message: `the volume ${id} is removed`})
   return [...removed.map(resultOfOrphan), ...results]
 }
+
+const warmed = (vmfile: Vmfile): Vmfile => ({...vmfile, vms: vmfile.vms.map((spec) => ({...spec, warm: true}))})
 
 const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
   const specs = choose(options)

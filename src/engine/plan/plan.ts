@@ -2,7 +2,7 @@ import {type GuestRecord, newGuest} from '../../guest/record.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
 import {whyUnsaveable} from '../../model/saveable.ts'
-import {isAlive, type Vm, type VmState} from '../../model/vm.ts'
+import {isAlive, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
 import {decideSteps, type Request} from '../../provision/run/decide.ts'
 import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
 import {compareSpecs} from '../../vmfile/changes.ts'
@@ -101,7 +101,7 @@ export const planStart = (desired: Pick<Desired, 'spec' | 'backends'>, {vm, stat
   return {...rest, steps: isUpdated && canLogIn(desired.spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
 }
 
-const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): Decision => {
+const planDown = ({spec}: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
   const decide = (steps: readonly PlanStep[], ...told: readonly string[]): Decision => ({steps, notices: told, provision: []})
   if (!vm) return decide([], 'does not exist')
@@ -110,13 +110,19 @@ const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): 
   if (state === 'saved') return planDownOfSaved(vm, options)
   if (!isAlive(observation)) return decide([], 'is not running')
   const stop: PlanStep = {action: 'stop', cause: state}
-  if (!options.save || state === 'failed') return decide([stop])
+  const {save = isWarm(spec, vm)} = options
+  if (!save || state === 'failed') return decide([stop])
   const why = whyUnsaveable(vm.spec)
-  if (why === undefined) return decide([{action: 'save', cause: `--save, ${state}`}])
+  if (why === undefined) return decide([{action: 'save', cause: `${options.save ? '--save' : 'warm'}, ${state}`}])
+  // In order, so nothing is lost.
+  if (!options.save) return decide([stop], `is powered off although it is warm: ${why}`)
   throw new VmctlError('vmctl::snapshot::unsupported', `The memory of ${vm.name} cannot be saved: ${why}.`, {
     help: `Nothing was changed. \`vmctl down ${vm.name}\` without --save powers it off; \`vmctl down --save\` with names saves the others.`,
   })
 }
+
+/** Whether `down` keeps the memory of a VM by itself: its VMFile says so, or its last `up` did. */
+export const isWarm = (spec: VmSpec, vm: Pick<Vm, 'spec'>): boolean => spec.warm === true || vm.spec.warm === true
 
 /** A saved guest is down. Only who says so has it go on to power off. */
 const planDownOfSaved = ({saved}: Vm, {save}: PlanOptions): Decision => {
