@@ -42,10 +42,12 @@ const usableGuest = async (engine: Engine, vm: Vm, records: Records): Promise<Re
 const becomeReady = async (
   engine: Engine,
   vm: Vm,
-  {connection, records}: {readonly connection: Pick<GuestConnection, 'exec'>; readonly records: Records},
+  {connection, records}: {readonly connection: Pick<GuestConnection, 'exec' | 'hasShell'>; readonly records: Records},
 ): Promise<void> => {
   const {guest} = records
   if (guest.ready) return
+  // Nobody can tell whether it has read its seed, so it keeps that.
+  if (!connection.hasShell) return records.writeGuest({...guest, ready: true})
   // User-data of the user's own may have taken the place of the command that does so at boot.
   if (vm.derivedFrom !== undefined && vm.backend !== noopBackend) await requireIdentity(connection, {...vm, signal: engine.signal})
   // Before `ready` is on record: whoever was killed in between comes back here.
