@@ -10,7 +10,7 @@ import type {Healthcheck} from './health.ts'
 import type {ForwardedPort, PortForward} from './port.ts'
 import type {CloudCommand, WriteFile} from './cloud-init.ts'
 import type {PciDevice} from './device.ts'
-import type {Share, VolumeMount} from './storage.ts'
+import type {DiskLayer, Share, VolumeMount} from './storage.ts'
 import type {Dependency} from './order.ts'
 import type {NetworkAttachment} from './network.ts'
 import type {ProvisionStep} from './steps.ts'
@@ -222,15 +222,6 @@ export interface SharedFolder {
   readonly readOnly: boolean
   /** `auto`: the backend decides; the guest finds out by the tag. */
   readonly driver: 'auto' | 'virtiofs' | '9p'
-}
-
-/** A layer below the disk of a VM. */
-export interface DiskLayer {
-  /** 12 hexadecimal digits. */
-  readonly id: string
-  /** Absolute path of a qcow2 file. */
-  readonly path: string
-  readonly virtualSizeBytes: number
 }
 
 /** The record of a VM, stored as `vm.json` beside its disk. */

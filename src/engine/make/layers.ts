@@ -3,8 +3,10 @@ import {stat} from 'node:fs/promises'
 import {pathExists} from '../../host/files.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {layerLimits} from '../../model/limits.ts'
+import {hasShell} from '../../model/login.ts'
 import {formatDuration, formatSize, parseSize} from '../../model/quantity.ts'
-import type {BaseImage, DiskLayer, Vm, VmSpec} from '../../model/vm.ts'
+import type {DiskLayer} from '../../model/storage.ts'
+import type {BaseImage, Vm, VmSpec} from '../../model/vm.ts'
 import {chainOf, type Chain, isSaved} from '../../provision/run/chain.ts'
 import {type DeclaredStep, digest} from '../../provision/run/declare.ts'
 import type {Journal} from '../../provision/run/journal.ts'
@@ -49,7 +51,10 @@ export const hasLayers = (engine: Engine): boolean =>
 export const layerChain = async (
   engine: Engine,
   {spec, steps, base}: {readonly spec: VmSpec; readonly steps: readonly DeclaredStep[]; readonly base: BaseImage},
-): Promise<Chain> => chainOf(digest(await rootOf(engine, spec, base)), steps, outsideOf(spec))
+): Promise<Chain> =>
+  hasShell(spec.ssh)
+    ? chainOf(digest(await rootOf(engine, spec, base)), steps, outsideOf(spec))
+    : {hashes: [], end: {step: 1, why: 'the guest has no shell through which it could be told to write all to its disk'}}
 
 /** What steps may have written where no layer is made of it, in words. */
 const outsideOf = ({volumes = [], shares = []}: VmSpec): string | undefined => {

@@ -5,7 +5,8 @@ import {expect} from 'vitest'
 
 import {hashFile} from '../../host/hash.ts'
 import {imageInfo} from '../../host/qemu-img.ts'
-import type {DiskLayer, Vm} from '../../model/vm.ts'
+import type {DiskLayer} from '../../model/storage.ts'
+import type {Vm} from '../../model/vm.ts'
 import type {Hypervisor} from '../hypervisor.ts'
 import {type It, signal} from './bench.ts'
 

@@ -276,7 +276,8 @@ const isSettled = (error: unknown, {isAborted, isLeft}: {readonly isAborted: boo
 }
 
 /** A failure of a plugin's own, unless it says that its step goes on. */
-const isFinalOfPlugin = (error: unknown): boolean => isVmctlError(error) && typeof error.kind !== 'string' && error.facts.retry !== 'later'
+const isFinalOfPlugin = (error: unknown): boolean =>
+  isVmctlError(error) && !error.code.startsWith('vmctl::') && error.facts.retry !== 'later'
 
 const failureOf = (error: unknown): Partial<JournalEntry> => {
   const {exitCode} = factsOf(error)
