@@ -2,7 +2,7 @@
 export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   'VMs of a VMFile': ['init', 'up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
   'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy', 'clone', 'package'],
-  Snapshots: ['snapshot:create', 'snapshot:ls', 'snapshot:diff', 'snapshot:restore', 'snapshot:rm'],
+  Snapshots: ['try', 'snapshot:create', 'snapshot:ls', 'snapshot:diff', 'snapshot:restore', 'snapshot:rm'],
   'Look inside': ['list', 'ps', 'projects', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
   Images: [
     'image:search',

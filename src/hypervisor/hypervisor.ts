@@ -198,7 +198,7 @@ export interface Hypervisor {
   restore?(vm: Vm, options: CheckpointOptions): Promise<Restoration>
   /**
    * Gives `fork`, another VM whose directory is empty, the disks that `vm` had at a checkpoint and what else its guest finds there again,
-   * but no address. Changes nothing of `vm`. With memory `restore` of the fork follows, and its guest goes on where the other one was.
+   * but no address of the host. Changes nothing of `vm`. With memory `restore` of the fork follows, and its guest goes on where the other one was.
    * Without it VMs can be neither cloned nor tried.
    */
   fork?(vm: Vm, fork: Vm, options: ForkOptions): Promise<void>

@@ -18,6 +18,7 @@ import {recordMachine} from './machine.ts'
 import {memoryFile, type MemoryTransfer, saveMemory, whyUnsaveable} from './memory.ts'
 import {findAnyProcess} from './process.ts'
 import {connectQmp, type QmpClient} from './qmp.ts'
+import {readRuntime, writeRuntime} from './runtime.ts'
 
 export const qemuCheckpoint = async (vm: Vm, options: CheckpointOptions): Promise<Checkpoint> => {
   const running = await findAnyProcess(vm)
@@ -39,6 +40,9 @@ export const qemuFork = async (vm: Vm, fork: Vm, options: ForkOptions): Promise<
   await forkDisks(vm, fork, options)
   const kept = keptVariables(options.directory)
   if (await pathExists(kept)) await copyPrivately(kept, qemuFiles(fork.directory).efivars)
+  const runtime = options.shared ? await readRuntime(vm.directory) : undefined
+  // Guests know their interface by it. On the wires of a fork there is no other one.
+  if (runtime) await writeRuntime(fork.directory, {schema: 1, name: fork.name, macAddress: runtime.macAddress})
 }
 
 const atRest = (vm: Vm, options: CheckpointOptions): Checkpoint => ({

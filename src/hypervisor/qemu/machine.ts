@@ -33,13 +33,13 @@ const uuidOf = (args: readonly string[]): string | undefined => args[args.indexO
 
 /**
  * The arguments of a VM without those in which another VM differs that takes over its guest: the state of the guest has no file of the
- * host, and brings the MAC address and the UUID that it was started with.
+ * host, and brings the UUID that it was started with.
  */
 const ofGuest = (args: readonly string[]): string[] =>
   args.map((arg, index) => {
     if (['-name', '-uuid'].includes(args[index - 1] ?? '')) return ''
     if (arg.startsWith('{"node-name":"firmware"')) return arg
-    return arg.replace(/(?<=,netdev=net0,mac=)[^,]*/, '').replaceAll(/(?<="filename":)"(?:[^"\\]|\\.)*"/g, '""')
+    return arg.replaceAll(/(?<="filename":)"(?:[^"\\]|\\.)*"/g, '""')
   })
 
 export const recordMachine = async (
