@@ -64,12 +64,31 @@ export interface Checkpoint extends AsyncDisposable {
   settle(): Promise<void>
 }
 
+/** Another VM that begins where one was at a checkpoint. */
+export interface ForkOptions extends CheckpointOptions {
+  /** Whether its disks may rest on those of the other VM: made in a moment, and of use for as long as that one is there. */
+  readonly shared: boolean
+  /** The volumes of the one and where they go, absolute paths. */
+  readonly volumes: readonly {readonly from: string; readonly to: string}[]
+}
+
 /** A VM on its way back to a checkpoint. `load` is called for all VMs of a stack before `release`. */
 export interface Restoration {
   /** Puts the disks of the VM, which is at rest, back; with memory the guest is there again, and stands still. May be repeated. */
   load(): Promise<void>
   /** Lets the guest go on. */
   release(): Promise<void>
+}
+
+/** A guest whose memory is on disk, and of which nothing runs. */
+export interface SaveOptions extends OperationOptions {
+  /** A directory for what the backend keeps of it. */
+  readonly directory: string
+  /**
+   * A file of the engine's, and the only truth. From when it is there the guest is saved: it never executes anything again but by being
+   * loaded. From when it is gone the guest that was loaded goes on. That holds whoever is killed, and whenever.
+   */
+  readonly mark: string
 }
 
 /** A file that a disk is written to. */
@@ -189,6 +208,14 @@ export interface Hypervisor {
    */
   restore?(vm: Vm, options: CheckpointOptions): Promise<Restoration>
   /**
+   * Gives `fork`, another VM whose directory is empty, the disks that `vm` had at a checkpoint and what else its guest finds there again,
+   * but no address of the host. Changes nothing of `vm`. With memory `restore` of the fork follows, and its guest goes on where the other one was.
+   * Without it VMs can be neither cloned nor tried.
+   */
+  fork?(vm: Vm, fork: Vm, options: ForkOptions): Promise<void>
+  /** What a VM has of the host that two VMs cannot have, in words for the user; undefined when there is nothing of the kind. */
+  whyNotTwice?(vm: Vm): string | undefined
+  /**
    * Removes all checkpoints of the disks of a VM but those, also what a killed command has left of one, as far as that is possible now.
    * @returns ids of those that have to wait until the VM is at rest, or until others have gone
    */
@@ -199,6 +226,17 @@ export interface Hypervisor {
    */
   freeze?(vm: Vm, layer: LayerTarget, options: OperationOptions): Promise<void>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
+  /**
+   * Begins to save a guest that runs or is suspended, with the phases of a checkpoint but for `release`: `settle` is followed by the mark.
+   * Disposal ends what runs when the mark is there; else the guest goes on as if nothing had been. What cannot be saved is refused here.
+   * The disks stay as they are: until the guest goes on nothing else may write to them.
+   */
+  save?(vm: Vm, options: SaveOptions): Promise<Checkpoint>
+  /**
+   * Checks that a guest can be loaded, and changes nothing. After `load` it is there and stands still; then the mark is removed, and
+   * `release` lets it run, also one that was suspended. While the mark is there `stop` ends what was loaded, and the guest stays saved.
+   */
+  load?(vm: Vm, options: SaveOptions): Promise<Restoration>
   /** A byte stream to and from the serial console. One user at a time. */
   console?(vm: Vm, options: {readonly signal: AbortSignal}): Promise<Duplex>
   consoleEndpoint?(vm: Vm): ConsoleEndpoint

@@ -2,24 +2,27 @@ import {chmod, copyFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {beginLayer, finishLayer, layerPath, undoLayer} from '../../host/disk-layers.ts'
-import {syncFile} from '../../host/durable.ts'
+import {link, syncFile} from '../../host/durable.ts'
 import {pathExists} from '../../host/files.ts'
 import type {ProcessIdentity} from '../../host/proc.ts'
 import {VmctlError} from '../../model/errors.ts'
+import {whyUnsaveable} from '../../model/saveable.ts'
 import type {Vm} from '../../model/vm.ts'
-import type {Checkpoint, CheckpointOptions} from '../hypervisor.ts'
-import {freezeDisks} from '../local-checkpoint.ts'
+import type {Checkpoint, CheckpointOptions, ForkOptions} from '../hypervisor.ts'
+import {forkDisks, freezeDisks} from '../local-checkpoint.ts'
 import {writableDisks} from '../local-disk.ts'
 import {addNext, forgetNext, recoverTops, runningDisks, switchToNext} from './block-nodes.ts'
+import {copyPrivately} from './disk.ts'
 import {qemuFiles} from './files.ts'
 import {letGo, startGuard} from './guard.ts'
-import {recordMachine} from './machine.ts'
-import {memoryFile, type MemoryTransfer, saveMemory, whyUnsaveable} from './memory.ts'
+import {machineFile, recordMachine} from './machine.ts'
+import {memoryFile, type MemoryTransfer, refusalOf, saveMemory} from './memory.ts'
 import {findAnyProcess} from './process.ts'
 import {connectQmp, type QmpClient} from './qmp.ts'
+import {readRuntime, writeRuntime} from './runtime.ts'
 
 export const qemuCheckpoint = async (vm: Vm, options: CheckpointOptions): Promise<Checkpoint> => {
-  const running = await findAnyProcess(vm)
+  const running = vm.saved ? undefined : await findAnyProcess(vm)
   return running ? beginRunning(vm, running, options) : atRest(vm, options)
 }
 
@@ -33,12 +36,28 @@ const keepVariables = async ({directory}: Vm, to: string): Promise<void> => {
   await chmod(keptVariables(to), 0o600)
 }
 
+/** Gives a fork the disks and the variables of the firmware that a VM had at a checkpoint. */
+export const qemuFork = async (vm: Vm, fork: Vm, options: ForkOptions): Promise<void> => {
+  await forkDisks(vm, fork, options)
+  const kept = keptVariables(options.directory)
+  if (await pathExists(kept)) await copyPrivately(kept, qemuFiles(fork.directory).efivars)
+  const runtime = options.shared ? await readRuntime(vm.directory) : undefined
+  // Guests know their interface by it. On the wires of a fork there is no other one.
+  if (runtime) await writeRuntime(fork.directory, {schema: 1, name: fork.name, macAddress: runtime.macAddress})
+}
+
+/** The memory of a saved guest, which nobody writes to any more, gets a second name. */
+const keepSaved = async (from: string, to: string): Promise<void> => {
+  for (const file of [memoryFile, machineFile]) await link(file(from), file(to))
+}
+
 const atRest = (vm: Vm, options: CheckpointOptions): Checkpoint => ({
-  hasMemory: false,
+  hasMemory: options.memory && vm.saved !== undefined,
   ready: async () => undefined,
   hold: async () => undefined,
   async seal() {
     await keepVariables(vm, options.directory)
+    if (options.memory && vm.saved) await keepSaved(qemuFiles(vm.directory).savedMemory, options.directory)
     await freezeDisks(vm, options)
   },
   release: async () => undefined,
@@ -50,14 +69,9 @@ const atRest = (vm: Vm, options: CheckpointOptions): Checkpoint => ({
 })
 
 /** @throws VmctlError `vmctl::snapshot::unsupported` */
-const requireSaveable = async ({name, spec, attachments}: Vm, qmp: QmpClient): Promise<void> => {
-  const reason = await whyUnsaveable(qmp)
-  const why =
-    (spec.devices ?? []).length > 0
-      ? 'it has a device of the host, whose state nobody can save'
-      : (attachments?.folders ?? []).length > 0
-        ? 'it has shared folders, whose open files are on the host'
-        : reason
+export const requireSaveable = async ({name, spec, attachments}: Vm, qmp: QmpClient): Promise<void> => {
+  const reason = await refusalOf(qmp)
+  const why = whyUnsaveable({devices: spec.devices, shares: attachments?.folders}) ?? reason
   if (why !== undefined) throw new VmctlError('vmctl::snapshot::unsupported', `The memory of ${name} cannot be saved: ${why}.`)
 }
 
@@ -141,7 +155,7 @@ const beginRunning = async (vm: Vm, process: ProcessIdentity, options: Checkpoin
   }
 }
 
-const runs = async (qmp: QmpClient): Promise<boolean> => {
+export const runs = async (qmp: QmpClient): Promise<boolean> => {
   const status = await qmp.execute('query-status')
   return typeof status === 'object' && status !== null && 'running' in status && status.running === true
 }
