@@ -48,7 +48,10 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   const {state} = await observe(engine, vm)
   if (state !== 'running') {
     throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; SSH needs a running one.`, {
-      help: state === 'suspended' ? `Resume it with \`vmctl resume ${name}\`.` : `Start it with \`vmctl start ${name}\`, or \`vmctl up\`.`,
+      help:
+        state === 'suspended' || state === 'saved'
+          ? `Resume it with \`vmctl resume ${name}\`.`
+          : `Start it with \`vmctl start ${name}\`, or \`vmctl up\`.`,
     })
   }
   const login: Login = {
