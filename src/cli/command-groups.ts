@@ -20,5 +20,5 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
   Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],
-  'The host': ['doctor', 'disk-usage', 'devices', 'completion', 'version'],
+  'The host': ['doctor', 'disk-usage', 'prune', 'devices', 'completion', 'version'],
 }

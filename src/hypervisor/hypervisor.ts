@@ -92,6 +92,14 @@ export interface DiskTarget {
   readonly compressed: boolean
 }
 
+/** Where a layer of the disk of a VM goes. */
+export interface LayerTarget {
+  /** What it is called among the names of a backend: 12 hexadecimal digits. */
+  readonly id: string
+  /** Absolute, on the file system of the VM's directory; nothing is there yet. */
+  readonly path: string
+}
+
 /** Where the guest's serial console can be reached. */
 export type ConsoleEndpoint = {readonly type: 'unix-socket'; readonly path: string} | {readonly type: 'none'}
 
@@ -196,6 +204,11 @@ export interface Hypervisor {
    * @returns ids of those that have to wait until the VM is at rest, or until others have gone
    */
   trim?(vm: Vm, options: OperationOptions & {readonly keep: readonly string[]}): Promise<readonly string[]>
+  /**
+   * Makes a file of what the disk of a VM shows now, whether it runs or not, to which nothing writes from then on: the VM goes on on top
+   * of it, as other VMs may, whose `layer` it is when they are prepared. Without it, provision steps are not kept.
+   */
+  freeze?(vm: Vm, layer: LayerTarget, options: OperationOptions): Promise<void>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
   /**
    * Begins to save a guest that runs or is suspended, with the phases of a checkpoint but for `release`: `settle` is followed by the mark.

@@ -99,10 +99,6 @@ const meanings = {
   'vmctl::snapshot::busy': {exit: state, help: 'Stop what uses the disk first.'},
 
   'vmctl::share::source_unusable': {exit: usage, help: 'Check the path; it is relative to the VMFile.'},
-  'vmctl::share::virtiofs_unavailable': {
-    exit: host,
-    help: 'Install virtiofsd 1.13 or newer, or leave the driver to vmctl, which takes 9p then.',
-  },
 
   'vmctl::device::unavailable': {exit: host, help: 'Run `vmctl devices` to see what is missing.'},
   'vmctl::systemd::failed': {
@@ -186,23 +182,6 @@ const meanings = {
   },
   'vmctl::provision::no_ssh': {exit: usage, help: 'Add `cloud-init { }` to the VM, or `ssh { user "…" }` for a user whom its image knows.'},
 
-  'vmctl::qemu::not_installed': {
-    exit: host,
-    help: 'Install QEMU (Debian, Ubuntu: `sudo apt-get install qemu-system-x86 qemu-utils`), then run `vmctl doctor`.',
-  },
-  'vmctl::qemu::spawn_failed': {exit: host, help: 'Read the message of QEMU above, then run `vmctl doctor`.'},
-  'vmctl::qemu::qmp_connect_failed': {
-    exit: host,
-    help: 'QEMU may have crashed before its control socket was ready; read qemu.log in the directory of the VM.',
-  },
-  'vmctl::qemu::qmp_command_failed': {exit: host, help: 'Read qemu.log in the directory of the VM.'},
-  'vmctl::qemu::accelerator_unavailable': {exit: host, help: 'Run `vmctl doctor` to see which accelerators work here.'},
-  'vmctl::qemu::firmware_not_found': {exit: host, help: 'Install the UEFI firmware (Debian, Ubuntu: `sudo apt-get install ovmf`).'},
-  'vmctl::qemu::process_survived': {
-    exit: host,
-    help: 'The process could not be ended; nothing was removed. Look at it with `ps`, then try again.',
-  },
-
   'vmctl::network::bridge_not_found': {
     exit: host,
     help: 'Create the bridge first: `sudo ip link add NAME type bridge && sudo ip link set NAME up`.',
@@ -254,7 +233,7 @@ export type FailureCode = keyof typeof meanings
 /** The code of a plugin's own failure: its name, what it is about, what happened, as in `my-plugin::disk::full`. */
 export type PluginCode = `${string}::${string}::${string}`
 
-/** A kind of failure that a plugin brings, which is registered by its extension. */
+/** A kind of failure that a backend or a plugin brings, which is registered by its extension. */
 export interface Failure {
   readonly code: PluginCode
   /** What kind of failure it is, as for vmctl's own: 2 usage, 3 not found, 4 host, 5 state, 6 guest, 7 time-out. */
@@ -273,7 +252,5 @@ const unregistered: Meaning = {
 /** The advice as text. */
 export const adviceText = (help: Advice, vm = 'NAME'): string => (typeof help === 'string' ? help : help(vm))
 
-/** Exit status and advice of each code, for programs and for the reference. */
-export const failures = Object.fromEntries(
-  Object.entries<Meaning>(meanings).map(([code, {exit, help}]) => [code, {exit, help: adviceText(help)}]),
-) as Readonly<Record<FailureCode, {readonly exit: number; readonly help: string}>>
+/** Exit status and advice of each code that belongs to no part alone. */
+export const commonFailures: Readonly<Record<FailureCode, Meaning>> = meanings

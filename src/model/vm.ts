@@ -10,8 +10,8 @@ import type {Healthcheck} from './health.ts'
 import type {ForwardedPort, PortForward} from './port.ts'
 import type {CloudCommand, WriteFile} from './cloud-init.ts'
 import type {PciDevice} from './device.ts'
-import type {Saved} from './saveable.ts'
-import type {Share, VolumeMount} from './storage.ts'
+import type {Saved} from './saved.ts'
+import type {DiskLayer, Share, VolumeMount} from './storage.ts'
 import type {Dependency} from './order.ts'
 import type {NetworkAttachment} from './network.ts'
 import type {ProvisionStep} from './steps.ts'
@@ -243,6 +243,15 @@ export interface Vm {
   /** By what that file is recognised when it was moved. */
   readonly vmfileTraits?: VmfileTraits
   readonly base: BaseImage
+  /** The layer of provision steps on which its disk was made; on the image itself when absent. */
+  readonly layer?: DiskLayer
+  /** By what the guest knows itself, when that is older than this record: the disk has come from another VM's. */
+  readonly identity?: string
+  /**
+   * Whose disk it was when this VM was made: a VM, or a layer. Its guest takes an identity of its own when it first boots, and what
+   * cloud-init does once is not done again.
+   */
+  readonly derivedFrom?: string
   /** What the engine has attached to the VM, as of its last start. */
   readonly attachments?: Attachments
   /** RFC 3339. */
@@ -288,7 +297,3 @@ export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure' | 'saved'>): VmStat
 /** Whether anything of a VM runs, or looks as if it did: nothing that a running guest uses may be touched then. */
 export const isAlive = ({pid, crash, state}: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
   pid !== undefined || crash !== undefined || state === 'running' || state === 'suspended'
-
-/** Whether the disks of a VM belong to a guest that goes on: one of which something runs, or whose memory is kept. */
-export const ownsDisks = (observation: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
-  isAlive(observation) || observation.state === 'saved'

@@ -84,6 +84,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     save: async (vm, given) => (await lifecycle()).save(vm, given),
     load: async (vm, given) => (await lifecycle()).load(vm, given),
     trim: async (vm, given) => (await lifecycle()).trim(vm, given),
+    freeze: async (vm, layer, given) => (await lifecycle()).freeze(vm, layer, given),
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
     console: (vm, {signal}): Promise<Duplex> => connectUnix(qemuFiles(vm.directory).consoleSocket, signal),

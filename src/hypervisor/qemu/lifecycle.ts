@@ -10,6 +10,7 @@ import type {Vm, VmSpec} from '../../model/vm.ts'
 import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
 import {trimDisks} from '../local-checkpoint.ts'
 import {writableDisks} from '../local-disk.ts'
+import {bottomOf} from '../local-layer.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType, qemuArguments} from './arguments.ts'
 import {recoverTops, runningDisks} from './block-nodes.ts'
@@ -37,7 +38,19 @@ import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 type Lifecycle = Required<
   Pick<
     Hypervisor,
-    'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed' | 'restore' | 'save' | 'load' | 'trim'
+    | 'check'
+    | 'prepare'
+    | 'start'
+    | 'startOtherwise'
+    | 'stop'
+    | 'destroy'
+    | 'adapt'
+    | 'showSeed'
+    | 'restore'
+    | 'save'
+    | 'load'
+    | 'trim'
+    | 'freeze'
   >
 >
 
@@ -147,7 +160,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const {diskBytes} = vm.spec
       if (!(await pathExists(files.overlay))) {
         const size = diskBytes === undefined ? {} : {sizeBytes: diskBytes}
-        await createOverlay(vm.base, files.overlay, {...size, program: vm.spec.qemu?.binary ?? program, signal})
+        await createOverlay(bottomOf(vm), files.overlay, {...size, program: vm.spec.qemu?.binary ?? program, signal})
       } else if (diskBytes !== undefined && !(await findProcess(vm))) {
         await followBase(vm, signal)
         const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
@@ -214,6 +227,9 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
     save: (vm, options) => qemuSave(vm, options, startingOf(options)),
 
     load: (vm, options) => qemuLoad(vm, options, startingOf(options)),
+
+    freeze: async (vm, layer, {signal}) =>
+      (await import('./freeze.ts')).freeze(vm, layer, {signal, program: vm.spec.qemu?.binary ?? program}),
 
     async trim(vm, {keep, signal}) {
       let running = await findProcess(vm)

@@ -5,6 +5,7 @@ import type {Vm} from '../../model/vm.ts'
 import type {Checkpoint, Restoration, SaveOptions} from '../hypervisor.ts'
 import {recoverTops, runningDisks} from './block-nodes.ts'
 import {requireSaveable, runs} from './checkpoint.ts'
+import {qemuFailures} from './failures.ts'
 import {qemuFiles} from './files.ts'
 import {letGo, startGuard} from './guard.ts'
 import {readMachine, recordMachine, requireSameMachine} from './machine.ts'
@@ -95,7 +96,7 @@ export const qemuLoad = async (vm: Vm, {directory, mark, ...options}: SaveOption
       await starting.startEmpty(vm, options)
       try {
         const process = await findAnyProcess(vm)
-        if (!process) throw new VmctlError('vmctl::qemu::spawn_failed', 'QEMU has ended before the memory of the guest was loaded.')
+        if (!process) throw new VmctlError(qemuFailures.spawnFailed, 'QEMU has ended before the memory of the guest was loaded.')
         endGuard = await startGuard(vm, {runs: true, unless: {mark, qemu: process}})
         using qmp = await connectQmp(qemuFiles(vm.directory).monitorSocket, {timeoutMs: 10_000, signal})
         await loadMemory(vm, qmp, {path: memoryFile(directory), signal})
