@@ -1,4 +1,4 @@
-import type {Saved} from '../model/saved.ts'
+import type {Saved} from '../model/saveable.ts'
 import {noopBackend} from '../model/vm.ts'
 import {formatSize} from '../model/quantity.ts'
 

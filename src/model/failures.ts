@@ -16,6 +16,7 @@ const meanings = {
   'vmctl::vm::not_found': {exit: notFound, help: 'Run `vmctl list` to see the VMs that exist.'},
   'vmctl::vm::invalid_state': {exit: state, help: (vm) => `Run \`vmctl status ${vm}\` to see the state of the VM.`},
   'vmctl::vm::name_exists': {exit: state, help: (vm) => `Choose a different name, or remove the existing VM with \`vmctl destroy ${vm}\`.`},
+  'vmctl::vm::not_forkable': {exit: state, help: 'Nothing was made. Take what the message names out of the VM, or leave the VM out.'},
   'vmctl::vm::owned_elsewhere': {
     exit: state,
     help: 'Rename the VM in one of the two VMFiles, or destroy the existing one from its own VMFile. When that file is gone, `--adopt` takes the VM over.',

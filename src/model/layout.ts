@@ -24,6 +24,8 @@ export const vmFiles = (directory: string) =>
     agentKey: join(directory, 'id_agent.pub'),
     /** A directory for each file that is shared by itself. */
     shares: join(directory, 'shares'),
+    /** What a clone brings of volumes. */
+    volumes: join(directory, 'volumes'),
     /** From when it is there the guest is saved, and from when it is gone the guest goes on. */
     saved: join(directory, 'saved.json'),
     /** What the backend needs to let it go on. */

@@ -1,4 +1,10 @@
-import {isAlive, type Observation} from './vm.ts'
+/** What is on record of a guest whose memory is on disk. */
+export interface Saved {
+  /** When it stood still, RFC 3339. */
+  readonly savedAt: string
+  /** What its memory takes on the host. */
+  readonly bytes: number
+}
 
 interface Outside {
   readonly devices?: readonly unknown[] | undefined
@@ -10,7 +16,3 @@ export const whyUnsaveable = ({devices = [], shares = []}: Outside): string | un
   if (devices.length > 0) return 'it has a device of the host, whose state nobody can save'
   return shares.length > 0 ? 'it has shared folders, whose open files are on the host' : undefined
 }
-
-/** Whether the disks of a VM belong to a guest that goes on: one of which something runs, or whose memory is kept. */
-export const ownsDisks = (observation: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
-  isAlive(observation) || observation.state === 'saved'

@@ -3,7 +3,7 @@ import {readOwnIfExists, writeFileAtomic} from '../host/files.ts'
 import {seal, unseal} from '../host/sealed.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
-import type {Saved} from '../model/saved.ts'
+import type {Saved} from '../model/saveable.ts'
 import type {Vm} from '../model/vm.ts'
 
 type Kept = Pick<Vm, 'directory'>

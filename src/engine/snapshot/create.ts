@@ -4,8 +4,7 @@ import {makePrivateDirectory} from '../../host/files.ts'
 import type {Checkpoint, Hypervisor} from '../../hypervisor/hypervisor.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {isVmName} from '../../model/names.ts'
-import {ownsDisks} from '../../model/saveable.ts'
-import type {Vm} from '../../model/vm.ts'
+import {ownsDisks, type Vm} from '../../model/vm.ts'
 import {keptIn, listSnapshots, type Snapshot, writeSnapshot} from '../../store/snapshots.ts'
 import {type Engine, hypervisorOf, observe} from '../engine.ts'
 import {requireOwnVolumes} from '../resources/volumes.ts'
@@ -46,7 +45,12 @@ export const createSnapshot = async (
   for (const vm of vms) if (vm.saved) await stopVm(engine, vm, 0)
   await tidyUp(engine, vms)
   try {
-    return await freeze(engine, {name, vms, diskOnly})
+    const id = newMoment()
+    const {createdAt, pausedMs, memories} = await freeze(engine, vms, {id, diskOnly, directoryOf: (vm) => keptIn(vm, id)})
+    const members = vms.map(({name: vm, id: vmId}, index) => ({vm, vmId, hasMemory: memories[index] ?? false}))
+    const snapshot: Snapshot = {schema: 1, id, name, createdAt, pausedMs, members}
+    await writeSnapshot(engine.store, snapshot)
+    return snapshot
   } catch (error) {
     // An interrupted command leaves nothing either.
     await tidyUp({...engine, signal: new AbortController().signal}, vms)
@@ -62,11 +66,24 @@ const requireNewName = async (engine: Engine, name: string, names: readonly stri
   throw new VmctlError('vmctl::snapshot::name_exists', `There is a snapshot ${name} of ${of} already.`)
 }
 
-const freeze = async (
+/** What a moment of VMs is called on disk. */
+export const newMoment = (): string => randomBytes(6).toString('hex')
+
+/** A moment of VMs that is on disk. */
+export interface Moment {
+  /** RFC 3339. */
+  readonly createdAt: string
+  readonly pausedMs: number
+  /** Of each VM, whether the memory of its guest was kept. */
+  readonly memories: readonly boolean[]
+}
+
+/** Takes a moment of VMs, each with its records in a directory. The caller holds their locks, and sees to it that no layer is left. */
+export const freeze = async (
   engine: Engine,
-  {name, vms, diskOnly}: {readonly name: string; readonly vms: readonly Vm[]; readonly diskOnly: boolean},
-): Promise<Snapshot> => {
-  const id = randomBytes(6).toString('hex')
+  vms: readonly Vm[],
+  {id, diskOnly, directoryOf}: {readonly id: string; readonly diskOnly: boolean; readonly directoryOf: (vm: Vm) => string},
+): Promise<Moment> => {
   await using begun = new AsyncDisposableStack()
   const checkpoints: Checkpoint[] = []
   const seen = await Promise.all(vms.map((vm) => observe(engine, vm)))
@@ -77,7 +94,7 @@ const freeze = async (
       (vm) => flushGuest(engine, vm),
     )
   for (const [index, vm] of vms.entries()) {
-    const directory = keptIn(vm, id)
+    const directory = directoryOf(vm)
     await makePrivateDirectory(directory)
     await keepRecords(vm.directory, directory)
     const begin = await checkpointer(engine, vm)
@@ -94,10 +111,7 @@ const freeze = async (
   await forAll(checkpoints, (one) => one.release())
   const pausedMs = running.includes(true) ? Math.round(performance.now() - began) : 0
   await forAll(checkpoints, (one) => one.settle())
-  const members = vms.map(({name: vm, id: vmId}, index) => ({vm, vmId, hasMemory: checkpoints[index]?.hasMemory ?? false}))
-  const snapshot: Snapshot = {schema: 1, id, name, createdAt, pausedMs, members}
-  await writeSnapshot(engine.store, snapshot)
-  return snapshot
+  return {createdAt, pausedMs, memories: checkpoints.map(({hasMemory}) => hasMemory)}
 }
 
 const checkpointer = async (engine: Engine, vm: Vm): Promise<NonNullable<Hypervisor['checkpoint']>> => {

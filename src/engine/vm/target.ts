@@ -23,8 +23,8 @@ export interface Target {
 export interface Task extends Target {
   readonly verdicts: readonly StepVerdict[]
   readonly records: Records
-  /** Saves or loads this VM, and with it the others of which that is to be done. */
-  readonly atOnce?: (() => Promise<void>) | undefined
   /** The VM was made by this very plan, so that nothing but its steps was done to its disk. */
   readonly made?: {readonly origin: FoundLayer | undefined}
+  /** Saves or loads this VM, and with it the others of which that is to be done. */
+  readonly atOnce?: (() => Promise<void>) | undefined
 }

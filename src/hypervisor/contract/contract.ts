@@ -32,8 +32,8 @@ export const testHypervisor = ({create, skip = []}: HypervisorContract): void =>
     }
     testLife(it)
     testCheckpoints(it)
-    testSaved(it)
     testLayers(it)
+    testSaved(it)
     testSight(it)
 
     test('every skipped test exists', () => {

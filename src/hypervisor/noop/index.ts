@@ -9,7 +9,7 @@ import {vmFiles} from '../../model/layout.ts'
 import {whyUnsaveable} from '../../model/saveable.ts'
 import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {CheckpointOptions, Hypervisor} from '../hypervisor.ts'
-import {freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
+import {forkDisks, freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
 import {isLocalDiskOpen, localDisk, overlayIn} from '../local-disk.ts'
 import {bottomOf, freezeDisk} from '../local-layer.ts'
 
@@ -104,6 +104,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
     if (!(await pathExists(disk))) await createOverlay(bottomOf(vm), disk, {signal})
     await freezeDisk(disk, path, {signal})
   },
+  fork: forkDisks,
   trim: (vm, given) => trimDisks(vm, {...given, isAtRest: true}),
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),

@@ -81,6 +81,12 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
 
     checkpoint: async (vm, given) => (await import('./checkpoint.ts')).qemuCheckpoint(vm, given),
     restore: async (vm, given) => (await lifecycle()).restore(vm, given),
+    fork: async (vm, fork, given) => (await import('./checkpoint.ts')).qemuFork(vm, fork, given),
+    whyNotTwice: ({spec: {devices: [device] = [], qemu}}) => {
+      if (device) return `it has the device ${device.address} of the host, of which there is one`
+      const own = qemu?.args?.find((arg) => hostThing.test(arg))
+      return own === undefined ? undefined : `its qemu { args } give it something of the host: ${own}`
+    },
     save: async (vm, given) => (await lifecycle()).save(vm, given),
     load: async (vm, given) => (await lifecycle()).load(vm, given),
     trim: async (vm, given) => (await lifecycle()).trim(vm, given),
@@ -92,6 +98,9 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
   }
 }
 
+/** Arguments of QEMU that open a file, a device or a port of the host. */
+const hostThing =
+  /^-(?:drive|blockdev|hd[a-d]|cdrom|sd|mtdblock|pflash|fsdev|virtfs|net|netdev|nic|chardev|serial|monitor|qmp|mon|vnc|spice)$|(?:^|,)(?:file|filename|path|mem-path)=/
 const addressesIn = (runtime: QemuRuntime | undefined): Pick<Observation, 'macAddress' | 'sshPort' | 'ports'> => ({
   ...(runtime && {macAddress: runtime.macAddress}),
   ...(runtime?.sshPort !== undefined && {sshPort: runtime.sshPort}),
