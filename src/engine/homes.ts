@@ -139,12 +139,12 @@ export const readCredentials = async (directory: string): Promise<HomeCredential
 }
 
 /** Makes the directory in which a home comes to be, with what it will be known by. */
-export const beginHome = async (place: HomePlace, make: () => Promise<HomeCredentials>): Promise<HomeCredentials> => {
+export const beginHome = async (place: HomePlace, make: () => HomeCredentials): Promise<HomeCredentials> => {
   const directory = unfinishedDirectory(place)
   await makePrivateDirectory(directory)
   const known = await readCredentials(directory)
   if (known) return known
-  const made = await make()
+  const made = make()
   await writeFileAtomic(join(directory, files.key), made.key)
   await writeFileAtomic(join(directory, files.certificate), made.certificate, 0o644)
   return made

@@ -33,7 +33,7 @@ interface Asking {
 export interface HomeServers {
   /** @throws VmctlError `vmctl::home::token_invalid` */
   readToken(text: string): HomeToken
-  makeCredentials(name: string): Promise<HomeCredentials>
+  makeCredentials(name: string): HomeCredentials
   /**
    * Makes the server trust the credentials; it is not asked to when it does already.
    * @returns the project of what names none: the one that was asked for, or the only one that the credentials are good for

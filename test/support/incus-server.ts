@@ -49,7 +49,7 @@ export interface FakeIncus extends AsyncDisposable {
 
 export const startIncus = async (options: FakeIncusOptions = {}): Promise<FakeIncus> => {
   const {world = makeWorld(), member = 'none', socketPath} = options
-  let credentials = options.credentials ?? (await makeCredentials('incus'))
+  let credentials = options.credentials ?? makeCredentials('incus')
   const requests: string[] = []
   const faults: {pattern: RegExp; fault: Fault; left: number}[] = []
   let working = 0

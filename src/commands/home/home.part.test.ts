@@ -19,7 +19,7 @@ beforeEach(async () => {
   process.env['XDG_CONFIG_HOME'] = join(workspace.directory, 'config')
   homes = join(workspace.directory, 'config/vmctl/homes')
   world = makeWorld()
-  shown = await makeCredentials('server')
+  shown = makeCredentials('server')
   server = await startIncus({world, credentials: shown})
 })
 
@@ -69,7 +69,7 @@ describe('home add', () => {
   test('nothing is sent to a server that is not the one of the token', async () => {
     const token = tokenFile()
     await server.stop()
-    await server.start(await makeCredentials('somebody else'))
+    await server.start(makeCredentials('somebody else'))
     const {stderr, exitCode} = await add(server.url, '--token', token)
     expect(exitCode).toBe(4)
     expect(stderr).toMatch(/vmctl::incus::wrong_server/)
@@ -119,7 +119,7 @@ describe('home add', () => {
     await add(server.url, '--token', tokenFile())
     const before = record()
     await server.stop()
-    await server.start(await makeCredentials('renewed'))
+    await server.start(makeCredentials('renewed'))
     expect((await add(server.url)).stderr).toMatch(/vmctl::incus::wrong_server.*home rm|--renew/s)
     const refused = await add(server.url, '--token', tokenFile())
     expect([refused.exitCode, refused.stderr]).toEqual([5, expect.stringMatching(/vmctl::home::exists.*--renew/s)])

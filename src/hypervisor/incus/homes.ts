@@ -1,4 +1,4 @@
-import {isFailure, VmctlError} from '../../model/errors.ts'
+import {isFailure, isVmctlError, VmctlError} from '../../model/errors.ts'
 import type {HomeAccess, HomeServers, HomeToken} from '../home-servers.ts'
 import {fingerprintOfCertificate, makeCredentials} from './api/certificate.ts'
 import {at, type IncusClient, openIncus} from './api/client.ts'
@@ -32,8 +32,14 @@ export const incusHomes: HomeServers = {
   async leave(access, {signal}) {
     if (!access.credentials) return
     await using client = await openIncus({...access, patienceMs})
-    const path = at('certificates', fingerprintOfCertificate(access.credentials.certificate))
-    await client.run({method: 'DELETE', path, doing: 'forget the certificate of this home', signal})
+    const fingerprint = fingerprintOfCertificate(access.credentials.certificate)
+    try {
+      await client.run({method: 'DELETE', path: at('certificates', fingerprint), doing: 'forget the certificate of this home', signal})
+    } catch (error) {
+      // One that is restricted may not even remove itself.
+      if (!isVmctlError(error)) throw error
+      throw error.reword({message: `${error.message} There, \`incus config trust remove ${fingerprint.slice(0, 12)}\` does it.`})
+    }
   },
 
   examine: examineHome,

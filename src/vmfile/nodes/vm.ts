@@ -22,6 +22,7 @@ import {buildStep, provisionNode} from './provision.ts'
 import {buildShares, refuseSameTargets, shareNode} from './share.ts'
 import {buildSsh, sshNode} from './ssh.ts'
 import {buildMounts, type DeclaredMount, type DeclaredVolumes, mountsOf, volumeNode} from './volume.ts'
+import {refuseWithoutShell} from './without-shell.ts'
 import {vcpuLimits, memoryLimits, leastDiskBytes} from '../../model/limits.ts'
 
 /** What a VM can have of its own, and by the defaults of the project. */
@@ -109,6 +110,7 @@ export const buildService = async (vm: ReadVm, instances: readonly string[], aro
   const connections = buildConnections(fields.network, around.networks, context, vm.argument ?? vm)
   const ports = buildPorts(fields.port, replicas, context)
   refuseUnreachable(connections, ports, fields, report)
+  refuseWithoutShell(fields, report)
   const mounts = buildMounts(fields.volume, around.volumes, replicas, context)
   const sshPort = fields.ssh?.fields.port
   return {

@@ -1,5 +1,4 @@
-import {generateKeyPair, randomBytes, sign, X509Certificate} from 'node:crypto'
-import {promisify} from 'node:util'
+import {generateKeyPairSync, randomBytes, sign, X509Certificate} from 'node:crypto'
 
 import type {Credentials} from './wire.ts'
 
@@ -43,8 +42,8 @@ const validYears = 10
  * Makes a key (EC P-384) and a certificate that it has signed itself.
  * @param name for people who look at the certificates that a server trusts
  */
-export const makeCredentials = async (name: string, now = new Date()): Promise<Credentials> => {
-  const {publicKey, privateKey} = await promisify(generateKeyPair)('ec', {namedCurve: 'secp384r1'})
+export const makeCredentials = (name: string, now = new Date()): Credentials => {
+  const {publicKey, privateKey} = generateKeyPairSync('ec', {namedCurve: 'secp384r1'})
   // A clock that is a little ahead of the server's does no harm.
   const [from, until] = [new Date(now.getTime() - 3_600_000), new Date(now)]
   until.setUTCFullYear(now.getUTCFullYear() + validYears)

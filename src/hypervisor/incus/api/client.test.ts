@@ -20,7 +20,7 @@ let world: World
 let directory: string
 
 beforeEach(async () => {
-  ;[credentials, shown] = [await makeCredentials('client'), await makeCredentials('server')]
+  ;[credentials, shown] = [makeCredentials('client'), makeCredentials('server')]
   world = makeWorld()
   trust(world, credentials)
   world.images.set('a'.repeat(64), {type: 'container', size: 1, aliases: ['tiny']})
@@ -67,7 +67,7 @@ describe('who is talked to', () => {
     const fake = await serve()
     const client = await connect([fake])
     expect(await client.get({...hello, signal}, server)).toMatchObject({auth: 'trusted', environment: {server_version: '6.0.4'}})
-    const stranger = await connect([fake], {credentials: await makeCredentials('stranger')})
+    const stranger = await connect([fake], {credentials: makeCredentials('stranger')})
     expect(await stranger.get({...hello, signal}, server)).toMatchObject({auth: 'untrusted'})
     await expect(stranger.get({path: at('instances'), doing: 'list the VMs', signal}, anything)).rejects.toMatchObject({
       code: 'vmctl::incus::untrusted',
@@ -80,7 +80,7 @@ describe('who is talked to', () => {
     const client = await connect([fake])
     await client.get({...hello, signal}, server)
     await fake.stop()
-    await fake.start(await makeCredentials('server'))
+    await fake.start(makeCredentials('server'))
     const before = fake.requests.length
     const wrong = {code: 'vmctl::incus::wrong_server', message: expect.stringContaining(fake.fingerprint) as string}
     await expect(client.get({...hello, signal}, server)).rejects.toMatchObject(wrong)

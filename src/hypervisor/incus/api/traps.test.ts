@@ -13,7 +13,7 @@ describe('what the API of Incus does that one would not expect, on the fake serv
     server = await startIncus()
     server.world.rememberMs = 500
     server.world.images.set('a'.repeat(64), {type: 'container', size: 1, aliases: ['tiny']})
-    const credentials = await makeCredentials('test')
+    const credentials = makeCredentials('test')
     trust(server.world, credentials)
     client = await openIncus({addresses: [{url: server.url}], fingerprint: server.fingerprint, credentials})
   })
