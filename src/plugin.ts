@@ -4,7 +4,6 @@ export type {QemuConfig} from './hypervisor/qemu/settings.ts'
 export type {
   Checkpoint,
   CheckpointOptions,
-  ConsoleEndpoint,
   Holding,
   Hypervisor,
   Notify,

@@ -1,8 +1,6 @@
-import {pathExists} from '../../host/files.ts'
 import {isVmctlError, messageOf} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
-import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/port.ts'
 import type {Share} from '../../model/storage.ts'
 import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '../../model/vm.ts'
@@ -143,9 +141,8 @@ const mountsOf = ({volumes = [], shares = []}: VmSpec): Pick<VmStatus, 'volumes'
 
 /** Of a VM that may have a disk here, and a seed. */
 const filesOf = async (engine: Engine, {backend, directory}: Vm): Promise<Pick<VmStatus, 'overlay' | 'seed'>> => {
-  const {seed} = vmFiles(directory)
-  const [disk, hasSeed] = await Promise.all([engine.hypervisors.get(backend)?.disk?.(directory), pathExists(seed)])
-  return {...(disk?.path !== undefined && {overlay: disk.path}), ...(hasSeed && {seed})}
+  const disk = await engine.hypervisors.get(backend)?.disk?.(directory)
+  return {...(disk?.path !== undefined && {overlay: disk.path}), ...(disk?.seed !== undefined && {seed: disk.seed})}
 }
 
 export const status = async (engine: Engine, name: string): Promise<VmStatus> => {

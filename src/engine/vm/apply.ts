@@ -122,7 +122,15 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
       phase: 'prepared',
     })
     await hypervisor.prepare(vm, operation(engine, vm))
-    await writeCredentials(vm, await seedContentOf(engine, vm))
+    await writeCredentials(vm, await seedContentOf(engine, vm), async (documents) => {
+      if (hypervisor.seed) await hypervisor.seed(vm, documents, operation(engine, vm))
+      else
+        await engine.emit({
+          type: 'vm.notice',
+          vm: vm.name,
+          message: `its cloud-init block has no effect: the backend ${vm.backend} brings no seed`,
+        })
+    })
     engine.signal.throwIfAborted()
     await tellNoop(engine, hypervisor.name)
     await endPredecessor(engine, spec.name)
