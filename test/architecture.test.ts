@@ -81,7 +81,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   '@oclif/core': ['commands', 'cli'],
   'string-width': ['cli'],
   'node:child_process': ['host'],
-  undici: ['image'],
+  undici: ['image', 'hypervisor'],
   openpgp: ['image'],
   'node:http': ['image'],
   'node:https': ['image'],

@@ -1,4 +1,5 @@
 import {type Advice, exitCodes, type Meaning} from './exit-codes.ts'
+import {incusMeanings} from './incus-failures.ts'
 
 const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} = exitCodes
 
@@ -194,6 +195,8 @@ const meanings = {
     exit: host,
     help: 'The process could not be ended; nothing was removed. Look at it with `ps`, then try again.',
   },
+
+  ...incusMeanings,
 
   'vmctl::network::bridge_not_found': {
     exit: host,
