@@ -1,6 +1,7 @@
 import {join, resolve} from 'node:path'
 
 import {defaultStateDirectory} from '../host/paths.ts'
+import type {HomeServers} from '../hypervisor/home-servers.ts'
 import type {Hypervisor} from '../hypervisor/hypervisor.ts'
 import {noopHypervisor} from '../hypervisor/noop/index.ts'
 import {qemuHypervisor} from '../hypervisor/qemu/index.ts'
@@ -34,6 +35,8 @@ export interface Engine {
   /** The images that have a name; read once. */
   readonly catalogue: () => Promise<Catalogue>
   readonly hypervisors: ReadonlyMap<string, Hypervisor>
+  /** The servers that homes are on; loaded when the first is asked for. */
+  readonly homeServers: () => Promise<HomeServers>
   readonly provisioners: ReadonlyMap<string, Provisioner>
   /** How Dockerfiles are read, by a verb that reads each once; anew each time when absent. */
   readonly readDockerfile?: ReadDockerfile
@@ -93,6 +96,7 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
     images: (options.offline ?? isOn(env.VMCTL_OFFLINE)) ? offlineStore(images) : images,
     catalogue,
     hypervisors: registry.hypervisors,
+    homeServers: async () => (await import('../hypervisor/incus/homes.ts')).incusHomes,
     provisioners: registry.provisioners,
     frozen: frozenBy(options, env),
     backend: options.backend ?? (env.VMCTL_BACKEND || 'qemu'),

@@ -417,11 +417,11 @@ const server: Handler = ({world, client, member, server: own}) => {
 
 const members: Handler = ({world}) =>
   sync(
-    [...world.members.values()].map(({name, url, status}) => ({
+    [...world.members.values()].map(({name, url, status, message}) => ({
       server_name: name,
       url,
       status,
-      message: status === 'Online' ? 'Fully operational' : 'No heartbeat for 42s',
+      message: message ?? (status === 'Online' ? 'Fully operational' : 'No heartbeat for 42s'),
       roles: ['database'],
       groups: ['default'],
       architecture: 'x86_64',

@@ -31,6 +31,7 @@ export interface Member {
   readonly name: string
   url: string
   status: string
+  message?: string
 }
 
 export interface Instance {
