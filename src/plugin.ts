@@ -9,6 +9,7 @@ export type {
   Notify,
   OperationOptions,
   Restoration,
+  SshAddress,
   VmDisk,
 } from './hypervisor/hypervisor.ts'
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'

@@ -84,6 +84,14 @@ export interface DiskTarget {
   readonly compressed: boolean
 }
 
+/** Where a program reaches an SSH port. */
+export interface SshAddress {
+  readonly host: string
+  readonly port: number
+  /** Nobody but `dial` reaches it, and the host is only a name: `vmctl ssh --stdio` stands in between. */
+  readonly isRelayed?: true
+}
+
 /**
  * A backend: it makes, runs and removes VMs, on this host or elsewhere: no process, socket or file of a VM has to be here but those of
  * its record. Extension point; every backend passes `testHypervisor` of `vmctl/testing`.
@@ -120,7 +128,7 @@ export interface Hypervisor {
   /** A byte stream to a TCP port of the guest. */
   dial(vm: Vm, port: number, options: {readonly signal: AbortSignal}): Promise<Duplex>
   /** Where a program of the host reaches the guest's SSH port; undefined when the VM has no network. */
-  sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<{readonly host: string; readonly port: number} | undefined>
+  sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<SshAddress | undefined>
 
   /**
    * The IPv4 address that a guest has on a bridge of the host by what the host knows: leases, the neighbour table. Changes nothing and
