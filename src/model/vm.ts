@@ -275,6 +275,8 @@ export interface Observation {
   readonly macAddress?: string
   readonly vncAddress?: string
   readonly accelerator?: string
+  /** Of the cluster that it lives on, the member that it is on now. */
+  readonly member?: string
   /** What a VM that runs has lost meanwhile, and how it comes back, a sentence each. */
   readonly problems?: readonly string[]
 }

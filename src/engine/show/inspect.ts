@@ -15,6 +15,8 @@ import {interfacesOf, type VmInterface} from '../resources/interfaces.ts'
 export interface VmSummary {
   readonly name: string
   readonly backend: string
+  /** The home that it lives in; absent on this host. */
+  readonly home?: string
   readonly state: VmState | 'unknown'
   readonly vcpus?: number
   readonly memoryMiB?: number
@@ -49,6 +51,8 @@ export interface VmStatus extends VmSummary {
   readonly vncAddress?: string
   readonly macAddress?: string
   readonly accelerator?: string
+  /** Of a cluster, the member that it is on now. */
+  readonly member?: string
   readonly image: string
   readonly vmfile?: string
   readonly createdAt: string
@@ -100,6 +104,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
     return {
       name,
       backend: vm.backend,
+      ...(vm.spec.home && {home: vm.spec.home.name}),
       state,
       vcpus: vm.spec.vcpus,
       memoryMiB: vm.spec.memoryMiB,
@@ -160,6 +165,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     name,
     id: vm.id,
     backend: vm.backend,
+    ...(vm.spec.home && {home: vm.spec.home.name}),
     ...observation,
     ...(problems.length > 0 && {problems}),
     vcpus: vm.spec.vcpus,

@@ -4,8 +4,9 @@ import {VmctlError} from '../../model/errors.ts'
 import {type ForwardedPort, inBrackets} from '../../model/port.ts'
 import type {Nic, Vm} from '../../model/vm.ts'
 import {at} from './api/client.ts'
-import {dictionary, list, shape, text} from './api/read.ts'
+import {dictionary, shape} from './api/read.ts'
 import {type Device, device, type Instance, macOf} from './instance.ts'
+import {meshName} from './mesh.ts'
 import {homeOf, type Server} from './server.ts'
 
 /** The device that is the interface by which the server reaches an instance. */
@@ -75,9 +76,6 @@ const meshNic = (nic: Nic, index: number): Device => ({
   hwaddr: nic.mac,
 })
 
-/** A bridge of Linux has 15 characters for its name. */
-export const meshName = (id: string): string => `vm-${createHash('sha256').update(id).digest('hex').slice(0, 12)}`
-
 const portPrefix = 'port-'
 
 /** Published ports of a container: the server listens on its member, and connects inside of the container. */
@@ -134,43 +132,4 @@ export const choosePorts = (vm: Vm, instances: ReadonlyMap<string, Instance>, ow
     taken.add(host)
     return {...port, host}
   })
-}
-
-const usedBy = shape<{readonly used_by: readonly string[]; readonly config: Readonly<Record<string, string>>}>({
-  used_by: list(text),
-  config: dictionary(text),
-})
-
-const ofNetwork = 'user.vmctl.network'
-
-/** Makes the networks between VMs that a VM is on: bridges without addresses, since guests configure themselves. */
-export const ensureMeshes = async ({client}: Server, vm: Vm, signal: AbortSignal): Promise<void> => {
-  for (const {network} of vm.attachments?.nics ?? []) {
-    const name = meshName(network)
-    const path = at('networks', name)
-    const found = await client.find({path, doing: `look for the network ${name}`, signal}, usedBy)
-    if (found && found.config[ofNetwork] !== network) {
-      throw new VmctlError('vmctl::incus::name_taken', `The network ${name} of the home ${homeOf(vm).name} is not of vmctl.`)
-    }
-    if (found) continue
-    await client.run({
-      method: 'POST',
-      path: at('networks'),
-      json: {name, type: 'bridge', config: {'ipv4.address': 'none', 'ipv6.address': 'none', [ofNetwork]: network}, description: network},
-      doing: `make the network ${name}`,
-      signal,
-      // Another VM of the stack has been quicker, or an answer was lost.
-      lookUp: async () => ((await client.find({path, doing: `look for the network ${name}`, signal}, usedBy)) ? {} : undefined),
-    })
-  }
-}
-
-/** Removes those of them that nobody is on any more. */
-export const removeMeshes = async ({client}: Server, vm: Vm, signal: AbortSignal): Promise<void> => {
-  for (const {network} of vm.attachments?.nics ?? []) {
-    const path = at('networks', meshName(network))
-    const found = await client.find({path, doing: `look for the network ${network}`, signal}, usedBy)
-    if (!found || found.config[ofNetwork] !== network || found.used_by.length > 0) continue
-    await client.run({method: 'DELETE', path, doing: `remove the network ${network}`, signal}).catch(() => signal.throwIfAborted())
-  }
 }

@@ -26,13 +26,13 @@ interface Lab {
 const owner = 'this-one'
 
 /** A server that is a fake, and speaks as a real one. */
-const openLab = async (): Promise<Lab> => {
+const openLab = async (members: readonly string[] = []): Promise<Lab> => {
   const directory = await mkdtemp(join(tmpdir(), 'vmctl-incus-backend-'))
   const [credentials, shown] = [await makeCredentials('client'), await makeCredentials('server')]
-  const world = makeWorld()
+  const world = makeWorld(members)
   world.hasVms = true
   trust(world, credentials)
-  const server = await startIncus({world, credentials: shown})
+  const server = await startIncus({world, credentials: shown, ...(members[0] !== undefined && {member: members[0]})})
   const path = join(directory, 'base.qcow2')
   await createDisk(path, 2 ** 20)
   return {
@@ -73,8 +73,8 @@ testHypervisor({
 
 const signal = new AbortController().signal
 
-const useLab = async (): Promise<Lab> => {
-  const lab = await openLab()
+const useLab = async (members: readonly string[] = []): Promise<Lab> => {
+  const lab = await openLab(members)
   onTestFinished(() => lab.cleanup())
   return lab
 }
@@ -162,6 +162,49 @@ describe('instances of a server', () => {
     expect(await portsOf(one)).toEqual([...(mine ?? []), [8080, 81]])
     await hypervisor.adapt?.({...one, spec: {...one.spec, ports: []}}, {signal})
     expect(await portsOf(one)).toBeUndefined()
+  })
+
+  test.each([
+    {members: [], tunnel: undefined},
+    {members: ['n1', 'n2'], tunnel: 'vxlan'},
+  ])('the network of a project is there for as long as a VM is on it: members $members', async ({members, tunnel}) => {
+    const {world, hypervisor, makeVm: make} = await useLab(members)
+    const onNetwork = async (mac: string): Promise<Vm> => {
+      const nic = {network: 'shop.default', mac, ip: '10.10.0.2', prefix: 24, dhcp: false, link: {kind: 'socket', name: 'x'}} as const
+      return {...(await make()), attachments: {nics: [nic], disks: [], folders: []}}
+    }
+    const [one, two] = [await onNetwork('52:54:00:00:00:01'), await onNetwork('52:54:00:00:00:02')]
+    await Promise.all([one, two].map((vm) => hypervisor.prepare(vm, {signal})))
+    const made = () => [...world.networks.keys()].filter((name) => name.startsWith('vm-'))
+    const [name = ''] = made()
+    expect(made()).toHaveLength(1)
+    // A bridge of Linux, and the tunnel of one, have 15 characters for their names.
+    expect(`${name}-v`.length).toBeLessThanOrEqual(15)
+    expect(world.networks.get(name)).toMatchObject({config: {'ipv4.address': 'none', 'user.vmctl.network': 'shop.default'}})
+    expect((world.networks.get(name)?.['config'] as Record<string, string>)['tunnel.v.protocol']).toBe(tunnel)
+    expect(world.instances.get(key('default', instanceName(two)))?.devices).toMatchObject({
+      mesh0: {network: name, hwaddr: '52:54:00:00:00:02'},
+    })
+    await hypervisor.destroy(one, {signal})
+    expect(made()).toEqual([name])
+    await hypervisor.destroy(two, {signal})
+    expect(made()).toEqual([])
+  })
+
+  test('in a cluster the member is told, and by its address a port', async () => {
+    const {world, hypervisor, makeVm: make} = await useLab(['n1', 'n2'])
+    const member = world.members.get('n2')
+    if (member) member.url = 'https://10.0.0.12:8443'
+    const vm = await make()
+    const spec = {
+      ...vm.spec,
+      kind: 'container',
+      place: {member: 'n2'},
+      ports: [{protocol: 'tcp', bind: '0.0.0.0', host: 8080, guest: 80}],
+    } as const
+    const container: Vm = {...vm, spec, base: {...vm.base, isArchive: true, sha256: 'ab'.repeat(32)}}
+    await hypervisor.prepare(container, {signal})
+    expect(await hypervisor.observe(container)).toMatchObject({member: 'n2', ports: [{bind: '10.0.0.12', host: 8080, guest: 80}]})
   })
 
   test('what the server does not have is said before anything is made', async () => {

@@ -42,12 +42,20 @@ export const incusHypervisor = ({find, owner}: IncusBackendOptions): Hypervisor 
     suspend: async (vm, given) => (await life()).suspend(vm, given),
     resume: async (vm, given) => (await life()).resume(vm, given),
     async observe(vm) {
-      const instance = (await (await server(vm)).instances()).get(instanceName(vm))
+      const on = await server(vm)
+      const instance = (await on.instances()).get(instanceName(vm))
       const macAddress = macOf(vm)
       if (!instance || !isOf(instance, vm)) return {state: stateAtRest(vm), macAddress}
-      const {publishedPorts} = await import('./devices.ts')
-      const ports = publishedPorts(instance)
-      return {...stateOf(vm, instance), macAddress, ...(ports.length > 0 && {ports})}
+      const [{publishedPorts}, {hostOf}] = await Promise.all([import('./devices.ts'), import('./server.ts')])
+      const published = publishedPorts(instance)
+      const host = published.length > 0 ? await hostOf(on, instance) : undefined
+      const ports = published.map((port) => (host !== undefined && isWild(port.bind) ? {...port, bind: host} : port))
+      return {
+        ...stateOf(vm, instance),
+        macAddress,
+        ...(instance.location !== 'none' && {member: instance.location}),
+        ...(ports.length > 0 && {ports}),
+      }
     },
     async dial(vm, port, {signal}) {
       requireNetwork(vm)
@@ -65,6 +73,9 @@ export const incusHypervisor = ({find, owner}: IncusBackendOptions): Hypervisor 
     console: async (vm, {signal}) => (await import('./console.ts')).openConsole(await server(vm), vm, signal),
   }
 }
+
+/** All addresses of a member, of which one is worth telling. */
+const isWild = (bind: string): boolean => bind === '0.0.0.0' || bind === '::'
 
 /** What a server calls the state of an instance; whatever is not named here runs, or is about to. */
 const stateOf = (vm: Vm, {status, location}: Instance): Pick<Observation, 'state' | 'crash'> => {

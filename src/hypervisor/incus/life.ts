@@ -5,9 +5,10 @@ import type {SeedDocuments} from '../../model/cloud-init.ts'
 import type {Vm} from '../../model/vm.ts'
 import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
 import {at, type Change} from './api/client.ts'
-import {choosePorts, devicesOf, ensureMeshes, readProfile, removeMeshes, withPorts} from './devices.ts'
+import {choosePorts, devicesOf, readProfile, withPorts} from './devices.ts'
 import {ensureServerImage} from './image.ts'
 import {type Instance, instance, instanceIdKey, instanceName, label} from './instance.ts'
+import {ensureMeshes, removeMeshes} from './mesh.ts'
 import {findInstance, requireInstance, type Server} from './server.ts'
 
 export interface LifeOptions {
@@ -58,7 +59,7 @@ export const incusLife = ({server: open, owner}: LifeOptions): Life => {
       readProfile(server, signal),
       server.instances(),
     ])
-    await ensureMeshes(server, vm, signal)
+    await ensureMeshes(server, vm, options)
     const isContainer = vm.spec.kind === 'container'
     await server.client.run({
       ...change(vm, options, 'create'),
