@@ -3,7 +3,9 @@
 import {globSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {dirname, join, resolve} from 'node:path'
 
-import {rolldown} from 'rolldown'
+import {type InputOptions, rolldown} from 'rolldown'
+
+import {lateBuiltins, lateRequires, shortWslUtils} from './late-modules.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const dist = join(root, 'dist')
@@ -29,19 +31,33 @@ const doors = [
 
 const src = join(root, 'src')
 const entries = globSync(doors, {cwd: src, exclude: ['**/*.test.ts']})
-const bundle = await rolldown({
-  input: Object.fromEntries(entries.map((path) => [path.replace(/\.ts$/, ''), join(src, path)])),
+const options: InputOptions = {
   platform: 'node',
+  plugins: [lateBuiltins(`${src}/`), lateRequires(/\/@oclif\/core\/lib\/.*\.js$/), shortWslUtils()],
   // Dynamic imports of what another command loads at once say something of the source, where they are right.
   checks: {ineffectiveDynamicImport: false},
   external: (id) => outside.some((name) => id === name || id.startsWith(`${name}/`)),
-})
+}
+
+/** What `vmctl --version` needs, which loads nothing else. */
+const smallest = await rolldown({...options, input: join(src, 'cli/outputs.ts')})
+const ofVersion = new Set((await smallest.generate({format: 'esm'})).output.flatMap((one) => (one.type === 'chunk' ? one.moduleIds : [])))
+await smallest.close()
+
+const bundle = await rolldown({...options, input: Object.fromEntries(entries.map((path) => [path.replace(/\.ts$/, ''), join(src, path)]))})
 const {output} = await bundle.generate({
   format: 'esm',
   entryFileNames: '[name].js',
   chunkFileNames: 'chunks/[name]-[hash].js',
+  // Read at each start; the source has them.
+  comments: false,
   // What nearly every command loads is one file.
-  codeSplitting: {groups: [{name: 'common', minShareCount: 25}]},
+  codeSplitting: {
+    groups: [
+      {name: 'outputs', test: (id) => ofVersion.has(id), priority: 1},
+      {name: 'common', minShareCount: 25},
+    ],
+  },
 })
 await bundle.close()
 

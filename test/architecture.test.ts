@@ -57,6 +57,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     setup: ['programs'],
     ready: ['keys', 'programs', 'ssh'],
     '.': ['programs', 'ssh'],
+    sftp: ['.', 'ssh'],
   },
   provision: {
     programs: [],

@@ -36,19 +36,16 @@ export default class Exec extends VmfileCommand {
     const {flags: given} = await this.parse(Exec, own)
     const {asked, program} = wordsOf(rest, given.all)
     const engine = await this.openEngine(given)
-    const [{execAll, inDirectory}, {findCreated, onlyVm}] = await Promise.all([
-      import('../engine/reach/exec.ts'),
-      import('../engine/find.ts'),
-    ])
+    const [{execAll}, {findCreated, onlyVm}] = await Promise.all([import('../engine/reach/exec.ts'), import('../engine/find.ts')])
     const vmfile = await this.vmfileIfAny(engine, given.file, asked.length === 0)
     const find = {vmfile, file: given.file, directory: process.cwd()}
     const words = asked.length > 0 || given.all ? asked : [onlyVm(vmfile, 'exec')]
     const names = await findCreated(engine, words, find)
-    const command = inDirectory(program, given.workdir)
+    const request = {command: program, workdir: given.workdir, user: given.user}
     const [only, ...others] = names
     if (only !== undefined && others.length === 0 && !this.jsonEnabled()) {
       const {openShell} = await import('../engine/reach/ssh.ts')
-      const exitCode = await openShell(engine, only, {user: given.user, vmfile, command, asWords: true, directory: process.cwd()})
+      const exitCode = await openShell(engine, only, {...request, vmfile, asWords: true, directory: process.cwd()})
       process.exitCode = exitCode
       return {vms: [{name: only, exitCode}]}
     }
@@ -59,7 +56,7 @@ export default class Exec extends VmfileCommand {
       this.above(() => output.write(name, this.jsonEnabled() ? 'stderr' : stream, chunk))
     // What a person types goes to one program, not to several.
     const stdin = isatty(0) ? undefined : process.stdin
-    const {vms, exitCode} = await execAll(engine, {names, command, user: given.user, stdin, onOutput})
+    const {vms, exitCode} = await execAll(engine, {...request, names, stdin, onOutput})
     output.close()
     for (const {name, error} of vms) if (error) this.tell(`${name}: ${error.message}`)
     process.exitCode = exitCode

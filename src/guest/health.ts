@@ -1,4 +1,5 @@
 import type {Duplex} from 'node:stream'
+import {setImmediate as nextTurn} from 'node:timers/promises'
 
 import {keepTail, type Tail} from '../host/tail.ts'
 import {messageOf} from '../model/errors.ts'
@@ -113,7 +114,7 @@ const reach = async (
     }
   }
   // A connection that is lost says nothing about the port.
-  await connection.exec('true', {signal})
+  await (connection.hasShell ? connection.exec('true', {signal}) : Promise.race([connection.closed, nextTurn()]))
   return {isGood: false, note: failures[0] ?? 'no address'}
 }
 

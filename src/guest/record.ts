@@ -1,4 +1,4 @@
-import {readIfExists, writeFileAtomic} from '../host/files.ts'
+import {readOwnIfExists, writeFileAtomic} from '../host/files.ts'
 import {seal, unseal} from '../host/sealed.ts'
 import {isVmctlError, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
@@ -20,7 +20,7 @@ export const newGuest: GuestRecord = {schema: 1, ready: false}
  * @throws VmctlError `vmctl::vm::record_damaged`: a guest that is taken for new may show any host key on some VMs
  */
 export const readGuest = async (vmDirectory: string): Promise<GuestRecord> => {
-  const text = await readIfExists(vmFiles(vmDirectory).guest)
+  const text = readOwnIfExists(vmFiles(vmDirectory).guest)
   const record = text === undefined ? await readOlder(vmDirectory) : parse(text)
   if (record) return record
   throw damagedGuest(vmDirectory, text === undefined ? 'journal' : 'guest')
@@ -51,7 +51,7 @@ const parse = (text: string): GuestRecord | undefined => {
 
 /** What a journal of schema 1 says of the guest. */
 const readOlder = async (vmDirectory: string): Promise<GuestRecord | undefined> => {
-  const text = await readIfExists(vmFiles(vmDirectory).journal)
+  const text = readOwnIfExists(vmFiles(vmDirectory).journal)
   if (text === undefined) return newGuest
   const value = unsealed(text)
   if (!isObject(value)) return undefined

@@ -8,6 +8,7 @@ import {clean} from '../model/any-shell.ts'
 import {elevate} from '../model/elevate.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {ExecExit, ExecOptions} from '../model/exec.ts'
+import type {GuestEntry, GuestFiles} from '../model/guest-files.ts'
 import {programText, shellCommand} from '../model/guest-program.ts'
 import {receiveFile, sendFile} from './programs/index.ts'
 import type {GuestConnection} from './ssh/connection.ts'
@@ -57,7 +58,23 @@ export const upload = async (guest: Execute, localPath: string, remotePath: stri
  * Copies a file of the guest to a local path, as a whole: the local file is replaced when all has arrived.
  * @throws VmctlError as `upload`
  */
-export const download = async (guest: Execute, remotePath: string, localPath: string, options: TransferOptions = {}): Promise<void> => {
+export const download = (guest: Execute, remotePath: string, localPath: string, options: TransferOptions = {}): Promise<void> =>
+  receive(localPath, options, async (onStdout) => {
+    const {exit, said} = await perform(guest, programText(sendFile, {source: shellPath(remotePath)}), options, {onStdout, aheadBytes})
+    if (exit.code !== 0) throw failed(`download ${remotePath} to ${localPath}`, exit, said)
+    return {mode: modeOf(said.text())}
+  })
+
+/** As `download`, by SFTP, and with its time. */
+export const downloadBySftp = (files: GuestFiles, remotePath: string, localPath: string, options: TransferOptions = {}): Promise<void> =>
+  receive(localPath, options, (take) => files.read(remotePath, take, options))
+
+/** Writes what arrives beside the local file, which is replaced when all is there. */
+const receive = async (
+  localPath: string,
+  options: TransferOptions,
+  fetch: (take: (chunk: Buffer) => Promise<void>) => Promise<Pick<GuestEntry, 'mode'> & Partial<GuestEntry>>,
+): Promise<void> => {
   const temporary = temporaryPath(localPath)
   let handle: FileHandle | undefined
   try {
@@ -67,7 +84,7 @@ export const download = async (guest: Execute, remotePath: string, localPath: st
     handle = file
     let received = 0
     let written = 0
-    const onStdout = async (chunk: Buffer): Promise<void> => {
+    const take = async (chunk: Buffer): Promise<void> => {
       const at = received
       received += chunk.length
       await writeAt(file, chunk, at).catch((error: unknown) => {
@@ -75,9 +92,9 @@ export const download = async (guest: Execute, remotePath: string, localPath: st
       })
       options.onProgress?.((written += chunk.length))
     }
-    const {exit, said} = await perform(guest, programText(sendFile, {source: shellPath(remotePath)}), options, {onStdout, aheadBytes})
-    if (exit.code !== 0) throw failed(`download ${remotePath} to ${localPath}`, exit, said)
-    await handle.chmod(options.mode ?? modeOf(said.text()))
+    const {mode, modifiedAt} = await fetch(take)
+    await handle.chmod(options.mode ?? mode & 0o777)
+    if (modifiedAt !== undefined) await handle.utimes(modifiedAt, modifiedAt)
     await handle.sync()
     await handle.close()
     handle = undefined
@@ -118,14 +135,15 @@ const failed = (action: string, exit: ExecExit, said: Tail): VmctlError =>
     `Cannot ${action}: ${said.lines(3) || `the shell in the guest ended with ${exit.code ?? exit.signal}`}`,
   )
 
-const openForUpload = async (path: string): Promise<{handle: FileHandle; size: number; mode: number}> => {
+/** @returns the open file, its size, its mode, and when its content was changed, in seconds since 1970 */
+export const openForUpload = async (path: string): Promise<{handle: FileHandle; size: number; mode: number; modifiedAt: number}> => {
   let handle: FileHandle | undefined
   try {
     // A pipe that nobody writes to would never open.
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     const stat = await handle.stat()
     if (!stat.isFile()) throw new Error('it is not a file')
-    return {handle, size: stat.size, mode: stat.mode & 0o777}
+    return {handle, size: stat.size, mode: stat.mode & 0o777, modifiedAt: Math.floor(stat.mtimeMs / 1000)}
   } catch (error) {
     await handle?.close()
     throw ioError('read', path, error)

@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import type {Stats} from 'node:fs'
+import {readFileSync, type Stats} from 'node:fs'
 import {type FileHandle, lstat, mkdir, open, readFile, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
@@ -128,6 +128,19 @@ export const pathExists = (path: string): Promise<boolean> =>
 export const readIfExists = async (path: string): Promise<string | undefined> => {
   try {
     return await readFile(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw ioError('read', path, error)
+  }
+}
+
+/**
+ * The same of a small file that vmctl has written itself, read at once: for a thread to open, ask, read and close each of hundreds
+ * takes several times as long as doing so here.
+ */
+export const readOwnIfExists = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, 'utf8')
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
     throw ioError('read', path, error)

@@ -145,6 +145,14 @@ const meanings = {
   },
 
   'vmctl::guest::not_found': {exit: notFound, help: 'Check the path in the guest; with `--privileged` it is looked at as root.'},
+  'vmctl::guest::no_shell': {
+    exit: usage,
+    help: 'Leave it out, or, when the guest has a POSIX shell after all, say so: remove `shell #false`.',
+  },
+  'vmctl::guest::no_sftp': {
+    exit: guest,
+    help: 'Switch SFTP on in the SSH server of the guest; OpenSSH has it as `Subsystem sftp internal-sftp` in sshd_config.',
+  },
   'vmctl::guest::copy_failed': {
     exit: guest,
     help: 'Check the path in the guest: may the user work there (`privileged` does it as root), is there room?',

@@ -1,4 +1,5 @@
-import type {VmSpec} from './vm.ts'
+import {VmctlError} from './errors.ts'
+import type {SshConfig, VmSpec} from './vm.ts'
 
 type Way = Pick<VmSpec, 'network' | 'ssh' | 'cloudInit'>
 
@@ -15,5 +16,12 @@ export const whyNoLogin = ({network, ssh, cloudInit}: Way): NoLogin | undefined 
   if (cloudInit === undefined) return 'no-user'
   return cloudInit.userData === undefined || cloudInit.merge === true ? undefined : 'own-user-data'
 }
+
+/** Whether the guest runs what vmctl brings: shell programs. */
+export const hasShell = (ssh: SshConfig | undefined): boolean => ssh?.shell !== false
+
+/** @param what is impossible, as the beginning of a sentence */
+export const noShell = (what: string): VmctlError =>
+  new VmctlError('vmctl::guest::no_shell', `${what}: its \`ssh { shell #false }\` says that it has no POSIX shell.`)
 
 export const canLogIn = (spec: Way): boolean => whyNoLogin(spec) === undefined

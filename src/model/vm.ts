@@ -127,6 +127,8 @@ export interface SshConfig {
   readonly connectTimeoutMs?: number
   /** Of the host key and the key pair that vmctl makes; `ed25519` when absent. */
   readonly keyType?: SshKeyType
+  /** Whether the guest has a POSIX shell; it has when absent. One without is reached by SFTP and by commands of its own. */
+  readonly shell?: boolean
 }
 
 export interface FirmwareConfig {

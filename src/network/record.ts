@@ -2,7 +2,7 @@ import {mkdir, readdir} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {remove, syncDirectory} from '../host/durable.ts'
-import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
+import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, readOwnIfExists, writeFileAtomic} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {networkFiles} from '../model/layout.ts'
@@ -87,7 +87,7 @@ export const listNetworkIds = async (store: NetworkStore): Promise<string[]> => 
  */
 export const readNetwork = async (store: NetworkStore, id: string): Promise<NetworkRecord | undefined> => {
   const path = networkFiles(networkDirectory(store, id)).record
-  const text = await readIfExists(path)
+  const text = readOwnIfExists(path)
   if (text === undefined) return undefined
   const record = parseRecord(text)
   if (!record) throw new VmctlError('vmctl::network::record_damaged', `The record of the network ${id} cannot be read: ${path}.`)
@@ -159,7 +159,7 @@ export const sweepNetworks = async (store: NetworkStore, signal: AbortSignal): P
 /** Only who holds the lock knows that nobody is at work on them. */
 const leftovers = async (store: NetworkStore): Promise<string[]> => {
   const [entries, ids] = await Promise.all([readdir(store.directory).catch(() => []), listNetworkIds(store)])
-  const texts = await Promise.all(ids.map((id) => readIfExists(networkFiles(networkDirectory(store, id)).record)))
+  const texts = ids.map((id) => readOwnIfExists(networkFiles(networkDirectory(store, id)).record))
   return [...entries.filter(isTemporaryName), ...ids.filter((_, index) => texts[index] === undefined)].map((name) =>
     join(store.directory, name),
   )

@@ -1,4 +1,5 @@
 import type {ExecExit, ExecOptions} from '../model/exec.ts'
+import type {GuestFiles} from '../model/guest-files.ts'
 import type {RunMode} from '../model/steps.ts'
 import type {Vm} from '../model/vm.ts'
 
@@ -12,6 +13,8 @@ export interface GuestUploadOptions {
   readonly owner?: string
   /** Write as root, by sudo or doas. */
   readonly privileged?: boolean
+  /** Called with the number of bytes so far. */
+  readonly onProgress?: (bytes: number) => void
   readonly signal?: AbortSignal | undefined
 }
 
@@ -29,6 +32,8 @@ export interface Guest {
   exec(command: string, options?: ExecOptions): Promise<ExecExit>
   /** Streams a local file to the guest and replaces the destination as a whole. */
   upload(localPath: string, remotePath: string, options?: GuestUploadOptions): Promise<void>
+  /** Of a guest without a shell, where `exec` fails with `vmctl::guest::no_shell`; absent otherwise. */
+  readonly files?: GuestFiles | undefined
 }
 
 /** How much of its output a step has handed over. */

@@ -3,7 +3,7 @@ import {chmod, lstat, mkdir, readdir} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {remove, rename, syncDirectory} from '../host/durable.ts'
-import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
+import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, readOwnIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock, type Lock, type LockOptions} from '../host/lock.ts'
 import {seal, unseal} from '../host/sealed.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
@@ -108,7 +108,7 @@ export const readVm = async (store: Store, name: string): Promise<Vm | undefined
 
 export const readRecord = async (directory: string, name: string): Promise<Vm | undefined> => {
   const path = vmFiles(directory).record
-  const text = await readIfExists(path)
+  const text = readOwnIfExists(path)
   if (text === undefined) {
     if (!(await pathExists(directory))) return undefined
     const older = await olderStore(directory, name)

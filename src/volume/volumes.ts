@@ -3,7 +3,7 @@ import {basename, join} from 'node:path'
 
 import {diskBytes, isLayerName, nextPath, removeLayers} from '../host/disk-layers.ts'
 import {remove, syncDirectory} from '../host/durable.ts'
-import {ioError, isTemporaryName, makePrivateDirectory, readIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
+import {ioError, isTemporaryName, makePrivateDirectory, readOwnIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import {createDisk, growImage, imageInfo} from '../host/qemu-img.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
@@ -157,7 +157,7 @@ const filesystems: readonly unknown[] = ['ext4', 'xfs', 'none'] satisfies Volume
 
 /** What was written when the volume was made; undefined when it is missing or damaged, which only costs what it says. */
 const readRecord = async (path: string): Promise<VolumeRecord | undefined> => {
-  const text = await readIfExists(path)
+  const text = readOwnIfExists(path)
   if (text === undefined) return undefined
   try {
     const value: unknown = JSON.parse(text)

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {expect} from 'vitest'
 
 import {type CommandResult, makeWorkspace, runCommand, type Workspace} from './run-command.ts'
-import {startSshd, type TestSshd} from './sshd.ts'
+import {type SshdOptions, startSshd, type TestSshd} from './sshd.ts'
 
 /** A directory with a VMFile, whose VMs run on the noop backend with a real sshd for a guest. */
 export interface Project extends AsyncDisposable {
@@ -21,12 +21,13 @@ export interface Project extends AsyncDisposable {
   vmDirectory(name: string): string
 }
 
-export const startProject = async (): Promise<Project> => {
+/** @param ssh lines of the `ssh` block of each VM */
+export const startProject = async ({ssh = '', config}: {readonly ssh?: string} & SshdOptions = {}): Promise<Project> => {
   const workspace = makeWorkspace()
-  const sshd = await startSshd()
+  const sshd = await startSshd({...(config && {config})})
   process.env.VMCTL_NOOP_SSH = `127.0.0.1:${sshd.port}`
   const path = join(workspace.directory, 'VMFile.kdl')
-  const login = `  ssh {\n    user ${JSON.stringify(sshd.user)}\n    private-key ${JSON.stringify(sshd.keyPath)}\n  }\n`
+  const login = `  ssh {\n    user ${JSON.stringify(sshd.user)}\n    private-key ${JSON.stringify(sshd.keyPath)}\n    ${ssh}\n  }\n`
   return {
     workspace,
     sshd,

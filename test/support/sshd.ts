@@ -32,7 +32,7 @@ const program = '/usr/sbin/sshd'
 /** Why tests against sshd cannot run here; undefined when they can. Under CI a missing program fails the tests. */
 export const sshdMissing = (): string | undefined => missingProgram(program, ['-V'])
 
-interface SshdOptions {
+export interface SshdOptions {
   readonly hostKey?: KeyPair
   readonly config?: readonly string[]
   readonly authorize?: readonly string[]

@@ -11,6 +11,7 @@ import {imageInfo} from '../../host/qemu-img.ts'
 import {diskOfPackage, writePackage} from '../../image/write-package.ts'
 import {about, VmctlError} from '../../model/errors.ts'
 import {programText, shellFromInput} from '../../model/guest-program.ts'
+import {hasShell, noShell} from '../../model/login.ts'
 import type {PackageFacts, PackageFormat} from '../../model/package-format.ts'
 import {withoutSecrets} from '../../model/secrets.ts'
 import {stripControls} from '../../model/strip.ts'
@@ -94,6 +95,7 @@ const requireFit = async (engine: Engine, vm: Vm, {clean: isCleaned, keep}: Pack
     })
   }
   requireWayIn(vm.spec, {})
+  if (!hasShell(vm.spec.ssh)) throw noShell(`The guest of ${vm.name} cannot be cleaned`)
 }
 
 interface Job {

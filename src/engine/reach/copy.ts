@@ -3,9 +3,10 @@ import {basename, join, resolve} from 'node:path'
 import {posix} from 'node:path'
 
 import {ioError} from '../../host/files.ts'
-import {download, upload} from '../../guest/transfer.ts'
+import {download, downloadBySftp} from '../../guest/transfer.ts'
 import {systemCode, VmctlError, about} from '../../model/errors.ts'
 import {elevate} from '../../model/elevate.ts'
+import {noShell} from '../../model/login.ts'
 import type {Vm} from '../../model/vm.ts'
 import {downloadTree} from '../../provision/tree/tree-download.ts'
 import {tellLeftOut, uploadTree} from '../../provision/tree/tree-upload.ts'
@@ -71,6 +72,7 @@ export const copy = async (engine: Engine, {from, to, ...options}: CopyRequest):
   await requireRunning(engine, vm)
   const {connection} = await waitForGuest(engine, vm, {timeoutMs: patienceMs, cloudInit: false})
   try {
+    if (options.privileged && !connection.hasShell) throw noShell('Nothing can be copied as root')
     const work = {engine, vm, guest: asGuest(connection), options}
     return await (to.vm === undefined ? copyOut(work, from.path, to.path) : copyIn(work, from.path, to.path))
   } catch (error) {
@@ -107,7 +109,7 @@ const copyIn = async (work: Work, from: string, to: string): Promise<CopyResult>
   const target = guestPath(isInto ? posix.join(to, basename(source)) : to)
   const result = {name: vm.name, from: source, to: `${vm.name}:${target}`}
   if (!info.isDirectory()) {
-    await upload(guest, source, target, common)
+    await guest.upload(source, target, common)
     return {...result, kind: 'file'}
   }
   const {sent, unchanged, leftOut} = await uploadTree(guest, {source, destination: target}, common)
@@ -124,7 +126,8 @@ const copyOut = async (work: Work, from: string, to: string): Promise<CopyResult
   const isInto = isDirectoryName(to) || (kind === 'file' && (await isDirectory(local)))
   const target = isInto ? join(local, basename(posix.resolve('/', source)) || vm.name) : local
   const common = {...access(engine, options), onProgress: progress(engine, vm)}
-  await (kind === 'file' ? download(guest, source, target, common) : downloadTree(guest, {source, destination: target}, common))
+  if (kind === 'directory') await downloadTree(guest, {source, destination: target}, common)
+  else await (guest.files ? downloadBySftp(guest.files, source, target, common) : download(guest, source, target, common))
   return {name: vm.name, from: `${vm.name}:${source}`, to: target, kind}
 }
 
@@ -150,6 +153,10 @@ const isDirectory = async (path: string): Promise<boolean> => {
 }
 
 const kindInGuest = async ({engine, guest, options}: Work, path: string): Promise<'file' | 'directory' | 'missing'> => {
+  if (guest.files) {
+    const entry = await guest.files.look(guestPath(path))
+    return entry === undefined ? 'missing' : entry.type === 'directory' ? 'directory' : 'file'
+  }
   const command = shellCommand(programText(kindOfPath, {path: guestPath(path)}))
   const {code} = await guest.exec(options.privileged ? elevate(command) : command, {signal: engine.signal})
   for (const kind of ['directory', 'file', 'missing'] as const) if (code === kindOfPath.statuses[kind]) return kind

@@ -2,6 +2,8 @@ import type {Readable} from 'node:stream'
 
 import {tee} from '../../host/tee.ts'
 import {about, exitCodeOfAll, isFailure, summaryOf, VmctlError} from '../../model/errors.ts'
+import type {ExecOptions} from '../../model/exec.ts'
+import {noShell} from '../../model/login.ts'
 import {quoteAll} from '../../model/quote.ts'
 import {requireVm} from '../../store/store.ts'
 import {waitForGuest} from './wait.ts'
@@ -11,6 +13,8 @@ export interface ExecRequest {
   readonly names: readonly string[]
   /** A program and its arguments, which reach the guest as they are. */
   readonly command: readonly string[]
+  /** Directory of the guest to run it in. */
+  readonly workdir?: string | undefined
   readonly user?: string | undefined
   /** What each of the programs reads; nothing when absent. It is used up: destroyed when the last of them has ended. */
   readonly stdin?: Readable | undefined
@@ -31,6 +35,15 @@ const patienceMs = 30_000
 
 /** The status of ssh(1) for a connection that is lost, and for a signal. */
 const lost = 255
+
+/**
+ * The words of a command for a guest without a shell, which makes of them what it likes: joined by blanks, as ssh(1) does.
+ * @throws VmctlError `vmctl::guest::no_shell` for one that is to start in a directory
+ */
+export const verbatim = (command: readonly string[], workdir: string | undefined): string => {
+  if (workdir !== undefined) throw noShell('A program cannot be started in a directory of its own')
+  return command.join(' ')
+}
 
 /**
  * A program that starts in a directory of the guest, a shell when there is none; 126 when the directory cannot be entered, the
@@ -74,18 +87,21 @@ export const execAll = async (
   return {vms, exitCode: errors.length > 0 ? lost : exitStatus(vms)}
 }
 
-const execIn = async (engine: Engine, name: string, {command, user, stdin, onOutput}: ExecRequest): Promise<ExecResult> => {
+const execIn = async (engine: Engine, name: string, {command, workdir, user, stdin, onOutput}: ExecRequest): Promise<ExecResult> => {
   const vm = await requireVm(engine.store, name)
   const {state} = await observe(engine, vm)
   if (state !== 'running') throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; programs run only in a running one.`)
   const {connection} = await waitForGuest(engine, vm, {user, timeoutMs: patienceMs, cloudInit: false})
   try {
-    const {code, signal} = await connection.exec(quoteAll(command), {
+    const options: ExecOptions = {
       ...(stdin && {stdin}),
       onStdout: (chunk) => onOutput(name, 'stdout', chunk),
       onStderr: (chunk) => onOutput(name, 'stderr', chunk),
       signal: engine.signal,
-    })
+    }
+    const {code, signal} = await (connection.hasShell
+      ? connection.exec(quoteAll(inDirectory(command, workdir)), options)
+      : connection.execVerbatim(verbatim(command, workdir), options))
     return {name, ...(code !== null && {exitCode: code}), ...(signal !== null && {signal})}
   } catch (error) {
     throw about(error, {vm: name})

@@ -1,4 +1,4 @@
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
 import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
@@ -9,7 +9,7 @@ import type {Vm} from '../../model/vm.ts'
  */
 export const readHealth = async (vm: Pick<Vm, 'id' | 'directory'>): Promise<Health | undefined> => {
   try {
-    const value: unknown = JSON.parse((await readIfExists(vmFiles(vm.directory).health)) ?? 'null')
+    const value: unknown = JSON.parse(readOwnIfExists(vmFiles(vm.directory).health) ?? 'null')
     return isHealth(value) && value.vm === vm.id ? value : undefined
   } catch {
     return undefined

@@ -9,8 +9,10 @@ import {resolvePath} from '../../host/paths.ts'
 import type {Candidate} from '../../guest/ssh/candidates.ts'
 import {anyShellWords} from '../../model/any-shell.ts'
 import {VmctlError, factsOf} from '../../model/errors.ts'
+import {hasShell} from '../../model/login.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
 import {requireVm} from '../../store/store.ts'
+import {inDirectory, verbatim} from './exec.ts'
 import {waitForGuest} from './wait.ts'
 import {type Login, sshKeys} from './identity.ts'
 import {type Engine, observe} from '../engine.ts'
@@ -29,6 +31,8 @@ export interface SshOptions {
   readonly command: readonly string[]
   /** One word of `command` is a program too; a program that a person talks to gets a terminal. */
   readonly asWords?: boolean
+  /** Directory of the guest to run it in. */
+  readonly workdir?: string | undefined
   readonly directory: string
 }
 
@@ -54,7 +58,7 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
     canPrompt: true,
   }
   const hasTerminal = options.asWords === true && isTerminal()
-  const remote = remoteWords(options, hasTerminal)
+  const remote = hasShell(login.ssh ?? vm.spec.ssh) ? remoteWords(options, hasTerminal) : verbatimWords(options)
   const status =
     (hasTerminal ? undefined : await enterAtOnce(engine, {vm, login, remote})) ?? (await enter(engine, {vm, login, remote, hasTerminal}))
   if (hasTerminal && status === 255) {
@@ -117,11 +121,17 @@ const enterAtOnce = async (engine: Engine, {vm, login, remote}: Entry): Promise<
 }
 
 /** The end of the command line of ssh; nothing for a shell. */
-const remoteWords = ({command, asWords}: SshOptions, hasTerminal: boolean): readonly string[] => {
+const remoteWords = ({workdir, asWords, ...options}: SshOptions, hasTerminal: boolean): readonly string[] => {
+  const command = inDirectory(options.command, workdir)
   const [first, ...more] = command
   if (first === undefined) return []
   if (more.length === 0 && !asWords) return ['--', first]
   return ['--', anyShellWords(hasTerminal ? [...tellingOfSignals, ...command] : command)]
+}
+
+const verbatimWords = ({command, workdir}: SshOptions): readonly string[] => {
+  const line = verbatim(command, workdir)
+  return line === '' ? [] : ['--', line]
 }
 
 /**

@@ -10,6 +10,7 @@ import {readEnd, readIfExists, readPiece, writeFileAtomic} from '../../host/file
 import {lastLines} from '../../host/process.ts'
 import {about, isVmctlError, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
+import {hasShell} from '../../model/login.ts'
 import {stripControls} from '../../model/strip.ts'
 import type {SshConfig, Vm} from '../../model/vm.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
@@ -93,6 +94,7 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
       refused: new Set(),
       onRefusal,
       onSlowShell: tell,
+      hasShell: hasShell(ssh),
     },
     vitals: async () => hypervisor.vitals?.(vm),
     onStall: options.onStall,

@@ -26,6 +26,13 @@ export const configureGuest = async (
   const hashes = setupHashes(setup)
   const {guest} = records
   if (Object.keys({...hashes, ...guest.setup}).length === 0) return
+  if (!connection.hasShell) {
+    if (isDeepStrictEqual(guest.setup, hashes)) return
+    await records.writeGuest({...guest, setup: hashes})
+    const message = `it has no shell, so these are not set up in the guest: ${Object.keys(hashes).join(', ')}`
+    await engine.emit({type: 'vm.notice', vm: vm.name, message})
+    return
+  }
   const {exitCode, stderr} = await exec(connection, shellFromInput('vmctl-setup'), {
     stdin: setupScript(setup),
     privileged: true,

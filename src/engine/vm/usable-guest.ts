@@ -40,10 +40,12 @@ const usableGuest = async (engine: Engine, vm: Vm, records: Records): Promise<Re
 const becomeReady = async (
   engine: Engine,
   vm: Vm,
-  {connection, records}: {readonly connection: Pick<GuestConnection, 'exec'>; readonly records: Records},
+  {connection, records}: {readonly connection: Pick<GuestConnection, 'exec' | 'hasShell'>; readonly records: Records},
 ): Promise<void> => {
   const {guest} = records
   if (guest.ready) return
+  // Nobody can tell whether it has read its seed, so it keeps that.
+  if (!connection.hasShell) return records.writeGuest({...guest, ready: true})
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.

@@ -24,7 +24,7 @@ export interface ReadinessOptions extends Omit<WatchOptions, 'timeoutMs' | 'ceil
   readonly isAccepted?: GreetedOptions['isAccepted']
   readonly connectOptions: Pick<
     ConnectOptions,
-    'user' | 'auth' | 'keepalive' | 'exitGraceMs' | 'handshakeTimeoutMs' | 'onSlowShell' | 'refused' | 'onRefusal'
+    'user' | 'auth' | 'keepalive' | 'exitGraceMs' | 'handshakeTimeoutMs' | 'onSlowShell' | 'refused' | 'onRefusal' | 'hasShell'
   >
   readonly hostKey: HostKeyTrust
   /** The guest got a seed: wait for cloud-init and report what it says. */
@@ -73,7 +73,7 @@ const climb = async (options: ReadinessOptions, watch: Watch): Promise<ReadyGues
   for (;;) {
     const connection = await logIn(options, watch)
     try {
-      const outcome = await probeGuest(connection, watch, {...options, paths: options.paths ?? guestPaths})
+      const outcome = connection.hasShell ? await probeGuest(connection, watch, {...options, paths: options.paths ?? guestPaths}) : unasked
       const settled = await settleHostKey(connection, options, watch)
       watch.reached('ready')
       return {connection: settled, ...outcome}
@@ -86,6 +86,9 @@ const climb = async (options: ReadinessOptions, watch: Watch): Promise<ReadyGues
     }
   }
 }
+
+/** A guest without a shell tells nothing of itself: that it lets us in has to do. */
+const unasked: ProbeOutcome = {bootId: undefined, cloudInit: 'absent', warnings: []}
 
 const pause = (ms: number | undefined, signal: AbortSignal): Promise<void> =>
   sleep(ms, undefined, {signal}).catch(() => signal.throwIfAborted())

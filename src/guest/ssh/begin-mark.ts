@@ -10,9 +10,10 @@ export interface MarkedOutput {
 /** Enough for a few lines. */
 const saidBytes = 1024
 
-export const markedOutput = (mark: string): MarkedOutput => {
+/** @param mark absent when all of it is output of the command */
+export const markedOutput = (mark: string | undefined): MarkedOutput => {
   const line = Buffer.from(`${mark}\n`)
-  let isBegun = false
+  let isBegun = mark === undefined
   let said: Buffer = Buffer.alloc(0)
   // Where two chunks meet there may be a mark.
   let seam: Buffer = Buffer.alloc(0)

@@ -10,8 +10,8 @@ import {notBegun} from './shell-start.ts'
 
 /** How it is seen that the login shell has come past its start-up files and runs the command. */
 export interface Beginning {
-  /** The line that the command writes first, to both outputs. */
-  readonly mark: string
+  /** The line that the command writes first, to both outputs; a command that writes none has begun when it was accepted. */
+  readonly mark: string | undefined
   readonly user: string
   /** Milliseconds after which `onSlow` is called, and after which the command is given up. */
   readonly slowMs: number
@@ -156,6 +156,7 @@ export const followChannel = (channel: ClientChannel, options: ExecOptions, {beg
       channel.end()
     }
     signal?.addEventListener('abort', onAbort)
+    if (beginning.mark === undefined) begin()
     if (signal?.aborted) onAbort()
   })
 

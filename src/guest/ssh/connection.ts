@@ -1,5 +1,7 @@
 import type {Duplex} from 'node:stream'
 
+import type {SFTPWrapper} from 'ssh2'
+
 import type {ExecExit, ExecOptions} from '../../model/exec.ts'
 import type {Candidate} from './candidates.ts'
 
@@ -18,6 +20,15 @@ export interface GuestConnection {
    * @throws VmctlError `vmctl::ssh::connection_lost` when the connection ends before the result is known
    */
   exec(command: string, options?: ExecOptions): Promise<ExecExit>
+  /** Whether the guest has a POSIX shell; `exec` fails with `vmctl::guest::no_shell` where it has none. */
+  readonly hasShell: boolean
+  /** Hands a command line to the guest as it is: its login shell, or whatever takes the place of one, makes of it what it likes. */
+  execVerbatim(command: string, options?: ExecOptions): Promise<ExecExit>
+  /**
+   * The session for files (SFTP), opened when it is first asked for.
+   * @throws VmctlError `vmctl::guest::no_sftp` when the SSH server offers none
+   */
+  sftp(): Promise<SFTPWrapper>
   /**
    * A stream to a TCP port as the guest reaches it: its SSH server makes the connection (RFC 4254, 7.2, direct-tcpip).
    * @throws VmctlError `vmctl::ssh::failed` when the guest cannot or may not connect

@@ -2,11 +2,12 @@ import {randomBytes} from 'node:crypto'
 import type {Duplex} from 'node:stream'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import type {Client} from 'ssh2'
+import type {Client, SFTPWrapper} from 'ssh2'
 
 import {anyShell} from '../../model/any-shell.ts'
-import {VmctlError} from '../../model/errors.ts'
+import {messageOf, VmctlError} from '../../model/errors.ts'
 import type {ExecExit, ExecOptions} from '../../model/exec.ts'
+import {noShell} from '../../model/login.ts'
 import type {Candidate} from './candidates.ts'
 import {followChannel, lost} from './channel.ts'
 import type {GuestConnection} from './connection.ts'
@@ -23,6 +24,7 @@ interface ConnectionSettings {
   readonly onSlowShell?: ((message: string) => void) | undefined
   /** Milliseconds after which that is told (20 s), and after which such a command is given up (5 minutes). */
   readonly shellMs?: {readonly slow: number; readonly limit: number}
+  readonly hasShell?: boolean
 }
 
 /** A server that refused a session is asked again this often, when nothing else of ours is in its way. */
@@ -30,7 +32,7 @@ const retries = {count: 20, pauseMs: 50} as const
 
 /** Gives a client that has logged in the shape that the rest of vmctl works with. */
 export const guestConnection = (client: Client, settings: ConnectionSettings): GuestConnection => {
-  const {stream, user, hostKey, key, exitGraceMs = 1000, shellMs = {slow: 20_000, limit: 300_000}} = settings
+  const {stream, user, hostKey, key, exitGraceMs = 1000, shellMs = {slow: 20_000, limit: 300_000}, hasShell = true} = settings
   let isSlowTold = false
   const slots = sessionSlots()
   const whenLost = new Set<(error: Error) => void>()
@@ -52,9 +54,8 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
   // ssh2 says so before it closes the channels, so a channel that ends now was cut off.
   client.on('close', () => die())
 
-  const open = (command: string, options: ExecOptions): Promise<ExecExit> =>
+  const open = ({line, mark}: CommandLine, options: ExecOptions): Promise<ExecExit> =>
     new Promise((resolve, reject) => {
-      const mark = `vmctl-${randomBytes(12).toString('hex')}`
       const onSlow = (): void => {
         if (!isSlowTold) settings.onSlowShell?.(slowShell(user, shellMs.slow))
         isSlowTold = true
@@ -68,7 +69,7 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
         },
       }
       try {
-        client.exec(anyShell(command, mark), (error, channel) => {
+        client.exec(line, (error, channel) => {
           if (error)
             reject(
               end ??
@@ -85,7 +86,7 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
       }
     })
 
-  const exec = async (command: string, options: ExecOptions = {}): Promise<ExecExit> => {
+  const inTurn = async (command: CommandLine, options: ExecOptions): Promise<ExecExit> => {
     for (let attempt = 1; ; attempt++) {
       const slot = await slots()
       try {
@@ -104,6 +105,35 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
         slot.release()
       }
     }
+  }
+
+  const exec: GuestConnection['exec'] = async (command, options = {}) => {
+    if (!hasShell) throw noShell('Nothing that needs a shell can be done in the guest')
+    const mark = `vmctl-${randomBytes(12).toString('hex')}`
+    return inTurn({line: anyShell(command, mark), mark}, options)
+  }
+
+  let files: Promise<SFTPWrapper> | undefined
+  const sftp = (): Promise<SFTPWrapper> => {
+    files ??= new Promise<SFTPWrapper>((resolve, reject) => {
+      whenLost.add(reject)
+      const fail = (error: unknown): void => {
+        files = undefined
+        reject(end ?? noSftp(error))
+      }
+      try {
+        client.sftp((error, session) => {
+          whenLost.delete(reject)
+          if (error) return fail(error)
+          session.on('close', () => (files = undefined))
+          resolve(session)
+        })
+      } catch (error) {
+        die(error)
+        fail(error)
+      }
+    })
+    return files
   }
 
   const forward: GuestConnection['forward'] = (host, port, {signal} = {}) =>
@@ -134,7 +164,10 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
     user,
     hostKey,
     key,
+    hasShell,
     exec,
+    execVerbatim: (line, options = {}) => inTurn({line, mark: undefined}, options),
+    sftp,
     forward,
     closed,
     close() {
@@ -145,6 +178,15 @@ export const guestConnection = (client: Client, settings: ConnectionSettings): G
     },
   }
 }
+
+/** What goes over the connection, and the line by which it tells that it has begun. */
+interface CommandLine {
+  readonly line: string
+  readonly mark: string | undefined
+}
+
+const noSftp = (cause: unknown): VmctlError =>
+  new VmctlError('vmctl::guest::no_sftp', `The guest offers no SFTP: ${messageOf(cause)}.`, {cause})
 
 /** The server has no room for another session (RFC 4254, 5.1). */
 class Refused extends Error {

@@ -42,6 +42,8 @@ export interface ConnectOptions {
   readonly exitGraceMs?: number
   readonly onSlowShell?: ((message: string) => void) | undefined
   readonly shellMs?: {readonly slow: number; readonly limit: number}
+  /** Whether the guest has a POSIX shell (true). */
+  readonly hasShell?: boolean
   /** Gets the error of a connection that did not come about, before it is thrown. */
   readonly onRefusal?: ((error: VmctlError) => void) | undefined
   readonly onStage?: (stage: ConnectionStage, detail: string) => void

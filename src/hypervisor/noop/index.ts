@@ -1,7 +1,7 @@
 import {join} from 'node:path'
 
 import {remove} from '../../host/durable.ts'
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {readIfExists, readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
 import {convertImage} from '../../host/qemu-img.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
@@ -19,7 +19,7 @@ export interface NoopOptions {
 const stateFile = (vm: Vm): string => join(vm.directory, 'noop.json')
 
 const readState = async (vm: Vm): Promise<'running' | 'suspended' | undefined> => {
-  const text = await readIfExists(stateFile(vm))
+  const text = readOwnIfExists(stateFile(vm))
   if (text === undefined) return undefined
   return text.includes('suspended') ? 'suspended' : 'running'
 }

@@ -1,7 +1,7 @@
 import {open} from 'node:fs/promises'
 
 import {remove} from '../../host/durable.ts'
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
 import {ownProgram} from '../../host/own-program.ts'
 import {identifyProcess, isAlive, parseIdentity} from '../../host/proc.ts'
 import {spawnDetached} from '../../host/process.ts'
@@ -22,7 +22,7 @@ export const startGuard = async ({directory}: Pick<Vm, 'directory'>): Promise<()
 }
 
 const holderOf = async (directory: string) => {
-  const text = await readIfExists(qemuFiles(directory).held)
+  const text = readOwnIfExists(qemuFiles(directory).held)
   return text === undefined ? undefined : parseIdentity(text)
 }
 

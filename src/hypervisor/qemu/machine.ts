@@ -1,6 +1,6 @@
 import {join} from 'node:path'
 
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
 import {processArguments, type ProcessIdentity} from '../../host/proc.ts'
 import {run} from '../../host/process.ts'
 import {seal, unseal} from '../../host/sealed.ts'
@@ -54,7 +54,7 @@ export const readMachine = async (directory: string): Promise<Machine> => {
     new VmctlError('vmctl::snapshot::damaged', `What the memory of the guest was saved with cannot be read: ${fileIn(directory)}.`, {
       help: 'Nothing was changed. Put the disks back and boot from them: `--disk-only`.',
     })
-  const text = await readIfExists(fileIn(directory))
+  const text = readOwnIfExists(fileIn(directory))
   if (text === undefined) throw damaged()
   try {
     const value = unseal(text)

@@ -1,6 +1,6 @@
 import {open} from 'node:fs/promises'
 
-import {readIfExists} from '../../host/files.ts'
+import {readIfExists, readOwnIfExists} from '../../host/files.ts'
 import {endForCertain, identifyProcess, isAlive, listProcesses, type ProcessIdentity, processArguments, worksIn} from '../../host/proc.ts'
 import {type DetachedProcess, spawnDetached} from '../../host/process.ts'
 import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
@@ -25,7 +25,7 @@ const isQemuOf = async (pid: number, vm: Vm): Promise<boolean> => {
 export const findProcess = async (vm: Vm): Promise<ProcessIdentity | undefined> => {
   const recorded = (await readRuntime(vm.directory))?.process
   if (recorded && (await isAlive(recorded))) return recorded
-  const pid = Number(await readIfExists(qemuFiles(vm.directory).pidfile))
+  const pid = Number(readOwnIfExists(qemuFiles(vm.directory).pidfile))
   if (Number.isInteger(pid) && pid > 1 && (await isQemuOf(pid, vm))) return identifyProcess(pid)
   return undefined
 }

@@ -1,4 +1,4 @@
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
 import {isAlive, isIdentity, type ProcessIdentity} from '../../host/proc.ts'
 import {seal, unseal} from '../../host/sealed.ts'
 import {qemuFiles} from './files.ts'
@@ -27,7 +27,7 @@ export interface QemuRuntime {
 
 /** The stored facts of a VM; undefined before `prepare`, or when the file is damaged (it is made anew then). */
 export const readRuntime = async (vmDirectory: string): Promise<QemuRuntime | undefined> => {
-  const text = await readIfExists(qemuFiles(vmDirectory).qemu)
+  const text = readOwnIfExists(qemuFiles(vmDirectory).qemu)
   if (text === undefined) return undefined
   try {
     const value = unseal(text)

@@ -2,6 +2,7 @@ import {createHash} from 'node:crypto'
 import {createReadStream} from 'node:fs'
 import {open, stat} from 'node:fs/promises'
 import {basename} from 'node:path'
+import {pipeline} from 'node:stream/promises'
 import {constants, createZstdCompress} from 'node:zlib'
 
 import {act, remove, rename} from '../../host/durable.ts'
@@ -54,24 +55,33 @@ const compress = async (path: string, destination: string, {signal, onProgress}:
   const {size: totalBytes} = await stat(path)
   const plain = createHash('sha256')
   const packed = createHash('sha256')
-  const input = createReadStream(path, {highWaterMark: 2 ** 20, signal})
   const encoder = createZstdCompress({
     chunkSize: 2 ** 20,
     pledgedSrcSize: totalBytes,
     params: {[constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1},
   })
-  input.on('data', (chunk) => {
-    plain.update(chunk)
-    onProgress({readBytes: input.bytesRead, totalBytes})
-  })
-  input.on('error', (error) => encoder.destroy(error))
   await using handle = await open(destination, 'wx', 0o600)
+  let readBytes = 0
   let sizeBytes = 0
-  for await (const chunk of input.pipe(encoder)) {
-    packed.update(chunk as Buffer)
-    await handle.writeFile(chunk as Buffer)
-    sizeBytes += (chunk as Buffer).length
-  }
+  await pipeline(
+    createReadStream(path, {highWaterMark: 2 ** 20}),
+    async function* (chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        plain.update(chunk)
+        onProgress({readBytes: (readBytes += chunk.length), totalBytes})
+        yield chunk
+      }
+    },
+    encoder,
+    async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) {
+        packed.update(chunk)
+        await handle.writeFile(chunk)
+        sizeBytes += chunk.length
+      }
+    },
+    {signal},
+  )
   await act(`sync ${destination}`, () => handle.sync())
   return {blob: {sha256: packed.digest('hex'), sizeBytes, mediaType: mediaTypes.qcow2Zstd}, sha256: plain.digest('hex')}
 }

@@ -1,4 +1,4 @@
-import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
 import {seal, unseal} from '../../host/sealed.ts'
 import {VmctlError, isFailure} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
@@ -49,7 +49,7 @@ export const emptyJournal: Journal = {schema: 2, steps: []}
  */
 export const readJournal = async (vmDirectory: string): Promise<Journal> => {
   const path = vmFiles(vmDirectory).journal
-  const text = await readIfExists(path)
+  const text = readOwnIfExists(path)
   const journal = text === undefined ? emptyJournal : parseJournal(text)
   if (journal) return journal
   throw new VmctlError('vmctl::vm::record_damaged', `The journal of the provision steps cannot be read: ${path}.`, {

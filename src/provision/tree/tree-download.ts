@@ -46,6 +46,11 @@ const receive = async (
   {privileged, onProgress, signal}: TreeDownloadOptions,
 ): Promise<void> => {
   await mkdir(directory)
+  if (guest.files) {
+    const {receiveFiles} = await import('./tree-files.ts')
+    await receiveFiles(guest.files, {source, directory}, {onProgress, signal})
+    return
+  }
   const compressed = new PassThrough()
   const plain = createGunzip()
   const unzipping = pipeline(compressed, plain)

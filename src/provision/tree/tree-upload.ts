@@ -1,7 +1,9 @@
+import {stat} from 'node:fs/promises'
 import {basename, dirname} from 'node:path/posix'
 
 import {hashFile} from '../../host/hash.ts'
 import {systemCode} from '../../model/errors.ts'
+import {noShell} from '../../model/login.ts'
 import {vitalDirectories} from '../../model/safe-path.ts'
 import {runInGuest} from '../job/guest-shell.ts'
 import type {Guest, GuestUploadOptions} from '../provisioner.ts'
@@ -46,7 +48,13 @@ export const uploadTree = async (guest: Guest, paths: TreePaths, options: TreeUp
   const {compression} = survey
   const files = changes.send.filter(({type}) => type === 'file')
   const bytes = files.reduce((sum, {size}) => sum + size, 0)
-  if (!survey.exists || !isNothing(changes)) {
+  if (guest.files) {
+    const {sendFiles} = await import('./tree-files.ts')
+    const {onProgress, signal} = options
+    const onBytes = (sent: number): void => onProgress?.(sent, bytes)
+    const isNew = !survey.exists
+    if (isNew || !isNothing(changes)) await sendFiles(guest.files, {source, target, changes, isNew, onProgress: onBytes, signal})
+  } else if (!survey.exists || !isNothing(changes)) {
     // What is new comes into place as a whole.
     const moved = survey.exists ? changes : {...changes, move: []}
     const stream = shipment(source, moved, {...options, bytes, compression})
@@ -88,11 +96,13 @@ interface Comparison {
 
 const compareTree = async (guest: Guest, paths: TreePaths, options: TreeUploadOptions): Promise<Comparison> => {
   const {source} = paths
+  if (guest.files && (options.privileged || options.owner !== undefined))
+    throw noShell('Nothing can be copied as root, or for another owner')
   const leftOut: string[] = []
   const listed = await listTree(source, options.ignore, (words) => void leftOut.push(words))
   const asking = {entries: listed, listAll: options.mirror === true, options: accessOf(options)}
   const [survey, known] = await Promise.all([
-    surveyTree(guest, targetOf(paths), asking),
+    surveyOf(guest, targetOf(paths), asking),
     hashTree(source, listed, ({size}) => size > smallFileBytes),
   ])
   // A small file is hashed now when the guest has one to compare it with, and otherwise as it is sent.
@@ -109,10 +119,16 @@ export const isFileThere = async (
   {source, destination}: TreePaths,
   {mode, owner, ...access}: Pick<TreeUploadOptions, 'owner' | 'privileged' | 'signal'> & {readonly mode: number},
 ): Promise<boolean> => {
-  const entry = {name: basename(destination), type: 'file', mode, size: 0, sha256: await hashFile(source)} as const
+  const entry = {name: basename(destination), type: 'file', mode, size: (await stat(source)).size, sha256: await hashFile(source)} as const
   const asking = {entries: [entry], listAll: false, options: accessOf(access)}
-  const survey = await surveyTree(guest, dirname(destination), asking)
+  const survey = await surveyOf(guest, dirname(destination), asking)
   return survey.exists && isNothing(planTree([entry], survey, owner === undefined ? {} : {owner}))
+}
+
+const surveyOf = async (guest: Guest, destination: string, asking: Parameters<typeof surveyTree>[2]): Promise<Survey> => {
+  if (!guest.files) return surveyTree(guest, destination, asking)
+  const {surveyFiles} = await import('./tree-files.ts')
+  return surveyFiles(guest.files, destination, {...asking, signal: asking.options.signal})
 }
 
 const isCutOff = (error: Error): boolean => ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(systemCode(error) ?? '')

@@ -1,7 +1,7 @@
 import {resolvePath} from '../../host/paths.ts'
 import {type SshConfig, sshKeyTypes} from '../../model/vm.ts'
 import {arrow, type Compare} from '../grammar/change.ts'
-import {duration, integer, path, word} from '../grammar/kinds.ts'
+import {boolean, duration, integer, path, word} from '../grammar/kinds.ts'
 import {block, field, type Located, type Read} from '../grammar/shapes.ts'
 import {userName} from '../grammar/words.ts'
 import {quoted} from '../kdl/wording.ts'
@@ -27,6 +27,7 @@ export const sshNode = block(
       word('key type', ...sshKeyTypes),
       'Kind of the host key and of the key pair that vmctl makes; "ed25519" when absent. Guests in FIPS mode take "ecdsa" and "rsa" only.',
     ),
+    shell: field(boolean, 'Whether the guest has a POSIX shell; it has when absent. One without takes files by SFTP.'),
     'connect-timeout': field(duration, 'How long the guest may take to let vmctl in without making progress.'),
   },
 )
@@ -35,7 +36,7 @@ type Ssh = NonNullable<Read<typeof sshNode>>
 
 /** Checks that the private key is one. An unreadable one is a warning only: an agent may hold it. */
 export const buildSsh = async ({fields}: Ssh, context: Context): Promise<SshConfig> => {
-  const {user, 'private-key': key, port, 'host-key-check': check, 'connect-timeout': timeout, 'key-type': keyType} = fields
+  const {user, 'private-key': key, port, 'host-key-check': check, 'connect-timeout': timeout, 'key-type': keyType, shell} = fields
   if (key) await checkPrivateKey(key, context)
   return {
     ...optional('user', user?.value),
@@ -44,6 +45,7 @@ export const buildSsh = async ({fields}: Ssh, context: Context): Promise<SshConf
     ...optional('hostKeyCheck', check?.value),
     ...optional('connectTimeoutMs', timeout?.value),
     ...optional('keyType', keyType?.value),
+    ...optional('shell', shell?.value),
   }
 }
 

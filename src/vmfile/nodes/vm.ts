@@ -24,6 +24,7 @@ import {buildStep, provisionNode} from './provision.ts'
 import {buildShares, refuseSameTargets, shareNode} from './share.ts'
 import {buildSsh, sshNode} from './ssh.ts'
 import {buildMounts, type DeclaredMount, type DeclaredVolumes, mountsOf, volumeNode} from './volume.ts'
+import {refuseWithoutShell} from './without-shell.ts'
 import {vcpuLimits, memoryLimits, leastDiskBytes} from '../../model/limits.ts'
 
 /** What a VM can have of its own, and by the defaults of the project. */
@@ -115,6 +116,7 @@ export const buildService = async (vm: ReadVm, instances: readonly string[], aro
   const ports = buildPorts(fields.port, replicas, context)
   refuseUnreachable(connections, ports, fields, report)
   refuseByHome(fields, {home: around.home, connections, ports}, context)
+  refuseWithoutShell(fields, report)
   const mounts = buildMounts(fields.volume, around.volumes, replicas, context)
   const sshPort = fields.ssh?.fields.port
   return {
