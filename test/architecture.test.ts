@@ -100,7 +100,7 @@ const words: readonly {readonly pattern: RegExp; readonly where: (path: string, 
   {pattern: /\bmkdir(?:Sync)?\([^)]*\brecursive\b/, where: () => false},
   // What is a backend's own: its name, its files, its programs. The table of failures has the codes of all parts.
   {
-    pattern: /\b(?:qemu(?!-img|-compose)|qmp\w*|pidfile|virtiofsd)\b|overlay\.qcow2/i,
+    pattern: /\b(?:qemu(?!-img|-compose)|qmp\w*|pidfile|virtiofsd)\b|(?:overlay\.qcow2|seed\.iso|iso9660|console\.sock)\b/i,
     where: (path, folder) => !['engine', 'model'].includes(folder) || ['engine/engine.ts', 'model/failures.ts'].includes(path),
   },
   {pattern: /\bconsole\.(?:log|error|warn|info)\(/, where: () => false},

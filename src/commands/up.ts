@@ -19,6 +19,7 @@ export default class Up extends VmfileCommand {
     adopt: flags.adopt,
     autostart: Flags.boolean({summary: 'Only the VMs that start at boot: those without `autostart #false`.'}),
     file: flags.file,
+    home: flags.home,
     name: flags.names,
     'no-deps': flags.noDependencies,
     'no-health': Flags.boolean({

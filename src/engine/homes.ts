@@ -6,6 +6,7 @@ import {ioError, makePrivateDirectory, pathExists, readIfExists, writeFileAtomic
 import {configDirectory} from '../host/paths.ts'
 import type {HomeAccess, HomeCredentials} from '../hypervisor/home-servers.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
+import {localHome} from '../model/home.ts'
 import {closest, isVmName} from '../model/names.ts'
 
 /** Where VMs can live that is not this host; the `--json` shape of an element of `vmctl home ls`. */
@@ -31,9 +32,6 @@ export interface HomePlace {
 }
 
 const files = {record: 'home.json', certificate: 'client.crt', key: 'client.key'} as const
-
-/** What no home can be called: it means this host. */
-export const localHome = 'local'
 
 export const isHomeName = (name: string): boolean => isVmName(name) && name !== localHome
 

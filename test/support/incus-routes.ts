@@ -604,8 +604,12 @@ const profile: Handler = (ask, [name = '']) => {
 const network: Handler = (ask, [name = '']) => {
   const found = ask.world.networks.get(name)
   if (!found) throw new Refused(404, 'Network not found')
-  if (ask.method === 'DELETE') ask.world.networks.delete(name)
-  return sync(found)
+  const usedBy = [...ask.world.instances.values()].filter(({devices}) => Object.values(devices).some((one) => one['network'] === name))
+  if (ask.method === 'DELETE') {
+    if (usedBy.length > 0) throw new Refused(400, 'The network is currently in use')
+    ask.world.networks.delete(name)
+  }
+  return sync({...found, used_by: usedBy.map((one) => `/1.0/instances/${one.name}`)})
 }
 
 const createNetwork: Handler = (ask) => {

@@ -3,8 +3,8 @@ import {join} from 'node:path'
 import {acquireLock, type Lock} from '../../host/lock.ts'
 import type {HomeToken} from '../../hypervisor/home-servers.ts'
 import {isFailure, messageOf, VmctlError} from '../../model/errors.ts'
+import {localHome} from '../../model/home.ts'
 import {vmNameRule} from '../../model/names.ts'
-import type {Vm} from '../../model/vm.ts'
 import {listVms} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {
@@ -20,7 +20,6 @@ import {
   isHomeName,
   keepHome,
   listHomeNames,
-  localHome,
   readCredentials,
   readHome,
   requireHome,
@@ -151,7 +150,7 @@ export const removeHome = async (engine: Engine, name: string, {force}: {readonl
   await requireHome(place).catch((error: unknown) => {
     if (!isFailure(error, 'vmctl::home::record_damaged')) throw error
   })
-  const vms = (await listVms(engine.store)).filter((vm) => homeOf(vm) === name).map((vm) => vm.name)
+  const vms = (await listVms(engine.store)).filter((vm) => vm.spec.home?.name === name).map((vm) => vm.name)
   if (vms.length > 0 && !force) {
     throw new VmctlError('vmctl::home::in_use', `The home ${name} has VMs: ${vms.join(', ')}.`, {details: {vms}})
   }
@@ -159,9 +158,6 @@ export const removeHome = async (engine: Engine, name: string, {force}: {readonl
   await forgetHome(place)
   return {removed: name, ...(remains !== undefined && {remains})}
 }
-
-/** The home of a VM; undefined when it lives on this host. */
-const homeOf = ({spec}: Vm): string | undefined => (spec as {readonly home?: {readonly name: string}}).home?.name
 
 const leave = async (engine: Engine, place: HomePlace): Promise<string | undefined> => {
   try {

@@ -74,7 +74,7 @@ const freeze = async (
   for (const [index, vm] of vms.entries()) {
     const directory = keptIn(vm, id)
     await makePrivateDirectory(directory)
-    await keepRecords(vm.directory, directory)
+    await keepRecords(engine, vm, directory)
     const begin = await checkpointer(engine, vm)
     const checkpoint = begun.use(
       await begin(vm, {...operation(engine, vm), id, directory, memory: !diskOnly && isAlive(seen[index] ?? {state: 'stopped'})}),

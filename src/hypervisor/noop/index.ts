@@ -9,6 +9,7 @@ import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {CheckpointOptions, Hypervisor} from '../hypervisor.ts'
 import {freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
 import {isLocalDiskOpen, localDisk} from '../local-disk.ts'
+import {writeLocalSeed} from '../local-seed.ts'
 
 export interface NoopOptions {
   /** A real SSH server that stands in for the guest of every VM; without one there is no guest to talk to. */
@@ -63,7 +64,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   isDiskOpen: isLocalDiskOpen,
   clone: async (_vm, copy) => copy,
   exportDisk: ({base}, target, {signal}) => convertImage(base, target, {compressed: target.compressed, signal}),
-  showSeed: async () => undefined,
+  seed: (vm, documents) => writeLocalSeed(vm, documents),
   checkpoint: async (vm, given) => {
     const state = await readState(vm)
     const hasMemory = given.memory && state !== undefined
@@ -97,7 +98,6 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   trim: (vm, given) => trimDisks(vm, {...given, isAtRest: true}),
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),
-  consoleEndpoint: () => ({type: 'none'}),
 })
 
 const noGuest = (name: string): VmctlError =>

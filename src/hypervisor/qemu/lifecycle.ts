@@ -10,6 +10,7 @@ import type {Vm, VmSpec} from '../../model/vm.ts'
 import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
 import {trimDisks} from '../local-checkpoint.ts'
 import {writableDisks} from '../local-disk.ts'
+import {writeLocalSeed} from '../local-seed.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType, qemuArguments} from './arguments.ts'
 import {recoverTops, runningDisks} from './block-nodes.ts'
@@ -34,7 +35,7 @@ import {createTap, removeTap, tapsOf} from './tap.ts'
 import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 
 type Lifecycle = Required<
-  Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed' | 'restore' | 'trim'>
+  Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'seed' | 'restore' | 'trim'>
 >
 
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
@@ -213,9 +214,10 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       return trimDisks(vm, {keep, isAtRest: running === undefined, signal})
     },
 
-    async showSeed(vm) {
-      if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, qemuFiles(vm.directory).seed))
-    },
+    seed: (vm, documents) =>
+      writeLocalSeed(vm, documents, async () => {
+        if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, qemuFiles(vm.directory).seed))
+      }),
   }
   return lifecycle
 }
