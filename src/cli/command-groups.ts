@@ -21,5 +21,5 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
   Homes: ['home:add', 'home:ls', 'home:rm'],
   Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],
-  'The host': ['doctor', 'disk-usage', 'devices', 'completion', 'version'],
+  'The host': ['doctor', 'disk-usage', 'prune', 'devices', 'completion', 'version'],
 }

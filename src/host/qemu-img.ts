@@ -6,6 +6,7 @@ import type {BaseImage, ImageFormat} from '../model/vm.ts'
 import {remove, rename} from './durable.ts'
 import {ioError, temporaryPath} from './files.ts'
 import {describeExit, lastLines, run, type RunOptions, type RunResult, runUnderLimits} from './process.ts'
+import {qemuNotInstalled} from './qemu-missing.ts'
 
 export interface QemuImgOptions {
   readonly signal?: AbortSignal | undefined
@@ -200,7 +201,7 @@ const fileName = (path: string): string => {
 
 const sectors = (bytes: number): number => Math.ceil(bytes / 512) * 512
 
-const notInstalled = {code: 'vmctl::qemu::not_installed'} as const
+const notInstalled = {kind: qemuNotInstalled}
 
 type Watched = Pick<RunOptions, 'signal' | 'onStdout'>
 

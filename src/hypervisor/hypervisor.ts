@@ -92,6 +92,14 @@ export interface SshAddress {
   readonly isRelayed?: true
 }
 
+/** Where a layer of the disk of a VM goes. */
+export interface LayerTarget {
+  /** What it is called among the names of a backend: 12 hexadecimal digits. */
+  readonly id: string
+  /** Absolute, on the file system of the VM's directory; nothing is there yet. */
+  readonly path: string
+}
+
 /**
  * A backend: it makes, runs and removes VMs, on this host or elsewhere: no process, socket or file of a VM has to be here but those of
  * its record. Extension point; every backend passes `testHypervisor` of `vmctl/testing`.
@@ -199,6 +207,11 @@ export interface Hypervisor {
    * @returns ids of those that have to wait until the VM is at rest, or until others have gone
    */
   trim?(vm: Vm, options: OperationOptions & {readonly keep: readonly string[]}): Promise<readonly string[]>
+  /**
+   * Makes a file of what the disk of a VM shows now, whether it runs or not, to which nothing writes from then on: the VM goes on on top
+   * of it, as other VMs may, whose `layer` it is when they are prepared. Without it, provision steps are not kept.
+   */
+  freeze?(vm: Vm, layer: LayerTarget, options: OperationOptions): Promise<void>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
   /** A byte stream to and from the serial console. One user at a time. */
   console?(vm: Vm, options: {readonly signal: AbortSignal}): Promise<Duplex>

@@ -1,4 +1,4 @@
-import {beginLayer, finishLayer, requireLayer, revertToLayer, trimLayers} from '../host/disk-layers.ts'
+import {beginLayer, finishLayer, layerPath, requireLayer, revertToLayer, trimLayers} from '../host/disk-layers.ts'
 import {pathExists} from '../host/files.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Vm} from '../model/vm.ts'
@@ -9,7 +9,7 @@ import {writableDisks} from './local-disk.ts'
 export const freezeDisks = async (vm: Vm, {id, signal}: Pick<CheckpointOptions, 'id' | 'signal'>): Promise<void> => {
   const disks = await writableDisks(vm)
   for (const disk of disks) await finishLayer(disk)
-  for (const disk of disks) await beginLayer(disk, id, {signal})
+  for (const disk of disks) await beginLayer(disk, layerPath(disk, id), {signal})
   for (const disk of disks) await finishLayer(disk)
 }
 

@@ -11,6 +11,7 @@ import {emptySetup} from '../../guest/setup/script.ts'
 import {writeLocalSeed} from '../../hypervisor/local-seed.ts'
 import type {SeedDocuments} from '../../model/cloud-init.ts'
 import {detachSeed, writeCredentials} from './seed.ts'
+import {seedDocuments} from './seed-documents.ts'
 
 /** As a backend of this host has it. */
 const givenTo =
@@ -192,4 +193,19 @@ describe('a whole block', () => {
     await writeCredentials(vm, {setup: emptySetup}, givenTo(vm))
     expect(configOf(join(directory, 'seed.iso'))).not.toHaveProperty('runcmd')
   })
+})
+
+test('a guest on a disk that was another one takes its own identity first, and does again only what is of each boot', async () => {
+  const directory = join(temporaryDirectory(), 'vm')
+  mkdirSync(directory)
+  const cloudInit = {hostname: 'web', sshKeys: [], packages: ['nginx'], runCommands: ['once'], bootCommands: ['each boot']}
+  const vm = makeVm({directory, derivedFrom: 'other', spec: makeSpec({cloudInit})})
+  const read = async () => {
+    const {userData} = await seedDocuments(vm, cloudInit, {setup: emptySetup, hostKey: undefined, madeKey: undefined})
+    return parse(String(userData)) as {readonly bootcmd: readonly (string | readonly string[])[]}
+  }
+  const {bootcmd, ...rest} = await read()
+  expect(bootcmd[0]).toEqual(['sh', '-c', expect.stringContaining(vm.id.replaceAll('-', '')), 'vmctl-identity'])
+  expect(bootcmd.slice(1)).toEqual(['each boot'])
+  for (const word of ['packages', 'runcmd', 'write_files']) expect(rest).not.toHaveProperty(word)
 })

@@ -1,4 +1,4 @@
-import {generateKeyPair, knownHostsLine} from '../../guest/keys/keys.ts'
+import {generateKeyPair, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
 import {remove} from '../../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
@@ -24,6 +24,24 @@ export const writeCredentials = async (vm: Vm, given: SeedContent, giveSeed: Giv
   await writeFileAtomic(files.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
   const madeKey = isRaw(cloudInit) ? undefined : await makeUserKey(vm)
   await giveSeed(await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}))
+}
+
+/**
+ * The same for a VM whose disk was that of `old`, so that its guest is the same machine: it knows its keys, and the seed tells it nothing
+ * that it would take for those of another.
+ */
+export const inheritCredentials = async (vm: Vm, {old, ...given}: SeedContent & {readonly old: Vm}, giveSeed: GiveSeed): Promise<void> => {
+  const [from, to] = [vmFiles(old.directory), vmFiles(vm.directory)]
+  const hostKey = knownHostsKey((await readIfExists(from.knownHosts)) ?? '', hostKeyAlias(old))
+  if (hostKey !== undefined) await writeFileAtomic(to.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey)}\n`)
+  for (const file of ['privateKey', 'publicKey', 'agentKey'] as const) {
+    const content = await readIfExists(from[file])
+    if (content !== undefined) await writeFileAtomic(to[file], content)
+  }
+  const {cloudInit} = vm.spec
+  if (!cloudInit) return
+  const madeKey = (await readIfExists(to.publicKey))?.trimEnd()
+  await giveSeed(await seedDocuments(vm, cloudInit, {...given, hostKey: undefined, madeKey}))
 }
 
 /**

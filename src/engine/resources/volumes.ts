@@ -2,7 +2,7 @@ import {join} from 'node:path'
 
 import {trimLayers} from '../../host/disk-layers.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {closest} from '../../model/names.ts'
+import {suggest} from '../../model/names.ts'
 import {type AttachedDisk, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
 import {keptIds} from '../../store/snapshots.ts'
 import {listVmNames, listVms, readVm} from '../../store/store.ts'
@@ -149,12 +149,9 @@ export const findVolume = async (engine: Engine, wanted: string): Promise<Volume
       help: `Name one of them in full: ${[first, ...more].map(({id}) => id).join(', ')}.`,
     })
   }
-  const suggestion = closest(
-    wanted,
-    all.flatMap(({id, name}) => [id, name]),
-  )
+  const names = all.flatMap(({id, name}) => [id, name])
   throw new VmctlError('vmctl::volume::not_found', `There is no volume named ${JSON.stringify(wanted)}.`, {
-    ...(suggestion !== undefined && {help: `Did you mean ${suggestion}? Run \`vmctl volume ls\` to see the volumes that exist.`}),
+    help: suggest(wanted, names, 'Run `vmctl volume ls` to see the volumes that exist.'),
   })
 }
 

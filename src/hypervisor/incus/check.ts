@@ -2,6 +2,7 @@ import {VmctlError} from '../../model/errors.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {at} from './api/client.ts'
 import {optional, shape, text} from './api/read.ts'
+import {incusFailures} from './failures.ts'
 import type {Server} from './server.ts'
 
 interface Facts {
@@ -24,7 +25,7 @@ export const checkSpec = async (server: Server, spec: VmSpec): Promise<void> => 
   const {member} = spec.place ?? {}
   const {auth, environment} = await client.get({path: at(), query: {target: member}, doing: 'ask what the server can do', signal}, facts)
   const home = spec.home?.name ?? ''
-  if (auth !== 'trusted') throw new VmctlError('vmctl::incus::untrusted', `The server of the home ${home} does not trust this host.`)
+  if (auth !== 'trusted') throw new VmctlError(incusFailures.untrusted, `The server of the home ${home} does not trust this host.`)
   requireKind(spec, environment?.driver ?? '')
   for (const [noun, path] of namedIn(spec)) await requireThing(server, {noun, path, home, signal})
 }
@@ -33,7 +34,7 @@ const requireKind = ({kind, home, place}: VmSpec, driver: string): void => {
   const drivers = driver.split(' | ')
   const on = place?.member === undefined ? '' : ` on ${place.member}`
   if (kind === undefined && !drivers.includes('qemu'))
-    throw new VmctlError('vmctl::incus::no_vms', `The server of the home ${home?.name} runs no VMs${on}.`)
+    throw new VmctlError(incusFailures.noVms, `The server of the home ${home?.name} runs no VMs${on}.`)
   if (kind === 'container' && !drivers.includes('lxc'))
     throw new VmctlError('vmctl::backend::not_available', `The server of the home ${home?.name} runs no containers${on}.`)
 }
@@ -50,7 +51,7 @@ const requireThing = async (
   {noun, path, home, signal}: {readonly noun: string; readonly path: string; readonly home: string; readonly signal: AbortSignal},
 ): Promise<void> => {
   if (await client.find({path, doing: `look for the ${noun}`, signal}, named)) return
-  throw new VmctlError('vmctl::incus::not_found', `The home ${home} has no ${noun} ${decodeURIComponent(path.split('/').at(-1) ?? '')}.`)
+  throw new VmctlError(incusFailures.notFound, `The home ${home} has no ${noun} ${decodeURIComponent(path.split('/').at(-1) ?? '')}.`)
 }
 
 /** What a VMFile is refused for at its place, from whoever has no VMFile. */

@@ -8,6 +8,7 @@ import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
 import {at} from './api/client.ts'
 import {dictionary, shape, text} from './api/read.ts'
+import {incusFailures} from './failures.ts'
 import {instanceName} from './instance.ts'
 import type {Server} from './server.ts'
 
@@ -20,7 +21,7 @@ export const fetchConsole = async ({client}: Server, vm: Vm, signal: AbortSignal
     const known = await readFile(consoleLog).catch(() => undefined)
     if (!known?.equals(seen)) await writeFileAtomic(consoleLog, seen)
   } catch (error) {
-    if (!isFailure(error, 'vmctl::incus::not_found')) throw error
+    if (!isFailure(error, incusFailures.notFound)) throw error
   }
 }
 

@@ -14,6 +14,7 @@ import type {Vm} from '../../model/vm.ts'
 import type {OperationOptions} from '../hypervisor.ts'
 import {at} from './api/client.ts'
 import {shape, text} from './api/read.ts'
+import {incusFailures} from './failures.ts'
 import type {Server} from './server.ts'
 
 const alias = shape<{readonly target: string}>({target: text})
@@ -70,7 +71,7 @@ const findOrUpload = async (server: Server, wanted: Wanted, options: OperationOp
       })
       .catch((error: unknown) => {
         // Another vmctl has been quicker.
-        if (!isFailure(error, 'vmctl::incus::name_taken')) throw error
+        if (!isFailure(error, incusFailures.nameTaken)) throw error
       })
     return (await look()) ?? fingerprint
   } finally {
@@ -133,7 +134,7 @@ const upload = async ({client}: Server, {metadata, content, isDisk}: Parts, {sig
     })
     return text(done['fingerprint'], 'fingerprint')
   } catch (error) {
-    if (!isFailure(error, 'vmctl::incus::name_taken')) throw error
+    if (!isFailure(error, incusFailures.nameTaken)) throw error
     // It is there without our name for it.
     const hash = createHash('sha256').update(metadata ?? '')
     await readInPieces(content, (piece) => hash.update(piece), signal)

@@ -1,11 +1,12 @@
 import {isDeepStrictEqual} from 'node:util'
 
-import {isFailure, messageOf, VmctlError} from '../../model/errors.ts'
+import {type Failure, isFailure, messageOf, VmctlError} from '../../model/errors.ts'
 import type {SeedDocuments} from '../../model/cloud-init.ts'
 import type {Vm} from '../../model/vm.ts'
 import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
 import {at, type Change} from './api/client.ts'
 import {choosePorts, devicesOf, readProfile, withPorts} from './devices.ts'
+import {incusFailures} from './failures.ts'
 import {ensureServerImage} from './image.ts'
 import {type Instance, instance, instanceIdKey, instanceName, label} from './instance.ts'
 import {ensureMeshes, removeMeshes} from './mesh.ts'
@@ -159,7 +160,7 @@ export const incusLife = ({server: open, owner}: LifeOptions): Life => {
           return
         } catch (error) {
           options.signal.throwIfAborted()
-          if (isFailure(error, 'vmctl::incus::unreachable', 'vmctl::incus::not_ready')) throw error
+          if (isFailure<Failure>(error, incusFailures.unreachable, incusFailures.notReady)) throw error
           if ((await findInstance(server, vm, options.signal))?.status === 'Stopped') return
           onForced?.(`it did not power off in time: ${messageOf(error)}`)
         }

@@ -5,6 +5,7 @@ import type {Vm} from '../../model/vm.ts'
 import type {OperationOptions} from '../hypervisor.ts'
 import {at} from './api/client.ts'
 import {dictionary, flag, list, optional, type Reader, shape, text} from './api/read.ts'
+import {incusFailures} from './failures.ts'
 import {homeOf, type Server} from './server.ts'
 
 const digestOf = (id: string): Buffer => createHash('sha256').update(id).digest()
@@ -65,7 +66,7 @@ const ensureMesh = async (server: Server, {vm, id, signal}: Wanted): Promise<voi
   if (isWhole(found)) return
   // One that is on its way on some members of a cluster has no mark yet.
   if (found && found.config[ofNetwork] !== id && found.status !== 'Pending')
-    throw new VmctlError('vmctl::incus::name_taken', `The network ${name} of the home ${homeOf(vm).name} is not of vmctl.`)
+    throw new VmctlError(incusFailures.nameTaken, `The network ${name} of the home ${homeOf(vm).name} is not of vmctl.`)
   if (found?.status === 'Errored') await client.run({method: 'DELETE', path, doing: `remove the network ${name}`, signal})
   const make = async (target: string | undefined, config: Readonly<Record<string, string>>): Promise<void> => {
     const json = {name, type: 'bridge', config, description: id}
@@ -76,7 +77,7 @@ const ensureMesh = async (server: Server, {vm, id, signal}: Wanted): Promise<voi
     for (const member of cluster?.members ?? []) {
       await make(member, {}).catch((error: unknown) => {
         // An earlier command was cut off here.
-        if (!isFailure(error, 'vmctl::incus::name_taken') && !/already defined|already exists/i.test(messageOf(error))) throw error
+        if (!isFailure(error, incusFailures.nameTaken) && !/already defined|already exists/i.test(messageOf(error))) throw error
       })
     }
     await make(undefined, configOf(id, cluster))

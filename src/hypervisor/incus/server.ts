@@ -4,6 +4,7 @@ import type {Vm} from '../../model/vm.ts'
 import type {HomeAccess} from '../home-servers.ts'
 import {at, type IncusClient, openIncus} from './api/client.ts'
 import {list, shape, text} from './api/read.ts'
+import {incusFailures} from './failures.ts'
 import {type Instance, instance, instanceName, isOf} from './instance.ts'
 
 /** @throws VmctlError `vmctl::home::not_found` */
@@ -88,7 +89,7 @@ export const requireInstance = async (server: Server, vm: Vm, signal: AbortSigna
   const found = await findInstance(server, vm, signal)
   if (found) return found
   throw new VmctlError(
-    'vmctl::incus::not_found',
+    incusFailures.notFound,
     `${vm.name} is gone from the home ${homeOf(vm).name}: it has no instance ${instanceName(vm)}.`,
     {
       help: `Make it anew with \`vmctl reload ${vm.name}\`, or forget it with \`vmctl destroy ${vm.name}\`.`,

@@ -1,7 +1,7 @@
 import {chmod, copyFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
-import {beginLayer, finishLayer, undoLayer} from '../../host/disk-layers.ts'
+import {beginLayer, finishLayer, layerPath, undoLayer} from '../../host/disk-layers.ts'
 import {syncFile} from '../../host/durable.ts'
 import {pathExists} from '../../host/files.ts'
 import type {ProcessIdentity} from '../../host/proc.ts'
@@ -99,7 +99,7 @@ const beginRunning = async (vm: Vm, process: ProcessIdentity, options: Checkpoin
       await recordMachine(directory, qmp, {process, isRunning})
     }
     for (const disk of disks) {
-      await beginLayer(disk.path, id, {signal})
+      await beginLayer(disk.path, layerPath(disk.path, id), {signal})
       await addNext(qmp, disk, id)
     }
     if (memory) transfer = await saveMemory(vm, qmp, {path: memoryFile(directory), signal})

@@ -85,6 +85,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     checkpoint: async (vm, given) => (await import('./checkpoint.ts')).qemuCheckpoint(vm, given),
     restore: async (vm, given) => (await lifecycle()).restore(vm, given),
     trim: async (vm, given) => (await lifecycle()).trim(vm, given),
+    freeze: async (vm, layer, given) => (await lifecycle()).freeze(vm, layer, given),
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
     console: (vm, {signal}): Promise<Duplex> => connectUnix(qemuFiles(vm.directory).consoleSocket, signal),

@@ -7,6 +7,7 @@ import {seal, unseal} from '../../host/sealed.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {LaunchFacts} from './launch-facts.ts'
 import type {QmpClient} from './qmp.ts'
+import {qemuFailures} from './failures.ts'
 
 /** What the memory of a guest fits to: the same QEMU, with the same devices in the same places. */
 export interface Machine {
@@ -86,7 +87,7 @@ export const requireSameMachine = async (
   machine: Machine,
   now: {readonly binary: string; readonly arguments: readonly string[]},
 ): Promise<void> => {
-  const {stdout} = await run(now.binary, ['--version'], {timeoutMs: 20_000, notInstalled: {code: 'vmctl::qemu::not_installed'}})
+  const {stdout} = await run(now.binary, ['--version'], {timeoutMs: 20_000, notInstalled: {kind: qemuFailures.notInstalled}})
   const version = /version (.+)$/m.exec(stdout)?.[1] ?? 'unknown'
   if (version !== machine.version) {
     throw new VmctlError(
