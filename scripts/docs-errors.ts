@@ -1,4 +1,5 @@
-import {exitCodes, failures} from '../src/model/errors.ts'
+import {failures} from '../src/engine/failures.ts'
+import {exitCodes} from '../src/model/errors.ts'
 
 /** What each exit status means; a new one without a line here does not compile. */
 const meanings = {
@@ -16,14 +17,14 @@ const meanings = {
 
 const anchor = (code: string): string => code.replaceAll(':', '')
 
-export const errorsPage = (): string => `${header('src/model/failures.ts')}
+export const errorsPage = (): string => `${header('src/engine/failures.ts')}
 # Errors
 
 Every failure that vmctl can explain has a code. The code is stable; the message is not. On the terminal a failure looks like this:
 
 \`\`\`text
 error[vmctl::vm::not_found]: There is no VM named "wbe".
-  help: Did you mean web? Run \`vmctl list\` to see the VMs that exist.
+  help: Did you mean "web"? Run \`vmctl list\` to see the VMs that exist.
 \`\`\`
 
 With \`--json\` it is printed on standard output:
@@ -44,7 +45,7 @@ ${Object.entries(failures)
   .join('\n')}
 `
 
-export const exitCodesPage = (): string => `${header('src/model/failures.ts')}
+export const exitCodesPage = (): string => `${header('src/engine/failures.ts')}
 # Exit statuses
 
 The same for every command.

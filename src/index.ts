@@ -50,6 +50,7 @@ export {runSteps, type ProvisionEvent} from './provision/run/run.ts'
 export {noopHypervisor} from './hypervisor/noop/index.ts'
 export {qemuHypervisor} from './hypervisor/qemu/index.ts'
 
-export {failures, isVmctlError, VmctlError, type FailureCode, type Problem} from './model/errors.ts'
+export {failures, type FailureCode} from './engine/failures.ts'
+export {isVmctlError, VmctlError, type Problem} from './model/errors.ts'
 export {frame} from './model/frame.ts'
 export * from './plugin.ts'

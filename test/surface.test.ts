@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {Config} from '@oclif/core/config'
 import {expect, test} from 'vitest'
 
-import {failures} from '../src/model/errors.ts'
+import {failures} from '../src/engine/failures.ts'
 import {fromSource} from './support/from-source.ts'
 
 interface Option {

@@ -1,8 +1,8 @@
 /** The commands by purpose, by their ids: the order of `vmctl --help` and of the reference. */
 export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   'VMs of a VMFile': ['init', 'up', 'down', 'reload', 'provision', 'plan', 'why', 'validate', 'import', 'install', 'uninstall'],
-  'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy', 'package'],
-  Snapshots: ['snapshot:create', 'snapshot:ls', 'snapshot:diff', 'snapshot:restore', 'snapshot:rm'],
+  'One VM by name': ['run', 'create', 'start', 'stop', 'restart', 'suspend', 'resume', 'destroy', 'clone', 'package'],
+  Snapshots: ['try', 'snapshot:create', 'snapshot:ls', 'snapshot:diff', 'snapshot:restore', 'snapshot:rm'],
   'Look inside': ['list', 'ps', 'projects', 'status', 'log', 'inspect', 'graph', 'exec', 'ssh', 'ssh-config', 'cp', 'console'],
   Images: [
     'image:search',
@@ -21,5 +21,5 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
   Homes: ['home:add', 'home:ls', 'home:rm'],
   Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],
-  'The host': ['doctor', 'disk-usage', 'devices', 'completion', 'version'],
+  'The host': ['doctor', 'disk-usage', 'prune', 'devices', 'completion', 'version'],
 }

@@ -62,6 +62,8 @@ export const timings = Flags.boolean({summary: 'Show a timing chart at the end.'
 
 export const noProvision = Flags.boolean({summary: 'Skip the provision steps.'})
 
+export const noCache = Flags.boolean({summary: 'Make new VMs from their images, not from layers of provision steps.'})
+
 const checked = (what: string, isValid: (text: string) => boolean, rule: string) =>
   Flags.custom({
     parse: async (input) => {

@@ -13,7 +13,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
     '`vmctl restart VM` powers a VM off and boots it again, with what has changed in the VMFile; its disk stays.',
   ),
   ...same(
-    ['rm', 'remove', 'delete', 'del', 'undefine', 'purge', 'prune', 'erase', 'clean'],
+    ['rm', 'remove', 'delete', 'del', 'undefine', 'purge', 'erase', 'clean'],
     'What removes VMs, images and volumes is named in full, because it cannot be undone: see `vmctl destroy --help`, `vmctl image rm --help`, `vmctl image prune --help` and `vmctl volume rm --help`.',
   ),
   ...same(['rmi'], 'Images are removed from the cache by `vmctl image rm`.'),
@@ -83,7 +83,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ...same(['autocomplete', 'autocompletion', 'completions'], '`vmctl completion --help` says how a shell learns to complete vmctl.'),
   ...same(['upgrade', 'self-update'], 'Install the new version with npm: `npm install --global vmctl`.'),
   ...same(
-    ['clone', 'migrate', 'rename', 'mv', 'move'],
+    ['migrate', 'rename', 'mv', 'move'],
     'vmctl has nothing like it. VMs are named in the VMFile, and `vmctl up` makes as many as it says.',
   ),
   ...same(

@@ -161,7 +161,7 @@ const showVm = (scene: Scene, event: VmEvent): void => {
 
 const showWork = (
   {vm, say, sayPlain, surface: {rows}}: Scene,
-  event: Extract<VmEvent, {type: 'health.checked' | `copy.${string}` | `provision.${string}`}>,
+  event: Extract<VmEvent, {type: 'health.checked' | 'layer.kept' | `copy.${string}` | `provision.${string}`}>,
 ): void => {
   switch (event.type) {
     case 'health.checked': {
@@ -175,6 +175,8 @@ const showWork = (
     }
     case 'copy.done':
       return rows.end(vm, 'copy')
+    case 'layer.kept':
+      return sayPlain(`a layer of the disk is kept after step ${event.step}`)
     case 'provision.intact':
       return sayPlain(`step ${event.step} of ${event.total} is still there: ${event.title}`)
     case 'provision.abandoned':

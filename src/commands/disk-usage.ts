@@ -24,6 +24,7 @@ const words: Readonly<Record<UsageKind, string>> = {
   images: 'images',
   'partial-downloads': 'partial downloads',
   disks: 'disks of VMs',
+  layers: 'layers of provision steps',
   volumes: 'volumes',
   logs: 'logs',
   records: 'records, keys, seeds',
@@ -36,7 +37,7 @@ export default class DiskUsageCommand extends VmctlCommand {
   static override aliases = ['df', 'system:df']
   static override summary = 'Show what takes how much room in the state directory.'
   static override description =
-    'ON DISK is what is taken: holes count nothing, and a file with several names counts once. SIZE is the length of the files. PRUNABLE is what `vmctl image prune` would free. A suspended VM keeps its memory in its process, not on the disk.'
+    'ON DISK is what is taken: holes count nothing, and a file with several names counts once. SIZE is the length of the files. PRUNABLE is what `vmctl image prune` would free of images, and `vmctl prune` of layers. A suspended VM keeps its memory in its process, not on the disk.'
   static override flags = {each: Flags.boolean({summary: 'A line for each image, VM and volume, the largest first.'})}
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --each']
 
@@ -50,13 +51,18 @@ export default class DiskUsageCommand extends VmctlCommand {
   }
 }
 
-const summaryTable = ({kinds, allocatedBytes, sizeBytes, prunableBytes, freeBytes, directory}: DiskUsage): string => {
+const summaryTable = ({kinds, allocatedBytes, sizeBytes, prunableBytes, prunableLayerBytes, freeBytes, directory}: DiskUsage): string => {
+  const prunable: Partial<Record<UsageKind, number | undefined>> = {images: prunableBytes, layers: prunableLayerBytes}
+  const ofKind = (kind: UsageKind): string => {
+    const bytes = prunable[kind]
+    return bytes === undefined ? '-' : formatSize(bytes)
+  }
   const rows = kinds.map(({kind, count, ...room}) => [
     words[kind],
     `${count}`,
     formatSize(room.allocatedBytes),
     formatSize(room.sizeBytes),
-    kind === 'images' && prunableBytes !== undefined ? formatSize(prunableBytes) : '-',
+    ofKind(kind),
   ])
   const all = ['total', '', formatSize(allocatedBytes), formatSize(sizeBytes), '']
   return `${listing(columns, [...rows, all], {empty: ''})}\n${directory}: ${formatSize(freeBytes)} free`

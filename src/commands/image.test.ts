@@ -112,7 +112,7 @@ test('pull of a path, of an alias that is none, and of all images of a VMFile, e
   expect(local).toMatchObject({exitCode: 0, stdout: `Image used in place: ${workspace.image} (qcow2)\n`})
   expect(await runCommand('image', 'pull', 'debain:12')).toMatchObject({
     exitCode: 3,
-    stderr: expect.stringContaining('Did you mean debian:12?'),
+    stderr: expect.stringContaining('Did you mean "debian:12"?'),
   })
   const file = workspace.write(
     'VMFile.kdl',

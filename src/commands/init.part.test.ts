@@ -63,7 +63,7 @@ describe('init', () => {
   })
 
   test.each([
-    ['debain:12', 3, 'Did you mean debian:12?'],
+    ['debain:12', 3, 'Did you mean "debian:12"?'],
     ['https://example.org/a b.qcow2', 2, 'this is not a URL'],
     ['ftp://example.org/a.qcow2', 2, 'URLs of the scheme ftp: are not supported'],
   ])('writes nothing for the image %s', async (image, status, advice) => {

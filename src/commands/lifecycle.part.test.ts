@@ -64,7 +64,7 @@ test('create takes a name as an argument too, and images by alias', async () => 
   expect(await runCommand('create', 'bad name', '--image', image)).toMatchObject({exitCode: 2, stdout: ''})
   const ran = await runCommand('create', 'other', '--image', 'debain:12')
   expect(ran).toMatchObject({exitCode: 3, stdout: ''})
-  expect(ran.stderr).toContain('Did you mean debian:12?')
+  expect(ran.stderr).toContain('Did you mean "debian:12"?')
   expect((await runCommand('list', '--json')).json).toMatchObject({vms: [{name: 'web'}]})
 })
 
@@ -148,7 +148,7 @@ test.each(['start', 'stop', 'suspend', 'resume', 'destroy', 'status', 'log', 'co
     const ran = await runCommand(verb, 'wbe')
     expect(ran).toMatchObject({exitCode: 3, stdout: ''})
     expect(ran.stderr).toBe(
-      'error[vmctl::vm::not_found]: There is no VM named "wbe".\n  help: Did you mean web? Run `vmctl list` to see the VMs that exist.\n',
+      'error[vmctl::vm::not_found]: There is no VM named "wbe".\n  help: Did you mean "web"? Run `vmctl list` to see the VMs that exist.\n',
     )
     expect(await runCommand(verb, '../../etc', '--json')).toMatchObject({exitCode: 3, json: {error: {code: 'vmctl::vm::not_found'}}})
   },

@@ -278,7 +278,7 @@ describeUnless(missing)('the verbs of a VMFile', () => {
   test('--name that matches nothing lists the names', async () => {
     const ran = await run(vm('web') + vm('db'), 'up', '--name', 'wbe')
     expect(ran).toMatchObject({exitCode: 3, stdout: ''})
-    expect(ran.stderr).toContain(`${project.path} defines no VM named "wbe"; it defines web, db.\n  help: Did you mean web?`)
+    expect(ran.stderr).toContain(`${project.path} defines no VM named "wbe"; it defines web, db.\n  help: Did you mean "web"?`)
     expect(await run(undefined, 'down', '--name', 'other', '--json')).toMatchObject({
       exitCode: 3,
       json: {error: {code: 'vmctl::vm::not_found', help: 'Use one of: web, db.'}},

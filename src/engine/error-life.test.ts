@@ -18,7 +18,7 @@ const brokenWorld = async (names: readonly string[]) => {
   const store = await openStore(join(root, 'state'))
   const thrown = new Map<string, {readonly error: VmctlError; readonly stack: string | undefined}>()
   const failDeepDown = (name: string): never => {
-    const error = new VmctlError('vmctl::qemu::spawn_failed', 'It does not start.', {help: (vm) => `Look at ${vm}.`})
+    const error = new VmctlError('vmctl::host::program_failed', 'It does not start.', {help: (vm) => `Look at ${vm}.`})
     thrown.set(name, {error, stack: error.stack})
     throw error
   }

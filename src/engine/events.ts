@@ -49,6 +49,8 @@ type VmEvent =
   | {readonly type: 'vm.done'}
   | {readonly type: 'health.checked'; readonly health: Health}
   | {readonly type: 'plan.ready'; readonly plan: VmPlan}
+  /** The disk is kept as it is after a step, for VMs that are made from then on. */
+  | {readonly type: 'layer.kept'; readonly step: number; readonly id: string}
   | {readonly type: 'copy.progress'; readonly bytes: number; readonly totalBytes?: number}
   | {readonly type: 'copy.done'}
   | {readonly type: 'lock.waiting'; readonly holder: string}

@@ -43,7 +43,7 @@ test('VMs that exist are found by their VMFile, which need not be there', async 
   })
   await expect(findVm(engine, 'cache', options)).rejects.toMatchObject({
     code: 'vmctl::vm::not_found',
-    help: 'Did you mean other.cache? Run `vmctl list` to see the VMs that exist.',
+    help: 'Did you mean "other.cache"? Run `vmctl list` to see the VMs that exist.',
   })
 })
 

@@ -3,7 +3,7 @@ import {basename, dirname, join} from 'node:path'
 
 import {resolvePath} from '../host/paths.ts'
 import {factsOf, isVmctlError, VmctlError} from '../model/errors.ts'
-import {isVmName} from '../model/names.ts'
+import {didYouMean, isVmName} from '../model/names.ts'
 import type {Vm} from '../model/vm.ts'
 import {listVmNames, listVms, requireVm} from '../store/store.ts'
 import {defaultName, nearestVmfile} from '../vmfile/index.ts'
@@ -136,7 +136,7 @@ const resolveVms = async (engine: Engine, asked: string, options: FindOptions): 
   const elsewhere = called(vms)
   if (elsewhere.length === 0) return [asked]
   throw new VmctlError('vmctl::vm::not_found', `${path} has made no VM named ${JSON.stringify(asked)}.`, {
-    help: `Did you mean ${elsewhere.join(' or ')}? Run \`vmctl list\` to see the VMs that exist.`,
+    help: `${didYouMean(...elsewhere)} Run \`vmctl list\` to see the VMs that exist.`,
   })
 }
 

@@ -1,11 +1,19 @@
-import {readdir, stat} from 'node:fs/promises'
+import {chmod, constants, copyFile, readdir, stat} from 'node:fs/promises'
 import {basename, dirname} from 'node:path'
 
 import {isFailure, VmctlError} from '../model/errors.ts'
 import type {BaseImage} from '../model/vm.ts'
 import {link, remove, rename, syncDirectory, syncFile} from './durable.ts'
-import {ioError, pathExists} from './files.ts'
-import {createOverlay, imageInfo, mergeOverlay, type QemuImgOptions, repointOverlay} from './qemu-img.ts'
+import {ioError, pathExists, temporaryPath} from './files.ts'
+import {
+  createOverlay,
+  imageInfo,
+  mergeOverlay,
+  type OverlayOptions,
+  type QemuImgOptions,
+  rebaseOverlay,
+  repointOverlay,
+} from './qemu-img.ts'
 
 /**
  * A disk that can be put back: a qcow2 file that takes the writes, and below it, in the same directory, layers that nothing writes
@@ -33,12 +41,14 @@ export const layersOf = async (disk: string): Promise<string[]> => {
     .toSorted()
 }
 
-/** Begins to make a layer of what is on top. Whoever writes to the top may go on; `finishLayer` is for when nobody does. */
-export const beginLayer = async (disk: string, id: string, options: QemuImgOptions): Promise<void> => {
+/**
+ * Begins to make a layer of what is on top. Whoever writes to the top may go on; `finishLayer` is for when nobody does.
+ * @param path where the layer is to be: beside the disk, or among those that disks share
+ */
+export const beginLayer = async (disk: string, path: string, options: OverlayOptions): Promise<void> => {
   const {virtualSizeBytes} = await imageInfo(disk, {...options, format: 'qcow2'})
-  const path = layerPath(disk, id)
   await link(disk, path)
-  await syncDirectory(dirname(disk))
+  await syncDirectory(dirname(path))
   await createOverlay({path, format: 'qcow2', virtualSizeBytes}, nextPath(disk), options)
   await syncFile(nextPath(disk))
 }
@@ -51,8 +61,14 @@ export const finishLayer = async (disk: string): Promise<void> => {
 }
 
 /** The layer that the next top of a disk is on; undefined when there is none. */
-export const idOfNext = async (disk: string): Promise<string | undefined> =>
-  (await pathExists(nextPath(disk))) ? (await filesOf(disk, {})).get(nextId) : undefined
+export const idOfNext = async (disk: string): Promise<string | undefined> => {
+  if (!(await pathExists(nextPath(disk)))) return undefined
+  const {backingFile} = await imageInfo(nextPath(disk), {format: 'qcow2'})
+  return backingFile === undefined ? undefined : /[@-]([0-9a-f]{12})\.qcow2$/.exec(backingFile)?.[1]
+}
+
+/** Whether a file is a layer that disks share, in a directory of its own; what disks beside it are called does not matter. */
+const isSharedLayer = (path: string): boolean => /\/layers\/layer-[0-9a-f]{12}\.qcow2$/.test(path)
 
 /** Takes back what `beginLayer` has done; for a top that never became the lower one. What is half done goes with the next `trimLayers`. */
 export const undoLayer = async (disk: string, id: string): Promise<void> => {
@@ -151,6 +167,8 @@ const dropLayer = async (
     return true
   }
   if (others.length > 0 || !isAtRest) return false
+  // The fork of a VM reads it, by another name.
+  if ((await namesOf(layerPath(disk, id))) > 1 || (await namesOf(pathOf(disk, child))) > 1) return false
   try {
     await mergeOverlay(pathOf(disk, child), options)
   } catch (error) {
@@ -172,8 +190,57 @@ export const repointBase = async (base: Pick<BaseImage, 'path' | 'format'>, disk
     if (parent !== undefined) continue
     const path = pathOf(disk, id)
     const {backingFile} = await imageInfo(path, {...options, format: 'qcow2'})
-    if (backingFile !== base.path) await repointOverlay(base, path, options)
+    // That of a fork is on layers of the VM that it was made from.
+    if (backingFile === undefined || isSharedLayer(backingFile) || !isLayerName(backingFile)) await repointLowest(base, path, options)
   }
+}
+
+const namesOf = async (path: string): Promise<number> => (await stat(path)).nlink
+
+/**
+ * Gives another disk what a disk had when a layer was made, or has now when it is not written to and has no such layer: on the same
+ * files, which must be on one file system and are not merged while it is there.
+ */
+export const forkLayer = async (
+  {disk, id}: {readonly disk: string; readonly id: string},
+  other: string,
+  options: QemuImgOptions,
+): Promise<void> => {
+  const layer = layerPath(disk, id)
+  await link((await pathExists(layer)) ? layer : disk, layerPath(other, id))
+  await revertToLayer(other, id, options)
+}
+
+/**
+ * The same with a file of its own, on the base image alone.
+ * @param base absent for a disk that has none
+ */
+export const copyLayer = async (
+  {disk, id}: {readonly disk: string; readonly id: string},
+  other: string,
+  {base, ...options}: QemuImgOptions & {readonly base?: Pick<BaseImage, 'path' | 'format'> | undefined},
+): Promise<void> => {
+  const layer = layerPath(disk, id)
+  const temporary = temporaryPath(other)
+  try {
+    await copyFile((await pathExists(layer)) ? layer : disk, temporary, constants.COPYFILE_FICLONE)
+    await chmod(temporary, 0o600)
+    const {backingFile} = await imageInfo(temporary, {...options, format: 'qcow2'})
+    if (backingFile !== base?.path) await rebaseOverlay(base, temporary, options)
+    await syncFile(temporary)
+    await rename(temporary, other)
+  } finally {
+    await remove(temporary)
+  }
+}
+
+/** Below a disk there may be layers that it shares with others; the lowest of them names the image. */
+const repointLowest = async (base: Pick<BaseImage, 'path' | 'format'>, path: string, options: QemuImgOptions): Promise<void> => {
+  const {backingFile} = await imageInfo(path, {...options, format: 'qcow2'})
+  if (backingFile === base.path) return
+  await (backingFile !== undefined && isSharedLayer(backingFile)
+    ? repointLowest(base, backingFile, options)
+    : repointOverlay(base, path, options))
 }
 
 const bytesOf = (path: string): Promise<number> =>
@@ -203,7 +270,7 @@ export const bytesSince = async (disk: string, id: string, options: QemuImgOptio
 }
 
 /** Whether a file beside a disk is one of its layers, or will be its top. */
-export const isLayerName = (name: string): boolean => /@(?:next|[0-9a-f]{12})\.qcow2$/.test(basename(name))
+export const isLayerName = (name: string): boolean => /@(?:next|[0-9a-f]{12})\.qcow2$/.test(basename(name)) || isSharedLayer(name)
 
 /** Removes all layers of a disk that is removed itself. */
 export const removeLayers = async (disk: string): Promise<void> => {

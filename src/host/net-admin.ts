@@ -9,7 +9,7 @@ export const ip = (args: readonly string[], signal?: AbortSignal, input = ''): P
     timeoutMs: 10_000,
     signal,
     input,
-    notInstalled: {code: 'vmctl::host::not_installed', help: 'Install iproute2 (Debian, Ubuntu: `sudo apt-get install iproute2`).'},
+    notInstalled: {help: 'Install iproute2 (Debian, Ubuntu: `sudo apt-get install iproute2`).'},
   })
 
 /** CAP_NET_ADMIN is bit 12 of the effective capabilities (capabilities(7)). */

@@ -2,6 +2,7 @@ import {expect, test} from 'vitest'
 
 import {isAlive, identifyProcess} from './proc.ts'
 import {describeExit, lastLines, run, runOrThrow} from './process.ts'
+import {qemuNotInstalled} from './qemu-missing.ts'
 
 test('output, status and signal of a program come back; nothing goes through a shell', async () => {
   expect(await run('printf', ['%s', '$HOME; `id`'])).toEqual({exitCode: 0, signal: null, stdout: '$HOME; `id`', stderr: ''})
@@ -21,7 +22,7 @@ test('a program that is not installed is told with the code that was asked for',
     code: 'vmctl::host::not_installed',
     message: 'no-such-program is not installed or not on PATH.',
   })
-  await expect(run('no-such-program', [], {notInstalled: {code: 'vmctl::qemu::not_installed', help: 'get it'}})).rejects.toMatchObject({
+  await expect(run('no-such-program', [], {notInstalled: {kind: qemuNotInstalled, help: 'get it'}})).rejects.toMatchObject({
     code: 'vmctl::qemu::not_installed',
     help: 'get it',
   })

@@ -3,7 +3,7 @@ import {once} from 'node:events'
 import type {FileHandle} from 'node:fs/promises'
 
 import {debug} from '../model/debug.ts'
-import {isFailure, systemCode, VmctlError} from '../model/errors.ts'
+import {type Failure, isFailure, systemCode, VmctlError} from '../model/errors.ts'
 import {act, pass} from './durable.ts'
 import {lastingEnvironment, programEnvironment} from './environment.ts'
 
@@ -21,7 +21,7 @@ export interface RunOptions {
   /** Gets standard output as it comes. */
   readonly onStdout?: (chunk: string) => void
   /** What to say when the program is not installed. */
-  readonly notInstalled?: {readonly code: 'vmctl::qemu::not_installed' | 'vmctl::host::not_installed'; readonly help?: string}
+  readonly notInstalled?: {readonly kind?: Failure; readonly help?: string}
 }
 
 export interface RunResult {
@@ -157,7 +157,7 @@ export const spawnDetached = async (
 export const lastLines = (text: string, count: number): string => text.trimEnd().split('\n').slice(-count).join('\n')
 
 const notInstalled = (program: string, options: RunOptions, cause: Error): VmctlError =>
-  new VmctlError(options.notInstalled?.code ?? 'vmctl::host::not_installed', `${program} is not installed or not on PATH.`, {
+  new VmctlError(options.notInstalled?.kind ?? 'vmctl::host::not_installed', `${program} is not installed or not on PATH.`, {
     cause,
     ...(options.notInstalled?.help === undefined ? {} : {help: options.notInstalled.help}),
   })

@@ -4,7 +4,7 @@ import {basename, join} from 'node:path'
 import {remove} from '../host/durable.ts'
 import {hashFile} from '../host/hash.ts'
 import {VmctlError} from '../model/errors.ts'
-import {closest} from '../model/names.ts'
+import {suggest} from '../model/names.ts'
 import type {ImageFormat} from '../model/vm.ts'
 import {lockIndex, removeEntry, updateEntry} from './commit.ts'
 import {type CacheEntry, entryPath, isUntouched, readEntries, stampOf} from './entries.ts'
@@ -202,9 +202,8 @@ const isWanted = ({entry, image: {name, path, sha256, publishedSha256}}: Listed,
 
 const notFound = (wanted: string, all: readonly Listed[]): VmctlError => {
   const names = all.map(({image}) => image.name)
-  const suggestion = closest(wanted, names)
   return new VmctlError('vmctl::image::not_found', `There is no image ${JSON.stringify(wanted)} in the cache.`, {
-    help: suggestion === undefined ? 'Run `vmctl image list` to see what is there.' : `Did you mean ${JSON.stringify(suggestion)}?`,
+    help: suggest(wanted, names) ?? 'Run `vmctl image list` to see what is there.',
     details: {names},
   })
 }

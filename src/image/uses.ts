@@ -9,8 +9,8 @@ import type {ImageStore} from './image-store.ts'
 
 /** Something that keeps an image in the cache. */
 export interface ImageUse {
-  readonly kind: 'vm' | 'volume' | 'lock'
-  /** Of a VM or a volume; the path of a lock file. */
+  readonly kind: 'vm' | 'volume' | 'lock' | 'layer'
+  /** Of a VM or a volume; the path of a lock file; the id of a layer. */
   readonly name: string
   /** The disk that is used. */
   readonly path: string

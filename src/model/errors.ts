@@ -2,7 +2,7 @@ import {type Advice, exitCodes} from './exit-codes.ts'
 import {adviceText, type Failure, type FailureCode, meaningOf, type PluginCode} from './failures.ts'
 
 export {type Advice, exitCodes} from './exit-codes.ts'
-export {type Failure, type FailureCode, failures} from './failures.ts'
+export {type Failure, type FailureCode} from './failures.ts'
 
 /** A place in a VMFile. Lines and columns count from 1; a column counts characters (code points). */
 export interface Place {
@@ -121,11 +121,12 @@ export class VmctlError extends Error {
 /** Use this, not `instanceof`: a plugin may carry its own copy of vmctl. */
 export const isVmctlError = (error: unknown): error is VmctlError => typeof error === 'object' && error !== null && brand in error
 
-/** Whether it is a failure with one of these codes. */
-export const isFailure = <Code extends FailureCode>(
+/** Whether it is a failure of one of these kinds. */
+export const isFailure = <Kind extends FailureCode | Failure>(
   error: unknown,
-  ...codes: readonly Code[]
-): error is VmctlError & {readonly code: Code} => isVmctlError(error) && codes.some((code) => code === error.code)
+  ...kinds: readonly Kind[]
+): error is VmctlError & {readonly code: Kind extends Failure ? Kind['code'] : Kind} =>
+  isVmctlError(error) && kinds.some((kind) => (typeof kind === 'string' ? kind : kind.code) === error.code)
 
 /** What is to be decided by; nothing is known of what is no failure of vmctl or its plugins. */
 export const factsOf = (error: unknown): FailureFacts => (isVmctlError(error) ? error.facts : {})

@@ -1,5 +1,4 @@
 import {type Advice, exitCodes, type Meaning} from './exit-codes.ts'
-import {incusMeanings} from './incus-failures.ts'
 
 const {usage, notFound, host, state, guest, timeout, interrupted, unexplained} = exitCodes
 
@@ -17,6 +16,7 @@ const meanings = {
   'vmctl::vm::not_found': {exit: notFound, help: 'Run `vmctl list` to see the VMs that exist.'},
   'vmctl::vm::invalid_state': {exit: state, help: (vm) => `Run \`vmctl status ${vm}\` to see the state of the VM.`},
   'vmctl::vm::name_exists': {exit: state, help: (vm) => `Choose a different name, or remove the existing VM with \`vmctl destroy ${vm}\`.`},
+  'vmctl::vm::not_forkable': {exit: state, help: 'Nothing was made. Take what the message names out of the VM, or leave the VM out.'},
   'vmctl::vm::owned_elsewhere': {
     exit: state,
     help: 'Rename the VM in one of the two VMFiles, or destroy the existing one from its own VMFile. When that file is gone, `--adopt` takes the VM over.',
@@ -100,10 +100,6 @@ const meanings = {
   'vmctl::snapshot::busy': {exit: state, help: 'Stop what uses the disk first.'},
 
   'vmctl::share::source_unusable': {exit: usage, help: 'Check the path; it is relative to the VMFile.'},
-  'vmctl::share::virtiofs_unavailable': {
-    exit: host,
-    help: 'Install virtiofsd 1.13 or newer, or leave the driver to vmctl, which takes 9p then.',
-  },
 
   'vmctl::device::unavailable': {exit: host, help: 'Run `vmctl devices` to see what is missing.'},
   'vmctl::systemd::failed': {
@@ -187,24 +183,11 @@ const meanings = {
   },
   'vmctl::provision::no_ssh': {exit: usage, help: 'Add `cloud-init { }` to the VM, or `ssh { user "…" }` for a user whom its image knows.'},
 
-  'vmctl::qemu::not_installed': {
-    exit: host,
-    help: 'Install QEMU (Debian, Ubuntu: `sudo apt-get install qemu-system-x86 qemu-utils`), then run `vmctl doctor`.',
-  },
-  'vmctl::qemu::spawn_failed': {exit: host, help: 'Read the message of QEMU above, then run `vmctl doctor`.'},
-  'vmctl::qemu::qmp_connect_failed': {
-    exit: host,
-    help: 'QEMU may have crashed before its control socket was ready; read qemu.log in the directory of the VM.',
-  },
-  'vmctl::qemu::qmp_command_failed': {exit: host, help: 'Read qemu.log in the directory of the VM.'},
-  'vmctl::qemu::accelerator_unavailable': {exit: host, help: 'Run `vmctl doctor` to see which accelerators work here.'},
-  'vmctl::qemu::firmware_not_found': {exit: host, help: 'Install the UEFI firmware (Debian, Ubuntu: `sudo apt-get install ovmf`).'},
-  'vmctl::qemu::process_survived': {
-    exit: host,
-    help: 'The process could not be ended; nothing was removed. Look at it with `ps`, then try again.',
-  },
-
-  ...incusMeanings,
+  'vmctl::home::not_found': {exit: notFound, help: 'Run `vmctl home ls` to see the homes that exist.'},
+  'vmctl::home::exists': {exit: state, help: 'Remove it first with `vmctl home rm NAME`, or choose another name.'},
+  'vmctl::home::in_use': {exit: state, help: 'Destroy them first, or give `--force`: they stay on the server, out of reach.'},
+  'vmctl::home::token_invalid': {exit: usage, help: 'Have a new one made on the server: `incus config trust add NAME`.'},
+  'vmctl::home::record_damaged': {exit: state, help: 'Remove the home with `vmctl home rm NAME`, then add it again.'},
 
   'vmctl::network::bridge_not_found': {
     exit: host,
@@ -257,7 +240,7 @@ export type FailureCode = keyof typeof meanings
 /** The code of a plugin's own failure: its name, what it is about, what happened, as in `my-plugin::disk::full`. */
 export type PluginCode = `${string}::${string}::${string}`
 
-/** A kind of failure that a plugin brings, which is registered by its extension. */
+/** A kind of failure that a backend or a plugin brings, which is registered by its extension. */
 export interface Failure {
   readonly code: PluginCode
   /** What kind of failure it is, as for vmctl's own: 2 usage, 3 not found, 4 host, 5 state, 6 guest, 7 time-out. */
@@ -276,7 +259,5 @@ const unregistered: Meaning = {
 /** The advice as text. */
 export const adviceText = (help: Advice, vm = 'NAME'): string => (typeof help === 'string' ? help : help(vm))
 
-/** Exit status and advice of each code, for programs and for the reference. */
-export const failures = Object.fromEntries(
-  Object.entries<Meaning>(meanings).map(([code, {exit, help}]) => [code, {exit, help: adviceText(help)}]),
-) as Readonly<Record<FailureCode, {readonly exit: number; readonly help: string}>>
+/** Exit status and advice of each code that belongs to no part alone. */
+export const commonFailures: Readonly<Record<FailureCode, Meaning>> = meanings

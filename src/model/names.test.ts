@@ -1,3 +1,4 @@
+import {readdirSync, readFileSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 
 import fc from 'fast-check'
@@ -5,7 +6,7 @@ import {expect, test} from 'vitest'
 
 import {createRandom, hostileText} from '../../test/fuzz/random.ts'
 
-import {closest, isDnsLabel, isHostname, isUserName, isVmName} from './names.ts'
+import {closest, isDnsLabel, isHostname, isUserName, isVmName, suggest} from './names.ts'
 
 test.each(['web', 'a', '0', 'my-vm', 'my_vm', 'web.example.com', 'A1', 'x'.repeat(63)])('%j is the name of a VM', (name) => {
   expect(isVmName(name)).toBe(true)
@@ -134,4 +135,18 @@ test('of 100,000 hostile strings only those pass that the rules allow, as names 
     expect(passed.get(isValid)).toBeGreaterThan(count / 50)
     expect(passed.get(isValid)).toBeLessThan((count * 9) / 10)
   }
+})
+
+test('what was probably meant stands between quotes, and nothing is said of what is far', () => {
+  expect(suggest('wbe', ['db', 'web'])).toBe('Did you mean "web"?')
+  expect(suggest('wbe', ['db', 'web'], 'Run it.')).toBe('Did you mean "web"? Run it.')
+  expect(suggest('cache', ['db', 'web'], 'Run it.')).toBeUndefined()
+})
+
+test('nobody writes the question by hand', () => {
+  const source = join(import.meta.dirname, '..')
+  const texts = readdirSync(source, {recursive: true, encoding: 'utf8'}).filter((path) => /(?<!\.test)\.ts$/.test(path))
+  // Commands stand between backquotes, and flags by themselves.
+  const byHand = texts.filter((path) => /did you mean (?!\\`|--)"?\$\{/i.test(readFileSync(join(source, path), 'utf8')))
+  expect(byHand).toEqual(['model/names.ts'])
 })

@@ -43,6 +43,19 @@ export const closest = (word: string, candidates: Iterable<string>): string | un
   return best
 }
 
+/** What was probably meant, as a question; names stand between quotes as in every message. */
+export const didYouMean = (...names: readonly string[]): string => `Did you mean ${names.map((name) => JSON.stringify(name)).join(' or ')}?`
+
+/**
+ * Advice for a misspelt name.
+ * @param more what to do when it is none of them
+ * @returns undefined when no candidate is close enough
+ */
+export const suggest = (word: string, candidates: Iterable<string>, more = ''): string | undefined => {
+  const found = closest(word, candidates)
+  return found === undefined ? undefined : `${didYouMean(found)} ${more}`.trimEnd()
+}
+
 /** Damerau-Levenshtein distance with adjacent transpositions (optimal string alignment). */
 // oxlint-disable-next-line complexity -- The textbook form of the algorithm; `??` counts as a branch, for indexes that always exist.
 const editDistance = (left: string, right: string): number => {

@@ -49,6 +49,8 @@ export type RunMode = (typeof runModes)[number]
 interface AnyStep {
   /** The provisioner's own default when absent. */
   readonly run?: RunMode
+  /** Whether its result may be kept in a layer, from which other VMs start; where absent, its kind and what it has decide. */
+  readonly cache?: boolean
   /** What the step is called; the provisioner describes it when absent. */
   readonly title?: string
 }

@@ -33,3 +33,12 @@ export interface Share {
   /** At most 31 bytes (the limit of 9p); derived from the target when absent. */
   readonly tag?: string
 }
+
+/** A layer below the disk of a VM. */
+export interface DiskLayer {
+  /** 12 hexadecimal digits. */
+  readonly id: string
+  /** Absolute path of a qcow2 file. */
+  readonly path: string
+  readonly virtualSizeBytes: number
+}

@@ -10,7 +10,7 @@ import type {Healthcheck} from './health.ts'
 import type {ForwardedPort, PortForward} from './port.ts'
 import type {CloudCommand, WriteFile} from './cloud-init.ts'
 import type {PciDevice} from './device.ts'
-import type {Share, VolumeMount} from './storage.ts'
+import type {DiskLayer, Share, VolumeMount} from './storage.ts'
 import type {Dependency} from './order.ts'
 import type {NetworkAttachment} from './network.ts'
 import type {ProvisionStep} from './steps.ts'
@@ -240,6 +240,15 @@ export interface Vm {
   /** By what that file is recognised when it was moved. */
   readonly vmfileTraits?: VmfileTraits
   readonly base: BaseImage
+  /** The layer of provision steps on which its disk was made; on the image itself when absent. */
+  readonly layer?: DiskLayer
+  /** By what the guest knows itself, when that is older than this record: the disk has come from another VM's. */
+  readonly identity?: string
+  /**
+   * Whose disk it was when this VM was made: a VM, or a layer. Its guest takes an identity of its own when it first boots, and what
+   * cloud-init does once is not done again.
+   */
+  readonly derivedFrom?: string
   /** What the engine has attached to the VM, as of its last start. */
   readonly attachments?: Attachments
   /** RFC 3339. */

@@ -98,6 +98,11 @@ export interface Provisioner<Settings = unknown> {
    * start is asked this after one, and runs only when it is not. Changes nothing in the guest.
    */
   isIntact?(settings: Settings, context: Pick<StepContext, 'guest' | 'signal'>): Promise<boolean>
+  /**
+   * Why no layer may hold what a step has left in the guest unless the VMFile says `cache #true`, in words; undefined where nothing speaks
+   * against it. Without it no step of this kind is kept.
+   */
+  unkept?(settings: Settings): string | undefined
   /** Ends what an earlier run has left in the guest, given what it remembered; called before the step is run anew. */
   abandon?(memory: unknown, context: Pick<StepContext, 'guest' | 'afterwards'>): Promise<void>
 }

@@ -108,7 +108,7 @@ test('a VM that does not exist is undefined, or an error that knows what was mea
   await expect(requireVm(store, 'wbe')).rejects.toMatchObject({
     code: 'vmctl::vm::not_found',
     message: 'There is no VM named "wbe".',
-    help: 'Did you mean web? Run `vmctl list` to see the VMs that exist.',
+    help: 'Did you mean "web"? Run `vmctl list` to see the VMs that exist.',
   })
   await expect(requireVm(store, 'else')).rejects.toMatchObject({help: 'Run `vmctl list` to see the VMs that exist.'})
   for (const name of ['../web', '/etc', '.', '..', '', 'a/b', '.new-web-000000000000', 'web\0']) {

@@ -9,7 +9,7 @@ import {seal, unseal} from '../host/sealed.ts'
 import {isVmctlError, systemCode, VmctlError} from '../model/errors.ts'
 import {vmFiles} from '../model/layout.ts'
 import {withoutSecrets} from '../model/secrets.ts'
-import {closest, isVmName} from '../model/names.ts'
+import {isVmName, suggest} from '../model/names.ts'
 import type {Vm, VmSpec} from '../model/vm.ts'
 
 /** Where everything of this user is kept; the list of VMs is what `vms/` holds, there is no other truth. */
@@ -138,9 +138,9 @@ const olderStore = async (directory: string, name: string): Promise<string | und
 export const requireVm = async (store: Store, name: string): Promise<Vm> => {
   const vm = isVmName(name) ? await readVm(store, name) : undefined
   if (vm) return vm
-  const suggestion = closest(name, await listVmNames(store))
+  const names = await listVmNames(store)
   throw new VmctlError('vmctl::vm::not_found', `There is no VM named ${JSON.stringify(name)}.`, {
-    ...(suggestion !== undefined && {help: `Did you mean ${suggestion}? Run \`vmctl list\` to see the VMs that exist.`}),
+    help: suggest(name, names, 'Run `vmctl list` to see the VMs that exist.'),
   })
 }
 

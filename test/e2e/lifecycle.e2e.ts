@@ -202,7 +202,7 @@ step('destroy removes the VM in any state with everything of it, and knows names
   const pid = pidOf()
   process.kill(pid, 'SIGSTOP')
   const wrong = expectFailure(await lab.vmctl('destroy', 'tutoral'), 3, 'vmctl::vm::not_found')
-  expect(wrong.stderr).toContain('Did you mean tutorial?')
+  expect(wrong.stderr).toContain('Did you mean "tutorial"?')
   expect((await lab.ok('destroy', vm)).stdout).toBe('tutorial: destroyed\n')
   expect(isAlive(pid)).toBe(false)
   expect((await lab.ok('list')).stdout).toMatch(/^No VMs yet\. /)

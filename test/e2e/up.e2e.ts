@@ -44,7 +44,7 @@ step('plan says what up would do and why, and does nothing', async () => {
 step('a name that the VMFile does not define is refused, with the names that it defines', async () => {
   const outcome = expectFailure(await lab.vmctl('up', '--name', 'wen'), 3, 'vmctl::vm::not_found')
   expect(outcome.stderr).toContain('web')
-  expect(outcome.stderr).toContain('Did you mean web?')
+  expect(outcome.stderr).toContain('Did you mean "web"?')
 })
 
 step('up boots the VM, streams stdout and stderr of each step while it runs, and stops at the first that fails', async () => {

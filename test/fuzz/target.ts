@@ -2,7 +2,7 @@ import {strict as assert} from 'node:assert'
 import {readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {type FailureCode, isFailure, isVmctlError} from '../../src/model/errors.ts'
+import {type Failure, type FailureCode, isFailure, isVmctlError} from '../../src/model/errors.ts'
 
 /** Code of vmctl that reads what somebody else has written, and what must hold whatever that is. */
 export interface Target {
@@ -31,12 +31,15 @@ export const maxBytesOf = ({maxBytes = 8192}: Target): number => maxBytes
 export const pureTrial = (attempt: Trial['try']): Trial => ({try: attempt, [Symbol.asyncDispose]: async () => undefined})
 
 /** The result of an action, or undefined when it failed in one of the ways that it announces. Any other failure is a defect. */
-export const resultOrFailure = async <T>(codes: readonly FailureCode[], action: () => Promise<T> | T): Promise<T | undefined> => {
+export const resultOrFailure = async <T>(
+  kinds: readonly (FailureCode | Failure)[],
+  action: () => Promise<T> | T,
+): Promise<T | undefined> => {
   try {
     return await action()
   } catch (error) {
     if (!isVmctlError(error)) throw error
-    assert.ok(isFailure(error, ...codes), `unexpected code ${error.code}: ${error.message}`)
+    assert.ok(isFailure(error, ...kinds), `unexpected code ${error.code}: ${error.message}`)
     assert.ok(error.message.length > 0 && error.help.length > 0, `no words for ${error.code}`)
     return undefined
   }

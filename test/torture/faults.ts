@@ -6,7 +6,7 @@ import {zstdCompressSync} from 'node:zlib'
 
 import {openEngine} from '../../src/engine/engine.ts'
 import {list} from '../../src/engine/show/inspect.ts'
-import {failures} from '../../src/model/errors.ts'
+import {failures} from '../../src/engine/failures.ts'
 import {type ImageServer, startImageServer} from '../support/image-server.ts'
 import {digestOf, makeRawDisk} from '../support/images.ts'
 import {startSshd, type TestSshd} from '../support/sshd.ts'

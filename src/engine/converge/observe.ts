@@ -4,7 +4,7 @@ import {findImage} from '../../image/cache.ts'
 import {isMadeFrom} from '../../image/cached-build.ts'
 import {describeBuild, type LockedImage, lockedName} from '../../model/lock.ts'
 import {displaySource} from '../../model/secrets.ts'
-import {isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
+import {type BaseImage, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
 import {emptyJournal} from '../../provision/run/journal.ts'
 import {readVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
@@ -17,6 +17,8 @@ import type {Place} from '../plan/vm-plan.ts'
 import type {Observed, PlanOptions} from '../plan/vm-plan.ts'
 import type {Target} from '../vm/target.ts'
 import {setupOf} from '../make/attach.ts'
+import {describeLayer, findLayer, type FoundLayer} from '../make/layers.ts'
+import {identityOf} from '../reach/identity.ts'
 import {peekRecords, readRecords} from '../vm/records.ts'
 import {stepsOf} from '../make/steps.ts'
 
@@ -31,14 +33,25 @@ export interface Situation {
 }
 
 export const situationOf = async (engine: Engine, spec: VmSpec, options: LookOptions): Promise<Situation> => {
-  const observed = await observedOf(engine, spec, options)
-  return {observed, target: await targetOf(engine, spec, {...options, observed})}
+  const {image, ...seen} = await observedOf(engine, spec, options)
+  const target = await targetOf(engine, spec, {...options, observed: seen})
+  const found = image && target.layers && (await layerOf(engine, target, {vm: seen.vm, base: image}))
+  if (!found) return {observed: seen, target}
+  const {journal, layer} = found
+  return {observed: {...seen, layer: {id: layer.id, text: describeLayer(found), journal}}, target: {...target, plannedLayer: layer.id}}
 }
 
 export const situationsOf = async (engine: Engine, specs: readonly VmSpec[], options: LookOptions): Promise<Map<string, Situation>> => {
   const looks = await Promise.allSettled(specs.map((spec) => situationOf(engine, spec, options)))
   return new Map(looks.flatMap((look, index) => (look.status === 'fulfilled' ? [[specs[index]?.name ?? '', look.value] as const] : [])))
 }
+
+/** The layer from which a VM would be made now. */
+const layerOf = (
+  engine: Engine,
+  {spec, steps}: Target,
+  {vm, base}: {readonly vm: Vm | undefined; readonly base: BaseImage},
+): Promise<FoundLayer | undefined> => findLayer(engine, {spec, steps, base, identity: vm && identityOf(vm)})
 
 /**
  * Finds out where each VM stands among the others. A look at all of them beforehand tells which are about to start, so
@@ -78,12 +91,12 @@ const isRunning = async (engine: Engine, name: string): Promise<boolean> => {
 const targetOf = async (
   engine: Engine,
   spec: VmSpec,
-  {vmfile, verb, observed}: LookOptions & {readonly observed: Observed},
+  {vmfile, verb, observed, layers = true, provision}: LookOptions & {readonly observed: Observed},
 ): Promise<Target> => {
   // `down` must work although a script of the VMFile is gone.
   const steps = verb === 'down' ? [] : await stepsOf(engine, spec, vmfile.path)
   const setup = verb === 'up' ? await attainableSetup(engine, spec, observed) : undefined
-  return {spec, vmfile: vmfile.path, steps, backends: backendNodes(engine), ...(setup && {setup})}
+  return {spec, vmfile: vmfile.path, steps, backends: backendNodes(engine), ...(setup && {setup}), layers: layers && provision}
 }
 
 /** What a guest that runs can get of a spec without a restart; one that is at rest gets all of it when it is started. */
@@ -92,13 +105,19 @@ const attainableSetup = async (engine: Engine, spec: VmSpec, {vm, observation}: 
     ? setupHashes(await setupOf(engine, applyChanges(vm.spec, spec, {effects: new Set(['now']), backends: backendNodes(engine)})))
     : undefined
 
-const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Observed> => {
+/** Also the image from which the VM would be made, when that is needed. */
+interface Seen extends Observed {
+  readonly image: BaseImage | undefined
+}
+
+const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Seen> => {
   const found = await readVm(engine.store, spec.name)
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
   const needsImage = verb === 'reload' || (verb === 'up' && !found)
   const locked = engine.lock?.find(spec.image)
-  const imageIsHere = !needsImage || (await findImage(engine.images, spec.image, locked?.digests)) !== undefined
-  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, guest: newGuest, imageIsHere}
+  const image = needsImage ? await findImage(engine.images, spec.image, locked?.digests) : undefined
+  const imageIsHere = !needsImage || image !== undefined
+  if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, guest: newGuest, imageIsHere, image}
   const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
   const read = verb === 'up' || verb === 'provision' ? readRecords : peekRecords
   const [observation, records] = await Promise.all([observe(engine, vm), read(vm.directory)])
@@ -107,6 +126,7 @@ const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = f
     observation,
     ...records,
     imageIsHere,
+    image,
     isNewRecord: isNew,
     ...(notice !== undefined && {ownership: notice}),
     ...(await otherBuildOf(engine, vm, locked)),

@@ -1,14 +1,15 @@
 import {readFile} from 'node:fs/promises'
 
 import {metaData, userData, vendorData} from '../../guest/seed/cloud-init.ts'
-import type {CloudInitBlock} from '../../guest/seed/cloud-init-block.ts'
+import type {BootPrograms, CloudInitBlock} from '../../guest/seed/cloud-init-block.ts'
 import {mergeDocuments} from '../../guest/seed/cloud-init-merge.ts'
 import type {KeyPair} from '../../guest/keys/keys.ts'
+import {identityProgram} from '../../guest/seed/identity-program.ts'
 import type {SeedDocuments} from '../../guest/seed/seed-iso.ts'
 import {type GuestSetup, setupHashes, setupScript} from '../../guest/setup/script.ts'
 import {ioError} from '../../host/files.ts'
 import type {CloudInitConfig, HashedFile, Vm, VmSpec} from '../../model/vm.ts'
-import {sshUser} from '../reach/identity.ts'
+import {identityOf, sshUser} from '../reach/identity.ts'
 
 /** What a seed carries besides credentials. */
 export interface SeedContent {
@@ -33,9 +34,9 @@ export const sourcesOf = ({userData: file, vendorData: vendor, networkConfig, wr
 /** The documents of a VM's seed. The same ones come out again after the first boot, but for the host key, while no file has changed. */
 export const seedDocuments = async (vm: Vm, cloudInit: CloudInitConfig, contents: Contents): Promise<SeedDocuments> => {
   const networkConfig = cloudInit.networkConfig ? await readBytes(cloudInit.networkConfig.path) : contents.networkConfig
-  const vendor = await vendorDocument(cloudInit, contents)
+  const vendor = await vendorDocument(vm, cloudInit, contents)
   return {
-    metaData: metaData({instanceId: `${vm.name}-${vm.id}`, hostname: cloudInit.hostname}),
+    metaData: metaData({instanceId: `${vm.name}-${identityOf(vm)}`, hostname: cloudInit.hostname}),
     userData: await userDocument(vm, cloudInit, contents),
     ...(vendor !== undefined && {vendorData: vendor}),
     ...(networkConfig !== undefined && {networkConfig}),
@@ -51,9 +52,9 @@ const userDocument = async (vm: Vm, cloudInit: CloudInitConfig, contents: Conten
     user: user ?? sshUser(vm),
     ...ownerOf(vm.spec),
     authorizedKeys: [...(madeKey === undefined ? [] : [madeKey]), ...sshKeys],
-    ...necessities(contents),
+    ...necessities(vm, contents),
     os: vm.spec.image.os ?? 'systemd',
-    block: await blockOf(vm.spec, cloudInit),
+    block: await blockOf(vm, cloudInit),
   })
   return theirs ? mergeDocuments(theirs, ours) : ours
 }
@@ -68,20 +69,26 @@ const ownerOf = ({shares = []}: VmSpec): {uid?: number} => {
 }
 
 /** That of the user, and, beside user-data that is not ours, what vmctl cannot do without. */
-const vendorDocument = async (cloudInit: CloudInitConfig, contents: Contents): Promise<string | Uint8Array | undefined> => {
+const vendorDocument = async (vm: Vm, cloudInit: CloudInitConfig, contents: Contents): Promise<string | Uint8Array | undefined> => {
   const file = cloudInit.vendorData
   const theirs = file && (await readBytes(file.path))
-  const ours = necessities(contents)
+  const ours = necessities(vm, contents)
   if (!isRaw(cloudInit) || Object.keys(ours).length === 0) return theirs
   return theirs ? mergeDocuments(theirs, vendorData(ours)) : vendorData(ours)
 }
 
-const necessities = ({hostKey, setup}: Contents): {hostKey?: KeyPair; setupScript?: string} => ({
-  ...(hostKey && {hostKey}),
-  ...(Object.keys(setupHashes(setup)).length > 0 && {setupScript: setupScript(setup)}),
-})
+const necessities = ({id, derivedFrom}: Vm, {hostKey, setup}: Contents): {hostKey?: KeyPair; programs?: BootPrograms} => {
+  const programs = {
+    ...(derivedFrom !== undefined && {identity: identityProgram(id, 'seeded')}),
+    ...(Object.keys(setupHashes(setup)).length > 0 && {setup: setupScript(setup)}),
+  }
+  return {...(hostKey && {hostKey}), ...(Object.keys(programs).length > 0 && {programs})}
+}
 
-const blockOf = async ({dockerfile}: VmSpec, cloudInit: CloudInitConfig): Promise<CloudInitBlock> => {
+/** What is done once was done on a disk that was another's already. */
+const blockOf = async ({spec: {dockerfile}, derivedFrom}: Vm, asked: CloudInitConfig): Promise<CloudInitBlock> => {
+  const {packages: _packages, packageUpdate: _update, packageUpgrade: _upgrade, ...lasting} = asked
+  const cloudInit = derivedFrom === undefined ? asked : {...lasting, writeFiles: [], runCommands: []}
   const {writeFiles = [], runCommands = []} = cloudInit
   const files = await Promise.all(
     writeFiles.map(async ({path, content, source, mode, owner}) => ({

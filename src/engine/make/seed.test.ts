@@ -9,6 +9,7 @@ import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builde
 import type {CloudInitConfig, Vm} from '../../model/vm.ts'
 import {emptySetup} from '../../guest/setup/script.ts'
 import {detachSeed, writeCredentials} from './seed.ts'
+import {seedDocuments} from './seed-documents.ts'
 
 const secret = 'BEGIN OPENSSH PRIVATE KEY'
 
@@ -180,4 +181,19 @@ describe('a whole block', () => {
     await writeCredentials(vm, {setup: emptySetup})
     expect(configOf(join(directory, 'seed.iso'))).not.toHaveProperty('runcmd')
   })
+})
+
+test('a guest on a disk that was another one takes its own identity first, and does again only what is of each boot', async () => {
+  const directory = join(temporaryDirectory(), 'vm')
+  mkdirSync(directory)
+  const cloudInit = {hostname: 'web', sshKeys: [], packages: ['nginx'], runCommands: ['once'], bootCommands: ['each boot']}
+  const vm = makeVm({directory, derivedFrom: 'other', spec: makeSpec({cloudInit})})
+  const read = async () => {
+    const {userData} = await seedDocuments(vm, cloudInit, {setup: emptySetup, hostKey: undefined, madeKey: undefined})
+    return parse(String(userData)) as {readonly bootcmd: readonly (string | readonly string[])[]}
+  }
+  const {bootcmd, ...rest} = await read()
+  expect(bootcmd[0]).toEqual(['sh', '-c', expect.stringContaining(vm.id.replaceAll('-', '')), 'vmctl-identity'])
+  expect(bootcmd.slice(1)).toEqual(['each boot'])
+  for (const word of ['packages', 'runcmd', 'write_files']) expect(rest).not.toHaveProperty(word)
 })

@@ -1,6 +1,6 @@
 import {open, stat} from 'node:fs/promises'
 
-import {generateKeyPair, knownHostsLine} from '../../guest/keys/keys.ts'
+import {generateKeyPair, type KeyPair, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
 import {writeSeed} from '../../guest/seed/seed-iso.ts'
 import {act, link, remove, syncDirectory} from '../../host/durable.ts'
 import {ioError, readIfExists, writeFileAtomic, pathExists} from '../../host/files.ts'
@@ -24,6 +24,34 @@ export const writeCredentials = async (vm: Vm, given: SeedContent): Promise<void
   await writeFileAtomic(files.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
   const madeKey = isRaw(cloudInit) ? undefined : await makeUserKey(vm)
   await writeSeed(files.seed, await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}), new Date(vm.createdAt))
+}
+
+/** Writes the seed of a guest that goes on as another one, and was given its host key already: it is to find the same at its next boot. */
+export const renewSeed = async (vm: Vm, given: SeedContent, hostKey: KeyPair): Promise<void> => {
+  const {cloudInit} = vm.spec
+  if (!cloudInit) return
+  const {knownHosts, publicKey, seed} = vmFiles(vm.directory)
+  await writeFileAtomic(knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
+  const madeKey = (await readIfExists(publicKey))?.trimEnd()
+  await writeSeed(seed, await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}), new Date(vm.createdAt))
+}
+
+/**
+ * The same for a VM whose disk was that of `old`, so that its guest is the same machine: it knows its keys, and the seed tells it nothing
+ * that it would take for those of another.
+ */
+export const inheritCredentials = async (vm: Vm, old: Vm, given: SeedContent): Promise<void> => {
+  const [from, to] = [vmFiles(old.directory), vmFiles(vm.directory)]
+  const hostKey = knownHostsKey((await readIfExists(from.knownHosts)) ?? '', hostKeyAlias(old))
+  if (hostKey !== undefined) await writeFileAtomic(to.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey)}\n`)
+  for (const file of ['privateKey', 'publicKey', 'agentKey'] as const) {
+    const content = await readIfExists(from[file])
+    if (content !== undefined) await writeFileAtomic(to[file], content)
+  }
+  const {cloudInit} = vm.spec
+  if (!cloudInit) return
+  const madeKey = (await readIfExists(to.publicKey))?.trimEnd()
+  await writeSeed(to.seed, await seedDocuments(vm, cloudInit, {...given, hostKey: undefined, madeKey}), new Date(vm.createdAt))
 }
 
 /**

@@ -16,7 +16,7 @@ import {
   referenceOf,
   seedProblem,
 } from '../../model/catalogue.ts'
-import {closest, isHostname} from '../../model/names.ts'
+import {isHostname, suggest} from '../../model/names.ts'
 import {ociScheme, showOciReference} from '../../model/oci-reference.ts'
 import {formatSize} from '../../model/quantity.ts'
 import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../../model/vm.ts'
@@ -105,9 +105,9 @@ export const imageNamed = async (
   }
   const named = findCatalogueImage(catalogue, image)
   if (named) return referenceOf(named, firmware)
-  const suggestion = closest(image, catalogueNames(catalogue))
+  const more = 'Name a file with its path (./image.qcow2), a URL, or a name of the catalogue; `vmctl image search` shows those.'
   throw new VmctlError('vmctl::image::not_found', `${JSON.stringify(image)} is neither a file nor the name of an image.`, {
-    help: `${suggestion === undefined ? '' : `Did you mean ${suggestion}? `}Name a file with its path (./image.qcow2), a URL, or a name of the catalogue; \`vmctl image search\` shows those.`,
+    help: suggest(image, catalogueNames(catalogue), more) ?? more,
   })
 }
 

@@ -36,8 +36,8 @@ const declaredSteps = async ({dockerfile, cloudInit, provision}: VmSpec, read: R
       const inner = dockerfileOf(step)
       if (!inner) return [step]
       const {steps} = await read(inner)
-      const {run} = step
-      return run === undefined ? steps : steps.map((one) => ({...one, run}))
+      const {run, cache} = step
+      return steps.map((one) => ({...one, ...(run !== undefined && {run}), ...(cache !== undefined && {cache})}))
     }),
   )
   if (!dockerfile) return declared.flat()

@@ -3,10 +3,22 @@ import {isTemporaryName} from '../../host/files.ts'
 import {isVmctlError} from '../../model/errors.ts'
 import {stagedAs} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
+import {prunableLayers} from './prune-layers.ts'
 import {prunable} from './prune.ts'
 
 /** What takes room in the state directory. `records` is what vmctl notes, with keys, seeds and locks; `leftovers` is half-made, of commands at work or killed. */
-export const usageKinds = ['images', 'partial-downloads', 'disks', 'volumes', 'logs', 'records', 'plugins', 'leftovers', 'other'] as const
+export const usageKinds = [
+  'images',
+  'partial-downloads',
+  'disks',
+  'layers',
+  'volumes',
+  'logs',
+  'records',
+  'plugins',
+  'leftovers',
+  'other',
+] as const
 
 export type UsageKind = (typeof usageKinds)[number]
 
@@ -35,6 +47,8 @@ export interface DiskUsage extends Room {
   readonly freeBytes: number
   /** What `vmctl image prune` would free; absent when nobody knows which images are in use. */
   readonly prunableBytes?: number
+  /** What `vmctl prune` would free; absent when nobody knows on which layers disks stand. */
+  readonly prunableLayerBytes?: number
   readonly kinds: readonly UsageSummary[]
   /** The largest first. */
   readonly items: readonly UsageItem[]
@@ -43,7 +57,12 @@ export interface DiskUsage extends Room {
 /** Adds up everything in the state directory. Takes no lock. */
 export const diskUsage = async (engine: Engine): Promise<DiskUsage> => {
   const {directory} = engine.store
-  const [files, freeBytes, prunableBytes] = await Promise.all([roomBelow(directory), freeSpaceBytes(directory), prunableOf(engine)])
+  const [files, freeBytes, prunableBytes, prunableLayerBytes] = await Promise.all([
+    roomBelow(directory),
+    freeSpaceBytes(directory),
+    ifKnown(prunable(engine, {})),
+    ifKnown(prunableLayers(engine, {})),
+  ])
   const placed = files.map((file) => ({...placeOf(file.path), ...ownRoom(file)}))
   const items = [...Map.groupBy(placed, ({kind, name}) => `${kind} ${name}`).values()]
     .flatMap(([first, ...more]) => (first ? [{kind: first.kind, name: first.name, ...total([first, ...more])}] : []))
@@ -52,6 +71,7 @@ export const diskUsage = async (engine: Engine): Promise<DiskUsage> => {
     directory,
     freeBytes,
     ...(prunableBytes !== undefined && {prunableBytes}),
+    ...(prunableLayerBytes !== undefined && {prunableLayerBytes}),
     ...total(items),
     kinds: usageKinds.flatMap((kind) => {
       const some = items.filter((item) => item.kind === kind)
@@ -70,9 +90,9 @@ const total = (rooms: readonly Room[]): Room => ({
 const ownRoom = ({path, sizeBytes, allocatedBytes, isSharedOutside}: FileRoom): Room =>
   isSharedOutside && /^vms\/[^/]+\/shares\//.test(path) ? {sizeBytes: 0, allocatedBytes: 0} : {sizeBytes, allocatedBytes}
 
-const prunableOf = async (engine: Engine): Promise<number | undefined> => {
+const ifKnown = async (plan: Promise<{readonly freedBytes: number}>): Promise<number | undefined> => {
   try {
-    return (await prunable(engine, {})).freedBytes
+    return (await plan).freedBytes
   } catch (error) {
     if (!isVmctlError(error)) throw error
     return undefined
@@ -99,6 +119,7 @@ const places: Readonly<Record<string, (owner: string, file: string) => Pick<Usag
     const kind = kindOf(file, {disk: 'volumes'})
     return {kind, name: kind === 'volumes' ? `${owner}.${file.replace(/\.qcow2$/, '')}` : 'volumes'}
   },
+  layers: (owner) => (owner.endsWith('.qcow2') ? {kind: 'layers', name: owner.replace(/\.qcow2$/, '')} : {kind: 'records', name: 'layers'}),
   networks: (owner, file) => ({kind: kindOf(file, {}), name: owner || 'networks'}),
   locks: () => ({kind: 'records', name: 'locks'}),
   plugins: (owner) => ({kind: 'plugins', name: owner || 'plugins'}),

@@ -170,8 +170,7 @@ const leave = async (engine: Engine, place: HomePlace): Promise<string | undefin
     return undefined
   } catch (error) {
     engine.signal.throwIfAborted()
-    // One that has forgotten it already.
-    return isFailure(error, 'vmctl::incus::untrusted', 'vmctl::incus::not_found') ? undefined : messageOf(error)
+    return messageOf(error)
   }
 }
 

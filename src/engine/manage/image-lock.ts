@@ -7,7 +7,7 @@ import {parseImageUrl} from '../../image/url.ts'
 import {findCatalogueImage} from '../../model/catalogue.ts'
 import {explained, severalFailed, VmctlError} from '../../model/errors.ts'
 import {describeBuild, isSameBuild, keyOfReference, type LockedDigests, type LockedImage, lockedKey, lockedName} from '../../model/lock.ts'
-import {closest} from '../../model/names.ts'
+import {suggest} from '../../model/names.ts'
 import {displaySource} from '../../model/secrets.ts'
 import type {BaseImage, ImageReference} from '../../model/vm.ts'
 import type {Engine} from '../engine.ts'
@@ -122,9 +122,8 @@ const named = async (engine: Engine, all: readonly ImageReference[], names: read
     const found = all.filter((reference) => [reference.source, lockedName(reference), displaySource(reference)].includes(wanted))
     if (found.length > 0) return found
     const known = all.map(displaySource)
-    const suggestion = closest(name, known)
     throw new VmctlError('vmctl::image::not_found', `No VM of the VMFile has the image ${JSON.stringify(name)} to be locked.`, {
-      help: suggestion === undefined ? `There are: ${known.join(', ') || 'none'}.` : `Did you mean ${JSON.stringify(suggestion)}?`,
+      help: suggest(name, known) ?? `There are: ${known.join(', ') || 'none'}.`,
       details: {names: known},
     })
   })

@@ -6,6 +6,7 @@ import {disksOfBuild} from '../../image/cached-build.ts'
 import {parseQcow2Header} from '../../image/qcow2-header.ts'
 import type {ImageUse} from '../../image/uses.ts'
 import {isVmctlError, systemCode, VmctlError} from '../../model/errors.ts'
+import {listLayers} from '../../store/layers.ts'
 import {listVmNames, lockCopies, lockVm, readRecord, stagedAs, vmDirectories, vmDirectory} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {lockedDigests, lockPath} from '../lock.ts'
@@ -20,6 +21,7 @@ const users: readonly ((engine: Engine) => Promise<readonly ImageUse[]>)[] = [
   (engine) => usesOfVms(engine),
   (engine) => usesOfVolumes(engine),
   (engine) => usesOfLocks(engine),
+  (engine) => usesOfLayers(engine),
 ]
 
 /**
@@ -139,6 +141,12 @@ const usesOfLocks = async (engine: Engine): Promise<readonly ImageUse[]> => {
   })
   return (await Promise.all(uses)).flat()
 }
+
+/** The images on which layers of provision steps stand at last: they stay when nobody names them, as those of locks. */
+const usesOfLayers = async ({store}: Engine): Promise<readonly ImageUse[]> =>
+  (await listLayers(store)).flatMap(({id, bytes, layer}) =>
+    layer ? [{kind: 'layer', name: id, path: layer.image, allocatedBytes: bytes} as const] : [],
+  )
 
 /** Volumes stand by themselves, but one that the user has put there may not. */
 const usesOfVolumes = async (engine: Engine): Promise<readonly ImageUse[]> => {

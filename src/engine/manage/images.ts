@@ -116,7 +116,8 @@ export const usedImages = async (engine: Engine): Promise<readonly UsedImage[]> 
 export const removeCached = async (engine: Engine, wanted: string): Promise<CachedImage[]> =>
   removeImage(engine.images, await recordedName(engine, wanted), {
     // A lock wants the same bytes, which whoever names the image may fetch again.
-    inUse: async (_path, image) => (await imageUses(engine)).find((use) => use.kind !== 'lock' && isUseOf(use, image)),
+    inUse: async (_path, image) =>
+      (await imageUses(engine)).find((use) => use.kind !== 'lock' && use.kind !== 'layer' && isUseOf(use, image)),
   })
 
 /** What a name of the catalogue is called in the cache: `debian:12` for `debian:bookworm`; anything else stays as it is. */

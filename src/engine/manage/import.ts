@@ -154,7 +154,6 @@ const askVirsh =
       signal,
       timeoutMs: 60_000,
       notInstalled: {
-        code: 'vmctl::host::not_installed',
         help: 'Install libvirt-clients, or import the XML of the domain from a file: `vmctl import --xml FILE`.',
       },
     })

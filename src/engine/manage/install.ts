@@ -169,7 +169,6 @@ const systemctl =
       signal,
       timeoutMs: 60_000,
       notInstalled: {
-        code: 'vmctl::host::not_installed',
         help: 'This host has no systemd. Start the VMs at boot by other means (`vmctl up --autostart`); --dry-run prints the unit for another host.',
       },
     })

@@ -98,7 +98,6 @@ const runNpm = async ({directory, signal}: NpmPlace, shell: string, words: reado
     // For the npm that npm starts in a package from git.
     env: {...given, npm_config_ignore_scripts: 'true', PATH: [shell, given.PATH].filter(Boolean).join(delimiter)},
     notInstalled: {
-      code: 'vmctl::host::not_installed',
       help: 'Install npm, which comes with Node.js; or unpack the plugin yourself and use `vmctl plugins link DIRECTORY`.',
     },
   })

@@ -6,7 +6,7 @@ import {makePrivateDirectory} from '../../host/files.ts'
 import {acquireLock} from '../../host/lock.ts'
 import {resolvePath} from '../../host/paths.ts'
 import {VmctlError} from '../../model/errors.ts'
-import {closest} from '../../model/names.ts'
+import {suggest} from '../../model/names.ts'
 import {openStore} from '../../store/store.ts'
 import {installByNpm} from './plugin-npm.ts'
 import {type PluginEdit, type PluginEntry, readPlugin, readPluginRecord, writePluginRecord} from './plugin-record.ts'
@@ -123,12 +123,9 @@ export const uninstallPlugin = async (home: PluginHome, asked: string): Promise<
   })
 
 const notInstalled = (asked: string, entries: readonly PluginEntry[]): VmctlError => {
-  const meant = closest(
-    asked,
-    entries.map(({name}) => name),
-  )
+  const names = entries.map(({name}) => name)
   return new VmctlError('vmctl::plugin::not_found', `There is no plugin ${JSON.stringify(asked)} that was installed or linked.`, {
-    ...(meant !== undefined && {help: `Did you mean ${meant}? \`vmctl plugins\` shows all of them.`}),
+    help: suggest(asked, names, '`vmctl plugins` shows all of them.'),
   })
 }
 

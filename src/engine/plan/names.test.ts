@@ -49,7 +49,7 @@ test('a name that means nothing is told with those that do', () => {
     expect.objectContaining({
       code: 'vmctl::vm::not_found',
       message: '/project/VMFile.kdl defines no VM named "wbe"; it defines web, db.',
-      help: 'Did you mean web?',
+      help: 'Did you mean "web"?',
     }),
   )
   expect(() => selectVms(vmfile, ['something'])).toThrow(expect.objectContaining({help: 'Use one of: web, db.'}))

@@ -39,10 +39,15 @@ const idle = 'is already running'
 const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
   if (!vm) {
-    const first = afterStart(desired, newDisk, options)
+    const first = afterStart(desired, newDisk(observed), options)
     return {
       ...first,
-      steps: [...fetchImage(observed), {action: 'create', cause: 'does not exist'}, {action: 'start', cause: 'new'}, ...first.steps],
+      steps: [
+        ...fetchImage(observed),
+        {action: 'create', cause: `does not exist${fromLayer(observed)}`},
+        {action: 'start', cause: 'new'},
+        ...first.steps,
+      ],
     }
   }
   const changes = compareSpecs(vm.spec, desired.spec, desired.backends)
@@ -94,9 +99,9 @@ const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): 
 
 const planReload = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {
   const make: PlanStep = observed.vm
-    ? {action: 'recreate', cause: `asked for, ${observed.observation.state}`}
-    : {action: 'create', cause: 'does not exist'}
-  const first = afterStart(desired, newDisk, options)
+    ? {action: 'recreate', cause: `asked for, ${observed.observation.state}${fromLayer(observed)}`}
+    : {action: 'create', cause: `does not exist${fromLayer(observed)}`}
+  const first = afterStart(desired, newDisk(observed), options)
   return {...first, steps: [...fetchImage(observed), make, {action: 'start', cause: 'new'}, ...first.steps]}
 }
 
@@ -144,7 +149,9 @@ interface Start {
   readonly cause: 'first start' | 'restarted'
 }
 
-const newDisk: Start = {journal: emptyJournal, cause: 'first start'}
+const newDisk = ({layer}: Observed): Start => ({journal: layer?.journal ?? emptyJournal, cause: 'first start'})
+
+const fromLayer = ({layer}: Observed): string => (layer ? `; ${layer.text}` : '')
 
 /** What follows on the start of a VM. Steps that are not bound to a change run again, which is the vmctl book's rule. */
 const afterStart = (desired: Desired, {journal, cause}: Start, options: PlanOptions): Decision => {

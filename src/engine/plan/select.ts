@@ -1,5 +1,5 @@
 import {VmctlError} from '../../model/errors.ts'
-import {closest} from '../../model/names.ts'
+import {suggest} from '../../model/names.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
 import {knownNames, matching} from './names.ts'
@@ -31,12 +31,11 @@ export const selectByName = (vmfile: Vmfile, name: string): readonly VmSpec[] =>
   const specs = matching(vmfile.vms, name)
   if (specs.length > 0) return specs
   const known = knownNames(vmfile.vms)
-  const suggestion = closest(name, [...known, ...vmfile.vms.map((vm) => vm.name)])
   throw new VmctlError(
     'vmctl::vm::not_found',
     `${vmfile.path} defines no VM named ${JSON.stringify(name)}; it defines ${known.join(', ')}.`,
     {
-      help: suggestion === undefined ? `Use one of: ${known.join(', ')}.` : `Did you mean ${suggestion}?`,
+      help: suggest(name, [...known, ...vmfile.vms.map((vm) => vm.name)]) ?? `Use one of: ${known.join(', ')}.`,
     },
   )
 }

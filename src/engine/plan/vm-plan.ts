@@ -59,6 +59,8 @@ export interface Observed {
   /** Absent when it is damaged and the verb can do without. */
   readonly guest?: GuestRecord | undefined
   readonly imageIsHere: boolean
+  /** The layer of provision steps that it can be made from, in words, with its id and what is on record of the steps then. */
+  readonly layer?: {readonly id: string; readonly text: string; readonly journal: Journal}
   /** What the lock file has in place of the build that the VM is made from, in words. */
   readonly otherBuild?: string
   /** Whether the record of the VM is to be written as it is here: what its VMFile is has changed. */
@@ -73,6 +75,8 @@ export interface PlanOptions {
   readonly provision: boolean
   /** `--adopt`: whether VMs that no VMFile has any more are to belong to this one. */
   readonly adopt?: boolean | undefined
+  /** Whether a VM that is made may be made from a layer of provision steps; it may when absent. */
+  readonly layers?: boolean | undefined
   /** `down --destroy`. */
   readonly destroy?: boolean
   /** `provision` only: which steps; all when absent. */

@@ -74,7 +74,8 @@ export const guestNetworks = async (
 /** The network configuration that the seed of a VM carries; undefined for one that has its management interface only. */
 export const seedNetworkConfig = async (engine: Engine, vm: Vm): Promise<string | undefined> => {
   const nics = vm.attachments?.nics ?? []
-  if (nics.length === 0) return undefined
+  const isDerived = vm.derivedFrom !== undefined
+  if (nics.length === 0 && !(isDerived && vm.spec.network.type === 'tap')) return undefined
   const {macAddress} = await observe(engine, vm)
-  return networkConfig({management: macAddress, nics, byNetplan: usesNetplan(vm.spec.image)})
+  return networkConfig({management: macAddress, nics, byNetplan: usesNetplan(vm.spec.image), isDerived})
 }

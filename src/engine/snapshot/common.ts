@@ -3,7 +3,7 @@ import {readdir} from 'node:fs/promises'
 import {remove} from '../../host/durable.ts'
 import {isFailure, VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
-import {closest} from '../../model/names.ts'
+import {suggest} from '../../model/names.ts'
 import type {AttachedDisk, Vm} from '../../model/vm.ts'
 import {keptIds, keptIn, listSnapshots, type Snapshot, sweepSnapshots} from '../../store/snapshots.ts'
 import {lockVm, readRecord, requireVm, sweepLeftovers} from '../../store/store.ts'
@@ -52,13 +52,10 @@ const findSnapshot = async (engine: Engine, name: string, vms: readonly string[]
       help: 'Name the VMs too.',
     })
   }
-  const suggestion = closest(
-    name,
-    ofVms.map((one) => one.name),
-  )
+  const names = ofVms.map((one) => one.name)
   const of = vms.length === 0 ? '' : ` of ${vms.join(', ')}`
   throw new VmctlError('vmctl::snapshot::not_found', `There is no snapshot ${JSON.stringify(name)}${of}.`, {
-    ...(suggestion !== undefined && {help: `Did you mean ${suggestion}? Run \`vmctl snapshot ls\` to see the snapshots that exist.`}),
+    help: suggest(name, names, 'Run `vmctl snapshot ls` to see the snapshots that exist.'),
   })
 }
 

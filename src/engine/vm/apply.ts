@@ -5,6 +5,7 @@ import {claimImage, noteUse} from '../../image/uses.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
+import {decideSteps} from '../../provision/run/decide.ts'
 import {noteStart} from '../../provision/run/journal.ts'
 import {sweepSnapshots} from '../../store/snapshots.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
@@ -16,13 +17,13 @@ import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
 import {awaitHealthy} from '../reach/health.ts'
 import {startNetworks} from '../resources/carriers.ts'
 import {forgetLayers} from '../resources/volumes.ts'
-import {seedContentOf} from '../make/attach.ts'
 import {attach} from '../make/attach.ts'
 import {fetchReference} from '../make/image.ts'
+import type {FoundLayer} from '../make/layers.ts'
 import {operation} from './operation.ts'
 import {resumeVm} from './pause.ts'
-import {newRecords, type Records} from './records.ts'
-import {writeCredentials} from '../make/seed.ts'
+import {furnish} from './on-layer.ts'
+import {holdRecords, newRecords, readRecords, type Records} from './records.ts'
 import type {Target, Task} from './target.ts'
 import {provisionVm, waitUntilUsable} from './usable-guest.ts'
 import {requireWhole} from './whole.ts'
@@ -37,54 +38,67 @@ export const applyPlan = async (
   {plan, records: known}: {readonly plan: VmPlan; readonly records: Records},
 ): Promise<void> => {
   const {name} = target.spec
-  let records = known
+  let task: Task = {...target, verdicts: plan.provision, records: known}
   await sweepLeftovers(engine.store, name)
   for (const step of plan.steps) {
     engine.signal.throwIfAborted()
     const started = performance.now()
     await engine.emit({type: 'action.begin', vm: name, action: step.action})
-    await applyStep(engine, {...target, verdicts: plan.provision, records}, step)
-    // Those of the VM before it are gone.
-    if (step.action === 'recreate') records = newRecords(vmDirectory(engine.store, name))
+    task = (await applyStep(engine, task, step)) ?? task
     await engine.emit({type: 'action.end', vm: name, action: step.action, durationMs: performance.now() - started})
   }
 }
 
-const applyStep = async (engine: Engine, task: Task, step: PlanStep): Promise<void> => {
+/** @returns what has become of the task */
+const applyStep = async (engine: Engine, task: Task, step: PlanStep): Promise<Task | undefined> => {
   const {spec, records} = task
   const {name} = spec
   switch (step.action) {
     case 'fetch-image':
       await fetchImage(engine, spec)
-      return
+      return undefined
     case 'create':
     case 'recreate':
-      await createVm(engine, task)
-      return
+      return remake(engine, task)
     case 'update':
       await updateVm(engine, await existing(engine, name), spec)
-      return
+      return undefined
     case 'start':
       await startVm(engine, await existing(engine, name), records)
-      return
+      return undefined
     case 'resume':
       await resumeVm(engine, await existing(engine, name))
-      return
+      return undefined
     case 'stop':
       await stopVm(engine, await existing(engine, name), stopGraceMs(spec))
-      return
+      return undefined
     case 'destroy':
       await destroyVm(engine, await existing(engine, name))
-      return
+      return undefined
     case 'wait':
     case 'configure':
       await waitUntilUsable(engine, await existing(engine, name), records)
-      return
+      return undefined
     case 'check-health':
       await awaitHealthy(engine, await existing(engine, name), spec)
-      return
+      return undefined
     case 'provision':
       await provisionVm(engine, await existing(engine, name), task)
+      return undefined
+  }
+}
+
+/** The records are those of the new VM from then on. What the plan says of steps holds only for the layer that it was made for. */
+const remake = async (engine: Engine, task: Task): Promise<Task> => {
+  const {origin} = await createVm(engine, task)
+  const directory = vmDirectory(engine.store, task.spec.name)
+  const records = origin ? holdRecords(directory, await readRecords(directory)) : newRecords(directory)
+  const isAsPlanned = task.verdicts.length === 0 || origin?.layer.id === task.plannedLayer
+  return {
+    ...task,
+    records,
+    made: {origin},
+    ...(!isAsPlanned && {verdicts: decideSteps(records.journal, task.steps, {restarted: true})}),
   }
 }
 
@@ -100,8 +114,13 @@ export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> => 
 /**
  * Makes a VM, in place of an existing one of the same name. Everything is made in a directory without a name first; only
  * when all of it is there is the old VM ended and replaced, so a failure costs nothing that existed.
+ * @returns with the layer of provision steps that it was made from
  */
-export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spec' | 'vmfile'>): Promise<Vm> => {
+export const createVm = async (
+  engine: Engine,
+  target: Pick<Target, 'spec' | 'vmfile'> & Partial<Pick<Target, 'steps' | 'layers'>>,
+): Promise<{readonly vm: Vm; readonly origin: FoundLayer | undefined}> => {
+  const {spec, vmfile} = target
   const hypervisor = await hypervisorOf(engine)
   await hypervisor.check(spec)
   const base = await fetchImage(engine, spec)
@@ -121,19 +140,19 @@ export const createVm = async (engine: Engine, {spec, vmfile}: Pick<Target, 'spe
       createdAt: new Date().toISOString(),
       phase: 'prepared',
     })
-    await hypervisor.prepare(vm, operation(engine, vm))
-    await writeCredentials(vm, await seedContentOf(engine, vm))
+    const old = await readVm(engine.store, spec.name)
+    const furnished = await furnish(engine, vm, {...target, old})
     engine.signal.throwIfAborted()
     await tellNoop(engine, hypervisor.name)
-    await endPredecessor(engine, spec.name)
-    return {...vm, directory: await adoptDirectory(engine.store, directory, spec.name)}
+    if (old) await endVm(engine, old)
+    return {...furnished, vm: {...furnished.vm, directory: await adoptDirectory(engine.store, directory, spec.name)}}
   } finally {
     await remove(directory)
   }
 }
 
 /** Puts on record that a VM is made on its image, which stays in the cache from then on. One that left it a moment ago is fetched again. */
-const claimBase = async (engine: Engine, staged: Vm): Promise<Vm> => {
+export const claimBase = async (engine: Engine, staged: Vm): Promise<Vm> => {
   let vm = staged
   while (!(await claimImage(engine.images, {image: vm.base, claim: () => writeVm(vm)}, engine.signal))) {
     vm = {...vm, base: await fetchImage(engine, vm.spec)}
@@ -144,11 +163,6 @@ const claimBase = async (engine: Engine, staged: Vm): Promise<Vm> => {
 /** VMCTL_BACKEND may have been left in the environment: what follows looks like the real thing. */
 const tellNoop = async (engine: Engine, backend: string): Promise<void> => {
   if (backend === noopBackend) await engine.emit({type: 'vm.notice', message: 'backend noop: no real VM is made'})
-}
-
-const endPredecessor = async (engine: Engine, name: string): Promise<void> => {
-  const old = await readVm(engine.store, name)
-  if (old) await endVm(engine, old)
 }
 
 /** Ends a VM for good. A guest that writes to what outlives it powers off first, so that nothing it wrote is lost there. */

@@ -60,7 +60,7 @@ export const create = async (engine: Engine, spec: VmSpec, options: {start?: boo
       })
     }
     await sweepLeftovers(engine.store, spec.name)
-    const vm = await createVm(engine, {spec})
+    const {vm} = await createVm(engine, {spec})
     if (!options.start) return resultOf(vm, 'prepared')
     await startVm(engine, vm, newRecords(vm.directory))
     return resultOf(vm, 'running')

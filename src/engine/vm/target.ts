@@ -2,6 +2,7 @@ import type {BackendNodes} from '../../model/backend-node.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import type {StepVerdict} from '../../provision/run/decide.ts'
 import type {PreparedStep} from '../../provision/run/declare.ts'
+import type {FoundLayer} from '../make/layers.ts'
 import type {Records} from './records.ts'
 
 /** What a plan is applied to. */
@@ -11,6 +12,10 @@ export interface Target {
   readonly backends?: BackendNodes
   /** As in `Desired`. */
   readonly setup?: Readonly<Record<string, string>>
+  /** Whether a VM that is made may be made from a layer; it may when absent. */
+  readonly layers?: boolean | undefined
+  /** Id of the layer that the plan makes it from. */
+  readonly plannedLayer?: string | undefined
   /** Absolute path of the VMFile; absent for `vmctl create`. */
   readonly vmfile?: string | undefined
 }
@@ -18,4 +23,6 @@ export interface Target {
 export interface Task extends Target {
   readonly verdicts: readonly StepVerdict[]
   readonly records: Records
+  /** The VM was made by this very plan, so that nothing but its steps was done to its disk. */
+  readonly made?: {readonly origin: FoundLayer | undefined}
 }

@@ -1,5 +1,5 @@
 import type {GuestConnection} from '../../guest/ssh/connection.ts'
-import type {Vm} from '../../model/vm.ts'
+import {noopBackend, type Vm} from '../../model/vm.ts'
 import {runSteps} from '../../provision/run/run.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {sshUser} from '../reach/identity.ts'
@@ -7,7 +7,9 @@ import {asGuest, openSession} from '../reach/session.ts'
 import {waitForGuest} from '../reach/wait.ts'
 import {seedContentOf} from '../make/attach.ts'
 import {configureGuest} from './configure.ts'
+import {layerKeeper} from './keep-layers.ts'
 import {operation} from './operation.ts'
+import {requireIdentity} from './own-identity.ts'
 import type {Records} from './records.ts'
 import {watchPanics} from './restarts.ts'
 import {detachSeed} from '../make/seed.ts'
@@ -46,6 +48,8 @@ const becomeReady = async (
   if (guest.ready) return
   // Nobody can tell whether it has read its seed, so it keeps that.
   if (!connection.hasShell) return records.writeGuest({...guest, ready: true})
+  // User-data of the user's own may have taken the place of the command that does so at boot.
+  if (vm.derivedFrom !== undefined && vm.backend !== noopBackend) await requireIdentity(connection, {...vm, signal: engine.signal})
   // Before `ready` is on record: whoever was killed in between comes back here.
   const hypervisor = await hypervisorOf(engine, vm)
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
@@ -60,7 +64,8 @@ const becomeReady = async (
   await records.writeGuest({...guest, ready: true})
 }
 
-export const provisionVm = async (engine: Engine, vm: Vm, {steps, verdicts, records}: Task): Promise<void> => {
+export const provisionVm = async (engine: Engine, vm: Vm, task: Task): Promise<void> => {
+  const {steps, verdicts, records} = task
   // Also after the first wait: a later connection is made when the first one was lost, and the guest may have gone away.
   using session = openSession(() => usableGuest(engine, vm, records))
   await session.guest()
@@ -74,6 +79,7 @@ export const provisionVm = async (engine: Engine, vm: Vm, {steps, verdicts, reco
     journal: records,
     provisioners: engine.provisioners,
     guest: session.guest,
+    onDone: await layerKeeper(engine, vm, {...task, guest: session.guest}),
     user: sshUser(vm),
     onEvent: (event) => engine.emit({...event, vm: vm.name}),
     signal: engine.signal,

@@ -15,26 +15,8 @@
 cd "$root" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 umask 022
-failed=0
-problem() { printf 'vmctl-clean: %s\n' "$1" >&2; failed=1; }
-gone() { rm -rf "$@" || problem "not all of $1 could be removed"; }
-# blank FILES: they stay, empty, with their owner and mode.
-blank() { for file; do [ ! -f "$file" ] || [ -L "$file" ] || true >"$file" || problem "$file could not be emptied"; done; }
-# shellcheck disable=SC2016 # for the shell that find starts
-hollow='for file; do true >"$file"; done'
-# emptied DIRECTORIES: nothing stays below them.
-emptied() {
-  for directory; do
-    [ -d "$directory" ] && [ ! -L "$directory" ] || continue
-    find "$directory" -xdev -type f -exec sh -c "$hollow" sh {} +
-    gone "$directory"/* "$directory"/.[!.]* "$directory"/..?*
-  done
-}
-# edit FILE PROGRAM: changes it by sed, in place, so that its owner and mode stay.
-edit() {
-  [ -f "$1" ] || return 0
-  edited=$(sed "$2" "$1"; echo .) && printf %s "${edited%.}" >"$1" || problem "$1 could not be changed"
-}
+who=vmctl-clean
+. ./emptying.sh
 
 # What stays is out of the way meanwhile, in the same file system if need be as a copy.
 put_away=.vmctl-kept
@@ -68,15 +50,10 @@ fi
 
 # Who this guest is.
 blank etc/machine-id
-gone var/lib/dbus/machine-id etc/hostid etc/ssh/ssh_host_* etc/dropbear/*_host_key etc/krb5.keytab etc/iscsi/initiatorname.iscsi
-gone etc/udev/rules.d/70-persistent-net.rules etc/pki/consumer/*.pem etc/pki/entitlement/*.pem etc/sysconfig/rhn/systemid
-gone var/lib/systemd/random-seed var/lib/systemd/credential.secret var/lib/seedrng var/lib/misc/random-seed var/lib/random-seed \
-  var/lib/urandom/random-seed boot/loader/random-seed efi/loader/random-seed boot/efi/loader/random-seed entropy boot/entropy
+. ./forget-identity.sh
+gone var/lib/dbus/machine-id etc/ssh/ssh_host_* etc/dropbear/*_host_key etc/krb5.keytab etc/pki/consumer/*.pem etc/pki/entitlement/*.pem etc/sysconfig/rhn/systemid \
+  var/lib/systemd/credential.secret
 gone etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-
-emptied var/db/entropy var/lib/dhcp var/lib/dhcp3 var/lib/dhclient var/lib/dhcpcd var/lib/dhcpcd5 var/db/dhcpcd var/lib/udhcpc var/lib/systemd/network
-gone etc/dhcpcd.duid etc/dhcpcd.secret var/db/dhclient.leases.* var/lib/NetworkManager/secret_key var/lib/NetworkManager/*lease* \
-  var/lib/NetworkManager/timestamps var/lib/NetworkManager/seen-bssids
-for file in etc/sysconfig/network-scripts/ifcfg-*; do edit "$file" '/^HWADDR=/d'; done
 [ ! -f etc/hostname ] || echo localhost >etc/hostname
 edit etc/rc.conf '/^hostname=/d'
 edit etc/hosts '/^127\.0\.1\.1[[:space:]]/d'

@@ -57,8 +57,9 @@ export const clean: GuestProgram<'root' | 'keep' | 'login' | 'authorized'> = {
   text: `cd "$root" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 umask 022
+who=vmctl-clean
 failed=0
-problem() { printf 'vmctl-clean: %s\\n' "$1" >&2; failed=1; }
+problem() { printf '%s: %s\\n' "$who" "$1" >&2; failed=1; }
 gone() { rm -rf "$@" || problem "not all of $1 could be removed"; }
 blank() { for file; do [ ! -f "$file" ] || [ -L "$file" ] || true >"$file" || problem "$file could not be emptied"; done; }
 hollow='for file; do true >"$file"; done'
@@ -99,15 +100,16 @@ fi
 for daemon in rsyslogd syslog-ng syslogd; do pkill -x "$daemon" 2>/dev/null; done
 fi
 blank etc/machine-id
-gone var/lib/dbus/machine-id etc/hostid etc/ssh/ssh_host_* etc/dropbear/*_host_key etc/krb5.keytab etc/iscsi/initiatorname.iscsi
-gone etc/udev/rules.d/70-persistent-net.rules etc/pki/consumer/*.pem etc/pki/entitlement/*.pem etc/sysconfig/rhn/systemid
-gone var/lib/systemd/random-seed var/lib/systemd/credential.secret var/lib/seedrng var/lib/misc/random-seed var/lib/random-seed \\
+gone etc/hostid etc/iscsi/initiatorname.iscsi etc/udev/rules.d/70-persistent-net.rules
+gone var/lib/systemd/random-seed var/lib/seedrng var/lib/misc/random-seed var/lib/random-seed \\
 var/lib/urandom/random-seed boot/loader/random-seed efi/loader/random-seed boot/efi/loader/random-seed entropy boot/entropy
-gone etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-
 emptied var/db/entropy var/lib/dhcp var/lib/dhcp3 var/lib/dhclient var/lib/dhcpcd var/lib/dhcpcd5 var/db/dhcpcd var/lib/udhcpc var/lib/systemd/network
 gone etc/dhcpcd.duid etc/dhcpcd.secret var/db/dhclient.leases.* var/lib/NetworkManager/secret_key var/lib/NetworkManager/*lease* \\
 var/lib/NetworkManager/timestamps var/lib/NetworkManager/seen-bssids
 for file in etc/sysconfig/network-scripts/ifcfg-*; do edit "$file" '/^HWADDR=/d'; done
+gone var/lib/dbus/machine-id etc/ssh/ssh_host_* etc/dropbear/*_host_key etc/krb5.keytab etc/pki/consumer/*.pem etc/pki/entitlement/*.pem etc/sysconfig/rhn/systemid \\
+var/lib/systemd/credential.secret
+gone etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-
 [ ! -f etc/hostname ] || echo localhost >etc/hostname
 edit etc/rc.conf '/^hostname=/d'
 edit etc/hosts '/^127\\.0\\.1\\.1[[:space:]]/d'
@@ -438,4 +440,65 @@ finish() {
 mkdir -p /var/lib/vmctl && : >/var/lib/vmctl/setup
 exit "$failed"
 }`,
+}
+
+/** take-identity.sh: Makes a guest whose disk, or memory, was another's one of its own, as root: it takes another machine-id, and what it has shown to others until now is gone. Once: when it has the identity already, nothing happens. At boot cloud-init gives it host keys afterwards; a guest that was running when it was copied gets them here, and has sshd show them from the next connection on. */
+export const takeIdentity: GuestProgram<'root' | 'identity' | 'host_keys' | 'key_kind' | 'private_key' | 'public_key'> = {
+  variables: ["root","identity","host_keys","key_kind","private_key","public_key"],
+  statuses: {},
+  text: `cd "$root" || exit 1
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+umask 022
+who=vmctl-identity
+failed=0
+problem() { printf '%s: %s\\n' "$who" "$1" >&2; failed=1; }
+gone() { rm -rf "$@" || problem "not all of $1 could be removed"; }
+blank() { for file; do [ ! -f "$file" ] || [ -L "$file" ] || true >"$file" || problem "$file could not be emptied"; done; }
+hollow='for file; do true >"$file"; done'
+emptied() {
+for directory; do
+[ -d "$directory" ] && [ ! -L "$directory" ] || continue
+find "$directory" -xdev -type f -exec sh -c "$hollow" sh {} +
+gone "$directory"/* "$directory"/.[!.]* "$directory"/..?*
+done
+}
+edit() {
+[ -f "$1" ] || return 0
+edited=$(sed "$2" "$1"; echo .) && printf %s "\${edited%.}" >"$1" || problem "$1 could not be changed"
+}
+mark=var/lib/vmctl/identity
+if [ "$(cat $mark 2>/dev/null)" = "$identity" ]; then echo own; exit 0; fi
+gone etc/hostid etc/iscsi/initiatorname.iscsi etc/udev/rules.d/70-persistent-net.rules
+gone var/lib/systemd/random-seed var/lib/seedrng var/lib/misc/random-seed var/lib/random-seed \\
+var/lib/urandom/random-seed boot/loader/random-seed efi/loader/random-seed boot/efi/loader/random-seed entropy boot/entropy
+emptied var/db/entropy var/lib/dhcp var/lib/dhcp3 var/lib/dhclient var/lib/dhcpcd var/lib/dhcpcd5 var/db/dhcpcd var/lib/udhcpc var/lib/systemd/network
+gone etc/dhcpcd.duid etc/dhcpcd.secret var/db/dhclient.leases.* var/lib/NetworkManager/secret_key var/lib/NetworkManager/*lease* \\
+var/lib/NetworkManager/timestamps var/lib/NetworkManager/seen-bssids
+for file in etc/sysconfig/network-scripts/ifcfg-*; do edit "$file" '/^HWADDR=/d'; done
+[ "$host_keys" = stay ] || gone etc/ssh/ssh_host_* etc/dropbear/*_host_key
+for file in etc/machine-id var/lib/dbus/machine-id; do
+[ ! -f "$file" ] || [ -L "$file" ] || printf '%s\\n' "$identity" >"$file" || problem "$file could not be written"
+done
+[ "$host_keys" != seeded ] || edit etc/hosts '/^127\\.0\\.1\\.1[[:space:]]/d'
+gone var/lib/vmctl/setup
+if [ "$host_keys" = own ]; then
+key=etc/ssh/ssh_host_\${key_kind}_key
+(umask 077 && printf '%s\\n' "$private_key" >"$key") && printf '%s\\n' "$public_key" >"$key.pub" || problem "$key could not be written"
+fi
+mkdir -p var/lib/vmctl && printf '%s\\n' "$identity" >$mark || problem "/$mark could not be written"
+if [ "$root" = / ]; then
+if [ -d /run/systemd/system ]; then systemctl restart systemd-journald 2>/dev/null; fi
+if [ "$host_keys" = own ]; then
+if [ -d /run/systemd/system ]; then systemctl try-restart sshd.service ssh.service 2>/dev/null
+elif command -v rc-service >/dev/null; then rc-service --ifstarted sshd restart >/dev/null 2>&1
+else
+for file in /run/sshd.pid /var/run/sshd.pid; do
+if [ -s "$file" ]; then kill -HUP "$(cat "$file")" && break; fi
+done
+fi
+sync
+fi
+fi
+[ "$failed" -ne 0 ] || echo own
+exit "$failed"`,
 }

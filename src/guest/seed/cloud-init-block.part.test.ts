@@ -17,8 +17,8 @@ import {generateKeyPair} from '../keys/keys.ts'
 
 const hostKey = generateKeyPair('host')
 
-const render = (block: CloudInitBlock, {os = 'systemd', setupScript}: {os?: GuestOs; setupScript?: string} = {}): string =>
-  userData({user: 'deploy', authorizedKeys: ['ssh-ed25519 AAAA me'], hostKey, os, block, ...(setupScript !== undefined && {setupScript})})
+const render = (block: CloudInitBlock, {os = 'systemd', setup}: {os?: GuestOs; setup?: string} = {}): string =>
+  userData({user: 'deploy', authorizedKeys: ['ssh-ed25519 AAAA me'], hostKey, os, block, ...(setup !== undefined && {programs: {setup}})})
 
 const read = (text: string): Record<string, any> => parse(text, {version: '1.1'}) as Record<string, any>
 
@@ -41,7 +41,7 @@ const full: CloudInitBlock = {
 }
 
 test('every word of the block has its setting', () => {
-  const document = read(render(full, {setupScript: 'mount volumes'}))
+  const document = read(render(full, {setup: 'mount volumes'}))
   expect(document).toMatchObject({
     package_update: true,
     package_upgrade: false,
@@ -146,7 +146,7 @@ test('a guest with OpenRC gets its shell and a password that fits nobody without
 
 testUnless(missingProgram('cloud-init'))("a full block passes cloud-init's schema", () => {
   const directory = temporaryDirectory()
-  for (const text of [render(full, {setupScript: 'true'}), render({...full, passwordHash: '*'}), render({consoleAutologin: true})]) {
+  for (const text of [render(full, {setup: 'true'}), render({...full, passwordHash: '*'}), render({consoleAutologin: true})]) {
     const path = join(directory, 'config.yaml')
     writeFileSync(path, text)
     const {status, stdout, stderr} = spawnSync('cloud-init', ['schema', '--config-file', path], {encoding: 'utf8'})
@@ -181,7 +181,7 @@ const noLibrary =
 describe('beside user-data of the user', () => {
   const process_ = (document: string | Uint8Array): {parts: [string, string][]; config: Record<string, unknown>} =>
     JSON.parse(execFileSync(python, ['-c', processor, temporaryDirectory()], {input: document, encoding: 'utf8'}))
-  const ours = render({packages: ['curl'], runCommands: ['ours'], timezone: 'UTC'}, {setupScript: 'setup'})
+  const ours = render({packages: ['curl'], runCommands: ['ours'], timezone: 'UTC'}, {setup: 'setup'})
   const theirs = `#cloud-config
 users: [default, {name: "jürgen"}]
 runcmd: [[theirs, "1:30"]]

@@ -20,15 +20,23 @@ export type CloudInitBlock = Pick<
 interface Surroundings {
   readonly user: string
   readonly os: GuestOs
-  /** A shell program for the first boot, before packages and before the commands of the block. */
-  readonly setupScript?: string | undefined
+  /** Shell programs for the first boot, before packages and before the commands of the block. */
+  readonly programs?: BootPrograms | undefined
+}
+
+/** What comes before all other commands of a boot. */
+export interface BootPrograms {
+  /** Gives a guest whose disk was another's an identity of its own. */
+  readonly identity?: string
+  /** Brings a guest to what its stack gives it. */
+  readonly setup?: string
 }
 
 /** The settings of cloud-init that a block stands for ("Module reference" of its documentation). */
-export const blockSettings = (block: CloudInitBlock, {user, os, setupScript}: Surroundings): Readonly<Record<string, unknown>> => {
+export const blockSettings = (block: CloudInitBlock, {user, os, programs}: Surroundings): Readonly<Record<string, unknown>> => {
   const console = block.consoleAutologin ? autologin(user, os) : {files: [], commands: []}
   const files = [...doasRule(user, os), ...[...console.files, ...(block.files ?? [])].map(writeFile)]
-  const bootCommands = [...(setupScript === undefined ? [] : [setupCommand(setupScript)]), ...commands(block.bootCommands)]
+  const bootCommands = [...programCommands(programs), ...commands(block.bootCommands)]
   const runCommands = [...console.commands, ...commands(block.runCommands)]
   return {
     ...optional('timezone', block.timezone),
@@ -51,8 +59,11 @@ const doasRule = (user: string, os: GuestOs): readonly unknown[] =>
     ? [{path: '/etc/doas.conf', content: `\npermit nopass ${user}\n`, append: true, permissions: '0600'}]
     : []
 
-/** As a command of bootcmd. */
-export const setupCommand = (setupScript: string): readonly string[] => ['sh', '-c', setupScript, 'vmctl-setup', 'boot']
+/** As commands of bootcmd, which are run at every boot. */
+export const programCommands = ({identity, setup}: BootPrograms = {}): readonly (readonly string[])[] => [
+  ...(identity === undefined ? [] : [['sh', '-c', identity, 'vmctl-identity']]),
+  ...(setup === undefined ? [] : [['sh', '-c', setup, 'vmctl-setup', 'boot']]),
+]
 
 const optional = (key: string, value: unknown) => (value === undefined ? {} : {[key]: value})
 

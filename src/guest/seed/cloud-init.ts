@@ -1,7 +1,7 @@
 import {dump} from 'js-yaml'
 
 import type {GuestOs} from '../../model/vm.ts'
-import {blockSettings, type CloudInitBlock, setupCommand} from './cloud-init-block.ts'
+import {blockSettings, type BootPrograms, type CloudInitBlock, programCommands} from './cloud-init-block.ts'
 import {type KeyPair, kindOfKey, requirePublicKey} from '../keys/keys.ts'
 
 /**
@@ -23,8 +23,7 @@ export interface UserDataSettings {
   readonly authorizedKeys: readonly string[]
   /** Absent after the first boot, when the guest has it. */
   readonly hostKey?: KeyPair | undefined
-  /** A shell program for the first boot, before packages. */
-  readonly setupScript?: string
+  readonly programs?: BootPrograms
   readonly os?: GuestOs
   /** Whatever else the VMFile asks of cloud-init. */
   readonly block?: CloudInitBlock
@@ -33,7 +32,7 @@ export interface UserDataSettings {
 /**
  * User-data as the book promises it: one user with sudo and the keys, bash, no login for root, no passwords.
  */
-export const userData = ({user, uid, authorizedKeys, hostKey, setupScript, os = 'systemd', block = {}}: UserDataSettings): string => {
+export const userData = ({user, uid, authorizedKeys, hostKey, programs, os = 'systemd', block = {}}: UserDataSettings): string => {
   const isRoot = user === 'root'
   return cloudConfig({
     users: [
@@ -52,7 +51,7 @@ export const userData = ({user, uid, authorizedKeys, hostKey, setupScript, os = 
     // An entry for the own name in /etc/hosts: without one every sudo asks the network for it.
     manage_etc_hosts: 'localhost',
     ...(hostKey && hostKeySettings(hostKey)),
-    ...blockSettings(block, {user, os, setupScript}),
+    ...blockSettings(block, {user, os, programs}),
   })
 }
 
@@ -74,8 +73,10 @@ const passwordOf = (hash: string | undefined, os: GuestOs): Readonly<Record<stri
 }
 
 /** What travels beside user-data that is not ours. cloud-init merges it below the user's own settings. */
-export const vendorData = ({hostKey, setupScript}: Pick<UserDataSettings, 'hostKey' | 'setupScript'>): string =>
-  cloudConfig({...(hostKey && hostKeySettings(hostKey)), ...(setupScript !== undefined && {bootcmd: [setupCommand(setupScript)]})})
+export const vendorData = ({hostKey, programs}: Pick<UserDataSettings, 'hostKey' | 'programs'>): string => {
+  const commands = programCommands(programs)
+  return cloudConfig({...(hostKey && hostKeySettings(hostKey)), ...(commands.length > 0 && {bootcmd: commands})})
+}
 
 /**
  * The identity of the guest. cloud-init configures the guest anew when `instanceId` changes, so it must stay

@@ -8,6 +8,8 @@ export interface GuestInterfaces {
   readonly nics: readonly Nic[]
   /** Whether the guest configures them by netplan, which needs no names of interfaces. */
   readonly byNetplan?: boolean
+  /** Whether the disk was another guest's, whose machine-id is there until after the network: DHCP servers would take it for that one. */
+  readonly isDerived?: boolean
 }
 
 /**
@@ -19,7 +21,7 @@ export interface GuestInterfaces {
  * name. netplan goes by the address and gets none: renaming in the first boot may leave an interface unconfigured there
  * (Ubuntu 26.04, Launchpad 2136392).
  */
-export const networkConfig = ({management, nics, byNetplan = false}: GuestInterfaces): string => {
+export const networkConfig = ({management, nics, byNetplan = false, isDerived = false}: GuestInterfaces): string => {
   const own = management === undefined ? [] : [{match: {macaddress: management}, dhcp4: true, 'dhcp4-overrides': {'route-metric': 200}}]
   const others = nics.map((nic) => ({
     match: {macaddress: nic.mac},
@@ -27,9 +29,12 @@ export const networkConfig = ({management, nics, byNetplan = false}: GuestInterf
     ...(nic.mtu !== undefined && {mtu: nic.mtu}),
     optional: true,
   }))
+  const dhcpIdentity = isDerived ? {'dhcp-identifier': 'mac'} : {}
   const ethernets = Object.fromEntries(
     [...own, ...others].map((settings, index) =>
-      byNetplan ? [`vmctl${index}`, settings] : [`eth${index}`, {...settings, 'set-name': `eth${index}`}],
+      byNetplan
+        ? [`vmctl${index}`, {...settings, ...dhcpIdentity}]
+        : [`eth${index}`, {...settings, ...dhcpIdentity, 'set-name': `eth${index}`}],
     ),
   )
   return dump({version: 2, ethernets}, {lineWidth: -1, noRefs: true})

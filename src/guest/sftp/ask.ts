@@ -27,7 +27,7 @@ export const isMissing = (error: unknown): boolean => error instanceof Error && 
 /** Explains what fails meanwhile: by what was tried, or by a connection that is gone. */
 export const during = async <T>(guest: SftpGuest, what: string, work: (session: SFTPWrapper) => Promise<T>): Promise<T> => {
   try {
-    return await work(await guest.sftp())
+    return await work((await guest.sftp()) as SFTPWrapper)
   } catch (error) {
     if (isVmctlError(error) || (error instanceof Error && error.name === 'AbortError')) throw error
     // The session may end a moment before the connection.

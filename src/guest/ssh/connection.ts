@@ -1,9 +1,12 @@
 import type {Duplex} from 'node:stream'
 
-import type {SFTPWrapper} from 'ssh2'
-
 import type {ExecExit, ExecOptions} from '../../model/exec.ts'
 import type {Candidate} from './candidates.ts'
+
+/** An `SFTPWrapper` of ssh2, whose types do not come with the package: nobody else's types may rest on them. */
+export interface SftpSession {
+  end(): void
+}
 
 /** A guest that can be worked with. Structurally the `Guest` of `provision/`. */
 export interface GuestConnection {
@@ -28,7 +31,7 @@ export interface GuestConnection {
    * The session for files (SFTP), opened when it is first asked for.
    * @throws VmctlError `vmctl::guest::no_sftp` when the SSH server offers none
    */
-  sftp(): Promise<SFTPWrapper>
+  sftp(): Promise<SftpSession>
   /**
    * A stream to a TCP port as the guest reaches it: its SSH server makes the connection (RFC 4254, 7.2, direct-tcpip).
    * @throws VmctlError `vmctl::ssh::failed` when the guest cannot or may not connect

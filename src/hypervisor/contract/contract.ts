@@ -2,6 +2,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest'
 
 import {type Bench, type HypervisorHarness, type It, openBench} from './bench.ts'
 import {testCheckpoints} from './checkpoints.ts'
+import {testLayers} from './layers.ts'
 import {testLife} from './life.ts'
 import {testSight} from './sight.ts'
 
@@ -30,6 +31,7 @@ export const testHypervisor = ({create, skip = []}: HypervisorContract): void =>
     }
     testLife(it)
     testCheckpoints(it)
+    testLayers(it)
     testSight(it)
 
     test('every skipped test exists', () => {

@@ -1,9 +1,10 @@
-import {isFailure, isVmctlError, VmctlError} from '../../model/errors.ts'
+import {type Failure, isFailure, isVmctlError, VmctlError} from '../../model/errors.ts'
 import type {HomeAccess, HomeServers, HomeToken} from '../home-servers.ts'
 import {fingerprintOfCertificate, makeCredentials} from './api/certificate.ts'
 import {at, type IncusClient, openIncus} from './api/client.ts'
 import {list, shape, text} from './api/read.ts'
 import {examineHome} from './examine.ts'
+import {incusFailures} from './failures.ts'
 
 /** Somebody waits at the terminal, and an address that is wrong will not become right. */
 const patienceMs = 5000
@@ -36,6 +37,8 @@ export const incusHomes: HomeServers = {
     try {
       await client.run({method: 'DELETE', path: at('certificates', fingerprint), doing: 'forget the certificate of this home', signal})
     } catch (error) {
+      // It has forgotten it already.
+      if (isFailure<Failure>(error, incusFailures.untrusted, incusFailures.notFound)) return
       // One that is restricted may not even remove itself.
       if (!isVmctlError(error)) throw error
       throw error.reword({message: `${error.message} There, \`incus config trust remove ${fingerprint.slice(0, 12)}\` does it.`})
@@ -70,7 +73,7 @@ const isTrusted = async (client: IncusClient, signal: AbortSignal): Promise<bool
 const useToken = async (client: IncusClient, token: string | undefined, signal: AbortSignal): Promise<void> => {
   const server = client.server()
   if (token === undefined)
-    throw new VmctlError('vmctl::incus::untrusted', `The Incus server ${server} does not know this home yet, and there is no token.`)
+    throw new VmctlError(incusFailures.untrusted, `The Incus server ${server} does not know this home yet, and there is no token.`)
   try {
     await client.run({
       method: 'POST',
@@ -82,7 +85,7 @@ const useToken = async (client: IncusClient, token: string | undefined, signal: 
       lookUp: async () => ((await isTrusted(client, signal)) ? {} : undefined),
     })
   } catch (error) {
-    if (isFailure(error, 'vmctl::incus::untrusted', 'vmctl::incus::refused')) {
+    if (isFailure<Failure>(error, incusFailures.untrusted, incusFailures.refused)) {
       throw new VmctlError(
         'vmctl::home::token_invalid',
         `The Incus server ${server} does not accept the token: it was used, has expired or was taken back.`,
@@ -92,7 +95,7 @@ const useToken = async (client: IncusClient, token: string | undefined, signal: 
     throw error
   }
   if (!(await isTrusted(client, signal)))
-    throw new VmctlError('vmctl::incus::untrusted', `The Incus server ${server} took the token and does not trust this home.`)
+    throw new VmctlError(incusFailures.untrusted, `The Incus server ${server} took the token and does not trust this home.`)
 }
 
 const projects = list(shape<{readonly name: string}>({name: text}))
@@ -104,12 +107,12 @@ const projectOf = async (client: IncusClient, {project}: HomeAccess, signal: Abo
   const known = names.length === 0 ? 'none' : names.toSorted().join(', ')
   if (project !== undefined)
     throw new VmctlError(
-      'vmctl::incus::not_found',
+      incusFailures.notFound,
       `The Incus server ${client.server()} shows this home no project ${project}; it shows: ${known}.`,
     )
   if (names.includes('default')) return {}
   if (names.length === 1) return {project: names[0]!}
-  throw new VmctlError('vmctl::incus::restricted', `This home is not for the project default of ${client.server()}; it is for: ${known}.`, {
+  throw new VmctlError(incusFailures.restricted, `This home is not for the project default of ${client.server()}; it is for: ${known}.`, {
     help: 'Say which by `--project NAME`.',
   })
 }

@@ -1,14 +1,15 @@
 import {join} from 'node:path'
 
 import {remove} from '../../host/durable.ts'
-import {readIfExists, readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
-import {convertImage} from '../../host/qemu-img.ts'
+import {pathExists, readIfExists, readOwnIfExists, writeFileAtomic} from '../../host/files.ts'
+import {convertImage, createOverlay} from '../../host/qemu-img.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {CheckpointOptions, Hypervisor} from '../hypervisor.ts'
-import {freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
-import {isLocalDiskOpen, localDisk} from '../local-disk.ts'
+import {forkDisks, freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
+import {isLocalDiskOpen, localDisk, overlayIn} from '../local-disk.ts'
+import {bottomOf, freezeDisk} from '../local-layer.ts'
 
 export interface NoopOptions {
   /** A real SSH server that stands in for the guest of every VM; without one there is no guest to talk to. */
@@ -37,8 +38,10 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
       throw new VmctlError('vmctl::backend::not_available', 'The vnic network exists on illumos only.')
     }
   },
-  prepare: async (_vm, {signal}) => {
+  prepare: async (vm, {signal}) => {
     signal.throwIfAborted()
+    // What stands on a layer keeps it, also where nothing runs.
+    if (vm.layer && !(await pathExists(overlayIn(vm.directory)))) await createOverlay(bottomOf(vm), overlayIn(vm.directory), {signal})
   },
   start: async (vm, {signal}) => {
     signal.throwIfAborted()
@@ -94,6 +97,12 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
       release: async () => undefined,
     }
   },
+  freeze: async (vm, {path}, {signal}) => {
+    const disk = overlayIn(vm.directory)
+    if (!(await pathExists(disk))) await createOverlay(bottomOf(vm), disk, {signal})
+    await freezeDisk(disk, path, {signal})
+  },
+  fork: forkDisks,
   trim: (vm, given) => trimDisks(vm, {...given, isAtRest: true}),
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),

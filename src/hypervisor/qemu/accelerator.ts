@@ -9,6 +9,7 @@ import {findProgram} from '../../host/paths.ts'
 import {hostBootId} from '../../host/proc.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {type Heat, runProbe, sweepProbes} from './probe.ts'
+import {qemuFailures} from './failures.ts'
 
 export const defaultBinary = 'qemu-system-x86_64'
 
@@ -32,7 +33,7 @@ interface JudgeOptions {
 /** What a verdict depends on: this boot of the host, its CPU, the modules of KVM, and the very QEMU binary. */
 const verdictKey = async (binary: string, accelerator: string): Promise<string> => {
   const path = await findProgram(binary)
-  if (path === undefined) throw new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`)
+  if (path === undefined) throw new VmctlError(qemuFailures.notInstalled, `${binary} is not installed or not on PATH.`)
   const {ino, size, mtimeMs} = await stat(path)
   const modules = accelerator === 'kvm' ? [await kvmModules()] : []
   return JSON.stringify([accelerator, hostBootId(), cpus()[0]?.model ?? '', ino, size, mtimeMs, process.getuid?.() ?? 0, ...modules])
@@ -168,5 +169,5 @@ export const chooseAccelerator = async (binary: string, wanted: readonly string[
     }
     reasons.push(told)
   }
-  throw new VmctlError('vmctl::qemu::accelerator_unavailable', `No wanted accelerator can run a guest: ${reasons.join('; ')}.`)
+  throw new VmctlError(qemuFailures.acceleratorUnavailable, `No wanted accelerator can run a guest: ${reasons.join('; ')}.`)
 }

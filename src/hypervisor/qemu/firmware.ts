@@ -5,6 +5,7 @@ import {configDirectory} from '../../host/paths.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {FirmwareConfig} from '../../model/vm.ts'
 import {pathExists} from '../../host/files.ts'
+import {qemuFailures} from './failures.ts'
 
 export interface FirmwarePair {
   readonly code: string
@@ -52,7 +53,7 @@ export const findFirmware = async (
     if (pair && (await pathExists(pair.code)) && (await pathExists(pair.vars))) return pair
   }
   throw new VmctlError(
-    'vmctl::qemu::firmware_not_found',
+    qemuFailures.firmwareNotFound,
     `No UEFI firmware for the machine type ${machine}${config.secureBoot ? ' with secure boot' : ''} is installed.`,
   )
 }
@@ -107,7 +108,7 @@ const matches = (pattern: string, machine: string): boolean => {
 
 const requireFile = async (path: string): Promise<void> => {
   if (!(await pathExists(path))) {
-    throw new VmctlError('vmctl::qemu::firmware_not_found', `The firmware file ${path} cannot be read.`, {
+    throw new VmctlError(qemuFailures.firmwareNotFound, `The firmware file ${path} cannot be read.`, {
       help: 'Check `code` and `vars` of the firmware block, or leave both out to use the installed firmware.',
     })
   }

@@ -6,6 +6,7 @@ import {VmctlError} from '../../model/errors.ts'
 import type {ForwardedPort, PortForward} from '../../model/port.ts'
 import {inBrackets, sshForward} from '../../model/port.ts'
 import type {QmpClient} from './qmp.ts'
+import {qemuFailures} from './failures.ts'
 
 /** All host ports that are forwarded to a VM, that of SSH first. */
 export const forwardsOf = ({
@@ -66,8 +67,7 @@ export const changeForwards = async (qmp: QmpClient, wanted: readonly ForwardedP
   for (const port of wanted) {
     if (kept.has(forwardRule(port))) continue
     const refusal = await monitor(qmp, `hostfwd_add net0 ${forwardRule(port)}`)
-    if (refusal !== '')
-      throw (await refusedForward(refusal)) ?? new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU refused: ${refusal}`)
+    if (refusal !== '') throw (await refusedForward(refusal)) ?? new VmctlError(qemuFailures.qmpCommandFailed, `QEMU refused: ${refusal}`)
   }
 }
 
@@ -84,7 +84,7 @@ export const checkForwards = async (binary: string, ports: readonly PortForward[
     const {exitCode, stderr} = await run(binary, args, {
       input: 'quit\n',
       timeoutMs: 10_000,
-      notInstalled: {code: 'vmctl::qemu::not_installed'},
+      notInstalled: {kind: qemuFailures.notInstalled},
     })
     if (exitCode !== 0) throw (await refusedForward(stderr)) ?? new VmctlError('vmctl::network::port_refused', lastLines(stderr, 1))
   }

@@ -11,6 +11,7 @@ import {refusedForward, takenSide} from './forwards.ts'
 import {endProcess, type SpawnedQemu, spawnQemu} from './process.ts'
 import {connectQmp, type QmpClient} from './qmp.ts'
 import type {QemuRuntime} from './runtime.ts'
+import {qemuFailures} from './failures.ts'
 
 /** QEMU answers 20 ms after its start; a busy machine may take far longer. */
 const monitorDeadlineMs = 30_000
@@ -84,7 +85,7 @@ const greet = async (vm: Vm, signal: AbortSignal): Promise<QmpClient> => {
 const failed = async (child: SpawnedQemu, binary: string): Promise<never> => {
   const how = await child.ended
   const said = lastLines(await child.messages(), 5)
-  throw new VmctlError('vmctl::qemu::spawn_failed', `${binary} ended at once (${how}): ${said || 'it said nothing'}`)
+  throw new VmctlError(qemuFailures.spawnFailed, `${binary} ended at once (${how}): ${said || 'it said nothing'}`)
 }
 
 /** Where QEMU offers VNC, when `qemu { args "-vnc" … }` asked for it. */

@@ -10,6 +10,7 @@ import type {Vm, VmSpec} from '../../model/vm.ts'
 import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
 import {trimDisks} from '../local-checkpoint.ts'
 import {writableDisks} from '../local-disk.ts'
+import {bottomOf} from '../local-layer.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType, qemuArguments} from './arguments.ts'
 import {recoverTops, runningDisks} from './block-nodes.ts'
@@ -34,7 +35,10 @@ import {createTap, removeTap, tapsOf} from './tap.ts'
 import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 
 type Lifecycle = Required<
-  Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed' | 'restore' | 'trim'>
+  Pick<
+    Hypervisor,
+    'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'showSeed' | 'restore' | 'trim' | 'freeze'
+  >
 >
 
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
@@ -133,7 +137,7 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const {diskBytes} = vm.spec
       if (!(await pathExists(files.overlay))) {
         const size = diskBytes === undefined ? {} : {sizeBytes: diskBytes}
-        await createOverlay(vm.base, files.overlay, {...size, program: vm.spec.qemu?.binary ?? program, signal})
+        await createOverlay(bottomOf(vm), files.overlay, {...size, program: vm.spec.qemu?.binary ?? program, signal})
       } else if (diskBytes !== undefined && !(await findProcess(vm))) {
         await followBase(vm, signal)
         const {virtualSizeBytes} = await imageInfo(files.overlay, {signal, format: 'qcow2'})
@@ -203,6 +207,9 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
         startEmpty: (one, given) => startWith(one, given, {incoming: true}),
         end: (one) => lifecycle.destroy(one, options),
       }),
+
+    freeze: async (vm, layer, {signal}) =>
+      (await import('./freeze.ts')).freeze(vm, layer, {signal, program: vm.spec.qemu?.binary ?? program}),
 
     async trim(vm, {keep, signal}) {
       const running = await findProcess(vm)

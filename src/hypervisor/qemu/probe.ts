@@ -8,6 +8,7 @@ import {isBusy} from '../../host/proc.ts'
 import {lastLines, type RunResult, runUnderLimits} from '../../host/process.ts'
 import {isFailure, messageOf} from '../../model/errors.ts'
 import {sandbox} from './arguments.ts'
+import {qemuFailures} from './failures.ts'
 
 /**
  * A boot sector that does in small what a kernel does while it starts, tells on the debug console how far it is, and ends QEMU
@@ -113,7 +114,7 @@ export const runProbe = async (
         timeoutMs: 100 * limits.idleMs,
         onSpawn: (number) => (pid = number),
         onStdout,
-        notInstalled: {code: 'vmctl::qemu::not_installed'},
+        notInstalled: {kind: qemuFailures.notInstalled},
       },
     )
     if (result.exitCode === probeSuccess && done === rounds) return {outcome: 'right', ...times()}
@@ -121,7 +122,7 @@ export const runProbe = async (
     return {outcome: 'wrong', reason: whatWentWrong(result), ...times()}
   } catch (error) {
     signal?.throwIfAborted()
-    if (isFailure(error, 'vmctl::qemu::not_installed')) throw error
+    if (isFailure(error, qemuFailures.notInstalled)) throw error
     const reason = hang.signal.aborted ? `the guest hung: no result and an idle QEMU after ${limits.idleMs} ms` : messageOf(error)
     return {outcome: 'wrong', reason, ...times()}
   } finally {

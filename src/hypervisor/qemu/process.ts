@@ -7,6 +7,7 @@ import {messageOf, systemCode, VmctlError} from '../../model/errors.ts'
 import {qemuFiles} from './files.ts'
 import type {Vm} from '../../model/vm.ts'
 import {readRuntime} from './runtime.ts'
+import {qemuFailures} from './failures.ts'
 
 /**
  * Whether the process is the QEMU of this VM: it works in the VM's directory, and its command line holds the VM's UUID as
@@ -60,8 +61,8 @@ export const spawnQemu = async (vm: Vm, binary: string, args: readonly string[])
     const {size} = await log.stat()
     const child = await spawnDetached(binary, args, {cwd: vm.directory, output: log}).catch((error: unknown) => {
       throw systemCode(error) === 'ENOENT'
-        ? new VmctlError('vmctl::qemu::not_installed', `${binary} is not installed or not on PATH.`, {cause: error})
-        : new VmctlError('vmctl::qemu::spawn_failed', `Cannot run ${binary}: ${messageOf(error)}`, {cause: error})
+        ? new VmctlError(qemuFailures.notInstalled, `${binary} is not installed or not on PATH.`, {cause: error})
+        : new VmctlError(qemuFailures.spawnFailed, `Cannot run ${binary}: ${messageOf(error)}`, {cause: error})
     })
     const messages = async (): Promise<string> =>
       Buffer.from((await readIfExists(logPath)) ?? '')
@@ -77,5 +78,5 @@ export const spawnQemu = async (vm: Vm, binary: string, args: readonly string[])
 /** Ends QEMU for certain: SIGTERM, three seconds, SIGKILL. */
 export const endProcess = async (identity: ProcessIdentity): Promise<void> => {
   if (await endForCertain(identity)) return
-  throw new VmctlError('vmctl::qemu::process_survived', `The QEMU process ${identity.pid} did not end after SIGKILL.`)
+  throw new VmctlError(qemuFailures.processSurvived, `The QEMU process ${identity.pid} did not end after SIGKILL.`)
 }

@@ -6,6 +6,7 @@ import {debug} from '../../model/debug.ts'
 import {messageOf, VmctlError} from '../../model/errors.ts'
 import {qemuFiles} from './files.ts'
 import type {Vm} from '../../model/vm.ts'
+import {qemuFailures} from './failures.ts'
 
 /** An event of the QEMU Machine Protocol, section 2.5 of qmp-spec. */
 export interface QmpEvent {
@@ -44,7 +45,7 @@ export const connectQmp = async (path: string, options: {timeoutMs: number; sign
     socket = await connectUnix(path, signal)
   } catch (error) {
     options.signal?.throwIfAborted()
-    throw new VmctlError('vmctl::qemu::qmp_connect_failed', `Cannot connect to QEMU's control socket ${path}: ${messageOf(error)}`, {
+    throw new VmctlError(qemuFailures.qmpConnectFailed, `Cannot connect to QEMU's control socket ${path}: ${messageOf(error)}`, {
       cause: error,
     })
   }
@@ -58,7 +59,7 @@ export const connectQmp = async (path: string, options: {timeoutMs: number; sign
   } catch (error) {
     client[Symbol.dispose]()
     options.signal?.throwIfAborted()
-    throw new VmctlError('vmctl::qemu::qmp_connect_failed', `QEMU does not answer on ${path}: ${messageOf(error)}`, {cause: error})
+    throw new VmctlError(qemuFailures.qmpConnectFailed, `QEMU does not answer on ${path}: ${messageOf(error)}`, {cause: error})
   } finally {
     options.signal?.removeEventListener('abort', giveUp)
   }
@@ -79,7 +80,7 @@ const converse = (socket: Socket): QmpClient & {greeted(timeoutMs: number): Prom
   let buffer = ''
 
   const failAll = (reason: string): void => {
-    const error = new VmctlError('vmctl::qemu::qmp_command_failed', reason)
+    const error = new VmctlError(qemuFailures.qmpCommandFailed, reason)
     greeting.reject(error)
     for (const {reject, timer} of pending.values()) {
       clearTimeout(timer)
@@ -125,7 +126,7 @@ const converse = (socket: Socket): QmpClient & {greeted(timeoutMs: number): Prom
   const withDeadline = <T>(promise: Promise<T>, timeoutMs: number): Promise<T> => {
     const late = Promise.withResolvers<never>()
     const timer = setTimeout(() => {
-      late.reject(new VmctlError('vmctl::qemu::qmp_command_failed', `no answer within ${timeoutMs} ms`))
+      late.reject(new VmctlError(qemuFailures.qmpCommandFailed, `no answer within ${timeoutMs} ms`))
     }, timeoutMs)
     return Promise.race([promise, late.promise]).finally(() => {
       clearTimeout(timer)
@@ -144,7 +145,7 @@ const converse = (socket: Socket): QmpClient & {greeted(timeoutMs: number): Prom
           const id = nextId++
           const timer = setTimeout(() => {
             pending.delete(id)
-            reject(new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU did not answer ${command} within ${timeoutMs} ms.`))
+            reject(new VmctlError(qemuFailures.qmpCommandFailed, `QEMU did not answer ${command} within ${timeoutMs} ms.`))
           }, timeoutMs)
           pending.set(id, {resolve, reject, timer})
           debug('qmp', () => `${command} ${JSON.stringify(args ?? {})}`)
@@ -174,6 +175,6 @@ const parseMessage = (line: string): Record<string, unknown> | undefined => {
 }
 
 const commandFailed = (error: Record<string, unknown>): VmctlError =>
-  new VmctlError('vmctl::qemu::qmp_command_failed', `QEMU refused: ${typeof error.desc === 'string' ? error.desc : 'no reason given'}`, {
+  new VmctlError(qemuFailures.qmpCommandFailed, `QEMU refused: ${typeof error.desc === 'string' ? error.desc : 'no reason given'}`, {
     details: {class: error.class},
   })

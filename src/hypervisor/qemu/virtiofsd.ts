@@ -10,6 +10,7 @@ import {messageOf, VmctlError} from '../../model/errors.ts'
 import {qemuFiles} from './files.ts'
 import type {SharedFolder, Vm} from '../../model/vm.ts'
 import {endProcess} from './process.ts'
+import {qemuFailures} from './failures.ts'
 
 /** Where distributions put it, for it is no program that users start. */
 const places = ['virtiofsd', '/usr/libexec/virtiofsd', '/usr/lib/virtiofsd', '/usr/lib/qemu/virtiofsd', '/usr/lib64/virtiofsd']
@@ -37,7 +38,7 @@ export const findVirtiofsd = async (): Promise<Virtiofsd> => {
 export const requireVirtiofsd = async (): Promise<string> => {
   const found = await findVirtiofsd()
   if ('program' in found) return found.program
-  throw new VmctlError('vmctl::share::virtiofs_unavailable', `A share with driver "virtiofs" cannot be made: ${found.reason}.`)
+  throw new VmctlError(qemuFailures.virtiofsUnavailable, `A share with driver "virtiofs" cannot be made: ${found.reason}.`)
 }
 
 /** The VM's UUID in the name proves whose process it is; the path is relative, for sockets have room for 107 bytes. */
@@ -121,7 +122,7 @@ const serve = async (
         3,
       )
       throw new VmctlError(
-        'vmctl::share::virtiofs_unavailable',
+        qemuFailures.virtiofsUnavailable,
         `${program} does not serve ${folder.path} (${ended ?? 'it makes no socket'}): ${said || 'it said nothing'}`,
       )
     }

@@ -77,7 +77,7 @@ const decideByJournal = (
     case 'unknown':
       return {verdict: 'undecided', cause: entry.message ?? 'its outcome is unknown'}
     case 'done':
-      return decideAgain(step, change, {restarted: situation.restarted, wasStarted, before})
+      return decideAgain(step, change, {origin: entry.layer, restarted: situation.restarted, wasStarted, before})
   }
 }
 
@@ -85,15 +85,27 @@ const decideByJournal = (
 const decideAgain = (
   step: DeclaredStep,
   change: string | undefined,
-  {restarted, wasStarted, before}: {readonly restarted: boolean; readonly wasStarted: boolean; readonly before: readonly StepVerdict[]},
+  {
+    origin,
+    restarted,
+    wasStarted,
+    before,
+  }: {
+    readonly origin: string | undefined
+    readonly restarted: boolean
+    readonly wasStarted: boolean
+    readonly before: readonly StepVerdict[]
+  },
 ): Decision => {
+  const [once, unchanged] =
+    origin === undefined ? ['done once', 'done, unchanged'] : [`from layer ${origin}, once`, `from layer ${origin}, unchanged`]
   if (step.run === 'once')
-    return {verdict: 'skip', cause: 'done once', ...(change !== undefined && {notice: `${change}, but it is done once and for all`})}
+    return {verdict: 'skip', cause: once, ...(change !== undefined && {notice: `${change}, but it is done once and for all`})}
   if (step.follows) return decideToFollow(before)
   if (change !== undefined) return {verdict: 'run', cause: change}
-  if (step.run !== 'always') return {verdict: 'skip', cause: 'done, unchanged'}
+  if (step.run !== 'always') return {verdict: 'skip', cause: unchanged}
   if (step.isChecked && wasStarted) return {verdict: 'check', cause: 'the VM was restarted; runs if its result is gone'}
-  return restarted && !step.isChecked ? {verdict: 'run', cause: 'the VM was restarted'} : {verdict: 'skip', cause: 'done, unchanged'}
+  return restarted && !step.isChecked ? {verdict: 'run', cause: 'the VM was restarted'} : {verdict: 'skip', cause: unchanged}
 }
 
 const decideToFollow = (before: readonly StepVerdict[]): Decision => {

@@ -20,6 +20,8 @@ export interface DeclaredStep {
   readonly facts: Readonly<Record<string, string>>
   /** Of the facts of the step and of the steps that it rests on. */
   readonly hash: string
+  /** Whether the VMFile says that its result is kept in a layer, or why none may hold it, in words. */
+  readonly kept?: {readonly asked: true} | {readonly against: string}
 }
 
 /** A declared step together with the provisioner that understands it and with the settings as that one parsed them. */
@@ -66,6 +68,10 @@ export const prepareSteps = async (
       run: step.run ?? provisioner.runs ?? 'always',
       follows: provisioner.follows === true,
       isChecked: provisioner.isIntact !== undefined,
+      ...keptOf(
+        step,
+        provisioner.unkept ? provisioner.unkept(settings) : `nobody knows what a step of the type ${JSON.stringify(step.type)} makes`,
+      ),
     }
   })
   const facts = await Promise.all(
@@ -84,6 +90,12 @@ export const prepareSteps = async (
   })
 }
 
+const keptOf = ({cache, run}: ProvisionStep, against: string | undefined): Pick<DeclaredStep, 'kept'> => {
+  if (cache === true) return {kept: {asked: true}}
+  const why = cache === false ? 'it says `cache #false`' : run === 'always' ? 'it says `run "always"`' : against
+  return why === undefined ? {} : {kept: {against: why}}
+}
+
 /** Only hashes are kept, because values may be secret. Names do not depend on where the project is. */
 const hashFacts = (facts: Readonly<Record<string, unknown>>, directory: string | undefined): Record<string, string> => {
   const shorten = (name: string): string => stripControls(directory === undefined ? name : name.replaceAll(`${directory}/`, ''))
@@ -91,4 +103,4 @@ const hashFacts = (facts: Readonly<Record<string, unknown>>, directory: string |
   return Object.fromEntries(named.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-const digest = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32)
+export const digest = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32)

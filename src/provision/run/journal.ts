@@ -25,6 +25,8 @@ export interface JournalEntry {
   /** Who logged in for it. */
   readonly user?: string
   readonly message?: string
+  /** The layer that the disk of the VM was made on and that has the result of the step, which was run on another VM then. */
+  readonly layer?: string
   /** What the provisioner remembered while the step ran. */
   readonly memory?: unknown
 }
@@ -141,6 +143,7 @@ const kinds = {
   bootId: ['string', 'undefined'],
   user: ['string', 'undefined'],
   message: ['string', 'undefined'],
+  layer: ['string', 'undefined'],
 } as const satisfies Partial<Record<keyof JournalEntry, readonly string[]>>
 
 const isEntry = (value: unknown): value is JournalEntry =>

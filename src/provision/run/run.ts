@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly user?: string
   /** Finds out why the guest has restarted while a step ran, in its own words. */
   readonly whyRestarted?: () => Promise<string | undefined>
+  /** Called when a step is done, on record and tidied up after, before the next one begins. Counted from 1. */
+  readonly onDone?: ((step: number) => Promise<void>) | undefined
   /** Resolves when the receiver is ready for more. */
   readonly onEvent: (event: ProvisionEvent) => void | Promise<void>
   readonly signal: AbortSignal
@@ -62,6 +64,10 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
       if (isChecked) await keeper.writeJournal(openFollowers(keeper.journal, steps, verdicts))
       await runStep(vm, turn, options)
       hasRun = true
+      if (options.onDone) {
+        await Promise.all(tidying)
+        await options.onDone(turn.index + 1)
+      }
     }
     await closeStart(keeper, steps, verdicts)
   } finally {
@@ -270,7 +276,8 @@ const isSettled = (error: unknown, {isAborted, isLeft}: {readonly isAborted: boo
 }
 
 /** A failure of a plugin's own, unless it says that its step goes on. */
-const isFinalOfPlugin = (error: unknown): boolean => isVmctlError(error) && typeof error.kind !== 'string' && error.facts.retry !== 'later'
+const isFinalOfPlugin = (error: unknown): boolean =>
+  isVmctlError(error) && !error.code.startsWith('vmctl::') && error.facts.retry !== 'later'
 
 const failureOf = (error: unknown): Partial<JournalEntry> => {
   const {exitCode} = factsOf(error)

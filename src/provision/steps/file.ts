@@ -16,6 +16,8 @@ import type {TreeUploadOptions} from '../tree/tree-upload.ts'
 export const fileProvisioner: Provisioner<FileSettings> = {
   type: 'file',
 
+  unkept: () => undefined,
+
   describe: ({source, destination}) => `file: ${basename(source)} → ${destination}`,
 
   async facts({source, destination, mode, owner, privileged, mirror, ...settings}) {

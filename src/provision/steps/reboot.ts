@@ -20,6 +20,8 @@ export const rebootProvisioner: Provisioner<RebootSettings> = {
   type: 'reboot',
   follows: true,
 
+  unkept: () => undefined,
+
   describe: () => 'reboot',
 
   facts: async () => ({}),

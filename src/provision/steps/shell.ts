@@ -48,6 +48,8 @@ export const shellProvisioner: Provisioner<ShellSettings> = {
     }
   },
 
+  unkept: ({secretEnv}) => (Object.keys(secretEnv ?? {}).length > 0 ? 'it has secrets' : undefined),
+
   async abandon(memory, context) {
     if (isMemory(memory)) await endJob(memory, context, 'The earlier run')
   },

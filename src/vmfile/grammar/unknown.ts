@@ -1,6 +1,6 @@
 import {hintForForeign} from './foreign.ts'
 import type {Fields, Shape} from './shapes.ts'
-import {listOf, nearest} from '../kdl/wording.ts'
+import {listOf, meant, nearest} from '../kdl/wording.ts'
 
 /** Where a word stands, for messages about words that have no business there. */
 export interface Place {
@@ -19,8 +19,8 @@ export const hintForUnknown = (name: string, place: Place, grammar: Fields): str
   const bare = name.replace(/[:,]$/, '')
   if (bare !== name && Object.hasOwn(place.fields, bare)) return `write ${bare} and its value, without ${name.at(-1)}`
   const known = Object.keys(place.fields)
-  const meant = known.find((candidate) => place.fields[candidate]?.synonyms?.includes(name))
-  if (meant !== undefined) return `did you mean "${meant}"?`
+  const synonymOf = known.find((candidate) => place.fields[candidate]?.synonyms?.includes(name))
+  if (synonymOf !== undefined) return meant(synonymOf)
   const label = place.label.split(' ')[0] ?? ''
   const foreign = hintForForeign(bare, label)
   if (foreign !== undefined) return foreign

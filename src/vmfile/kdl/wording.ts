@@ -1,4 +1,4 @@
-import {closest} from '../../model/names.ts'
+import {closest, didYouMean} from '../../model/names.ts'
 import type {Scalar} from './tree.ts'
 
 const longest = 60
@@ -31,8 +31,11 @@ export const listOf = (words: readonly string[]): string => {
 /** `a path`, `an image format`. */
 export const withArticle = (noun: string): string => `${/^[aeio]/i.test(noun) ? 'an' : 'a'} ${noun}`
 
-/** `did you mean "vcpus"?`, when one of the words is close enough. */
+/** `did you mean "vcpus"?`, as a hint, which begins small. */
+export const meant = (word: string): string => didYouMean(word).replace('Did', 'did')
+
+/** The same, when one of the words is close enough. */
 export const nearest = (name: string, candidates: Iterable<string>): string | undefined => {
   const candidate = closest(name, candidates)
-  return candidate === undefined ? undefined : `did you mean "${candidate}"?`
+  return candidate && meant(candidate)
 }

@@ -20,6 +20,11 @@ const run = field(
   'When a step that is done runs again: at each start (a file: when it is no longer there), when it changed, or never; `always` when absent.',
 )
 
+const cache = field(
+  boolean,
+  'Whether a layer may hold its result; when absent, unless it says `run "always"`, has secrets or is of a plugin.',
+)
+
 export const provisionNode = choice(
   'One step that sets up the guest. Steps run in the order of the file.',
   {
@@ -27,7 +32,7 @@ export const provisionNode = choice(
     default: 'shell',
     repeatable: true,
     extensible: true,
-    common: {run},
+    common: {run, cache},
   },
   {
     shell: {
@@ -43,6 +48,7 @@ export const provisionNode = choice(
       ),
       privileged: privilegedField,
       run,
+      cache,
     },
     file: {
       source: required(path('"app.conf"'), 'File or directory to copy.'),
@@ -53,12 +59,14 @@ export const provisionNode = choice(
       mirror: defaulted(boolean, false, 'Delete what the destination has and the source directory does not.'),
       privileged: privilegedField,
       run,
+      cache,
     },
     dockerfile: {
       path: required(path('"./Dockerfile"'), 'Path of the Dockerfile.'),
       context: buildContext,
       'build-arg': buildArguments,
       run,
+      cache,
     },
     reboot: {
       timeout: field(duration, 'How long the guest may take to come back; 10 minutes when absent.'),
@@ -83,31 +91,37 @@ export const buildStep = async (step: Step, context: Context): Promise<Provision
   switch (step.type) {
     case 'shell': {
       const settings = await buildShell(step, context)
-      return settings && {type: 'shell', ...runOf(step.fields.run), settings}
+      return settings && {type: 'shell', ...againOf(step.fields), settings}
     }
     case 'file': {
       const settings = await buildFile(step, context)
-      return settings && {type: 'file', ...runOf(step.fields.run), settings}
+      return settings && {type: 'file', ...againOf(step.fields), settings}
     }
     case 'dockerfile': {
       const settings = await buildDockerfileStep(step, context)
-      return settings && {type: 'dockerfile', ...runOf(step.fields.run), settings}
+      return settings && {type: 'dockerfile', ...againOf(step.fields), settings}
     }
     case 'reboot':
-      return {type: 'reboot', ...runOf(step.fields.run), settings: optional('timeoutMs', step.fields.timeout?.value)}
+      return {type: 'reboot', ...againOf({run: step.fields.run}), settings: optional('timeoutMs', step.fields.timeout?.value)}
     case 'extension':
       try {
         context.provisionTypes.get(step.extension)?.(step.settings)
       } catch (error) {
         context.report.error(step, `provision "${step.extension}": ${messageOf(error)}`)
       }
-      return {type: step.extension, ...runOf(step.common.run), settings: step.settings}
+      return {type: step.extension, ...againOf(step.common), settings: step.settings}
   }
 }
 
-const runOf = (read: {readonly value: unknown} | undefined): Pick<ProvisionStep, 'run'> => {
+const againOf = ({
+  run: read,
+  cache: kept,
+}: {
+  readonly run?: {readonly value: unknown} | undefined
+  readonly cache?: {readonly value: boolean} | undefined
+}): Pick<ProvisionStep, 'run' | 'cache'> => {
   const mode = runModes.find((one) => one === read?.value)
-  return optional('run', mode)
+  return {...optional('run', mode), ...optional('cache', kept?.value)}
 }
 
 const buildDockerfileStep = async ({fields}: DockerfileStep, context: Context): Promise<DockerfileSpec | undefined> => {

@@ -8,6 +8,7 @@ import {resultOrFailure, type Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
 
 /** What QEMU says, from the greeting on; then it hangs up. */
+import {qemuFailures} from '../../../src/hypervisor/qemu/failures.ts'
 export const qmp: Target = {
   about: 'the messages of a QMP socket',
   dictionary: [
@@ -34,13 +35,13 @@ export const qmp: Target = {
     return {
       async try(input) {
         says = input
-        const client = await resultOrFailure(['vmctl::qemu::qmp_connect_failed'], () => connectQmp(path, {timeoutMs: 800}))
+        const client = await resultOrFailure([qemuFailures.qmpConnectFailed], () => connectQmp(path, {timeoutMs: 800}))
         if (!client) return
         client.onEvent(({event, data}) => {
           assert.equal(typeof event, 'string')
           assert.ok(typeof data === 'object')
         })
-        await resultOrFailure(['vmctl::qemu::qmp_command_failed'], () => client.execute('query-status', undefined, 800))
+        await resultOrFailure([qemuFailures.qmpCommandFailed], () => client.execute('query-status', undefined, 800))
         client[Symbol.dispose]()
         await client.closed
       },

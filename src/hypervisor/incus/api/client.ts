@@ -7,6 +7,7 @@ import {type Asker, awaitOperation, type Look, operation, type Operation, placeO
 import type {Reader} from './read.ts'
 import {openSocket, type Socket} from './socket.ts'
 import {openWire, type ServerAddress, type WireOptions} from './wire.ts'
+import {incusFailures} from '../failures.ts'
 
 export {at, type Call, type Query} from './exchange.ts'
 
@@ -116,7 +117,7 @@ export const openIncus = async ({addresses, project, patienceMs = usualPatienceM
       try {
         return (await get(call, read)).value
       } catch (error) {
-        if (isFailure(error, 'vmctl::incus::not_found')) return undefined
+        if (isFailure(error, incusFailures.notFound)) return undefined
         throw error
       }
     },
@@ -149,7 +150,7 @@ export const openIncus = async ({addresses, project, patienceMs = usualPatienceM
           await run({...change, method: 'PUT', json, headers: {...change.headers, ...(etag !== undefined && {'if-match': etag})}})
           return true
         } catch (error) {
-          if (!isFailure(error, 'vmctl::incus::changed_meanwhile') || tries === alterations) throw error
+          if (!isFailure(error, incusFailures.changedMeanwhile) || tries === alterations) throw error
         }
       }
     },
@@ -198,7 +199,7 @@ const replyIn = (answer: Answer, call: Call, body: string): Reply => {
   const reply = jsonIn(body)
   if (reply === undefined || (reply['type'] !== 'sync' && reply['type'] !== 'async')) {
     throw new VmctlError(
-      'vmctl::incus::not_incus',
+      incusFailures.notIncus,
       `What answers at ${answer.wire.name} does not speak the language of Incus: status ${answer.status} for ${nameOf(call)}.`,
     )
   }
@@ -247,7 +248,7 @@ const lookedUp = async (lookUp: Change['lookUp'], failure: VmctlError): Promise<
 
 const outcomeUnknown = (server: string, doing: string, cause?: AnswerLost): VmctlError =>
   new VmctlError(
-    'vmctl::incus::outcome_unknown',
+    incusFailures.outcomeUnknown,
     `Whether the Incus server ${server} could ${doing} is not known: ${cause ? 'its answer was lost' : 'it has forgotten the operation'}.`,
     {
       cause: cause?.silence.error,
@@ -257,7 +258,7 @@ const outcomeUnknown = (server: string, doing: string, cause?: AnswerLost): Vmct
   )
 
 const unexpectedAnswer = (server: string, doing: string): VmctlError =>
-  new VmctlError('vmctl::incus::unexpected_answer', `The Incus server ${server} began nothing when it was to ${doing}.`)
+  new VmctlError(incusFailures.unexpectedAnswer, `The Incus server ${server} began nothing when it was to ${doing}.`)
 
 const recordOf = (metadata: unknown): Readonly<Record<string, unknown>> =>
   typeof metadata === 'object' && metadata !== null ? (metadata as Readonly<Record<string, unknown>>) : {}

@@ -5,6 +5,7 @@ import {isFailure, VmctlError} from '../../../model/errors.ts'
 import type {Notify} from '../../hypervisor.ts'
 import {isPassing, reasonIn, type Refusal, refusalIn, type Silence, silenceError, silenceOf} from './failure.ts'
 import {answerMs, type Wire, WrongServer} from './wire.ts'
+import {incusFailures} from '../failures.ts'
 
 export type Query = Readonly<Record<string, string | undefined>>
 
@@ -131,7 +132,7 @@ const troubleError = (call: Call, troubles: readonly Trouble[]): VmctlError => {
   const refused = troubles.find((trouble) => 'refusal' in trouble)
   if (wrong && 'silence' in wrong) return silenceError(wrong.wire.name, call.doing, wrong.silence)
   if (refused) {
-    return new VmctlError('vmctl::incus::not_ready', `The Incus server could not ${call.doing}: ${troubleText(troubles)}.`, {
+    return new VmctlError(incusFailures.notReady, `The Incus server could not ${call.doing}: ${troubleText(troubles)}.`, {
       details: {servers: troubles.map(({wire}) => wire.name)},
       retry: 'later',
     })
@@ -139,7 +140,7 @@ const troubleError = (call: Call, troubles: readonly Trouble[]): VmctlError => {
   const [first] = troubles
   if (!first || !('silence' in first)) throw new Error('no server was asked')
   const error = silenceError(first.wire.name, call.doing, first.silence)
-  return troubles.length > 1 && isFailure(error, 'vmctl::incus::unreachable')
+  return troubles.length > 1 && isFailure(error, incusFailures.unreachable)
     ? error.reword({message: `Cannot ${call.doing}: no member of the Incus cluster can be reached: ${troubleText(troubles)}.`})
     : error
 }

@@ -1,5 +1,6 @@
-import {type FailureCode, messageOf, systemCode, VmctlError} from '../../../model/errors.ts'
+import {type Failure, messageOf, systemCode, VmctlError} from '../../../model/errors.ts'
 import {WrongServer} from './wire.ts'
+import {incusFailures} from '../failures.ts'
 
 /** What a server says when it does not do something. */
 export interface Refusal {
@@ -21,33 +22,33 @@ export const refusalIn = (text: string): Refusal | undefined => {
 }
 
 interface Row {
-  readonly code: FailureCode
+  readonly code: Failure
   readonly status?: number
   readonly text?: RegExp
 }
 
 /** The first row that fits says what it is. The server has few codes, so its words decide where they are clearer. */
 const rows: readonly Row[] = [
-  {code: 'vmctl::incus::no_vms', text: /instance type "?virtual-machine"? is not supported|instance type not operational/i},
-  {code: 'vmctl::incus::restricted', text: /certificate is restricted|does not have permissions? for project/i},
+  {code: incusFailures.noVms, text: /instance type "?virtual-machine"? is not supported|instance type not operational/i},
+  {code: incusFailures.restricted, text: /certificate is restricted|does not have permissions? for project/i},
   {
-    code: 'vmctl::incus::quota_exceeded',
+    code: incusFailures.quotaExceeded,
     text: /reached maximum (?:number|aggregate)|exceeds? (?:the )?project limit|has no "limits\.\S+" config/i,
   },
-  {code: 'vmctl::incus::pool_full', text: /no space left on device|disk quota exceeded|(?:not enough|insufficient) (?:free )?space/i},
-  {code: 'vmctl::incus::changed_meanwhile', status: 412},
-  {code: 'vmctl::incus::name_taken', text: /already exists|already in use by|UNIQUE constraint failed/},
-  {code: 'vmctl::incus::name_taken', status: 409},
-  {code: 'vmctl::incus::untrusted', status: 403},
-  {code: 'vmctl::incus::untrusted', status: 401},
-  {code: 'vmctl::incus::not_found', status: 404},
-  {code: 'vmctl::incus::refused', status: 400},
+  {code: incusFailures.poolFull, text: /no space left on device|disk quota exceeded|(?:not enough|insufficient) (?:free )?space/i},
+  {code: incusFailures.changedMeanwhile, status: 412},
+  {code: incusFailures.nameTaken, text: /already exists|already in use by|UNIQUE constraint failed/},
+  {code: incusFailures.nameTaken, status: 409},
+  {code: incusFailures.untrusted, status: 403},
+  {code: incusFailures.untrusted, status: 401},
+  {code: incusFailures.notFound, status: 404},
+  {code: incusFailures.refused, status: 400},
 ]
 
 /** What was being done, in words that fit behind "could not": `create the instance "web1"`. */
 export const refusalError = (server: string, doing: string, {status, message}: Refusal): VmctlError => {
   const fits = (row: Row): boolean => (row.status === undefined || row.status === status) && (row.text?.test(message) ?? true)
-  const code = rows.find(fits)?.code ?? 'vmctl::incus::failed'
+  const code = rows.find(fits)?.code ?? incusFailures.failed
   const said = message.trim().replace(/\.$/, '') || `status ${status}`
   return new VmctlError(code, `The Incus server ${server} could not ${doing}: ${said}.`, {details: {server, status, said}})
 }
@@ -102,7 +103,7 @@ export const silenceError = (server: string, doing: string, {error}: Silence): V
   if (error instanceof WrongServer) {
     const seen = error.seen === '' ? 'none' : error.seen
     return new VmctlError(
-      'vmctl::incus::wrong_server',
+      incusFailures.wrongServer,
       `What answers at ${server} is not the server that this home was added for: its certificate has the fingerprint ${seen}.`,
       {
         details: {server, fingerprint: error.seen},
@@ -114,13 +115,11 @@ export const silenceError = (server: string, doing: string, {error}: Silence): V
       .map(systemCode)
       .find((one) => one !== undefined) ?? ''
   if (/EPROTO|^ERR_SSL|HPE_/.test(code)) {
-    return new VmctlError(
-      'vmctl::incus::not_incus',
-      `What answers at ${server} does not speak the language of Incus: ${reasonIn(error)}.`,
-      {cause: error},
-    )
+    return new VmctlError(incusFailures.notIncus, `What answers at ${server} does not speak the language of Incus: ${reasonIn(error)}.`, {
+      cause: error,
+    })
   }
-  return new VmctlError('vmctl::incus::unreachable', `Cannot ${doing}: no connection to the Incus server ${server}: ${reasonIn(error)}.`, {
+  return new VmctlError(incusFailures.unreachable, `Cannot ${doing}: no connection to the Incus server ${server}: ${reasonIn(error)}.`, {
     cause: error,
     details: {server},
   })

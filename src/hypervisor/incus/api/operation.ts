@@ -5,6 +5,7 @@ import type {Notify} from '../../hypervisor.ts'
 import {refusalError} from './failure.ts'
 import type {Call} from './exchange.ts'
 import {anything, dictionary, flag, number, optional, type Reader, shape, text} from './read.ts'
+import {incusFailures} from '../failures.ts'
 
 /** What a server does after it has answered. */
 export interface Operation {
@@ -101,7 +102,7 @@ const untilEnded = async (asker: Asker, place: OperationPlace, options: WaitOpti
     if (look.type === 'seen' && look.operation.statusCode >= 200) return ended(look.operation, options)
     if (Date.now() >= end) {
       throw new VmctlError(
-        'vmctl::incus::timed_out',
+        incusFailures.timedOut,
         `The Incus server ${server} has not managed within ${Math.round(timeoutMs / 1000)} s to ${doing}.`,
         {
           details: {server, operation: place.path},

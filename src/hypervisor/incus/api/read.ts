@@ -1,11 +1,12 @@
 import {VmctlError} from '../../../model/errors.ts'
+import {incusFailures} from '../failures.ts'
 
 /** Checks what a server has answered, no further than vmctl depends on it. `where` is the path of the value, for the message. */
 export type Reader<T> = (value: unknown, where: string) => T
 
 const unexpected = (where: string, wanted: string, value: unknown): VmctlError => {
   const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`
-  return new VmctlError('vmctl::incus::unexpected_answer', `The Incus server answered ${kind} for ${where}, where ${wanted} was expected.`)
+  return new VmctlError(incusFailures.unexpectedAnswer, `The Incus server answered ${kind} for ${where}, where ${wanted} was expected.`)
 }
 
 export const text: Reader<string> = (value, where) => {

@@ -4,6 +4,7 @@ import type {WebSocket} from 'undici'
 
 import {VmctlError} from '../../../model/errors.ts'
 import type {Wire} from './wire.ts'
+import {incusFailures} from '../failures.ts'
 
 /** What one side has to say at the end of what it sends. */
 export type End = 'empty-text' | 'close'
@@ -57,7 +58,7 @@ export const openSocket = async (
 }
 
 const openFailure = (wire: Wire, doing: string): VmctlError =>
-  new VmctlError('vmctl::incus::connection_lost', `The Incus server ${wire.name} could not ${doing}: it opens no stream.`)
+  new VmctlError(incusFailures.connectionLost, `The Incus server ${wire.name} could not ${doing}: it opens no stream.`)
 
 type Message = {readonly type: 'data'; readonly data: Buffer; readonly isText: boolean} | {readonly type: 'closed'; readonly clean: boolean}
 
@@ -122,7 +123,7 @@ const bytesOf = (socket: WebSocket, inbox: Inbox, {end, server}: {readonly end: 
 }
 
 const lost = (server: string): VmctlError =>
-  new VmctlError('vmctl::incus::connection_lost', `The connection to the Incus server ${server} was cut.`)
+  new VmctlError(incusFailures.connectionLost, `The connection to the Incus server ${server} was cut.`)
 
 async function* textsOf(inbox: Inbox): AsyncGenerator<string> {
   const queue: Message[] = []
