@@ -37,6 +37,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     make: ['.', 'plan', 'resources', 'reach'],
     vm: ['.', 'plan', 'resources', 'reach', 'make'],
     snapshot: ['.', 'plan', 'resources', 'reach', 'make', 'vm'],
+    fork: ['.', 'plan', 'resources', 'reach', 'make', 'vm', 'snapshot'],
     converge: ['.', 'plan', 'resources', 'reach', 'make', 'vm'],
     show: ['.', 'plan', 'resources', 'reach', 'make', 'vm', 'snapshot', 'converge'],
     manage: ['.', 'plan', 'resources', 'reach', 'make', 'vm'],
@@ -108,7 +109,8 @@ const words: readonly {readonly pattern: RegExp; readonly where: (path: string, 
 
 /** No command line of the host is ever read by a shell; programs get their arguments as they are. */
 const shells: readonly RegExp[] = [
-  /\b(?:execSync|execFile|execFileSync|spawnSync|fork)\b/,
+  /\b(?:execSync|execFile|execFileSync|spawnSync)\b/,
+  /\bfork\b.*node:child_process/,
   /\b(?:spawn|run|runOrThrow|spawnDetached|runInteractive)\(\s*['"`](?:\S*\/)?(?:ba|da|a|z|k)?sh['"`]/,
   /program: ['"`](?:\S*\/)?(?:ba|da|a|z|k)?sh['"`]/,
 ]

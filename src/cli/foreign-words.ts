@@ -83,7 +83,7 @@ export const foreignCommands: Readonly<Record<string, string>> = {
   ...same(['autocomplete', 'autocompletion', 'completions'], '`vmctl completion --help` says how a shell learns to complete vmctl.'),
   ...same(['upgrade', 'self-update'], 'Install the new version with npm: `npm install --global vmctl`.'),
   ...same(
-    ['clone', 'migrate', 'rename', 'mv', 'move'],
+    ['migrate', 'rename', 'mv', 'move'],
     'vmctl has nothing like it. VMs are named in the VMFile, and `vmctl up` makes as many as it says.',
   ),
   ...same(

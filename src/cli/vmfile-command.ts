@@ -74,6 +74,11 @@ export abstract class VmfileCommand extends VmctlCommand {
       const vms = await converge(engine, {vmfile, ...options})
       await this.settle()
       for (const line of summarize(vms, {verb: options.verb, elapsedMs: performance.now() - began})) this.log(line)
+      if (options.verb === 'down')
+        await this.tellForks(
+          engine,
+          vms.map(({name}) => name),
+        )
       return {vms}
     } catch (error) {
       // A program that reads the result has the time of each VM.
@@ -81,6 +86,12 @@ export abstract class VmfileCommand extends VmctlCommand {
         error.reword({message: withTime(error.message, performance.now() - began)})
       throw error
     }
+  }
+
+  /** Forks that nobody is at work on take memory and disk. */
+  protected async tellForks(engine: Engine, names?: readonly string[]): Promise<void> {
+    const {forkNotices} = await import('../engine/fork/remove-fork.ts')
+    for (const notice of await forkNotices(engine, names)) this.tell(notice)
   }
 
   async #orphans(engine: Engine, vmfile: Vmfile): Promise<readonly string[]> {

@@ -49,6 +49,7 @@ export default class Ps extends VmfileCommand {
       for (const problem of error === undefined ? [...(pause === undefined ? [] : [pause]), ...problems] : [error])
         this.tell(`Warning: ${name}: ${problem}`)
     }
+    await this.tellForks(engine)
     return {vms}
   }
   /** The VMs of the VMFile; without one, those that are named, or all. */

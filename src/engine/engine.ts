@@ -35,6 +35,8 @@ import type {ImageLock} from './lock.ts'
 /** Everything that a verb needs. Made once per command by `openEngine`. */
 export interface Engine {
   readonly store: Store
+  /** The state directory of the VMs of which those of `store` are forks: they have addresses of the host too. */
+  readonly beside?: Store
   readonly images: ImageStore
   /** The images that have a name; read once. */
   readonly catalogue: () => Promise<Catalogue>

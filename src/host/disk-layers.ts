@@ -1,11 +1,19 @@
-import {readdir, stat} from 'node:fs/promises'
+import {chmod, constants, copyFile, readdir, stat} from 'node:fs/promises'
 import {basename, dirname} from 'node:path'
 
 import {isFailure, VmctlError} from '../model/errors.ts'
 import type {BaseImage} from '../model/vm.ts'
 import {link, remove, rename, syncDirectory, syncFile} from './durable.ts'
-import {ioError, pathExists} from './files.ts'
-import {createOverlay, imageInfo, mergeOverlay, type OverlayOptions, type QemuImgOptions, repointOverlay} from './qemu-img.ts'
+import {ioError, pathExists, temporaryPath} from './files.ts'
+import {
+  createOverlay,
+  imageInfo,
+  mergeOverlay,
+  type OverlayOptions,
+  type QemuImgOptions,
+  rebaseOverlay,
+  repointOverlay,
+} from './qemu-img.ts'
 
 /**
  * A disk that can be put back: a qcow2 file that takes the writes, and below it, in the same directory, layers that nothing writes
@@ -159,6 +167,8 @@ const dropLayer = async (
     return true
   }
   if (others.length > 0 || !isAtRest) return false
+  // The fork of a VM reads it, by another name.
+  if ((await namesOf(layerPath(disk, id))) > 1 || (await namesOf(pathOf(disk, child))) > 1) return false
   try {
     await mergeOverlay(pathOf(disk, child), options)
   } catch (error) {
@@ -178,7 +188,49 @@ export const repointBase = async (base: Pick<BaseImage, 'path' | 'format'>, disk
   const parents = await filesOf(disk, options)
   for (const [id, parent] of parents) {
     if (parent !== undefined) continue
-    await repointLowest(base, pathOf(disk, id), options)
+    const path = pathOf(disk, id)
+    const {backingFile} = await imageInfo(path, {...options, format: 'qcow2'})
+    // That of a fork is on layers of the VM that it was made from.
+    if (backingFile === undefined || isSharedLayer(backingFile) || !isLayerName(backingFile)) await repointLowest(base, path, options)
+  }
+}
+
+const namesOf = async (path: string): Promise<number> => (await stat(path)).nlink
+
+/**
+ * Gives another disk what a disk had when a layer was made, or has now when it is not written to and has no such layer: on the same
+ * files, which must be on one file system and are not merged while it is there.
+ */
+export const forkLayer = async (
+  {disk, id}: {readonly disk: string; readonly id: string},
+  other: string,
+  options: QemuImgOptions,
+): Promise<void> => {
+  const layer = layerPath(disk, id)
+  await link((await pathExists(layer)) ? layer : disk, layerPath(other, id))
+  await revertToLayer(other, id, options)
+}
+
+/**
+ * The same with a file of its own, on the base image alone.
+ * @param base absent for a disk that has none
+ */
+export const copyLayer = async (
+  {disk, id}: {readonly disk: string; readonly id: string},
+  other: string,
+  {base, ...options}: QemuImgOptions & {readonly base?: Pick<BaseImage, 'path' | 'format'> | undefined},
+): Promise<void> => {
+  const layer = layerPath(disk, id)
+  const temporary = temporaryPath(other)
+  try {
+    await copyFile((await pathExists(layer)) ? layer : disk, temporary, constants.COPYFILE_FICLONE)
+    await chmod(temporary, 0o600)
+    const {backingFile} = await imageInfo(temporary, {...options, format: 'qcow2'})
+    if (backingFile !== base?.path) await rebaseOverlay(base, temporary, options)
+    await syncFile(temporary)
+    await rename(temporary, other)
+  } finally {
+    await remove(temporary)
   }
 }
 

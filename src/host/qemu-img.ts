@@ -107,6 +107,20 @@ export const repointOverlay = async (
 }
 
 /**
+ * Makes an overlay that nothing uses show what it shows on another base, or on none: what it has read from layers in between becomes
+ * its own. Interrupted, it shows the same as before.
+ * @throws VmctlError `vmctl::image::conversion_failed`, `vmctl::image::no_space`, `vmctl::qemu::not_installed`
+ */
+export const rebaseOverlay = async (
+  base: Pick<BaseImage, 'path' | 'format'> | undefined,
+  path: string,
+  options: QemuImgOptions = {},
+): Promise<void> => {
+  const backing = base ? ['-F', base.format, '-b', fileName(base.path)] : ['-b', '']
+  await translated('vmctl::image::conversion_failed', () => qemuImg(['rebase', '-q', '-f', 'qcow2', ...backing, fileName(path)], options))
+}
+
+/**
  * Writes what an overlay has into the image that it reads through to, which shows the same from then on. The overlay stays as it is.
  * Interrupted at any time, the overlay shows the same as before.
  * @throws VmctlError `vmctl::snapshot::busy` when a process uses one of the two, `vmctl::image::conversion_failed`, `vmctl::image::no_space`

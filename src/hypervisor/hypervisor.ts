@@ -67,6 +67,14 @@ export interface Checkpoint extends AsyncDisposable {
   settle(): Promise<void>
 }
 
+/** Another VM that begins where one was at a checkpoint. */
+export interface ForkOptions extends CheckpointOptions {
+  /** Whether its disks may rest on those of the other VM: made in a moment, and of use for as long as that one is there. */
+  readonly shared: boolean
+  /** The volumes of the one and where they go, absolute paths. */
+  readonly volumes: readonly {readonly from: string; readonly to: string}[]
+}
+
 /** A VM on its way back to a checkpoint. `load` is called for all VMs of a stack before `release`. */
 export interface Restoration {
   /** Puts the disks of the VM, which is at rest, back; with memory the guest is there again, and stands still. May be repeated. */
@@ -202,6 +210,14 @@ export interface Hypervisor {
    * whether the guest is to go on where it was.
    */
   restore?(vm: Vm, options: CheckpointOptions): Promise<Restoration>
+  /**
+   * Gives `fork`, another VM whose directory is empty, the disks that `vm` had at a checkpoint and what else its guest finds there again,
+   * but no address of the host. Changes nothing of `vm`. With memory `restore` of the fork follows, and its guest goes on where the other one was.
+   * Without it VMs can be neither cloned nor tried.
+   */
+  fork?(vm: Vm, fork: Vm, options: ForkOptions): Promise<void>
+  /** What a VM has of the host that two VMs cannot have, in words for the user; undefined when there is nothing of the kind. */
+  whyNotTwice?(vm: Vm): string | undefined
   /**
    * Removes all checkpoints of the disks of a VM but those, also what a killed command has left of one, as far as that is possible now.
    * @returns ids of those that have to wait until the VM is at rest, or until others have gone

@@ -1,9 +1,9 @@
-import {beginLayer, finishLayer, layerPath, requireLayer, revertToLayer, trimLayers} from '../host/disk-layers.ts'
+import {beginLayer, copyLayer, finishLayer, forkLayer, layerPath, requireLayer, revertToLayer, trimLayers} from '../host/disk-layers.ts'
 import {pathExists} from '../host/files.ts'
 import {VmctlError} from '../model/errors.ts'
 import type {Vm} from '../model/vm.ts'
-import type {CheckpointOptions, OperationOptions} from './hypervisor.ts'
-import {writableDisks} from './local-disk.ts'
+import type {CheckpointOptions, ForkOptions, OperationOptions} from './hypervisor.ts'
+import {overlayIn, writableDisks} from './local-disk.ts'
 
 /** Of a VM that nothing runs of, with disks on this host. */
 export const freezeDisks = async (vm: Vm, {id, signal}: Pick<CheckpointOptions, 'id' | 'signal'>): Promise<void> => {
@@ -29,6 +29,15 @@ export const requireDisks = async (vm: Vm, {id, signal}: Pick<CheckpointOptions,
 
 export const revertDisks = async (vm: Vm, {id, signal}: Pick<CheckpointOptions, 'id' | 'signal'>): Promise<void> => {
   for (const disk of await writableDisks(vm)) await revertToLayer(disk, id, {signal})
+}
+
+/** Gives a VM whose directory is empty the disks that another one had at a checkpoint. */
+export const forkDisks = async (vm: Vm, fork: Vm, {id, shared, volumes, signal}: ForkOptions): Promise<void> => {
+  const own = {from: overlayIn(vm.directory), to: overlayIn(fork.directory), base: vm.base}
+  for (const {from, to, base} of [own, ...volumes.map((volume) => ({...volume, base: undefined}))]) {
+    if (!(await pathExists(from))) continue
+    await (shared ? forkLayer({disk: from, id}, to, {signal}) : copyLayer({disk: from, id}, to, {base, signal}))
+  }
 }
 
 export const trimDisks = async (

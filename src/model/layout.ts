@@ -21,6 +21,8 @@ export const vmFiles = (directory: string) =>
     agentKey: join(directory, 'id_agent.pub'),
     /** A directory for each file that is shared by itself. */
     shares: join(directory, 'shares'),
+    /** What a clone brings of volumes. */
+    volumes: join(directory, 'volumes'),
     /** A directory for each snapshot. */
     snapshots: join(directory, 'snapshots'),
     /** What the serial console has shown: a backend of this host appends to it, another one brings it when asked to. */

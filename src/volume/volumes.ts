@@ -2,7 +2,7 @@ import {readdir, rmdir} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 
 import {diskBytes, isLayerName, nextPath, removeLayers} from '../host/disk-layers.ts'
-import {remove, syncDirectory} from '../host/durable.ts'
+import {remove, rename, syncDirectory} from '../host/durable.ts'
 import {ioError, isTemporaryName, makePrivateDirectory, readOwnIfExists, writeFileAtomic, pathExists} from '../host/files.ts'
 import {acquireLock} from '../host/lock.ts'
 import {createDisk, growImage, imageInfo} from '../host/qemu-img.ts'
@@ -24,6 +24,8 @@ export interface VolumeOptions {
   readonly signal: AbortSignal
   /** Told what was asked for and is not done. */
   readonly notify?: (message: string) => void
+  /** A disk, in the same file system, which becomes that of the volume when there is none. */
+  readonly content?: string
 }
 
 /**
@@ -41,8 +43,12 @@ export const ensureVolume = async (store: VolumeStore, spec: VolumeSpec, options
   if (!(await pathExists(files.disk))) {
     // The record first: a disk without one would have lost its file system's name.
     await writeRecord(files.record, spec)
-    await createDisk(files.disk, spec.sizeBytes, options)
-    return files.disk
+    if (options.content === undefined || !(await pathExists(options.content))) {
+      await createDisk(files.disk, spec.sizeBytes, options)
+      return files.disk
+    }
+    await rename(options.content, files.disk)
+    await syncDirectory(files.directory)
   }
   requireSameFilesystem(await readRecord(files.record), spec)
   await resize(files.disk, spec, options)

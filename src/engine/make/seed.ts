@@ -1,4 +1,4 @@
-import {generateKeyPair, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
+import {generateKeyPair, type KeyPair, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
 import {remove} from '../../host/durable.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {hashFile} from '../../host/hash.ts'
@@ -23,6 +23,20 @@ export const writeCredentials = async (vm: Vm, given: SeedContent, giveSeed: Giv
   const hostKey = generateKeyPair(`${vm.name} host key`, vm.spec.ssh?.keyType)
   await writeFileAtomic(files.knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
   const madeKey = isRaw(cloudInit) ? undefined : await makeUserKey(vm)
+  await giveSeed(await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}))
+}
+
+/** Gives the seed of a guest that goes on as another one, and was given its host key already: it is to find the same at its next boot. */
+export const renewSeed = async (
+  vm: Vm,
+  {hostKey, ...given}: SeedContent & {readonly hostKey: KeyPair},
+  giveSeed: GiveSeed,
+): Promise<void> => {
+  const {cloudInit} = vm.spec
+  if (!cloudInit) return
+  const {knownHosts, publicKey} = vmFiles(vm.directory)
+  await writeFileAtomic(knownHosts, `${knownHostsLine(hostKeyAlias(vm), hostKey.publicKey)}\n`)
+  const madeKey = (await readIfExists(publicKey))?.trimEnd()
   await giveSeed(await seedDocuments(vm, cloudInit, {...given, hostKey, madeKey}))
 }
 

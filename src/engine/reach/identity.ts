@@ -6,7 +6,7 @@ import type {SshConfig, Vm} from '../../model/vm.ts'
 import type {Engine} from '../engine.ts'
 
 /** The name under which a VM's host key stands in its known_hosts; an address would change with the port. */
-export const hostKeyAlias = (vm: Vm): string => `vmctl-${vm.id}`
+export const hostKeyAlias = (vm: Pick<Vm, 'id'>): string => `vmctl-${vm.id}`
 
 /** By what the guest knows itself, as long as its disk is the same or comes from that one. */
 export const identityOf = ({id, identity = id}: Pick<Vm, 'id' | 'identity'>): string => identity

@@ -2,6 +2,7 @@ import {join} from 'node:path'
 
 import {trimLayers} from '../../host/disk-layers.ts'
 import {VmctlError} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
 import {suggest} from '../../model/names.ts'
 import {type AttachedDisk, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
 import {keptIds} from '../../store/snapshots.ts'
@@ -23,26 +24,40 @@ export interface VolumeUser {
   readonly target?: string
 }
 
-const storeOf = ({store}: Engine): VolumeStore => ({directory: join(store.directory, 'volumes'), lockDirectory: store.lockDirectory})
+export const volumeStoreOf = ({store}: Engine): VolumeStore => ({
+  directory: join(store.directory, 'volumes'),
+  lockDirectory: store.lockDirectory,
+})
 
 /**
  * The disks of a VM's volumes, made or grown as need be.
  * @throws VmctlError `vmctl::volume::in_use` when another VM that runs has one of them and either may write
  */
-export const attachVolumes = async (engine: Engine, {name, spec}: Pick<Vm, 'name' | 'spec'>): Promise<AttachedDisk[]> => {
+export const attachVolumes = async (
+  engine: Engine,
+  {name, spec, directory}: Pick<Vm, 'name' | 'spec' | 'directory'>,
+): Promise<AttachedDisk[]> => {
   const {volumes = []} = spec
   if (volumes.length === 0) return []
   await requireNoOther(engine, name, spec.volumes ?? [])
   const disks: AttachedDisk[] = []
   for (const {volume, readOnly} of volumes) {
-    const path = await ensureVolume(storeOf(engine), volume, {
+    const path = await ensureVolume(volumeStoreOf(engine), volume, {
       signal: engine.signal,
       notify: (message) => void engine.emit({type: 'vm.notice', vm: name, message}),
+      content: givenVolume(directory, volume.id),
     })
     disks.push({path, serial: volumeSerial(volume.id), readOnly})
   }
   return disks
 }
+
+/** The disk of a volume that a VM has, as of its last start; undefined when it has not had it yet. */
+export const diskOfVolume = ({attachments}: Pick<Vm, 'attachments'>, id: string): string | undefined =>
+  attachments?.disks.find(({serial}) => serial === volumeSerial(id))?.path
+
+/** What a clone brings of a volume, until its first start makes it the volume. */
+export const givenVolume = (directory: string, id: string): string => join(vmFiles(directory).volumes, `${id}.qcow2`)
 
 /** The disks of the volumes that a VM may write to. */
 const writable = ({attachments}: Pick<Vm, 'attachments'>): readonly AttachedDisk[] =>
@@ -126,20 +141,20 @@ const usersOf = (vms: readonly Vm[], id: string): VolumeUser[] =>
 
 /** All volumes, sorted by id, with the VMs that use them. */
 export const volumes = async (engine: Engine): Promise<VolumeSummary[]> => {
-  const [all, vms] = await Promise.all([listVolumes(storeOf(engine), engine), listVms(engine.store)])
+  const [all, vms] = await Promise.all([listVolumes(volumeStoreOf(engine), engine), listVms(engine.store)])
   return all.map((volume) => ({...volume, users: usersOf(vms, volume.id)}))
 }
 
 /** Where the disk of each volume is, whatever it holds. */
 export const volumeDisks = async (engine: Engine): Promise<readonly {readonly id: string; readonly path: string}[]> =>
-  (await volumeIds(storeOf(engine))).map((id) => ({id, path: volumeFiles(storeOf(engine), id).disk}))
+  (await volumeIds(volumeStoreOf(engine))).map((id) => ({id, path: volumeFiles(volumeStoreOf(engine), id).disk}))
 
 /**
  * One volume, by its id (`shop.pgdata`), or by its name when no other has that.
  * @throws VmctlError `vmctl::volume::not_found`
  */
 export const findVolume = async (engine: Engine, wanted: string): Promise<VolumeSummary> => {
-  const direct = await readVolume(storeOf(engine), wanted, engine)
+  const direct = await readVolume(volumeStoreOf(engine), wanted, engine)
   if (direct) return {...direct, users: usersOf(await listVms(engine.store), direct.id)}
   const all = await volumes(engine)
   const [first, ...more] = all.filter(({name}) => name === wanted)
@@ -168,7 +183,7 @@ export const removeUnusedVolume = async (engine: Engine, wanted: string): Promis
       details: {volume: volume.id, users: names},
     })
   }
-  await removeVolume(storeOf(engine), volume.id, engine)
+  await removeVolume(volumeStoreOf(engine), volume.id, engine)
   return volume
 }
 
@@ -190,9 +205,9 @@ export const lockVolumes = async (engine: Engine, specs: readonly VmSpec[]): Pro
     })
   }
   return async () => {
-    const there = (await listVolumes(storeOf(engine), engine)).filter(({id}) => ids.includes(id))
+    const there = (await listVolumes(volumeStoreOf(engine), engine)).filter(({id}) => ids.includes(id))
     // Also those that are not there: a run that was killed has left something of them.
-    for (const id of ids) await removeVolume(storeOf(engine), id, engine)
+    for (const id of ids) await removeVolume(volumeStoreOf(engine), id, engine)
     return there.map(({id}) => id)
   }
 }

@@ -41,7 +41,12 @@ export const createSnapshot = async (
   await requireOwnVolumes(engine, vms)
   await tidyUp(engine, vms)
   try {
-    return await freeze(engine, {name, vms, diskOnly})
+    const id = newMoment()
+    const {createdAt, pausedMs, memories} = await freeze(engine, vms, {id, diskOnly, directoryOf: (vm) => keptIn(vm, id)})
+    const members = vms.map(({name: vm, id: vmId}, index) => ({vm, vmId, hasMemory: memories[index] ?? false}))
+    const snapshot: Snapshot = {schema: 1, id, name, createdAt, pausedMs, members}
+    await writeSnapshot(engine.store, snapshot)
+    return snapshot
   } catch (error) {
     // An interrupted command leaves nothing either.
     await tidyUp({...engine, signal: new AbortController().signal}, vms)
@@ -57,11 +62,24 @@ const requireNewName = async (engine: Engine, name: string, names: readonly stri
   throw new VmctlError('vmctl::snapshot::name_exists', `There is a snapshot ${name} of ${of} already.`)
 }
 
-const freeze = async (
+/** What a moment of VMs is called on disk. */
+export const newMoment = (): string => randomBytes(6).toString('hex')
+
+/** A moment of VMs that is on disk. */
+export interface Moment {
+  /** RFC 3339. */
+  readonly createdAt: string
+  readonly pausedMs: number
+  /** Of each VM, whether the memory of its guest was kept. */
+  readonly memories: readonly boolean[]
+}
+
+/** Takes a moment of VMs, each with its records in a directory. The caller holds their locks, and sees to it that no layer is left. */
+export const freeze = async (
   engine: Engine,
-  {name, vms, diskOnly}: {readonly name: string; readonly vms: readonly Vm[]; readonly diskOnly: boolean},
-): Promise<Snapshot> => {
-  const id = randomBytes(6).toString('hex')
+  vms: readonly Vm[],
+  {id, diskOnly, directoryOf}: {readonly id: string; readonly diskOnly: boolean; readonly directoryOf: (vm: Vm) => string},
+): Promise<Moment> => {
   await using begun = new AsyncDisposableStack()
   const checkpoints: Checkpoint[] = []
   const seen = await Promise.all(vms.map((vm) => observe(engine, vm)))
@@ -72,7 +90,7 @@ const freeze = async (
       (vm) => flushGuest(engine, vm),
     )
   for (const [index, vm] of vms.entries()) {
-    const directory = keptIn(vm, id)
+    const directory = directoryOf(vm)
     await makePrivateDirectory(directory)
     await keepRecords(engine, vm, directory)
     const begin = await checkpointer(engine, vm)
@@ -89,10 +107,7 @@ const freeze = async (
   await forAll(checkpoints, (one) => one.release())
   const pausedMs = running.includes(true) ? Math.round(performance.now() - began) : 0
   await forAll(checkpoints, (one) => one.settle())
-  const members = vms.map(({name: vm, id: vmId}, index) => ({vm, vmId, hasMemory: checkpoints[index]?.hasMemory ?? false}))
-  const snapshot: Snapshot = {schema: 1, id, name, createdAt, pausedMs, members}
-  await writeSnapshot(engine.store, snapshot)
-  return snapshot
+  return {createdAt, pausedMs, memories: checkpoints.map(({hasMemory}) => hasMemory)}
 }
 
 const checkpointer = async (engine: Engine, vm: Vm): Promise<NonNullable<Hypervisor['checkpoint']>> => {

@@ -94,5 +94,5 @@ const putBack = async (engine: Engine, {name}: Snapshot, {vm, directory}: Work):
   // Nothing that the guest could save on its way down would be kept.
   await stopVm(engine, vm, 0)
   await writeVm({...vm, restoring: name})
-  await putRecordsBack(engine, vm, directory)
+  await putRecordsBack(engine, vm, {from: directory})
 }

@@ -154,7 +154,7 @@ export const createVm = async (
 }
 
 /** Puts on record that a VM is made on its image, which stays in the cache from then on. One that left it a moment ago is fetched again. */
-const claimBase = async (engine: Engine, staged: Vm): Promise<Vm> => {
+export const claimBase = async (engine: Engine, staged: Vm): Promise<Vm> => {
   let vm = staged
   while (!(await claimImage(engine.images, {image: vm.base, claim: () => writeVm(vm)}, engine.signal))) {
     vm = {...vm, base: await fetchImage(engine, vm.spec)}

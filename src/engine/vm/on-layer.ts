@@ -1,6 +1,4 @@
 import {writeGuest} from '../../guest/record.ts'
-import type {Hypervisor} from '../../hypervisor/hypervisor.ts'
-import type {SeedDocuments} from '../../model/cloud-init.ts'
 import type {Vm} from '../../model/vm.ts'
 import {writeJournal} from '../../provision/run/journal.ts'
 import {lockLayers, noteLayerUse} from '../../store/layers.ts'
@@ -10,6 +8,7 @@ import {seedContentOf} from '../make/attach.ts'
 import {diskOn, findLayer, type FoundLayer} from '../make/layers.ts'
 import {inheritCredentials, writeCredentials} from '../make/seed.ts'
 import {identityOf} from '../reach/identity.ts'
+import {seedGiver} from './give-seed.ts'
 import {operation} from './operation.ts'
 import type {Target} from './target.ts'
 
@@ -35,7 +34,7 @@ export const furnish = async (
   const made = layers && (await find()) ? await standOnLayer(engine, vm, {old, find}) : undefined
   if (made) return made
   await hypervisor.prepare(vm, operation(engine, vm))
-  await writeCredentials(vm, await seedContentOf(engine, vm), seedGiver(engine, vm, hypervisor))
+  await writeCredentials(vm, await seedContentOf(engine, vm), seedGiver(engine, vm))
   return {vm, origin: undefined}
 }
 
@@ -52,23 +51,13 @@ const standOnLayer = async (
   const layer = diskOn(engine, found, blank)
   const vm: Vm = {...blank, layer, ...(before ? {identity: identityOf(before)} : {derivedFrom: layer.id})}
   await writeVm(vm)
-  const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.prepare(vm, operation(engine, vm))
+  await (await hypervisorOf(engine, vm)).prepare(vm, operation(engine, vm))
   await noteLayerUse(engine.store, found.layer)
   const content = await seedContentOf(engine, vm)
-  const give = seedGiver(engine, vm, hypervisor)
+  const give = seedGiver(engine, vm)
   await (before ? inheritCredentials(vm, {...content, old: before}, give) : writeCredentials(vm, content, give))
   const {setup} = found.layer
   await writeGuest(vm.directory, {schema: 1, ready: before !== undefined, ...(setup && {setup})})
   await writeJournal(vm.directory, found.journal)
   return {vm, origin: found}
 }
-
-/** Gives the seed to a backend, or tells that it takes none. */
-const seedGiver =
-  (engine: Engine, vm: Vm, hypervisor: Hypervisor) =>
-  async (documents: SeedDocuments): Promise<void> => {
-    if (hypervisor.seed) return hypervisor.seed(vm, documents, operation(engine, vm))
-    const message = `its cloud-init block has no effect: the backend ${vm.backend} brings no seed`
-    await engine.emit({type: 'vm.notice', vm: vm.name, message})
-  }

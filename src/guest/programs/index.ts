@@ -479,6 +479,7 @@ for file in etc/sysconfig/network-scripts/ifcfg-*; do edit "$file" '/^HWADDR=/d'
 for file in etc/machine-id var/lib/dbus/machine-id; do
 [ ! -f "$file" ] || [ -L "$file" ] || printf '%s\\n' "$identity" >"$file" || problem "$file could not be written"
 done
+[ "$host_keys" != seeded ] || edit etc/hosts '/^127\\.0\\.1\\.1[[:space:]]/d'
 gone var/lib/vmctl/setup
 if [ "$host_keys" = own ]; then
 key=etc/ssh/ssh_host_\${key_kind}_key

@@ -25,6 +25,8 @@ if [ "$(cat $mark 2>/dev/null)" = "$identity" ]; then echo own; exit 0; fi
 for file in etc/machine-id var/lib/dbus/machine-id; do
   [ ! -f "$file" ] || [ -L "$file" ] || printf '%s\n' "$identity" >"$file" || problem "$file could not be written"
 done
+# cloud-init adds the line of the new name.
+[ "$host_keys" != seeded ] || edit etc/hosts '/^127\.0\.1\.1[[:space:]]/d'
 # By this mark the setup of a first boot would step back.
 gone var/lib/vmctl/setup
 if [ "$host_keys" = own ]; then

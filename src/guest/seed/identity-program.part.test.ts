@@ -15,6 +15,7 @@ const files: Readonly<Record<string, string>> = {
   'etc/machine-id': 'former\n',
   'etc/ssh/ssh_host_ed25519_key': 'former',
   'etc/ssh/ssh_host_rsa_key': 'former',
+  'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 former former\n',
   'etc/ssh/sshd_config': 'Port 22\n',
   'var/lib/systemd/random-seed': 'former',
   'var/lib/systemd/credential.secret': 'needed',
@@ -53,8 +54,9 @@ describe.each(guestShells())('with the shell and the programs of $name', ({path,
     expect(await run(root)).toEqual({code: 0, output: 'own\n'})
     expect(read(root, 'etc/machine-id')).toBe(`${identity}\n`)
     expect(read(root, 'var/lib/dbus/machine-id')).toBe(`${identity}\n`)
+    expect(read(root, 'etc/hosts')).toBe('127.0.0.1 localhost\n')
     for (const file of Object.keys(files)) {
-      const stays = ['etc/machine-id', 'etc/ssh/sshd_config', 'var/lib/systemd/credential.secret', 'srv/data'].includes(file)
+      const stays = ['etc/machine-id', 'etc/hosts', 'etc/ssh/sshd_config', 'var/lib/systemd/credential.secret', 'srv/data'].includes(file)
       expect(existsSync(join(root, file)), file).toBe(stays)
     }
   })

@@ -7,7 +7,7 @@ import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {CheckpointOptions, Hypervisor} from '../hypervisor.ts'
-import {freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
+import {forkDisks, freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
 import {isLocalDiskOpen, localDisk, overlayIn} from '../local-disk.ts'
 import {bottomOf, freezeDisk} from '../local-layer.ts'
 import {writeLocalSeed} from '../local-seed.ts'
@@ -103,6 +103,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
     if (!(await pathExists(disk))) await createOverlay(bottomOf(vm), disk, {signal})
     await freezeDisk(disk, path, {signal})
   },
+  fork: forkDisks,
   trim: (vm, given) => trimDisks(vm, {...given, isAtRest: true}),
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),

@@ -7,16 +7,18 @@ import {pathExists} from '../../host/files.ts'
 import type {ProcessIdentity} from '../../host/proc.ts'
 import {VmctlError} from '../../model/errors.ts'
 import type {Vm} from '../../model/vm.ts'
-import type {Checkpoint, CheckpointOptions} from '../hypervisor.ts'
-import {freezeDisks} from '../local-checkpoint.ts'
+import type {Checkpoint, CheckpointOptions, ForkOptions} from '../hypervisor.ts'
+import {forkDisks, freezeDisks} from '../local-checkpoint.ts'
 import {writableDisks} from '../local-disk.ts'
 import {addNext, forgetNext, recoverTops, runningDisks, switchToNext} from './block-nodes.ts'
+import {copyPrivately} from './disk.ts'
 import {qemuFiles} from './files.ts'
 import {letGo, startGuard} from './guard.ts'
 import {recordMachine} from './machine.ts'
 import {memoryFile, type MemoryTransfer, saveMemory, whyUnsaveable} from './memory.ts'
 import {findAnyProcess} from './process.ts'
 import {connectQmp, type QmpClient} from './qmp.ts'
+import {readRuntime, writeRuntime} from './runtime.ts'
 
 export const qemuCheckpoint = async (vm: Vm, options: CheckpointOptions): Promise<Checkpoint> => {
   const running = await findAnyProcess(vm)
@@ -31,6 +33,16 @@ const keepVariables = async ({directory}: Vm, to: string): Promise<void> => {
   if (!(await pathExists(efivars))) return
   await copyFile(efivars, keptVariables(to))
   await chmod(keptVariables(to), 0o600)
+}
+
+/** Gives a fork the disks and the variables of the firmware that a VM had at a checkpoint. */
+export const qemuFork = async (vm: Vm, fork: Vm, options: ForkOptions): Promise<void> => {
+  await forkDisks(vm, fork, options)
+  const kept = keptVariables(options.directory)
+  if (await pathExists(kept)) await copyPrivately(kept, qemuFiles(fork.directory).efivars)
+  const runtime = options.shared ? await readRuntime(vm.directory) : undefined
+  // Guests know their interface by it. On the wires of a fork there is no other one.
+  if (runtime) await writeRuntime(fork.directory, {schema: 1, name: fork.name, macAddress: runtime.macAddress})
 }
 
 const atRest = (vm: Vm, options: CheckpointOptions): Checkpoint => ({

@@ -84,6 +84,12 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
 
     checkpoint: async (vm, given) => (await import('./checkpoint.ts')).qemuCheckpoint(vm, given),
     restore: async (vm, given) => (await lifecycle()).restore(vm, given),
+    fork: async (vm, fork, given) => (await import('./checkpoint.ts')).qemuFork(vm, fork, given),
+    whyNotTwice: ({spec: {devices: [device] = [], qemu}}) => {
+      if (device) return `it has the device ${device.address} of the host, of which there is one`
+      const own = qemu?.args?.find((arg) => hostThing.test(arg))
+      return own === undefined ? undefined : `its qemu { args } give it something of the host: ${own}`
+    },
     trim: async (vm, given) => (await lifecycle()).trim(vm, given),
     freeze: async (vm, layer, given) => (await lifecycle()).freeze(vm, layer, given),
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
@@ -91,6 +97,10 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     console: (vm, {signal}): Promise<Duplex> => connectUnix(qemuFiles(vm.directory).consoleSocket, signal),
   }
 }
+
+/** Arguments of QEMU that open a file, a device or a port of the host. */
+const hostThing =
+  /^-(?:drive|blockdev|hd[a-d]|cdrom|sd|mtdblock|pflash|fsdev|virtfs|net|netdev|nic|chardev|serial|monitor|qmp|mon|vnc|spice)$|(?:^|,)(?:file|filename|path|mem-path)=/
 
 const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSignal): Promise<{host: string; port: number} | undefined> => {
   const runtime = await readRuntime(vm.directory)

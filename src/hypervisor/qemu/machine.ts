@@ -29,6 +29,19 @@ export const incomingArguments = (facts: Pick<LaunchFacts, 'incoming'>): readonl
 const lasting = (args: readonly string[]): string[] =>
   args.filter((arg) => !incoming.includes(arg)).map((arg) => arg.replaceAll(/,hostfwd=[^,]*/g, ''))
 
+const uuidOf = (args: readonly string[]): string | undefined => args[args.indexOf('-uuid') + 1]
+
+/**
+ * The arguments of a VM without those in which another VM differs that takes over its guest: the state of the guest has no file of the
+ * host, and brings the UUID that it was started with.
+ */
+const ofGuest = (args: readonly string[]): string[] =>
+  args.map((arg, index) => {
+    if (['-name', '-uuid'].includes(args[index - 1] ?? '')) return ''
+    if (arg.startsWith('{"node-name":"firmware"')) return arg
+    return arg.replaceAll(/(?<="filename":)"(?:[^"\\]|\\.)*"/g, '""')
+  })
+
 export const recordMachine = async (
   directory: string,
   qmp: QmpClient,
@@ -95,13 +108,14 @@ export const requireSameMachine = async (
       `The memory of ${vm} was saved by QEMU ${machine.version}; ${now.binary} is ${version} now.`,
     )
   }
-  const [before, after] = [machine.arguments, lasting(now.arguments)]
+  const [was, is] = [machine.arguments, lasting(now.arguments)]
+  const isFork = uuidOf(was) !== uuidOf(is)
+  const [before, after] = isFork ? [ofGuest(was), ofGuest(is)] : [was, is]
   const at = before.findIndex((arg, index) => arg !== after[index])
   if (at < 0 && before.length === after.length) return
   const place = at < 0 ? before.length : at
-  const [was, is] = [before[place] ?? 'nothing', after[place] ?? 'nothing']
   throw new VmctlError(
     'vmctl::snapshot::incompatible',
-    `The memory of ${vm} fits the machine that it was saved on; its QEMU would be started with ${is} where it had ${was}.`,
+    `The memory of ${vm} fits the machine that it was saved on; its QEMU would be started with ${after[place] ?? 'nothing'} where it had ${before[place] ?? 'nothing'}.`,
   )
 }

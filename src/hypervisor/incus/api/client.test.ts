@@ -281,6 +281,7 @@ describe('many things at once', () => {
     const fake = await serve()
     const client = await connect([fake])
     world.operationMs = 200
+    world.rememberMs = 60_000
     await Promise.all(Array.from({length: 300}, (_none, index) => client.run({...create(`vm${index}`), signal})))
     expect(world.instances.size).toBe(300)
     expect(fake.mostAtOnce).toBeLessThanOrEqual(8)
