@@ -9,4 +9,4 @@ if ! command -v shellcheck >/dev/null; then
   exit
 fi
 shellcheck --shell=sh src/*/programs/*.sh
-shellcheck -x scripts/*.sh .ci/* src/image/build/*.sh fixtures/guests/*.sh fixtures/guests/*/profile.sh
+shellcheck -x scripts/*.sh .ci/* src/image/build/*.sh fixtures/guests/*.sh fixtures/guests/*/profile.sh fixtures/incus/*.sh

@@ -4,12 +4,12 @@ export type {QemuConfig} from './hypervisor/qemu/settings.ts'
 export type {
   Checkpoint,
   CheckpointOptions,
-  ConsoleEndpoint,
   Holding,
   Hypervisor,
   Notify,
   OperationOptions,
   Restoration,
+  SshAddress,
   VmDisk,
 } from './hypervisor/hypervisor.ts'
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'

@@ -83,7 +83,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   '@oclif/core': ['commands', 'cli'],
   'string-width': ['cli'],
   'node:child_process': ['host'],
-  undici: ['image'],
+  undici: ['image', 'hypervisor'],
   openpgp: ['image'],
   'node:http': ['image'],
   'node:https': ['image'],
@@ -101,7 +101,7 @@ const words: readonly {readonly pattern: RegExp; readonly where: (path: string, 
   {pattern: /\bmkdir(?:Sync)?\([^)]*\brecursive\b/, where: () => false},
   // What is a backend's own: its name, its files, its programs.
   {
-    pattern: /\b(?:qemu(?!-img|-compose)|qmp\w*|pidfile|virtiofsd)\b|overlay\.qcow2/i,
+    pattern: /\b(?:qemu(?!-img|-compose)|qmp\w*|pidfile|virtiofsd)\b|(?:overlay\.qcow2|seed\.iso|iso9660|console\.sock)\b/i,
     where: (path, folder) => !['engine', 'model'].includes(folder) || ['engine/engine.ts', 'engine/failures.ts'].includes(path),
   },
   {pattern: /\bconsole\.(?:log|error|warn|info)\(/, where: () => false},

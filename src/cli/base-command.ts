@@ -31,6 +31,7 @@ export interface EngineFlags {
   readonly 'fail-if-locked'?: boolean | undefined
   readonly frozen?: boolean | undefined
   readonly offline?: boolean | undefined
+  readonly home?: string | undefined
 }
 
 /** What a command would destroy, and what is asked before. */
@@ -118,6 +119,7 @@ export abstract class VmctlCommand extends Command {
       ...(flags['state-dir'] !== undefined && {stateDirectory: flags['state-dir']}),
       ...(flags.frozen !== undefined && {frozen: flags.frozen}),
       ...(flags.offline !== undefined && {offline: flags.offline}),
+      ...(flags.home !== undefined && {home: flags.home}),
       extensions: await this.#extensions(),
       onEvent: (event: EngineEvent) => progress.show(event),
       signal: output ? AbortSignal.any([this.signal, output.signal]) : this.signal,

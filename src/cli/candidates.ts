@@ -18,7 +18,7 @@ export interface Candidate {
 export interface Wanted {
   readonly words: readonly Candidate[]
   /** Names of things that only the engine knows. */
-  readonly names?: 'vm' | 'volume' | 'network' | 'image' | 'cached-image'
+  readonly names?: 'vm' | 'volume' | 'network' | 'image' | 'cached-image' | 'home'
   /** Whether the name of a VM is the beginning of `VM:PATH`. */
   readonly isRemotePath?: boolean
   /** Paths of the host. */
@@ -99,6 +99,7 @@ const flagWord = (flag: Flag): Candidate => ({
 const valuesOf = (flag: Flag): Wanted => {
   if (flag.type === 'option' && flag.options) return {words: flag.options.map((word) => ({word}))}
   if (flag.name === 'name') return {words: [], names: 'vm'}
+  if (flag.name === 'home') return {words: [], names: 'home'}
   if (flag.name === 'image') return {words: [], names: 'image', files: true}
   return {words: [], files: true}
 }
@@ -119,6 +120,7 @@ const things: Readonly<Record<string, Wanted>> = {
   names: {words: [], names: 'vm'},
   volume: {words: [], names: 'volume'},
   network: {words: [], names: 'network'},
+  home: {words: [], names: 'home'},
   source: {words: [], files: true},
   path: {words: [], files: true},
   plugin: {words: [], files: true},

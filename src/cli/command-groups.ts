@@ -19,6 +19,7 @@ export const commandGroups: Readonly<Record<string, readonly string[]>> = {
   ],
   Networks: ['network:ls', 'network:rm'],
   Volumes: ['volume:ls', 'volume:inspect', 'volume:rm'],
+  Homes: ['home:add', 'home:ls', 'home:rm'],
   Plugins: ['plugins', 'plugins:install', 'plugins:link', 'plugins:uninstall', 'plugins:update'],
   'The host': ['doctor', 'disk-usage', 'prune', 'devices', 'completion', 'version'],
 }

@@ -13,6 +13,12 @@ export const file = Flags.string({char: 'f', ...vmfile})
 /** Of a command in which `-f` is another flag. */
 export const fileInFull = Flags.string(vmfile)
 
+/** Where new VMs live; VMCTL_HOME and the VMFile are looked at when it is absent. */
+export const home = Flags.string({
+  summary: 'Home of the VMs, as `vmctl home ls` shows them, instead of $VMCTL_HOME or that of the VMFile; "local" is this host.',
+  helpValue: 'NAME',
+})
+
 /** `--name`, any number of times. */
 export const names = Flags.string({
   multiple: true,

@@ -9,17 +9,18 @@ import {stateStyle} from './state-style.ts'
 import {describeMemory, describeState} from './vm-words.ts'
 
 /** The interface by which vmctl reaches the guest is called so where there are others. */
-const describeInterface = (one: VmInterface, {interfaces}: VmStatus): string => {
+const describeInterface = (one: VmInterface, {interfaces, home}: VmStatus): string => {
   const {network, kind, link, mac, ip} = one
-  const name = network === undefined ? nameOf(one) : `${network} (${kind}${link === undefined ? '' : `, bridge ${link}`})`
+  const name = network === undefined ? nameOf(one, home) : `${network} (${kind}${link === undefined ? '' : `, bridge ${link}`})`
   const facts = [ip, network === undefined ? undefined : mac, network === undefined && interfaces.length > 1 ? 'for vmctl' : undefined]
   return [name, ...facts.filter((fact) => fact !== undefined)].join(', ')
 }
 
-const nameOf = ({kind, link}: VmInterface): string => {
+const nameOf = ({kind, link}: VmInterface, home: string | undefined): string => {
   if (kind === 'tap') return `tap (bridge: ${link})`
   if (kind === 'vnic') return `vnic (${link})`
-  return kind === 'user' ? 'user (SLIRP)' : kind
+  if (kind !== 'user') return kind
+  return home === undefined ? 'user (SLIRP)' : `that of the home ${home}`
 }
 
 const readOnlyMark = (isReadOnly: boolean): string => (isReadOnly ? ' (read-only)' : '')
@@ -55,6 +56,7 @@ const whatOneAsks = (vm: VmStatus, user: string | undefined): readonly Line[] =>
     {label: 'Paused', value: vm.pause, style: 'yellow'},
     {label: 'Failure', value: vm.failure && `${vm.failure.operation} at ${vm.failure.at}: ${vm.failure.message}`, style: 'red'},
     ...lines('Problem', vm.problems ?? [], 'red'),
+    {label: 'Home', value: vm.member === undefined ? vm.home : `${vm.home}, member ${vm.member}`},
     {label: 'Log in', value: describeLogin(vm, user)},
     ...lines(
       'Port',

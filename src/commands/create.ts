@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 
 import {VmctlCommand} from '../cli/base-command.ts'
 import {type EachVm, eachVm} from '../cli/each-vm.ts'
-import {fetching, gigabytes, locking, megabytes} from '../cli/flags.ts'
+import {fetching, gigabytes, home, locking, megabytes} from '../cli/flags.ts'
 import {VmctlError} from '../model/errors.ts'
 import {vcpuLimits, memoryLimits} from '../model/limits.ts'
 import type {LifecycleResult} from '../engine/vm/lifecycle.ts'
@@ -26,6 +26,7 @@ export default class Create extends VmctlCommand {
     memory: megabytes({summary: 'Memory, in MB or with a unit.', default: memoryLimits.default, defaultHelp: async () => '1024'}),
     disk: gigabytes({summary: 'Size of the disk, in GB or with a unit; that of the image by default.'}),
     bridge: Flags.string({summary: 'Bridge for TAP networking, instead of user networking.'}),
+    home,
     'cloud-init': Flags.string({summary: 'Path of a cloud-init user-data file.', helpValue: 'PATH'}),
     'ssh-key': Flags.string({summary: 'Path of an SSH public key for the user "vm".', helpValue: 'PATH'}),
     uefi: Flags.boolean({summary: 'Boot with UEFI firmware.'}),
@@ -47,6 +48,7 @@ export default class Create extends VmctlCommand {
       userData: flags['cloud-init'],
       sshKey: flags['ssh-key'],
       uefi: flags.uefi,
+      home: engine.home,
       catalogue: (await engine.catalogue()).publishers,
       directory: process.cwd(),
     })

@@ -1,3 +1,5 @@
+import * as Flags from '@oclif/core/flags'
+
 import {VmctlCommand} from '../cli/base-command.ts'
 import {wrap} from '../cli/wrap.ts'
 import {screenOf} from '../cli/screen.ts'
@@ -7,16 +9,21 @@ import type {Check} from '../model/check.ts'
 import {exitCodes} from '../model/errors.ts'
 
 export default class Doctor extends VmctlCommand {
-  static override summary = 'Check this host, and explain how to fix what is missing.'
+  static override summary = 'Check this host or a home, and explain how to fix it.'
   static override description =
-    'Programs are run and a tiny guest is started with each accelerator, so what it says has been tried. Exit status 4 when something is missing that everybody needs.'
-  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json']
+    'Programs are run and a tiny guest is started with each accelerator, so what it says has been tried. Of a home it says which Incus its server has, whether it trusts vmctl and for which projects, whether it can run VMs, the room in its pools, and of a cluster which members are there. Exit status 4 when something is missing that everybody needs.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --json',
+    '<%= config.bin %> <%= command.id %> --home lab',
+  ]
+  static override flags = {home: Flags.string({summary: 'Look at the server of this home in place of this host.', helpValue: 'NAME'})}
 
   async run(): Promise<{readonly checks: readonly Check[]}> {
     const {flags} = await this.parse(Doctor)
     const engine = await this.openEngine(flags)
-    const {examine} = await import('../engine/show/doctor.ts')
-    const checks = await examine(engine)
+    const {examine, examineHome} = await import('../engine/show/doctor.ts')
+    const checks = flags.home === undefined ? await examine(engine) : await examineHome(engine, flags.home)
     const screen = screenOf(process.stdout)
     this.log(
       table(

@@ -36,7 +36,7 @@ export default class Log extends VmfileCommand {
     const {logFiles, readLog} = await import('../engine/show/logs.ts')
     const find = async () => {
       const names = await this.createdVms(engine, args.names, given.file)
-      return (await Promise.all(names.map((name) => logFiles(engine, name)))).flat()
+      return (await Promise.all(names.map((name) => logFiles(engine, name, {follow: given.follow})))).flat()
     }
     const all = await find().catch((error: unknown) => {
       throw given.follow ? aboutFile(error, args.names) : error

@@ -18,6 +18,7 @@ export default class Plan extends VmfileCommand {
   static override flags = {
     adopt: flags.adopt,
     file: flags.file,
+    home: flags.home,
     name: flags.names,
     'no-deps': flags.noDependencies,
     for: Flags.option({

@@ -16,6 +16,7 @@ export default class Provision extends VmfileCommand {
     ...flags.locking,
     adopt: flags.adopt,
     file: flags.file,
+    home: flags.home,
     name: flags.names,
     ...flags.steps,
   }

@@ -13,6 +13,7 @@ export default class Reload extends VmfileCommand {
     ...flags.locked,
     adopt: flags.adopt,
     file: flags.file,
+    home: flags.home,
     name: flags.names,
     'no-cache': flags.noCache,
     'no-provision': flags.noProvision,

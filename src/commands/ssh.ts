@@ -13,6 +13,10 @@ export default class Ssh extends VmfileCommand {
     name: Flags.string({summary: 'Name of the VM, instead of the argument.'}),
     user: flags.user({summary: 'User to log in as.'}),
     key: Flags.string({summary: 'Path of a private key.', helpValue: 'PATH'}),
+    stdio: Flags.boolean({
+      summary: 'Join standard input and output to the SSH port of the VM, for ProxyCommand of `ssh`.',
+      exclusive: ['user', 'key'],
+    }),
     file: flags.file,
   }
   static override examples = [
@@ -25,11 +29,18 @@ export default class Ssh extends VmfileCommand {
     const {before, after} = splitAtDashes(this.argv)
     const {args, flags: given} = await this.parse(Ssh, before)
     const engine = await this.openEngine(given)
-    const {openShell} = await import('../engine/reach/ssh.ts')
+    const [{openShell}, {joinSsh}] = await Promise.all([import('../engine/reach/ssh.ts'), import('../engine/reach/guest.ts')])
     const asked = given.name ?? args.name
     const vmfile = await this.vmfileIfAny(engine, given.file, asked === undefined)
     const {onlyVm} = await import('../engine/find.ts')
     const name = asked === undefined ? onlyVm(vmfile) : await this.vmNamed(engine, asked, given.file)
+    if (given.stdio) {
+      // Its end is that `ssh` hangs up.
+      await joinSsh(engine, name).catch((error: unknown) => {
+        if (!engine.signal.aborted) throw error
+      })
+      return {name, exitCode: 0}
+    }
     const exitCode = await openShell(engine, name, {
       user: given.user,
       key: given.key,

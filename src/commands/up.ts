@@ -20,6 +20,7 @@ export default class Up extends VmfileCommand {
     'discard-saved': flags.discardSaved,
     autostart: Flags.boolean({summary: 'Only the VMs that start at boot: those without `autostart #false`.'}),
     file: flags.file,
+    home: flags.home,
     name: flags.names,
     'no-deps': flags.noDependencies,
     'no-health': Flags.boolean({

@@ -7,7 +7,7 @@ import {type Problem, VmctlError} from '../model/errors.ts'
 export default class Validate extends VmfileCommand {
   static override summary = 'Check a VMFile and everything it refers to.'
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --file staging.kdl --json']
-  static override flags = {file: flags.file}
+  static override flags = {file: flags.file, home: flags.home}
 
   async run(): Promise<{readonly path: string; readonly vms: readonly string[]; readonly warnings: readonly Problem[]}> {
     const {flags: given} = await this.parse(Validate)

@@ -1,7 +1,11 @@
+import {createHash} from 'node:crypto'
+import {hostname} from 'node:os'
 import {join, resolve} from 'node:path'
 
 import {defaultStateDirectory} from '../host/paths.ts'
+import type {HomeServers} from '../hypervisor/home-servers.ts'
 import type {Hypervisor} from '../hypervisor/hypervisor.ts'
+import {incusHypervisor} from '../hypervisor/incus/index.ts'
 import {noopHypervisor} from '../hypervisor/noop/index.ts'
 import {qemuHypervisor} from '../hypervisor/qemu/index.ts'
 import type {QemuOptions} from '../hypervisor/qemu/options.ts'
@@ -16,7 +20,8 @@ import {createOciSource, type OciSourceOptions} from '../image/oci/index.ts'
 import type {BackendNodes} from '../model/backend-node.ts'
 import {debug} from '../model/debug.ts'
 import {VmctlError} from '../model/errors.ts'
-import type {Vm, Observation} from '../model/vm.ts'
+import {homeBackend} from '../model/home.ts'
+import type {Observation, Vm, VmSpec} from '../model/vm.ts'
 import {fileProvisioner} from '../provision/steps/file.ts'
 import type {ReadDockerfile} from '../provision/dockerfile/index.ts'
 import type {Provisioner} from '../provision/provisioner.ts'
@@ -36,6 +41,8 @@ export interface Engine {
   /** The images that have a name; read once. */
   readonly catalogue: () => Promise<Catalogue>
   readonly hypervisors: ReadonlyMap<string, Hypervisor>
+  /** The servers that homes are on; loaded when the first is asked for. */
+  readonly homeServers: () => Promise<HomeServers>
   readonly provisioners: ReadonlyMap<string, Provisioner>
   /** How Dockerfiles are read, by a verb that reads each once; anew each time when absent. */
   readonly readDockerfile?: ReadDockerfile
@@ -43,8 +50,10 @@ export interface Engine {
   readonly lock?: ImageLock
   /** Whether what a lock file does not hold is refused: always, or only beside a VMFile that has one. */
   readonly frozen?: 'always' | 'with-lock' | undefined
-  /** The backend of new VMs. */
+  /** The backend of new VMs on this host. */
   readonly backend: string
+  /** The name of the home of new VMs, in place of that of their VMFile; `local` is this host. */
+  readonly home?: string | undefined
   /** Milliseconds to wait for another vmctl that works on the same VM; each verb has its own patience when absent. */
   readonly lockTimeoutMs?: number
   readonly env: NodeJS.ProcessEnv
@@ -58,6 +67,8 @@ export interface EngineOptions {
   readonly extensions?: readonly Extension[]
   /** Backend of new VMs: `qemu` unless VMCTL_BACKEND says otherwise. */
   readonly backend?: string
+  /** Home of new VMs, in place of that of their VMFile; VMCTL_HOME when absent. */
+  readonly home?: string
   readonly lockTimeoutMs?: number
   /** Whether lock files of images are taken as they are. By default where CI=true says so and there is one. */
   readonly frozen?: boolean
@@ -95,9 +106,10 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
     images: (options.offline ?? isOn(env.VMCTL_OFFLINE)) ? offlineStore(images) : images,
     catalogue,
     hypervisors: registry.hypervisors,
+    homeServers: async () => (await import('../hypervisor/incus/homes.ts')).incusHomes,
     provisioners: registry.provisioners,
     frozen: frozenBy(options, env),
-    backend: options.backend ?? (env.VMCTL_BACKEND || 'qemu'),
+    ...wherePlaced(options, env),
     env,
     ...(options.lockTimeoutMs !== undefined && {lockTimeoutMs: options.lockTimeoutMs}),
     emit: (event) => {
@@ -111,6 +123,12 @@ export const openEngine = async (options: EngineOptions = {}): Promise<Engine> =
     signal: options.signal ?? new AbortController().signal,
   }
 }
+
+/** Where new VMs are made. */
+const wherePlaced = ({backend, home}: EngineOptions, env: NodeJS.ProcessEnv): Pick<Engine, 'backend' | 'home'> => ({
+  backend: backend ?? (env.VMCTL_BACKEND || 'qemu'),
+  home: home ?? (env.VMCTL_HOME || undefined),
+})
 
 /** Whether a variable says yes. */
 const isOn = (value = ''): boolean => /^(?:1|true|yes|on)$/i.test(value)
@@ -136,10 +154,20 @@ const builtIn = (store: Store, env: NodeJS.ProcessEnv, images: Omit<OciSourceOpt
       firmware: firmwareOf(env),
     }),
     noopHypervisor(noopGuest(env.VMCTL_NOOP_SSH)),
+    incusHypervisor({
+      find: async (name) => {
+        const {homeAccess, homesDirectory} = await import('./homes.ts')
+        return homeAccess({homes: homesDirectory(env), name})
+      },
+      owner: ownerOf(store),
+    }),
   ],
   imageSources: [createHttpSource(images), createOciSource({...images, env})],
   provisioners: [shellProvisioner, fileProvisioner, rebootProvisioner],
 })
+
+/** Whose instances those of a server are: this state directory's, on this host. */
+const ownerOf = ({directory}: Store): string => createHash('sha256').update(`${hostname()} ${directory}`).digest('hex').slice(0, 16)
 
 /** @throws VmctlError `vmctl::usage::invalid` for one without the other: code and variables of different builds do not boot */
 const firmwareOf = (env: NodeJS.ProcessEnv): QemuOptions['firmware'] => {
@@ -168,9 +196,14 @@ const moduleOf = ({type}: EngineEvent): string => (type.startsWith('guest.') ? '
 const describeEvent = (event: EngineEvent): string =>
   event.type === 'provision.output' ? `${event.type} ${event.stream} ${event.chunk.length} bytes` : JSON.stringify(event)
 
-/** The backend of a VM, or of new VMs. Throws `vmctl::backend::not_available` when nothing of that name is there or it cannot run here. */
-export const hypervisorOf = async (engine: Engine, vm?: Vm): Promise<Hypervisor> => {
-  const name = vm?.backend ?? engine.backend
+/** The backend of a VM, or of new VMs on this host. Throws `vmctl::backend::not_available` when nothing of that name is there or it cannot run here. */
+export const hypervisorOf = (engine: Engine, vm?: Vm): Promise<Hypervisor> => hypervisorNamed(engine, vm?.backend ?? engine.backend)
+
+/** The backend of a new VM; throws as `hypervisorOf`. */
+export const hypervisorFor = (engine: Engine, {home}: Pick<VmSpec, 'home'>): Promise<Hypervisor> =>
+  hypervisorNamed(engine, home ? homeBackend : engine.backend)
+
+const hypervisorNamed = async (engine: Engine, name: string): Promise<Hypervisor> => {
   const hypervisor = engine.hypervisors.get(name)
   if (!hypervisor) {
     const known = [...engine.hypervisors.keys()].join(', ')

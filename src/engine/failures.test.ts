@@ -3,6 +3,7 @@ import {join, resolve} from 'node:path'
 
 import {expect, test} from 'vitest'
 
+import {incusFailures} from '../hypervisor/incus/failures.ts'
 import {qemuFailures} from '../hypervisor/qemu/failures.ts'
 import {exitCodes} from '../model/exit-codes.ts'
 import {commonFailures} from '../model/failures.ts'
@@ -26,6 +27,7 @@ test('every failure is one that some part of the program reports', () => {
     .join('\n')
   const wanted = [
     ...Object.keys(commonFailures).map((code) => `'${code}'`),
+    ...Object.keys(incusFailures).map((name) => `incusFailures.${name}`),
     ...Object.keys(qemuFailures).map((name) => `qemuFailures.${name}`),
   ]
   expect(wanted.filter((words) => !text.includes(words))).toEqual([])

@@ -1,7 +1,8 @@
+import {incusFailures} from '../hypervisor/incus/failures.ts'
 import {qemuFailures} from '../hypervisor/qemu/failures.ts'
 import {adviceText, commonFailures, type FailureCode as CommonCode} from '../model/failures.ts'
 
-const ofBackends = Object.values(qemuFailures)
+const ofBackends = [...Object.values(incusFailures), ...Object.values(qemuFailures)]
 
 /** A code of vmctl, or of a backend that it brings. */
 export type FailureCode = CommonCode | (typeof ofBackends)[number]['code']

@@ -51,6 +51,7 @@ export const readVmfile = async (engine: Engine, path: string, {toleratesMissing
     catalogue,
     toleratesMissing,
     env: engine.env,
+    home: engine.home,
     readDockerfile,
     examineSeedFile,
   })

@@ -1,5 +1,7 @@
 import {spawn} from 'node:child_process'
 import {constants} from 'node:os'
+import type {Duplex} from 'node:stream'
+import {pipeline} from 'node:stream/promises'
 import {isatty} from 'node:tty'
 
 import {systemCode, VmctlError} from '../model/errors.ts'
@@ -57,3 +59,16 @@ export const runInteractive = (program: string, args: readonly string[], {help, 
 
 /** Whether a person sits at both ends of this process. The descriptors are asked, because a stream that Node opens for one may read from it. */
 export const isTerminal = (): boolean => isatty(0) && isatty(1)
+
+/** Joins standard input and output of this process to a stream, until the other side has ended. */
+export const joinStandardStreams = async (stream: Duplex, signal: AbortSignal): Promise<void> => {
+  const input = pipeline(process.stdin, stream, {signal})
+  // Who reads no more on the other side has said so by its end.
+  input.catch(() => undefined)
+  try {
+    await pipeline(stream, process.stdout, {signal, end: false})
+  } finally {
+    process.stdin.destroy()
+    stream.destroy()
+  }
+}

@@ -28,10 +28,11 @@ export class TarWriter {
   #block: Buffer = Buffer.allocUnsafeSlow(blockBytes)
   #used = 0
 
-  constructor() {
+  /** @param seconds when everything was changed last, since 1970; now when absent */
+  constructor(seconds = Math.floor(Date.now() / 1000)) {
     const template = Buffer.alloc(unit)
     template.write('0000000\0'.repeat(2), 108)
-    template.write(octal(Math.floor(Date.now() / 1000), 12), 136)
+    template.write(octal(seconds, 12), 136)
     template.write('ustar  \0root', 257)
     template.write('root', 297)
     this.#template = template

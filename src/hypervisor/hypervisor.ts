@@ -2,6 +2,7 @@ import type {Duplex} from 'node:stream'
 
 import type {BackendNode} from '../model/backend-node.ts'
 import type {Check} from '../model/check.ts'
+import type {SeedDocuments} from '../model/cloud-init.ts'
 import type {ForwardedPort} from '../model/port.ts'
 import type {Vitals} from '../model/vitals.ts'
 import type {Observation, Vm, VmSpec} from '../model/vm.ts'
@@ -33,6 +34,8 @@ export interface VmDisk {
   readonly path?: string
   /** What it takes. */
   readonly bytes: number
+  /** The file of the host with the seed, when there is one. */
+  readonly seed?: string
 }
 
 /** A moment of a VM that it can be put back to. */
@@ -100,6 +103,14 @@ export interface DiskTarget {
   readonly compressed: boolean
 }
 
+/** Where a program reaches an SSH port. */
+export interface SshAddress {
+  readonly host: string
+  readonly port: number
+  /** Nobody but `dial` reaches it, and the host is only a name: `vmctl ssh --stdio` stands in between. */
+  readonly isRelayed?: true
+}
+
 /** Where a layer of the disk of a VM goes. */
 export interface LayerTarget {
   /** What it is called among the names of a backend: 12 hexadecimal digits. */
@@ -108,15 +119,13 @@ export interface LayerTarget {
   readonly path: string
 }
 
-/** Where the guest's serial console can be reached. */
-export type ConsoleEndpoint = {readonly type: 'unix-socket'; readonly path: string} | {readonly type: 'none'}
-
 /**
- * A backend: it makes, runs and removes VMs. Extension point; every backend passes `testHypervisor` of `vmctl/testing`.
+ * A backend: it makes, runs and removes VMs, on this host or elsewhere: no process, socket or file of a VM has to be here but those of
+ * its record. Extension point; every backend passes `testHypervisor` of `vmctl/testing`.
  *
- * Call order of a life: `prepare`, `start`, (`suspend`, `resume`)*, `stop`, `start`, …, `destroy`.
- * The engine holds the VM's lock around every method that changes something; `observe`, `dial`, `sshAddress`
- * and `console` are called without it, at any time, and must not change anything.
+ * Call order of a life: `prepare`, `seed`, `start`, (`suspend`, `resume`)*, `stop`, `start`, …, `destroy`.
+ * The engine holds the VM's lock around every method that changes something; `observe`, `dial`, `sshAddress`,
+ * `fetchConsole` and `console` are called without it, at any time, and must not change anything.
  */
 export interface Hypervisor {
   readonly name: string
@@ -127,7 +136,7 @@ export interface Hypervisor {
   /** Checks what can be known before anything is made, and throws the error that `start` would meet. */
   check(spec: VmSpec): Promise<void>
   /**
-   * Allocates what the VM needs in its directory: the disk on top of `vm.base`, addresses.
+   * Allocates what the VM needs: the disk with the content of `vm.base`, which is a verified file of this host, and addresses.
    * Idempotent: what exists is kept, a disk above all; a disk smaller than `vm.spec.diskBytes` is grown while the VM is at rest.
    */
   prepare(vm: Vm, options: OperationOptions): Promise<void>
@@ -146,7 +155,7 @@ export interface Hypervisor {
   /** A byte stream to a TCP port of the guest. */
   dial(vm: Vm, port: number, options: {readonly signal: AbortSignal}): Promise<Duplex>
   /** Where a program of the host reaches the guest's SSH port; undefined when the VM has no network. */
-  sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<{readonly host: string; readonly port: number} | undefined>
+  sshAddress(vm: Vm, options: {readonly signal: AbortSignal}): Promise<SshAddress | undefined>
 
   /**
    * The IPv4 address that a guest has on a bridge of the host by what the host knows: leases, the neighbour table. Changes nothing and
@@ -169,11 +178,16 @@ export interface Hypervisor {
 
   // A backend that leaves these out does not support them; the engine says so to the user.
   /**
-   * The seed.iso in the VM's directory was replaced: a running guest is to see the new one, now and after a reboot of its
-   * own, and the file that was there before is to be let go of, because it is about to be wiped. Does nothing when nothing
-   * runs. May be repeated. Without it the seed stays as the VM was made with, its private host key included.
+   * What cloud-init of the guest is to read, in the form that the backend gives it to a guest. Called after `prepare`, and again when
+   * the guest was reached for the first time, without what was secret then: a guest that runs sees the new documents, now and after a
+   * reboot of its own, and nothing is left of those before them. May be repeated. Without it a `cloud-init` block has no effect, which the user is told.
    */
-  showSeed?(vm: Vm, options: OperationOptions): Promise<void>
+  seed?(vm: Vm, documents: SeedDocuments, options: OperationOptions): Promise<void>
+  /**
+   * Brings `consoleLog` in the VM's directory up to what the serial console has shown. Changes nothing else, is called without the
+   * VM's lock, and does nothing where the VM is gone. A backend without it appends to that file by itself while the VM runs.
+   */
+  fetchConsole?(vm: Vm, options: {readonly signal: AbortSignal}): Promise<void>
   /**
    * Makes a running VM match what of `vm.spec` can change while it runs: the forwarded ports. Does nothing when nothing runs. May be
    * repeated. Without it such changes wait for the next start.
@@ -239,5 +253,4 @@ export interface Hypervisor {
   load?(vm: Vm, options: SaveOptions): Promise<Restoration>
   /** A byte stream to and from the serial console. One user at a time. */
   console?(vm: Vm, options: {readonly signal: AbortSignal}): Promise<Duplex>
-  consoleEndpoint?(vm: Vm): ConsoleEndpoint
 }

@@ -6,13 +6,15 @@ import {pathExists} from '../host/files.ts'
 import {listProcesses} from '../host/proc.ts'
 import type {Vm} from '../model/vm.ts'
 import type {VmDisk} from './hypervisor.ts'
+import {seedIn} from './local-seed.ts'
 
 /** The disk of a backend that has it in the directory of the VM: what the VM has written, on top of its image. */
 export const overlayIn = (directory: string): string => join(directory, 'overlay.qcow2')
 
 export const localDisk = async (directory: string): Promise<VmDisk> => {
   const path = overlayIn(directory)
-  return {path, bytes: await diskBytes(path)}
+  const seed = seedIn(directory)
+  return {path, bytes: await diskBytes(path), ...((await pathExists(seed)) && {seed})}
 }
 
 /** The disks of a VM that a checkpoint is of, those that exist: its own, and the volumes that it may write to. */

@@ -1,3 +1,11 @@
+/** The documents of a NoCloud seed; text or, for what the user brought, untouched bytes. */
+export interface SeedDocuments {
+  readonly metaData: string
+  readonly userData: string | Uint8Array
+  readonly vendorData?: string | Uint8Array
+  readonly networkConfig?: string | Uint8Array
+}
+
 /** A file that cloud-init writes at the first boot. */
 export interface WriteFile {
   /** Absolute path in the guest. */

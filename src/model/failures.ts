@@ -183,6 +183,12 @@ const meanings = {
   },
   'vmctl::provision::no_ssh': {exit: usage, help: 'Add `cloud-init { }` to the VM, or `ssh { user "…" }` for a user whom its image knows.'},
 
+  'vmctl::home::not_found': {exit: notFound, help: 'Run `vmctl home ls` to see the homes that exist.'},
+  'vmctl::home::exists': {exit: state, help: 'Remove it first with `vmctl home rm NAME`, or choose another name.'},
+  'vmctl::home::in_use': {exit: state, help: 'Destroy them first, or give `--force`: they stay on the server, out of reach.'},
+  'vmctl::home::token_invalid': {exit: usage, help: 'Have a new one made on the server: `incus config trust add NAME`.'},
+  'vmctl::home::record_damaged': {exit: state, help: 'Remove the home with `vmctl home rm NAME`, then add it again.'},
+
   'vmctl::network::bridge_not_found': {
     exit: host,
     help: 'Create the bridge first: `sudo ip link add NAME type bridge && sudo ip link set NAME up`.',

@@ -10,7 +10,6 @@ test('every file has its own name in the directory of the VM, and the names of t
   expect(new Set(paths).size).toBe(paths.length)
   expect(new Set(paths.map((path) => dirname(path)))).toEqual(new Set(['/state/vms/web']))
   expect(files).toMatchObject({
-    seed: '/state/vms/web/seed.iso',
     consoleLog: '/state/vms/web/console.log',
     provisionLog: '/state/vms/web/provision.log',
     privateKey: '/state/vms/web/id_ed25519_generated',

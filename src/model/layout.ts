@@ -14,9 +14,6 @@ export const vmFiles = (directory: string) =>
     journal: join(directory, 'journal.json'),
     /** The last results of the health check, since the last start. */
     health: join(directory, 'health.json'),
-    seed: join(directory, 'seed.iso'),
-    /** The seed of the first boot, on its way to be wiped. */
-    spentSeed: join(directory, 'seed-spent.iso'),
     knownHosts: join(directory, 'known_hosts'),
     privateKey: join(directory, 'id_ed25519_generated'),
     publicKey: join(directory, 'id_ed25519_generated.pub'),
@@ -32,7 +29,7 @@ export const vmFiles = (directory: string) =>
     savedMemory: join(directory, 'saved'),
     /** A directory for each snapshot. */
     snapshots: join(directory, 'snapshots'),
-    /** What the serial console shows: the backend appends to it, and everybody else reads. */
+    /** What the serial console has shown: a backend of this host appends to it, another one brings it when asked to. */
     consoleLog: join(directory, 'console.log'),
     provisionLog: join(directory, 'provision.log'),
     /** Says which bytes of provision.log are which stream's of the running step. */

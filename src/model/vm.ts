@@ -10,6 +10,7 @@ import type {Healthcheck} from './health.ts'
 import type {ForwardedPort, PortForward} from './port.ts'
 import type {CloudInitConfig} from './cloud-init.ts'
 import type {PciDevice} from './device.ts'
+import type {HomeSpec, PlaceSpec} from './home.ts'
 import type {Saved} from './saveable.ts'
 import type {DiskLayer, Share, VolumeMount} from './storage.ts'
 import type {Dependency} from './order.ts'
@@ -61,6 +62,8 @@ export interface BaseImage {
   readonly path: string
   readonly format: ImageFormat
   readonly virtualSizeBytes: number
+  /** Whether it is no disk, but the root file system of a container in an archive with its metadata, as Incus packs them. */
+  readonly isArchive?: true
   /** sha256 of the image as it was published, before it was unpacked; absent for a local image, which stays where the user has it. */
   readonly sha256?: string
 }
@@ -114,6 +117,11 @@ export interface VmSpec extends BackendSections {
   /** From 0; absent for a VM without replicas. */
   readonly replica?: number
   readonly image: ImageReference
+  /** Where it lives; on this host when absent. */
+  readonly home?: HomeSpec
+  /** A machine of its own when absent. */
+  readonly kind?: 'container'
+  readonly place?: PlaceSpec
   readonly vcpus: number
   readonly memoryMiB: number
   /** Size of the disk; that of the base image when absent. */
@@ -247,6 +255,8 @@ export interface Observation {
   readonly macAddress?: string
   readonly vncAddress?: string
   readonly accelerator?: string
+  /** Of the cluster that it lives on, the member that it is on now. */
+  readonly member?: string
   /** What a VM that runs has lost meanwhile, and how it comes back, a sentence each. */
   readonly problems?: readonly string[]
 }

@@ -12,6 +12,7 @@ import {devicesChange} from './nodes/device.ts'
 import {dockerfileChange} from './nodes/dockerfile.ts'
 import {firmwareChange} from './nodes/firmware.ts'
 import {healthcheckChange} from './nodes/healthcheck.ts'
+import {homeChange, kindChange, placeChange} from './nodes/home.ts'
 import {imageChange} from './nodes/image.ts'
 import {attachmentsChange, networkChange} from './nodes/network.ts'
 import {portsChange} from './nodes/port.ts'
@@ -35,6 +36,9 @@ const compareDisk: Compare<'diskBytes'> = (applied, wanted) => {
  * does not compile. Provision steps are not among them: the journal knows what was done.
  */
 const fields: {readonly [K in Exclude<keyof VmSpec, 'name' | 'provision' | keyof BackendSections>]: Compare<K>} = {
+  home: homeChange,
+  kind: kindChange,
+  place: placeChange,
   image: imageChange,
   dockerfile: dockerfileChange,
   cloudInit: cloudInitChange,

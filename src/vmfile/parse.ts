@@ -34,6 +34,8 @@ export interface LoadOptions {
   readonly imageSchemes?: readonly string[]
   /** The images that have a name; those that vmctl brings when absent. */
   readonly catalogue?: readonly Publisher[]
+  /** The name of the home of the VMs, in place of that of the file; `local` is this host. */
+  readonly home?: string | undefined
   /** The variables that secrets may be taken from; none when absent. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** What reads Dockerfiles; none can be used when absent. */
@@ -66,6 +68,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     backends = new Map(),
     toleratesMissing = false,
     env = {},
+    home,
   } = options
   const report = startReport(text, file)
   if (text.length > sizeLimit) refuseSize(report)
@@ -90,6 +93,7 @@ export const parse = async (text: string, options: ParseOptions): Promise<Vmfile
     catalogue,
     provisionTypes,
     env,
+    home,
     readDockerfile,
     examineSeedFile,
     toleratesMissing,

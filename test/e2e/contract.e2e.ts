@@ -1,6 +1,7 @@
 import {execFile, spawn} from 'node:child_process'
 import {randomUUID} from 'node:crypto'
 import {once} from 'node:events'
+import {readFileSync} from 'node:fs'
 import {chmod, mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -70,6 +71,10 @@ describe('QEMU', () => {
           const devices = (await readdir('/sys/class/net')).filter((name) => name === tapName(vm))
           return [...sockets, ...devices]
         },
+        seen: async (vm) =>
+          (await readdir(vm.directory))
+            .map((name) => (name.startsWith('seed') ? readFileSync(join(vm.directory, name), 'latin1') : ''))
+            .join(''),
         forge: async (vm) => {
           const stranger = spawn('sleep', ['600'], {stdio: 'ignore'})
           await once(stranger, 'spawn')

@@ -113,7 +113,8 @@ interface Seen extends Observed {
 const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Seen> => {
   const found = await readVm(engine.store, spec.name)
   // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
-  const needsImage = verb === 'reload' || (verb === 'up' && !found)
+  // The archive of a container is used where it is.
+  const needsImage = spec.kind === undefined && (verb === 'reload' || (verb === 'up' && !found))
   const locked = engine.lock?.find(spec.image)
   const image = needsImage ? await findImage(engine.images, spec.image, locked?.digests) : undefined
   const imageIsHere = !needsImage || image !== undefined

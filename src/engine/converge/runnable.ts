@@ -2,7 +2,7 @@ import {exitCodeOf, exitCodes, isVmctlError, messageOf, type Problem, severalFai
 import {type VmSpec, isAlive} from '../../model/vm.ts'
 import {readVm} from '../../store/store.ts'
 import type {Vmfile} from '../../vmfile/index.ts'
-import {type Engine, hypervisorOf, observe} from '../engine.ts'
+import {type Engine, hypervisorFor, observe} from '../engine.ts'
 
 /** A VM that its backend cannot run, and why. */
 interface Refusal {
@@ -11,8 +11,7 @@ interface Refusal {
 }
 
 const ask = async (engine: Engine, specs: readonly VmSpec[]): Promise<readonly Refusal[]> => {
-  const hypervisor = await hypervisorOf(engine)
-  const answers = await Promise.allSettled(specs.map((spec) => hypervisor.check(spec)))
+  const answers = await Promise.allSettled(specs.map(async (spec) => (await hypervisorFor(engine, spec)).check(spec)))
   engine.signal.throwIfAborted()
   return specs.flatMap((spec, index) => {
     const answer = answers[index]

@@ -19,6 +19,7 @@ import {freeze, newMoment} from '../snapshot/create.ts'
 import {tidyUp} from '../snapshot/common.ts'
 import {claimBase, startVm} from '../vm/apply.ts'
 import {unhurried} from '../vm/copy.ts'
+import {seedGiver} from '../vm/give-seed.ts'
 import {operation} from '../vm/operation.ts'
 import {lockVms} from '../vm/several.ts'
 import {newRecords} from '../vm/records.ts'
@@ -112,7 +113,7 @@ const make = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<{readonly clo
     })
     await hypervisor.fork(vm, clone, {...operation(engine, clone), id, directory: moment, memory: false, shared: false, volumes})
     await hypervisor.prepare(clone, operation(engine, clone))
-    await writeCredentials(clone, await seedContentOf(engine, clone))
+    await writeCredentials(clone, await seedContentOf(engine, clone), seedGiver(engine, clone))
     await remove(moment)
     engine.signal.throwIfAborted()
     return {clone: {...clone, directory: await adoptDirectory(engine.store, directory, spec.name)}, pausedMs}

@@ -22,6 +22,7 @@ import {requireVms, tidyUp} from '../snapshot/common.ts'
 import {freeze, type Moment, newMoment} from '../snapshot/create.ts'
 import {putRecordsBack} from '../snapshot/kept-files.ts'
 import {startVm} from '../vm/apply.ts'
+import {seedGiver} from '../vm/give-seed.ts'
 import {operation} from '../vm/operation.ts'
 import {forAll, lockVms} from '../vm/several.ts'
 import {holdRecords, newRecords, readRecords} from '../vm/records.ts'
@@ -122,7 +123,7 @@ const take = async (
     for (const {from, to} of volumes) await bringVolume(from, to)
     const hypervisor = await forkingBackend(engine, vm)
     await hypervisor.fork(vm, fork, {...operation(own, fork), id: frozen.id, directory, memory: false, shared: true, volumes})
-    await bringRecords(vm, fork, directory)
+    await bringRecords(own, {vm, fork, directory})
     await bringNetworks(engine, own, vm.spec)
   }
   return {...frozen, pairs}
@@ -159,8 +160,11 @@ const bringVolume = async (from: string, to: string): Promise<void> => {
   if (await pathExists(record(from))) await copyFile(record(from), record(to))
 }
 
-const bringRecords = async (vm: Vm, fork: Vm, directory: string): Promise<void> => {
-  await putRecordsBack(fork.directory, directory)
+const bringRecords = async (
+  own: Engine,
+  {vm, fork, directory}: {readonly vm: Vm; readonly fork: Vm; readonly directory: string},
+): Promise<void> => {
+  await putRecordsBack(own, fork, {from: directory, like: vm})
   const [from, to] = [vmFiles(vm.directory), vmFiles(fork.directory)]
   for (const file of ['privateKey', 'publicKey'] as const) if (await pathExists(from[file])) await copyFile(from[file], to[file])
   await writeVm(fork)
@@ -182,7 +186,7 @@ const begin = async (own: Engine, {id, moment, pairs}: Taken): Promise<void> => 
     await hypervisor.prepare(fork, operation(own, fork))
     if (!hasMemory) {
       await remove(directory)
-      await writeCredentials(fork, await seedContentOf(own, fork))
+      await writeCredentials(fork, await seedContentOf(own, fork), seedGiver(own, fork))
       return
     }
     const restoration = await hypervisor.restore?.(fork, {...operation(own, fork), id, directory, memory: true})

@@ -4,12 +4,12 @@ import {readIfExists, writeFileAtomic} from '../../host/files.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {canLogIn} from '../../model/login.ts'
 import {noopBackend, type Vm} from '../../model/vm.ts'
-import {type Engine, hypervisorOf} from '../engine.ts'
+import type {Engine} from '../engine.ts'
 import {seedContentOf} from '../make/attach.ts'
 import {renewSeed} from '../make/seed.ts'
 import {hostKeyAlias} from '../reach/identity.ts'
 import {waitForGuest} from '../reach/wait.ts'
-import {operation} from '../vm/operation.ts'
+import {seedGiver} from '../vm/give-seed.ts'
 import {requireIdentity} from '../vm/own-identity.ts'
 
 /** Whether there is a guest that vmctl can enter. */
@@ -40,7 +40,5 @@ export const renewGuest = async (engine: Engine, vm: Vm, former: Pick<Vm, 'id'>)
   } finally {
     connection.close()
   }
-  await renewSeed(vm, await seedContentOf(engine, vm), hostKey)
-  const hypervisor = await hypervisorOf(engine, vm)
-  await hypervisor.showSeed?.(vm, operation(engine, vm))
+  await renewSeed(vm, {...(await seedContentOf(engine, vm)), hostKey}, seedGiver(engine, vm))
 }

@@ -121,7 +121,8 @@ export const findLayer = async (
     readonly identity: string | undefined
   },
 ): Promise<FoundLayer | undefined> => {
-  if (!hasLayers(engine)) return undefined
+  // Layers are files of this host.
+  if (spec.home || !hasLayers(engine)) return undefined
   const {hashes} = await layerChain(engine, {spec, steps, base})
   for (const [index, hash] of [...hashes.entries()].toReversed()) {
     const layer = await readLayer(engine.store, hash)

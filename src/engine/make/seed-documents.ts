@@ -5,10 +5,9 @@ import type {BootPrograms, CloudInitBlock} from '../../guest/seed/cloud-init-blo
 import {mergeDocuments} from '../../guest/seed/cloud-init-merge.ts'
 import type {KeyPair} from '../../guest/keys/keys.ts'
 import {identityProgram} from '../../guest/seed/identity-program.ts'
-import type {SeedDocuments} from '../../guest/seed/seed-iso.ts'
 import {type GuestSetup, setupHashes, setupScript} from '../../guest/setup/script.ts'
 import {ioError} from '../../host/files.ts'
-import type {CloudInitConfig, HashedFile} from '../../model/cloud-init.ts'
+import type {CloudInitConfig, HashedFile, SeedDocuments} from '../../model/cloud-init.ts'
 import type {Vm, VmSpec} from '../../model/vm.ts'
 import {identityOf, sshUser} from '../reach/identity.ts'
 

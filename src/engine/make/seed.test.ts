@@ -9,8 +9,16 @@ import {makeSpec, makeVm, temporaryDirectory} from '../../../test/support/builde
 import type {CloudInitConfig} from '../../model/cloud-init.ts'
 import type {Vm} from '../../model/vm.ts'
 import {emptySetup} from '../../guest/setup/script.ts'
+import {writeLocalSeed} from '../../hypervisor/local-seed.ts'
+import type {SeedDocuments} from '../../model/cloud-init.ts'
 import {detachSeed, writeCredentials} from './seed.ts'
 import {seedDocuments} from './seed-documents.ts'
+
+/** As a backend of this host has it. */
+const givenTo =
+  (vm: Vm, show?: () => Promise<void>) =>
+  (documents: SeedDocuments): Promise<void> =>
+    writeLocalSeed(vm, documents, show)
 
 const secret = 'BEGIN OPENSSH PRIVATE KEY'
 
@@ -18,7 +26,7 @@ const seededVm = async (cloudInit: Partial<CloudInitConfig> = {}): Promise<{vm: 
   const directory = join(temporaryDirectory(), 'vm')
   mkdirSync(directory)
   const vm = makeVm({directory, spec: makeSpec({cloudInit: {hostname: 'web', sshKeys: [], ...cloudInit}})})
-  await writeCredentials(vm, {setup: emptySetup})
+  await writeCredentials(vm, {setup: emptySetup}, givenTo(vm))
   return {vm, seed: join(directory, 'seed.iso'), spent: join(directory, 'seed-spent.iso')}
 }
 
@@ -31,9 +39,13 @@ test('the private host key goes, the identity, the user and his key stay, and th
   const {size} = statSync(seed)
   let shown = ''
   expect(
-    await detachSeed(vm, {setup: emptySetup}, async () => {
-      shown = text(seed)
-    }),
+    await detachSeed(
+      vm,
+      {setup: emptySetup},
+      givenTo(vm, async () => {
+        shown = text(seed)
+      }),
+    ),
   ).toBeUndefined()
   expect(shown).not.toContain(secret)
   const publicKey = readFileSync(join(vm.directory, 'id_ed25519_generated.pub'), 'utf8').split(' ')[1] ?? '-'
@@ -64,10 +76,10 @@ test.each([
   const show = async (): Promise<void> => {
     if (isCut) throw new Error('cut')
   }
-  await expect(detachSeed(made.vm, {setup: emptySetup}, show)).rejects.toThrow('cut')
+  await expect(detachSeed(made.vm, {setup: emptySetup}, givenTo(made.vm, show))).rejects.toThrow('cut')
   isCut = false
-  expect(await detachSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
-  expect(await detachSeed(made.vm, {setup: emptySetup}, show)).toBeUndefined()
+  expect(await detachSeed(made.vm, {setup: emptySetup}, givenTo(made.vm, show))).toBeUndefined()
+  expect(await detachSeed(made.vm, {setup: emptySetup}, givenTo(made.vm, show))).toBeUndefined()
   expect(text(made.seed)).not.toContain(secret)
   expect(existsSync(made.spent)).toBe(false)
 })
@@ -78,10 +90,10 @@ test('user-data of the user stays byte for byte; when it has changed meanwhile t
   const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex')
   const {vm, seed} = await seededVm({userData: {path, sha256}})
   writeFileSync(path, 'other')
-  expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${path} is not what it was when the VM was made`)
+  expect(await detachSeed(vm, {setup: emptySetup}, givenTo(vm))).toBe(`${path} is not what it was when the VM was made`)
   expect(text(seed)).toContain(secret)
   writeFileSync(path, '#cloud-config\nbootcmd: [date]\n')
-  expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
+  expect(await detachSeed(vm, {setup: emptySetup}, givenTo(vm))).toBeUndefined()
   expect(text(seed)).toContain('#cloud-config\nbootcmd: [date]\n')
   expect(text(seed)).not.toContain(secret)
 })
@@ -91,7 +103,7 @@ test.each(['ecdsa', 'rsa'] as const)('keys of kind %s, the host key and that of 
   mkdirSync(directory)
   const mine = 'ssh-ed25519 AAAAmine me'
   const vm = makeVm({directory, spec: makeSpec({cloudInit: {hostname: 'web', sshKeys: [mine]}, ssh: {keyType}})})
-  await writeCredentials(vm, {setup: emptySetup})
+  await writeCredentials(vm, {setup: emptySetup}, givenTo(vm))
   const seed = text(join(directory, 'seed.iso'))
   const publicKey = readFileSync(join(directory, 'id_ed25519_generated.pub'), 'utf8').trim()
   const name = keyType === 'rsa' ? 'ssh-rsa' : 'ecdsa-sha2-nistp256'
@@ -133,7 +145,7 @@ describe('a whole block', () => {
       write_files: [{content: 'from a file\n'}, {content: 'b\n', owner: 'www-data', defer: true}],
       users: [{hashed_passwd: '$6$a$b'}],
     })
-    expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
+    expect(await detachSeed(vm, {setup: emptySetup}, givenTo(vm))).toBeUndefined()
     const {ssh_keys: keys, no_ssh_fingerprints: _fingerprints, ...rest} = first
     expect(keys).toHaveProperty('ed25519_private')
     expect(configOf(seed)).toEqual(rest)
@@ -144,7 +156,7 @@ describe('a whole block', () => {
     const {vm, seed} = await seededVm(block(source))
     const before = readFileSync(seed)
     writeFileSync(source.path, 'changed\n')
-    expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBe(`${source.path} is not what it was when the VM was made`)
+    expect(await detachSeed(vm, {setup: emptySetup}, givenTo(vm))).toBe(`${source.path} is not what it was when the VM was made`)
     expect(readFileSync(seed).equals(before)).toBe(true)
   })
 
@@ -163,7 +175,7 @@ describe('a whole block', () => {
     expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, true])
     expect(text(seed)).toContain('#!/bin/sh\n# vendor\n')
     expect(text(seed)).toContain('version: 2\n')
-    expect(await detachSeed(vm, {setup: emptySetup}, async () => undefined)).toBeUndefined()
+    expect(await detachSeed(vm, {setup: emptySetup}, givenTo(vm))).toBeUndefined()
     expect([base64('hostname: mine'), base64('nginx'), base64(secret)]).toEqual([true, true, false])
   })
 
@@ -179,7 +191,7 @@ describe('a whole block', () => {
     mkdirSync(directory)
     const dockerfile = {path: '/Dockerfile', context: '/', buildArgs: {}}
     const vm = makeVm({directory, spec: makeSpec({dockerfile, cloudInit: {hostname: 'web', sshKeys: [], runCommands: ['true']}})})
-    await writeCredentials(vm, {setup: emptySetup})
+    await writeCredentials(vm, {setup: emptySetup}, givenTo(vm))
     expect(configOf(join(directory, 'seed.iso'))).not.toHaveProperty('runcmd')
   })
 })

@@ -18,6 +18,7 @@ import {
 } from '../../model/catalogue.ts'
 import {isHostname, suggest} from '../../model/names.ts'
 import {ociScheme, showOciReference} from '../../model/oci-reference.ts'
+import {localHome} from '../../model/home.ts'
 import {formatSize} from '../../model/quantity.ts'
 import type {CloudInitConfig} from '../../model/cloud-init.ts'
 import type {ImageReference, SshConfig, VmSpec} from '../../model/vm.ts'
@@ -39,6 +40,8 @@ export interface SpecOptions {
   /** Path of a public key. */
   readonly sshKey?: string | undefined
   readonly uefi?: boolean | undefined
+  /** The name of the home; this host when absent. */
+  readonly home?: string | undefined
   /** The images that have a name; those that vmctl brings when absent. */
   readonly catalogue?: readonly Publisher[] | undefined
   /** Where relative paths start. */
@@ -60,6 +63,7 @@ export const specFromOptions = async (options: SpecOptions): Promise<VmSpec> => 
   const login = await loginOf(options)
   return {
     name: options.name,
+    ...(options.home !== undefined && options.home !== localHome && {home: {name: options.home}}),
     image: await imageOf(options),
     vcpus: options.vcpus ?? vcpuLimits.default,
     memoryMiB,

@@ -1,5 +1,6 @@
 import {listVms} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
+import {homesDirectory, listHomeNames} from '../homes.ts'
 import {discoverVmfile} from '../../vmfile/index.ts'
 import {readVmfile, type Vmfile} from '../load.ts'
 import {searchCatalogue} from './catalogue.ts'
@@ -10,7 +11,7 @@ import {listNetworks} from '../resources/network-list.ts'
 import {volumes} from '../resources/volumes.ts'
 
 /** What there are names for on a command line. */
-export type Named = 'vm' | 'volume' | 'network' | 'image' | 'cached-image'
+export type Named = 'vm' | 'volume' | 'network' | 'image' | 'cached-image' | 'home'
 
 /** The names of things, as a person would type them here. What cannot be read has none. */
 export const typedNames = async (
@@ -27,6 +28,8 @@ export const typedNames = async (
       return (await listNetworks(engine)).networks.map(({id}) => id)
     case 'image':
       return (await searchCatalogue(engine)).map(({name}) => name)
+    case 'home':
+      return listHomeNames(homesDirectory(engine.env))
     case 'cached-image':
       return (await cachedImages(engine)).map(({name}) => name)
   }

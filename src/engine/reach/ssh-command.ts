@@ -1,8 +1,10 @@
 import {type Candidate, publicHalf} from '../../guest/ssh/candidates.ts'
 import {keepalive} from '../../guest/ssh/ssh.ts'
 import {writeFileAtomic} from '../../host/files.ts'
+import {ownCommand} from '../../host/own-program.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
+import {quote} from '../../model/quote.ts'
 import type {Vm} from '../../model/vm.ts'
 import {hostKeyAlias, type Login, sshKeys, sshUser} from './identity.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
@@ -42,7 +44,8 @@ export const sshCommand = async (engine: Engine, vm: Vm, {only, ...login}: Shell
   const {knownHosts} = vmFiles(vm.directory)
   const option = (name: string, value: string): string[] => ['-o', `${name}=${value}`]
   return {
-    ...address,
+    host: address.host,
+    port: address.port,
     user: sshUser(vm, login.user, login.ssh),
     identityFiles: identities,
     ...(isChecked && {knownHosts}),
@@ -56,10 +59,15 @@ export const sshCommand = async (engine: Engine, vm: Vm, {only, ...login}: Shell
       ...option('ServerAliveCountMax', String(keepalive.count)),
       ...(identities.length > 0 ? option('IdentitiesOnly', 'yes') : []),
       ...identities.flatMap((path) => option('IdentityFile', quoteForSshConfig(path))),
+      ...(address.isRelayed ? option('ProxyCommand', relayCommand(engine, vm)) : []),
       ...['-p', String(address.port)],
     ],
   }
 }
+
+/** The command line by which `ssh` has a stream of vmctl's; `%` begins a token of ssh there. */
+const relayCommand = ({store}: Engine, {name}: Vm): string =>
+  [...ownCommand(), 'ssh', '--stdio', '--state-dir', store.directory, name].map((word) => quote(word).replaceAll('%', '%%')).join(' ')
 
 /** The file by which ssh_config(5) names a key. One that only the agent has is named by its public half, which is written for that. */
 const identityFile = async ({directory}: Vm, key: Candidate, isChosen: boolean): Promise<string | undefined> => {

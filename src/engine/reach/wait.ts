@@ -16,6 +16,7 @@ import type {SshConfig, Vm} from '../../model/vm.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {requireKeys, requireWayIn} from '../plan/login.ts'
 import {repairNetworks} from '../resources/carriers.ts'
+import {consoleLogOf} from './console-log.ts'
 import {hostKeyAlias, type Login, sshKeys, sshUser} from './identity.ts'
 import {watchRefusals} from './refusals.ts'
 import {trustOf} from './trust.ts'
@@ -66,8 +67,8 @@ export const waitForGuest = async (engine: Engine, vm: Vm, options: WaitOptions 
     if (state === 'running') return undefined
     return pause === undefined ? (crash ?? `the VM is ${state}`) : new VmctlError('vmctl::vm::paused', `The VM is paused: ${pause}.`)
   }
-  const consoleBytes = (): Promise<number> =>
-    stat(files.consoleLog).then(
+  const consoleBytes = async (): Promise<number> =>
+    stat(await consoleLogOf(engine, vm)).then(
       (info) => info.size,
       () => 0,
     )

@@ -9,6 +9,8 @@ import {recordsOf, storeOf} from './networks.ts'
 
 /** Makes sure that what carries the networks of a VM is there, before it starts and whenever it is reached. Cheap when it is. */
 export const startNetworks = async (engine: Engine, spec: VmSpec): Promise<void> => {
+  // In a home the backend carries them.
+  if (spec.home) return
   for (const record of await recordsOf(engine, spec)) await startNetwork(storeOf(engine), record, engine.signal)
 }
 
@@ -24,7 +26,7 @@ export const repairNetworks = async (engine: Engine, spec: VmSpec): Promise<void
 
 /** What a VM that runs has lost meanwhile, of itself and of its networks, and how it comes back. A reader: changes nothing. */
 export const problemsOf = async (engine: Engine, {spec}: Vm, {state, problems = []}: Observation): Promise<readonly string[]> => {
-  if (state !== 'running' && state !== 'suspended') return problems
+  if (spec.home || (state !== 'running' && state !== 'suspended')) return problems
   const records = await recordsOf(engine, spec)
   const missing = await Promise.all(records.map((record) => missingCarrier(storeOf(engine), record)))
   const gone = records.flatMap(({spec: {id, driver}}, index) => {

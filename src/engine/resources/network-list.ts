@@ -2,7 +2,7 @@ import {messageOf, VmctlError} from '../../model/errors.ts'
 import type {NetworkSpec} from '../../model/network.ts'
 import {isStarted, missingCarrier, removeNetwork} from '../../network/network.ts'
 import {listNetworkIds, type NetworkRecord, type NetworkStore, readNetwork, withNetworkLock} from '../../network/record.ts'
-import {listVmNames} from '../../store/store.ts'
+import {listVmNames, listVms} from '../../store/store.ts'
 import type {Engine} from '../engine.ts'
 import {atRest} from './carriers.ts'
 import {storeOf} from './networks.ts'
@@ -16,6 +16,8 @@ export interface NetworkStatus {
   readonly gateway?: string
   readonly bridge?: string
   /** Whether its hub or bridge is there. */
+  /** The home of its VMs; absent when they live on this host. */
+  readonly home?: string
   readonly isUp: boolean
   /** What else of it should be there and is gone, while it is up. */
   readonly missing?: string
@@ -32,11 +34,12 @@ export interface NetworkList {
 export const listNetworks = async (engine: Engine): Promise<NetworkList> => {
   const store = storeOf(engine)
   const existing = new Set(await listVmNames(engine.store))
+  const homes = new Map((await listVms(engine.store)).map(({name, spec}) => [name, spec.home?.name] as const))
   const problems: string[] = []
   const networks = await Promise.all(
     (await listNetworkIds(store)).map((id) =>
       readNetwork(store, id)
-        .then((record) => record && statusOf(store, record, existing))
+        .then((record) => record && statusOf(store, record, {existing, homes}))
         .catch((error: unknown) => {
           problems.push(messageOf(error))
           return undefined
@@ -46,14 +49,23 @@ export const listNetworks = async (engine: Engine): Promise<NetworkList> => {
   return {networks: networks.filter((network) => network !== undefined), problems}
 }
 
-const statusOf = async (store: NetworkStore, record: NetworkRecord, existing: ReadonlySet<string>): Promise<NetworkStatus> => {
+const statusOf = async (
+  store: NetworkStore,
+  record: NetworkRecord,
+  {existing, homes}: {readonly existing: ReadonlySet<string>; readonly homes: ReadonlyMap<string, string | undefined>},
+): Promise<NetworkStatus> => {
   const {spec, subnet, gateway, bridge, members} = record
-  const isUp = await isStarted(store, record)
-  const missing = isUp ? await missingCarrier(store, record) : undefined
+  const home = Object.keys(members)
+    .map((vm) => homes.get(vm))
+    .find((one) => one !== undefined)
+  // In a home the server carries it.
+  const isUp = home !== undefined || (await isStarted(store, record))
+  const missing = isUp && home === undefined ? await missingCarrier(store, record) : undefined
   return {
     id: spec.id,
     name: spec.name,
     driver: spec.driver,
+    ...(home !== undefined && {home}),
     ...(subnet !== undefined && {subnet}),
     ...(gateway !== undefined && spec.driver !== 'mesh' && {gateway}),
     ...(bridge !== undefined && {bridge}),

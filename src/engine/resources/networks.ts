@@ -50,7 +50,7 @@ export const recordsOf = async (engine: Engine, spec: VmSpec): Promise<NetworkRe
 
 /** The interfaces of a VM on its networks. What cannot be had here is refused; nothing is started. */
 export const attachNetworks = async (engine: Engine, spec: VmSpec): Promise<Nic[]> => {
-  await checkNetworks(spec.networks?.map(({network}) => network) ?? [])
+  if (!spec.home) await checkNetworks(spec.networks?.map(({network}) => network) ?? [])
   await joinNetworks(engine, [spec], false)
   return (await recordsOf(engine, spec)).flatMap((record) => nicOf(record, spec.name) ?? [])
 }

@@ -4,6 +4,7 @@ import {programCheck} from '../../host/program-check.ts'
 import type {Check} from '../../model/check.ts'
 import {formatSize} from '../../model/quantity.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
+import {homeAccess, homesDirectory} from '../homes.ts'
 import {examineStacks} from './doctor-stacks.ts'
 
 /** Looks at everything that vmctl and the backend of new VMs need from this host, by running it. */
@@ -18,6 +19,12 @@ export const examine = async (engine: Engine): Promise<Check[]> => {
     ...(await examineStacks()),
     await examineState(engine),
   ]
+}
+
+/** Looks at the server of a home, and changes nothing there. @throws VmctlError `vmctl::home::not_found` */
+export const examineHome = async ({env, homeServers, signal}: Engine, name: string): Promise<readonly Check[]> => {
+  const access = await homeAccess({homes: homesDirectory(env), name})
+  return (await homeServers()).examine(access, {signal})
 }
 
 /** Guests are x86-64 whatever the host is. */

@@ -1,8 +1,6 @@
-import {pathExists} from '../../host/files.ts'
 import {isVmctlError, messageOf} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
-import {vmFiles} from '../../model/layout.ts'
 import type {ForwardedPort} from '../../model/port.ts'
 import type {Saved} from '../../model/saveable.ts'
 import type {Share} from '../../model/storage.ts'
@@ -18,6 +16,8 @@ import {interfacesOf, type VmInterface} from '../resources/interfaces.ts'
 export interface VmSummary {
   readonly name: string
   readonly backend: string
+  /** The home that it lives in; absent on this host. */
+  readonly home?: string
   readonly state: VmState | 'unknown'
   readonly vcpus?: number
   readonly memoryMiB?: number
@@ -54,6 +54,8 @@ export interface VmStatus extends VmSummary {
   readonly vncAddress?: string
   readonly macAddress?: string
   readonly accelerator?: string
+  /** Of a cluster, the member that it is on now. */
+  readonly member?: string
   readonly image: string
   readonly vmfile?: string
   readonly createdAt: string
@@ -105,6 +107,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
     return {
       name,
       backend: vm.backend,
+      ...(vm.spec.home && {home: vm.spec.home.name}),
       state,
       vcpus: vm.spec.vcpus,
       memoryMiB: vm.spec.memoryMiB,
@@ -147,9 +150,8 @@ const mountsOf = ({volumes = [], shares = []}: VmSpec): Pick<VmStatus, 'volumes'
 
 /** Of a VM that may have a disk here, and a seed. */
 const filesOf = async (engine: Engine, {backend, directory}: Vm): Promise<Pick<VmStatus, 'overlay' | 'seed'>> => {
-  const {seed} = vmFiles(directory)
-  const [disk, hasSeed] = await Promise.all([engine.hypervisors.get(backend)?.disk?.(directory), pathExists(seed)])
-  return {...(disk?.path !== undefined && {overlay: disk.path}), ...(hasSeed && {seed})}
+  const disk = await engine.hypervisors.get(backend)?.disk?.(directory)
+  return {...(disk?.path !== undefined && {overlay: disk.path}), ...(disk?.seed !== undefined && {seed: disk.seed})}
 }
 
 export const status = async (engine: Engine, name: string): Promise<VmStatus> => {
@@ -167,6 +169,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     name,
     id: vm.id,
     backend: vm.backend,
+    ...(vm.spec.home && {home: vm.spec.home.name}),
     ...observation,
     ...(problems.length > 0 && {problems}),
     ...(vm.saved && {saved: vm.saved}),

@@ -4,7 +4,9 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {ioError} from '../../host/files.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {requireVm} from '../../store/store.ts'
-import type {Engine} from '../engine.ts'
+import type {Vm} from '../../model/vm.ts'
+import {type Engine, hypervisorOf} from '../engine.ts'
+import {consoleLogOf} from '../reach/console-log.ts'
 
 export type LogName = 'console' | 'provision'
 
@@ -15,11 +17,17 @@ export interface LogFile {
   readonly exists: boolean
 }
 
-/** Where the logs of a VM are. */
-export const logFiles = async (engine: Engine, name: string): Promise<LogFile[]> => {
+/** How often a console that is elsewhere is looked at, for who follows its log. */
+const lookMs = 2000
+
+/**
+ * Where the logs of a VM are. Whoever follows them has that of a console that is elsewhere brought here, again and again, until the
+ * engine's signal is aborted.
+ */
+export const logFiles = async (engine: Engine, name: string, {follow = false} = {}): Promise<LogFile[]> => {
   const vm = await requireVm(engine.store, name)
-  const files = vmFiles(vm.directory)
-  const paths = {console: files.consoleLog, provision: files.provisionLog}
+  const paths = {console: await consoleLogOf(engine, vm), provision: vmFiles(vm.directory).provisionLog}
+  if (follow && (await hypervisorOf(engine, vm)).fetchConsole) void keepFetching(engine, vm)
   return Promise.all(
     (['console', 'provision'] as const).map(async (log) => ({
       vm: name,
@@ -31,6 +39,13 @@ export const logFiles = async (engine: Engine, name: string): Promise<LogFile[]>
       ),
     })),
   )
+}
+
+const keepFetching = async (engine: Engine, vm: Vm): Promise<void> => {
+  while (!engine.signal.aborted) {
+    await sleep(lookMs, undefined, {signal: engine.signal, ref: false}).catch(() => undefined)
+    await consoleLogOf(engine, vm).catch(() => undefined)
+  }
 }
 
 const blockBytes = 64 * 1024

@@ -96,7 +96,7 @@ export const freeze = async (
   for (const [index, vm] of vms.entries()) {
     const directory = directoryOf(vm)
     await makePrivateDirectory(directory)
-    await keepRecords(vm.directory, directory)
+    await keepRecords(engine, vm, directory)
     const begin = await checkpointer(engine, vm)
     const checkpoint = begun.use(
       await begin(vm, {...operation(engine, vm), id, directory, memory: !diskOnly && ownsDisks(seen[index] ?? {state: 'stopped'})}),

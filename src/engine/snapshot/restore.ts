@@ -99,5 +99,5 @@ const putBack = async (engine: Engine, {name}: Snapshot, {vm, directory}: Work):
   // What a saved guest had in memory belongs to what is given up.
   await forgetSaved(vm)
   await removeSavedMemory(vm)
-  await putRecordsBack(vm.directory, directory)
+  await putRecordsBack(engine, vm, {from: directory})
 }

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 
 import {remove} from '../../host/durable.ts'
+import {ensureArchive} from '../../image/archive-image.ts'
 import {claimImage, noteUse} from '../../image/uses.ts'
 import {messageOf} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
@@ -12,7 +13,7 @@ import {sweepSnapshots} from '../../store/snapshots.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
 import type {Effect} from '../../vmfile/grammar/change.ts'
-import {backendNodes, type Engine, hypervisorOf} from '../engine.ts'
+import {backendNodes, type Engine, hypervisorFor, hypervisorOf} from '../engine.ts'
 import {traitsOf} from '../owner.ts'
 import type {PlanStep, VmPlan} from '../plan/vm-plan.ts'
 import {awaitHealthy} from '../reach/health.ts'
@@ -118,7 +119,8 @@ const existing = async (engine: Engine, name: string): Promise<Vm> => {
 }
 
 /** The base image of a spec, fetched when it is not here yet. */
-export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> => fetchReference(engine, spec.image, {vm: spec.name})
+export const fetchImage = (engine: Engine, spec: VmSpec): Promise<BaseImage> =>
+  spec.kind === 'container' ? ensureArchive(spec.image) : fetchReference(engine, spec.image, {vm: spec.name})
 
 /**
  * Makes a VM, in place of an existing one of the same name. Everything is made in a directory without a name first; only
@@ -130,7 +132,7 @@ export const createVm = async (
   target: Pick<Target, 'spec' | 'vmfile'> & Partial<Pick<Target, 'steps' | 'layers'>>,
 ): Promise<{readonly vm: Vm; readonly origin: FoundLayer | undefined}> => {
   const {spec, vmfile} = target
-  const hypervisor = await hypervisorOf(engine)
+  const hypervisor = await hypervisorFor(engine, spec)
   await hypervisor.check(spec)
   const base = await fetchImage(engine, spec)
   const directory = await stageDirectory(engine.store, spec.name)

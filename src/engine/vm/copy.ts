@@ -68,7 +68,7 @@ const copyAtRest = async (engine: Engine, vm: Vm): Promise<Vm> => {
     const copy = await hypervisor.clone?.(vm, blank, operation(engine, blank))
     if (!copy) throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} cannot copy a VM.`)
     const [from, to] = [vmFiles(vm.directory), vmFiles(directory)]
-    for (const file of ['seed', 'knownHosts', 'privateKey', 'publicKey', 'agentKey', 'guest'] as const)
+    for (const file of ['knownHosts', 'privateKey', 'publicKey', 'agentKey', 'guest'] as const)
       if (await pathExists(from[file])) await copyFile(from[file], to[file])
     return copy
   } catch (error) {

@@ -8,6 +8,7 @@ import {seedContentOf} from '../make/attach.ts'
 import {diskOn, findLayer, type FoundLayer} from '../make/layers.ts'
 import {inheritCredentials, writeCredentials} from '../make/seed.ts'
 import {identityOf} from '../reach/identity.ts'
+import {seedGiver} from './give-seed.ts'
 import {operation} from './operation.ts'
 import type {Target} from './target.ts'
 
@@ -33,7 +34,7 @@ export const furnish = async (
   const made = layers && (await find()) ? await standOnLayer(engine, vm, {old, find}) : undefined
   if (made) return made
   await hypervisor.prepare(vm, operation(engine, vm))
-  await writeCredentials(vm, await seedContentOf(engine, vm))
+  await writeCredentials(vm, await seedContentOf(engine, vm), seedGiver(engine, vm))
   return {vm, origin: undefined}
 }
 
@@ -53,7 +54,8 @@ const standOnLayer = async (
   await (await hypervisorOf(engine, vm)).prepare(vm, operation(engine, vm))
   await noteLayerUse(engine.store, found.layer)
   const content = await seedContentOf(engine, vm)
-  await (before ? inheritCredentials(vm, before, content) : writeCredentials(vm, content))
+  const give = seedGiver(engine, vm)
+  await (before ? inheritCredentials(vm, {...content, old: before}, give) : writeCredentials(vm, content, give))
   const {setup} = found.layer
   await writeGuest(vm.directory, {schema: 1, ready: before !== undefined, ...(setup && {setup})})
   await writeJournal(vm.directory, found.journal)

@@ -10,7 +10,8 @@ import {readVmfile} from '../load.ts'
 export const wantedSpec = async (engine: Engine, {name, vmfile: path, spec}: Vm): Promise<VmSpec> => {
   if (path === undefined) return spec
   try {
-    const {vms} = await readVmfile(engine, path)
+    // A VM stays in its home, also where that was chosen on the command line.
+    const {vms} = await readVmfile({...engine, home: engine.home ?? spec.home?.name}, path)
     return vms.find((one) => one.name === name) ?? spec
   } catch (error) {
     engine.signal.throwIfAborted()

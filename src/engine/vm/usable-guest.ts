@@ -54,9 +54,9 @@ const becomeReady = async (
   const hypervisor = await hypervisorOf(engine, vm)
   // The seed loses the host key now. A guest that ends before it has written it to its disk would make itself another one.
   await connection.exec('sync', {signal: engine.signal})
-  const kept = hypervisor.showSeed
-    ? await detachSeed(vm, await seedContentOf(engine, vm), async () => hypervisor.showSeed?.(vm, operation(engine, vm)))
-    : undefined
+  const kept = await detachSeed(vm, await seedContentOf(engine, vm), async (documents) =>
+    hypervisor.seed?.(vm, documents, operation(engine, vm)),
+  )
   if (kept !== undefined) {
     const message = `the seed keeps its private host key until the VM is made anew: ${kept}`
     await engine.emit({type: 'vm.notice', vm: vm.name, message})
@@ -75,7 +75,7 @@ export const provisionVm = async (engine: Engine, vm: Vm, task: Task): Promise<v
   const since = isContinued ? (await hypervisor.vitals?.(vm))?.consoleFrom : undefined
   await runSteps(vm, steps, {
     verdicts,
-    whyRestarted: await watchPanics(vm, since),
+    whyRestarted: await watchPanics(engine, vm, since),
     journal: records,
     provisioners: engine.provisioners,
     guest: session.guest,

@@ -16,6 +16,8 @@ export interface HypervisorHarness {
   processes?(vm: Vm): Promise<readonly number[]>
   /** What the VM holds outside of its directory (devices, sockets, records), in words. */
   leftovers?(vm: Vm): Promise<readonly string[]>
+  /** What a guest, or who looks over its shoulder, can read of its seed, as text. */
+  seen?(vm: Vm): Promise<string>
   /** Starts an innocent process and makes the backend's records name it as the VM's, as when a PID was given to another. */
   forge?(vm: Vm): Promise<{readonly pid: number}>
 }

@@ -1,8 +1,9 @@
-import {readdir, readFile} from 'node:fs/promises'
-import {join} from 'node:path'
+import {readdir, readFile, stat} from 'node:fs/promises'
+import {basename, join} from 'node:path'
 
 import {expect} from 'vitest'
 
+import {vmFiles} from '../../model/layout.ts'
 import type {Vm} from '../../model/vm.ts'
 import {type It, signal} from './bench.ts'
 
@@ -85,13 +86,54 @@ export const testSight = (it: It): void => {
     await expect(hypervisor.dial(vm, 22, {signal: signal()})).rejects.toMatchObject({code: 'vmctl::backend::not_available'})
   })
 
+  it('a seed is taken before the start, and again while the guest runs, where nothing of the one before is left', async ({
+    harness,
+    hypervisor,
+    prepare,
+    start,
+    stateOf,
+  }, context) => {
+    if (!hypervisor.seed) return context.skip('this backend brings no seed')
+    const vm = await prepare()
+    const documents = (word: string) => ({
+      metaData: `instance-id: '${vm.id}'\nlocal-hostname: 'web'\n`,
+      userData: `#cloud-config\n# ${word}\n{}\n`,
+    })
+    await hypervisor.seed(vm, documents('the first, secret'), {signal: signal()})
+    const started = await start(vm)
+    for (const _again of [1, 2]) await hypervisor.seed(started, documents('the second'), {signal: signal()})
+    expect(await stateOf(started)).toBe('running')
+    if (!harness.seen) return
+    const seen = await harness.seen(started)
+    expect(seen).toContain('the second')
+    expect(seen).not.toContain('secret')
+  })
+
+  it('what the console has shown comes into the directory of the VM, and nothing else does', async ({
+    hypervisor,
+    prepare,
+    start,
+  }, context) => {
+    if (!hypervisor.fetchConsole) return context.skip('this backend writes the log of the console by itself')
+    const vm = await prepare()
+    const before = await contents(vm.directory)
+    const {consoleLog} = vmFiles(vm.directory)
+    const others = (names: readonly string[]) => names.filter((name) => name !== basename(consoleLog))
+    await hypervisor.fetchConsole(vm, {signal: signal()})
+    expect(others(await contents(vm.directory))).toEqual(before)
+    const started = await start(vm)
+    await hypervisor.fetchConsole(started, {signal: signal()})
+    await stat(consoleLog)
+    await hypervisor.destroy(started, {signal: signal()})
+    await hypervisor.fetchConsole(started, {signal: signal()})
+  })
+
   it('a console that is offered can be opened while the VM runs', async ({hypervisor, prepare, start}, context) => {
     if (!hypervisor.console) return context.skip('this backend has no console')
     const vm = await start(await prepare())
     const stream = await hypervisor.console(vm, {signal: signal()})
     expect(stream.writable && stream.readable).toBe(true)
     stream.destroy()
-    expect(hypervisor.consoleEndpoint?.(vm).type).not.toBe('none')
   })
 }
 

@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto'
-import {mkdtemp, rm} from 'node:fs/promises'
+import {mkdtemp, readFile, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -21,6 +21,7 @@ testHypervisor({
       hypervisor: noopHypervisor(),
       makeVm: async (overrides) =>
         makeVm({id: randomUUID(), directory: await mkdtemp(join(directory, 'vm-')), base, phase: 'prepared', ...overrides}),
+      seen: (vm) => readFile(join(vm.directory, 'seed.iso'), 'latin1'),
       cleanup: () => rm(directory, {recursive: true}),
     }
   },

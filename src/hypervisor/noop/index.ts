@@ -12,6 +12,7 @@ import type {CheckpointOptions, Hypervisor} from '../hypervisor.ts'
 import {forkDisks, freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
 import {isLocalDiskOpen, localDisk, overlayIn} from '../local-disk.ts'
 import {bottomOf, freezeDisk} from '../local-layer.ts'
+import {writeLocalSeed} from '../local-seed.ts'
 
 export interface NoopOptions {
   /** A real SSH server that stands in for the guest of every VM; without one there is no guest to talk to. */
@@ -68,7 +69,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   isDiskOpen: isLocalDiskOpen,
   clone: async (_vm, copy) => copy,
   exportDisk: ({base}, target, {signal}) => convertImage(base, target, {compressed: target.compressed, signal}),
-  showSeed: async () => undefined,
+  seed: (vm, documents) => writeLocalSeed(vm, documents),
   checkpoint: async (vm, given) => {
     const state = vm.saved ? await readIfExists(keptState({directory: vmFiles(vm.directory).savedMemory})) : await readState(vm)
     const hasMemory = given.memory && state !== undefined
@@ -130,7 +131,6 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
       throw new VmctlError('vmctl::snapshot::damaged', `The state of ${vm.name} is gone: ${keptState(given)}.`)
     return {load: () => writeState(vm, 'suspended'), release: () => writeState(vm, 'running')}
   },
-  consoleEndpoint: () => ({type: 'none'}),
 })
 
 const noGuest = (name: string): VmctlError =>

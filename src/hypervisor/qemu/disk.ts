@@ -36,7 +36,7 @@ export const cloneVm = async (vm: Vm, copy: Vm, signal: AbortSignal): Promise<Vm
   const [from, to] = [qemuFiles(vm.directory), qemuFiles(copy.directory)]
   await followBase(vm, signal)
   await convertImage({path: from.overlay, format: 'qcow2'}, {path: to.wholeDisk, format: 'raw'}, {signal})
-  if (await pathExists(from.efivars)) await copyPrivately(from.efivars, to.efivars)
+  for (const file of ['efivars', 'seed'] as const) if (await pathExists(from[file])) await copyPrivately(from[file], to[file])
   const runtime = await readRuntime(vm.directory)
   if (runtime) await writeRuntime(copy.directory, {schema: 1, name: copy.name, macAddress: runtime.macAddress})
   const {args: _args, display: _display, ...qemu} = copy.spec.qemu ?? {}

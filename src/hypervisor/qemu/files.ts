@@ -2,12 +2,14 @@ import {join} from 'node:path'
 
 import {vmFiles} from '../../model/layout.ts'
 import {overlayIn} from '../local-disk.ts'
+import {seedIn} from '../local-seed.ts'
 
 /** Every file of a VM's directory that is this backend's own, once, with those that it shares with the engine. */
 export const qemuFiles = (directory: string) =>
   ({
     ...vmFiles(directory),
     overlay: overlayIn(directory),
+    seed: seedIn(directory),
     /** The whole disk of a copy, in place of an overlay. */
     wholeDisk: join(directory, 'disk.raw'),
     /** Addresses, ports and the last process. */

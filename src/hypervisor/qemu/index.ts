@@ -6,7 +6,7 @@ import {connectTcp, connectUnix} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {qemuFiles} from './files.ts'
 import {type Observation, stateAtRest, type Vm, type VmState} from '../../model/vm.ts'
-import type {ConsoleEndpoint, Hypervisor} from '../hypervisor.ts'
+import type {Hypervisor} from '../hypervisor.ts'
 import {isLocalDiskOpen, localDisk} from '../local-disk.ts'
 import {findPanic} from './panic.ts'
 import {findProcess} from './process.ts'
@@ -35,7 +35,7 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     stop: async (vm, given) => (await lifecycle()).stop(vm, given),
     destroy: async (vm, given) => (await lifecycle()).destroy(vm, given),
     adapt: async (vm, given) => (await lifecycle()).adapt(vm, given),
-    showSeed: async (vm, given) => (await lifecycle()).showSeed(vm, given),
+    seed: async (vm, documents, given) => (await lifecycle()).seed(vm, documents, given),
 
     async observe(vm) {
       const [runtime, running] = await Promise.all([readRuntime(vm.directory), findProcess(vm)])
@@ -94,7 +94,6 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
     resume: (vm) => withMonitor(vm, (qmp) => qmp.execute('cont')),
     console: (vm, {signal}): Promise<Duplex> => connectUnix(qemuFiles(vm.directory).consoleSocket, signal),
-    consoleEndpoint: (vm): ConsoleEndpoint => ({type: 'unix-socket', path: qemuFiles(vm.directory).consoleSocket}),
   }
 }
 

@@ -11,6 +11,7 @@ import type {Hypervisor, OperationOptions} from '../hypervisor.ts'
 import {trimDisks} from '../local-checkpoint.ts'
 import {writableDisks} from '../local-disk.ts'
 import {bottomOf} from '../local-layer.ts'
+import {writeLocalSeed} from '../local-seed.ts'
 import {chooseAccelerator, defaultAccelerators, defaultBinary, overrule} from './accelerator.ts'
 import {machineType, qemuArguments} from './arguments.ts'
 import {recoverTops, runningDisks} from './block-nodes.ts'
@@ -45,7 +46,7 @@ type Lifecycle = Required<
     | 'stop'
     | 'destroy'
     | 'adapt'
-    | 'showSeed'
+    | 'seed'
     | 'restore'
     | 'save'
     | 'load'
@@ -243,9 +244,10 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       return trimDisks(vm, {keep, isAtRest: running === undefined, signal})
     },
 
-    async showSeed(vm) {
-      if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, qemuFiles(vm.directory).seed))
-    },
+    seed: (vm, documents) =>
+      writeLocalSeed(vm, documents, async () => {
+        if (await findProcess(vm)) await withMonitor(vm, (qmp) => changeSeed(qmp, qemuFiles(vm.directory).seed))
+      }),
   }
   return lifecycle
 }

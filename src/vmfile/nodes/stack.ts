@@ -12,6 +12,7 @@ import {checkNames, instancesOf, scopeOf} from '../resolve/names.ts'
 import {withBackends} from './backend.ts'
 import {buildDependencies, type Ordered} from './depends-on.ts'
 import {buildNetworks, defaultNetwork, type DeclaredNetworks, implyNetwork, networkDefinitionNode} from './network-definition.ts'
+import {buildHome} from './home.ts'
 import {checkMembers} from './network-members.ts'
 import {meetingPlaces} from './network.ts'
 import {refuseClashes} from './port.ts'
@@ -81,6 +82,7 @@ export const buildStack = async (
   const implied = impliedNetwork(file, vms, scope)
   const around: Surroundings = {
     project,
+    home: buildHome(file.project?.fields.home, context),
     projectKeys: file.project?.fields['ssh-key'] ?? [],
     isWarm: file.project?.fields.warm?.value === true,
     projectLabels: file.project?.fields.label ?? new Map(),

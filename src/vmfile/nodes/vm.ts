@@ -1,4 +1,5 @@
 import {canLogIn} from '../../model/login.ts'
+import type {HomeSpec} from '../../model/home.ts'
 import type {Dependency} from '../../model/order.ts'
 import type {VmSpec} from '../../model/vm.ts'
 import {anyText, boolean, durationOf, integer, size, vmName} from '../grammar/kinds.ts'
@@ -13,6 +14,7 @@ import {buildDevices, deviceNode} from './device.ts'
 import {buildDockerfile, type BuiltDockerfile, dockerfileNode} from './dockerfile.ts'
 import {buildFirmware, firmwareNode} from './firmware.ts'
 import {buildHealthcheck, healthcheckNode} from './healthcheck.ts'
+import {buildPlacement, kindNode, placeNode, refuseByHome} from './home.ts'
 import {buildImage, imageNode, imageUrlNode} from './image.ts'
 import type {DeclaredNetworks} from './network-definition.ts'
 import {networkNode} from './network-types.ts'
@@ -27,6 +29,8 @@ import {vcpuLimits, memoryLimits, leastDiskBytes} from '../../model/limits.ts'
 
 /** What a VM can have of its own, and by the defaults of the project. */
 export const vmDefaults = {
+  kind: kindNode,
+  place: placeNode,
   vcpus: defaulted(integer(vcpuLimits.least, vcpuLimits.most, '2'), vcpuLimits.default as number, 'Number of virtual CPUs.', {
     synonyms: ['cpus', 'cpu', 'cores', 'vcpu'],
   }),
@@ -80,6 +84,7 @@ export type ReadVm = Read<typeof vmNode>[number]
 /** What all VMs of a file share. */
 export interface Surroundings {
   readonly project: string | undefined
+  readonly home: HomeSpec | undefined
   readonly projectKeys: readonly Located<string>[]
   readonly isWarm: boolean
   readonly projectLabels: ReadonlyMap<string, Located<string>>
@@ -111,6 +116,7 @@ export const buildService = async (vm: ReadVm, instances: readonly string[], aro
   const connections = buildConnections(fields.network, around.networks, context, vm.argument ?? vm)
   const ports = buildPorts(fields.port, replicas, context)
   refuseUnreachable(connections, ports, fields, report)
+  refuseByHome(fields, {home: around.home, connections, ports}, context)
   refuseWithoutShell(fields, report)
   const mounts = buildMounts(fields.volume, around.volumes, replicas, context)
   const sshPort = fields.ssh?.fields.port
@@ -138,6 +144,7 @@ const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Se
   const image = await buildImage(vm, fields, built, context)
   const [shares, devices] = await Promise.all([buildShares(fields.share, context), buildDevices(fields.device, context)])
   const settings = {
+    ...buildPlacement(fields, part.around.home),
     vcpus: fields.vcpus.value,
     memoryMiB: fields.memory.value / 2 ** 20,
     ...optional('diskBytes', fields.disk?.value),

@@ -31,6 +31,8 @@ export interface Context {
   readonly provisionTypes: ReadonlyMap<string, ParseSettings | undefined>
   /** The nodes of the backends that there are. */
   readonly backends: BackendNodes
+  /** The name of the home that was asked for, in place of that of the file. */
+  readonly home?: string | undefined
   /** Of vmctl itself. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly readDockerfile?: ReadDockerfile | undefined

@@ -3,7 +3,7 @@ import {execFileSync} from 'node:child_process'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {buildIso} from '../../../src/guest/seed/iso9660.ts'
+import {buildIso} from '../../../src/host/iso9660.ts'
 import type {Target} from '../target.ts'
 import {scratchDirectory} from './directory.ts'
 

@@ -7,9 +7,9 @@ import {join} from 'node:path'
 import fc from 'fast-check'
 import {afterAll, beforeAll, expect, test} from 'vitest'
 
-import {missingProgram, testUnless} from '../../../test/support/programs.ts'
-import {buildIso} from './iso9660.ts'
-import {seedFiles, writeSeed} from './seed-iso.ts'
+import {missingProgram, testUnless} from '../../test/support/programs.ts'
+import {buildIso} from '../host/iso9660.ts'
+import {seedFiles, writeLocalSeed} from './local-seed.ts'
 
 let directory: string
 beforeAll(async () => {
@@ -48,10 +48,9 @@ const readFiles = (image: Buffer, descriptor: number): Map<string, Buffer> => {
 }
 
 test('the seed is written for this user only, and has the label that cloud-init looks for', async () => {
-  const path = join(directory, 'seed.iso')
-  await writeSeed(path, documents, date)
-  expect((await stat(path)).mode & 0o777).toBe(0o600)
-  await expect(writeSeed(join(directory, 'none', 'seed.iso'), documents, date)).rejects.toMatchObject({
+  await writeLocalSeed({directory, createdAt: date.toISOString()}, documents)
+  expect((await stat(join(directory, 'seed.iso'))).mode & 0o777).toBe(0o600)
+  await expect(writeLocalSeed({directory: join(directory, 'none'), createdAt: date.toISOString()}, documents)).rejects.toMatchObject({
     code: 'vmctl::cloudinit::iso_failed',
   })
 })
