@@ -28,7 +28,7 @@ const owner = 'this-one'
 /** A server that is a fake, and speaks as a real one. */
 const openLab = async (members: readonly string[] = []): Promise<Lab> => {
   const directory = await mkdtemp(join(tmpdir(), 'vmctl-incus-backend-'))
-  const [credentials, shown] = [await makeCredentials('client'), await makeCredentials('server')]
+  const [credentials, shown] = [makeCredentials('client'), makeCredentials('server')]
   const world = makeWorld(members)
   world.hasVms = true
   trust(world, credentials)
