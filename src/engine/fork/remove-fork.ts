@@ -8,8 +8,9 @@ import {type Fork, idleForks, listForks, lockFork} from '../../store/forks.ts'
 import {listVms, openStore, readVm} from '../../store/store.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {storeOf} from '../resources/networks.ts'
-import {lockVms, tidyUp} from '../snapshot/common.ts'
+import {tidyUp} from '../snapshot/common.ts'
 import {operation} from '../vm/operation.ts'
+import {lockVms} from '../vm/several.ts'
 
 /** A fork that is no more; the `--json` shape of `try --remove`. */
 export interface RemovedFork {

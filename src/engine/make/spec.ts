@@ -19,7 +19,8 @@ import {
 import {isHostname, suggest} from '../../model/names.ts'
 import {ociScheme, showOciReference} from '../../model/oci-reference.ts'
 import {formatSize} from '../../model/quantity.ts'
-import type {CloudInitConfig, ImageReference, SshConfig, VmSpec} from '../../model/vm.ts'
+import type {CloudInitConfig} from '../../model/cloud-init.ts'
+import type {ImageReference, SshConfig, VmSpec} from '../../model/vm.ts'
 import {memoryLimits, leastDiskBytes, vcpuLimits} from '../../model/limits.ts'
 import {classifyKeys, keyLines} from '../../model/public-key.ts'
 
