@@ -169,6 +169,7 @@ export const startIncus = async (options: FakeIncusOptions = {}): Promise<FakeIn
         connection.send(JSON.stringify(event))
     }
     world.events.on('event', listener)
+    world.events.once('cut', () => connection.cut())
     connection.onClose(() => world.events.off('event', listener))
   }
 

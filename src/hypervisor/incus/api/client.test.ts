@@ -191,7 +191,8 @@ describe('when a member does not answer', () => {
     const [n1, _n2] = [await serve('n1'), await serve('n2')]
     const client = await connect([n1])
     world.operationMs = 100
-    await client.run({...create('web1'), query: {target: 'n2'}, signal})
+    const begun = await client.begin({...create('web1'), query: {target: 'n2'}, signal})
+    await begun.ended()
     expect(world.instances.size).toBe(1)
     expect(n1.requests.filter((line) => line.includes('/operations/'))).toEqual([
       expect.stringMatching(/^GET \/1\.0\/operations\/[0-9a-f-]+\/wait\?project=default&timeout=30$/),
@@ -277,14 +278,30 @@ describe('what is not known', () => {
 })
 
 describe('many things at once', () => {
-  test('a thousand are asked for a few at a time, however long each takes', async ({signal}) => {
+  test('a thousand are asked for a few at a time, and one connection hears of all their ends', async ({signal}) => {
     const fake = await serve()
     const client = await connect([fake])
     world.operationMs = 200
-    world.rememberMs = 60_000
-    await Promise.all(Array.from({length: 300}, (_none, index) => client.run({...create(`vm${index}`), signal})))
-    expect(world.instances.size).toBe(300)
+    await Promise.all(Array.from({length: 1000}, (_none, index) => client.run({...create(`vm${index}`), signal})))
+    expect(world.instances.size).toBe(1000)
     expect(fake.mostAtOnce).toBeLessThanOrEqual(8)
+    expect(fake.requests.filter((line) => line.startsWith('POST'))).toHaveLength(1000)
+    expect(fake.requests.filter((line) => !line.startsWith('POST'))).toEqual([
+      expect.stringMatching(/^WS \/1\.0\/events\?type=operation&all-projects=true$/),
+    ])
+  })
+
+  test('a failure is heard of as well, and who does not hear asks', async ({signal}) => {
+    const fake = await serve()
+    const client = await connect([fake])
+    await client.run({...create('web1'), signal})
+    await expect(client.run({...create('web1'), signal})).rejects.toMatchObject({code: 'vmctl::incus::name_taken'})
+    world.operationMs = 300
+    const slow = client.run({...create('web2'), signal})
+    await expect.poll(() => fake.requests.filter((line) => line.startsWith('POST'))).toHaveLength(3)
+    world.events.emit('cut')
+    await slow
+    expect(fake.requests.some((line) => line.includes('/wait?'))).toBe(true)
   })
 })
 

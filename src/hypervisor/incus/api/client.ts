@@ -6,6 +6,7 @@ import {refusalError, refusalIn, type Refusal} from './failure.ts'
 import {type Asker, awaitOperation, type Look, operation, type Operation, placeOf} from './operation.ts'
 import type {Reader} from './read.ts'
 import {openSocket, type Socket} from './socket.ts'
+import {openWatch} from './watch.ts'
 import {openWire, type ServerAddress, type WireOptions} from './wire.ts'
 import {incusFailures} from '../failures.ts'
 
@@ -89,9 +90,25 @@ export const openIncus = async ({addresses, project, patienceMs = usualPatienceM
     return {value: read(accepted(answer, call, reply).metadata, nameOf(call)), etag: typeof etag === 'string' ? etag : undefined}
   }
 
-  const finish = async (change: Change, begun: string, server: string): Promise<Readonly<Record<string, unknown>>> => {
+  // One that is for some projects only hears of its own.
+  const events = (query: Query) => (signal: AbortSignal) =>
+    openSocket(exchange.current(), pathOf({path: '/1.0/events', query: {type: 'operation', ...query}}), {doing: 'listen to it', signal})
+  const watch = openWatch((signal) => events({'all-projects': 'true'})(signal).catch(() => events({project})(signal)))
+
+  const finish = async (
+    change: Change,
+    begun: string,
+    {server, isHeard}: {readonly server: string; readonly isHeard: boolean},
+  ): Promise<Readonly<Record<string, unknown>>> => {
     const {doing, signal, notify, timeoutMs, lookUp} = change
-    const done = await awaitOperation(askerOf(exchange), placeOf(begun), {doing, signal, notify, timeoutMs, server})
+    const done = await awaitOperation(askerOf(exchange), placeOf(begun), {
+      doing,
+      signal,
+      notify,
+      timeoutMs,
+      server,
+      ...(isHeard && {watch}),
+    })
     return done ? done.metadata : lookedUp(lookUp, outcomeUnknown(server, doing))
   }
 
@@ -101,12 +118,14 @@ export const openIncus = async ({addresses, project, patienceMs = usualPatienceM
   }
 
   const run = async (change: Change): Promise<Readonly<Record<string, unknown>>> => {
+    // It is listened before anything is begun, so that no end is missed. What is merged is merged at once.
+    using _listening = change.method === 'PATCH' ? undefined : await watch.use()
     try {
       const {operation: begun, metadata, server} = await start(change)
-      return begun === undefined ? recordOf(metadata) : await finish(change, begun, server)
+      return begun === undefined ? recordOf(metadata) : await finish(change, begun, {server, isHeard: true})
     } catch (error) {
       if (!(error instanceof AnswerLost)) throw error
-      return lookedUp(change.lookUp, outcomeUnknown(error.server, change.doing, error))
+      return await lookedUp(change.lookUp, outcomeUnknown(error.server, change.doing, error))
     }
   }
 
@@ -134,7 +153,7 @@ export const openIncus = async ({addresses, project, patienceMs = usualPatienceM
         return {
           operation: operation(metadata, nameOf(change)),
           ...placeOf(begun),
-          ended: ({timeoutMs} = {}) => finish({...change, ...(timeoutMs !== undefined && {timeoutMs})}, begun, server),
+          ended: ({timeoutMs} = {}) => finish({...change, ...(timeoutMs !== undefined && {timeoutMs})}, begun, {server, isHeard: false}),
         }
       } catch (error) {
         throw error instanceof AnswerLost ? outcomeUnknown(error.server, change.doing, error) : error
@@ -166,6 +185,7 @@ export const openIncus = async ({addresses, project, patienceMs = usualPatienceM
     },
     server: () => exchange.current().name,
     async [Symbol.asyncDispose]() {
+      watch[Symbol.dispose]()
       await Promise.all(wires.map((wire) => wire[Symbol.asyncDispose]()))
     },
   }

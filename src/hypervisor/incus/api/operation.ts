@@ -67,6 +67,14 @@ export interface WaitOptions {
   readonly timeoutMs?: number | undefined
   /** The server that was asked, for messages. */
   readonly server: string
+  /** What hears of its end; without it, or when it hears nothing any more, the server is asked to wait. */
+  readonly watch?: Listener | undefined
+}
+
+/** See `Watch`. */
+interface Listener {
+  ended(id: string, ms: number, signal: AbortSignal): Promise<Operation | undefined>
+  readonly hears: boolean
 }
 
 const sliceMs = 30_000
@@ -89,29 +97,36 @@ export const awaitOperation = async (asker: Asker, place: OperationPlace, option
 }
 
 const untilEnded = async (asker: Asker, place: OperationPlace, options: WaitOptions): Promise<Operation | undefined> => {
-  const {doing, signal, notify, timeoutMs = usualMs, server} = options
+  const {doing, signal, timeoutMs = usualMs, server} = options
   const end = Date.now() + timeoutMs
-  const ask = (call: Pick<Call, 'path' | 'query' | 'waitSeconds'>): Promise<Look> => asker.look({doing, signal, notify, ...call})
   for (;;) {
-    const leftMs = end - Date.now()
-    const waitSeconds = Math.max(1, Math.ceil(Math.min(leftMs, sliceMs) / 1000))
-    const waited = await ask({path: `${place.path}/wait`, query: {...place.query, timeout: String(waitSeconds)}, waitSeconds})
-    // A wait says no alike when the operation failed and when its own time was up.
-    const look = waited.type === 'no-answer' ? await ask(place) : waited
+    const look = await lookFor(asker, place, {...options, ms: Math.min(end - Date.now(), sliceMs)})
     if (look.type === 'gone') return undefined
     if (look.type === 'seen' && look.operation.statusCode >= 200) return ended(look.operation, options)
     if (Date.now() >= end) {
       throw new VmctlError(
         incusFailures.timedOut,
         `The Incus server ${server} has not managed within ${Math.round(timeoutMs / 1000)} s to ${doing}.`,
-        {
-          details: {server, operation: place.path},
-        },
+        {details: {server, operation: place.path}},
       )
     }
     // A server that answers at once is not to be asked without end.
     await sleep(50, undefined, {signal}).catch(() => signal.throwIfAborted())
   }
+}
+
+/** Waits for the end, for some milliseconds, and looks then. */
+const lookFor = async (asker: Asker, place: OperationPlace, options: WaitOptions & {readonly ms: number}): Promise<Look> => {
+  const {doing, signal, notify, watch, ms} = options
+  const ask = (call: Pick<Call, 'path' | 'query' | 'waitSeconds'>): Promise<Look> => asker.look({doing, signal, notify, ...call})
+  if (watch?.hears === true) {
+    const heard = await watch.ended(place.path.split('/').at(-1) ?? '', ms, signal)
+    return heard ? {type: 'seen', operation: heard} : ask(place)
+  }
+  const waitSeconds = Math.max(1, Math.ceil(ms / 1000))
+  const waited = await ask({path: `${place.path}/wait`, query: {...place.query, timeout: String(waitSeconds)}, waitSeconds})
+  // It says no alike when the operation failed and when its own time was up.
+  return waited.type === 'no-answer' ? ask(place) : waited
 }
 
 const ended = (seen: Operation, {server, doing}: WaitOptions): Operation => {
