@@ -1,6 +1,9 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
 import {correctClock} from '../../guest/clock.ts'
 import {generateKeyPair, knownHostsKey, knownHostsLine} from '../../guest/keys/keys.ts'
 import {readIfExists, writeFileAtomic} from '../../host/files.ts'
+import {isFailure} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {canLogIn} from '../../model/login.ts'
 import {noopBackend, type Vm} from '../../model/vm.ts'
@@ -30,7 +33,8 @@ export const renewGuest = async (engine: Engine, vm: Vm, former: Pick<Vm, 'id'>)
   if (formerKey !== undefined) await writeFileAtomic(knownHosts, `${knownHostsLine(alias, formerKey)}\n`)
   const hostKey = generateKeyPair(`${vm.name} host key`, vm.spec.ssh?.keyType)
   const {networks: _networks, ...alone} = vm.spec
-  const {connection} = await waitForGuest(engine, {...vm, spec: alone}, {cloudInit: false})
+  const lone: Vm = {...vm, spec: alone}
+  const {connection} = await waitForGuest(engine, lone, {cloudInit: false})
   try {
     const {signal} = engine
     await Promise.all([
@@ -41,4 +45,23 @@ export const renewGuest = async (engine: Engine, vm: Vm, former: Pick<Vm, 'id'>)
     connection.close()
   }
   await renewSeed(vm, {...(await seedContentOf(engine, vm)), hostKey}, seedGiver(engine, vm))
+  await awaitOwnKey(engine, lone)
+}
+
+/** How long an SSH server that starts anew may show its former key, in milliseconds. */
+const formerKeyMs = 60_000
+
+/** A server that was told to read its keys again does so in a moment, and takes no connection in between. */
+const awaitOwnKey = async (engine: Engine, vm: Vm): Promise<void> => {
+  const deadline = performance.now() + formerKeyMs
+  for (;;) {
+    try {
+      const {connection} = await waitForGuest(engine, vm, {cloudInit: false})
+      connection.close()
+      return
+    } catch (error) {
+      if (!isFailure(error, 'vmctl::ssh::host_key_mismatch') || performance.now() > deadline) throw error
+      await sleep(100, undefined, {signal: engine.signal})
+    }
+  }
 }
