@@ -7,6 +7,7 @@ import {disk} from './benches/disk.ts'
 import {download} from './benches/download.ts'
 import {enter} from './benches/enter.ts'
 import {image} from './benches/image.ts'
+import {layers} from './benches/layers.ts'
 import {meshGuests} from './benches/mesh-guests.ts'
 import {mesh} from './benches/mesh.ts'
 import {notice} from './benches/notice.ts'
@@ -36,6 +37,7 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   notice,
   enter,
   snapshot,
+  layers,
   cold,
   four,
   eight,

@@ -22,7 +22,7 @@ export interface VmWatch {
   tookMs(action: Action, durationMs: number): number
 }
 
-const starts: ReadonlySet<Action> = new Set(['start', 'resume', 'load'])
+const starts: ReadonlySet<Action> = new Set(['start', 'resume'])
 
 /** Tells booting and steps apart, which an action may have both of. */
 export const watchVm = (now: () => number = () => performance.now()): VmWatch => {

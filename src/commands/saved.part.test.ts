@@ -92,6 +92,7 @@ test('each verb on a VM that is saved', async () => {
     expect(refused.exitCode, `${words.join(' ')}: ${refused.stderr}${refused.stdout}`).not.toBe(0)
     expect(await statesOf()).toContain('web saved')
   }
+  expect((await runCommand('clone', 'web', 'two')).stderr).toContain('VM web is saved')
   expect(await runCommand('down', '--destroy', '--yes')).toMatchObject({exitCode: 0})
   expect(await statesOf()).toEqual([])
 })

@@ -20,7 +20,9 @@ import {lockVolumes} from '../resources/volumes.ts'
 import {applyPlan} from '../vm/apply.ts'
 import {noteForced} from '../vm/forced.ts'
 import {holdRecords} from '../vm/records.ts'
+import type {Target} from '../vm/target.ts'
 import {goByLock} from '../make/go-by-lock.ts'
+import {layerNotices} from '../make/layers.ts'
 import {readingOnce} from '../make/steps.ts'
 import {type AtOnce, openAtOnce} from './at-once.ts'
 import {placeAmongOthers, type Situation, situationOf, situationsOf} from './observe.ts'
@@ -63,10 +65,18 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const places = await placeAmongOthers(engine, specs, {options, situations})
   const plans = ordered.flatMap(({name}) => {
     const situation = situations.get(name)
-    return situation ? [planVm(situation.target, situation.observed, {...options, place: places.get(name)})] : []
+    return situation
+      ? [withLayerNotices(reading, situation.target, planVm(situation.target, situation.observed, {...options, place: places.get(name)}))]
+      : []
   })
   const orphans = await orphansOf(engine, options)
   return [...plans, ...orphans.map((orphan) => planForOrphan(orphan, {remove: options.removeOrphans ?? false}))]
+}
+
+/** Told to who looks at a plan, not at each `up`. */
+const withLayerNotices = (engine: Engine, target: Target, plan: VmPlan): VmPlan => {
+  const isMade = plan.steps.some(({action}) => action === 'create' || action === 'recreate')
+  return isMade && target.layers ? {...plan, notices: [...plan.notices, ...layerNotices(engine, target)]} : plan
 }
 
 /** Whether VMs are made or started. */

@@ -84,7 +84,15 @@ const make = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<{readonly clo
     const id = newMoment()
     const nics = await attachNetworks(engine, spec)
     const {pausedMs} = await freeze(engine, [vm], {id, diskOnly: true, directoryOf: () => moment})
-    const {vmfile: _file, vmfileTraits: _traits, failure: _failure, suspendedAt: _suspended, ...kept} = vm
+    const {
+      vmfile: _file,
+      vmfileTraits: _traits,
+      failure: _failure,
+      suspendedAt: _suspended,
+      layer: _layer,
+      identity: _identity,
+      ...kept
+    } = vm
     const clone = await claimBase(engine, {
       ...kept,
       id: randomUUID(),

@@ -130,7 +130,7 @@ const take = async (
 
 /** The same VM in the state directory of the fork, without the ports of the host that it may have to share. */
 const forkOf = (vm: Vm, own: Engine): Vm => {
-  const {failure: _failure, ...kept} = vm
+  const {failure: _failure, identity: _identity, ...kept} = vm
   const {ports, ssh} = vm.spec
   const {port: _port, ...login} = ssh ?? {}
   const spec: VmSpec = {

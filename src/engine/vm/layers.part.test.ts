@@ -137,6 +137,9 @@ describe.skipIf(missing)(`layers of provision steps${missing === undefined ? '' 
     const shared = {shares: [{source: lab.file('guest'), target: '/srv', readOnly: false, driver: 'auto'}]} as unknown as Partial<VmSpec>
     const [plan] = await planAll(engine, options('reload', [slow], shared))
     expect(plan?.steps[0]?.cause).toBe('asked for, running')
+    expect(plan?.notices).toContain(
+      'its steps are kept in no layer, because the VM has a share that it may write to, of which no layer is made; `cache #true` on a step keeps it all the same',
+    )
   })
 
   test('what is different from the beginning has layers of its own', async () => {
