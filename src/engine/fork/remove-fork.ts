@@ -2,7 +2,7 @@ import {dirname} from 'node:path'
 
 import {remove, syncDirectory} from '../../host/durable.ts'
 import {isFailure, VmctlError} from '../../model/errors.ts'
-import {closest} from '../../model/names.ts'
+import {suggest} from '../../model/names.ts'
 import {stopNetwork} from '../../network/network.ts'
 import {listNetworkIds, readNetwork} from '../../network/record.ts'
 import {type Fork, forgetForkLock, idleForks, listForks, lockFork} from '../../store/forks.ts'
@@ -56,15 +56,8 @@ export const removeFork = async (engine: Engine, id: string): Promise<RemovedFor
   const fork = all.find((one) => one.id === id)
   if (!fork) {
     const known = all.map((one) => one.id)
-    const suggestion = closest(id, known)
-    throw new VmctlError('vmctl::vm::not_found', `There is no fork ${JSON.stringify(id)}.`, {
-      help:
-        suggestion === undefined
-          ? known.length === 0
-            ? 'There is none.'
-            : `There are: ${known.join(', ')}.`
-          : `Did you mean ${suggestion}?`,
-    })
+    const names = known.length === 0 ? 'There is none.' : `There are: ${known.join(', ')}.`
+    throw new VmctlError('vmctl::vm::not_found', `There is no fork ${JSON.stringify(id)}.`, {help: suggest(id, known) ?? names})
   }
   await using _lock = await lockFork(engine.store, id)
   await endFork(engine, fork)
