@@ -1,13 +1,18 @@
 /** `npm run bench [-- NAME…] [--json]`: measures the ratios of the speed goals and prints one table. It judges nothing: it always exits with 0, or 130. */
 import {parseArgs} from 'node:util'
 
+import {boot} from './benches/boot.ts'
 import {cold, eight, four} from './benches/cold.ts'
 import {disk} from './benches/disk.ts'
+import {download} from './benches/download.ts'
+import {enter} from './benches/enter.ts'
 import {image} from './benches/image.ts'
+import {layers} from './benches/layers.ts'
 import {meshGuests} from './benches/mesh-guests.ts'
 import {mesh} from './benches/mesh.ts'
 import {notice} from './benches/notice.ts'
 import {packaging} from './benches/package.ts'
+import {snapshot} from './benches/snapshot.ts'
 import {startup} from './benches/startup.ts'
 import {output, tree, upload} from './benches/transfer.ts'
 import {unchanged} from './benches/unchanged.ts'
@@ -23,11 +28,16 @@ const benches: Readonly<Record<string, (workspace: Workspace) => Promise<readonl
   tree,
   output,
   image,
+  download,
   disk,
+  boot,
   package: packaging,
   mesh,
   'mesh-guests': meshGuests,
   notice,
+  enter,
+  snapshot,
+  layers,
   cold,
   four,
   eight,

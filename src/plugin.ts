@@ -14,13 +14,13 @@ export type {
 } from './hypervisor/hypervisor.ts'
 export type {DownloadProgress, FetchedImage, FetchOptions, ImageSource} from './image/image-source.ts'
 export type {BackendField, BackendNode, BackendSettings, Effect} from './model/backend-node.ts'
+export type {CloudInitConfig} from './model/cloud-init.ts'
 export {isVmctlError, VmctlError, type Failure, type FailureFacts, type VmctlErrorOptions} from './model/errors.ts'
 export type {CatalogueLayout, CatalogueRelease, CatalogueSignature, Publisher} from './model/catalogue.ts'
 export type {
   BackendSections,
   BackendTag,
   BaseImage,
-  CloudInitConfig,
   FirmwareConfig,
   ImageFormat,
   ImageReference,

@@ -88,7 +88,7 @@ const guests = async (workspace: Workspace, count: number): Promise<Guests> => {
   const directory = await workspace.directory(`cold-${count}`)
   const image = await microImage(workspace)
   const names = Array.from({length: count}, (_, index) => `bench-${count}-${index}`)
-  const vmfile = await writeVmfile(directory, names.map((name) => definition(name, image)).join(''))
+  const vmfile = await writeVmfile(directory, names.map((name) => microDefinition(name, image)).join(''))
   const state = join(directory, 'state')
   const where = ['--file', vmfile, '--state-dir', state]
   const down = () => workspace.vmctl(['down', '--destroy', ...where])
@@ -97,7 +97,7 @@ const guests = async (workspace: Workspace, count: number): Promise<Guests> => {
   const scripts = await Promise.all(
     names.map(async (name) => {
       const own = await workspace.directory(name)
-      return handWritten(join(state, 'vms', name), own, image)
+      return handWritten({vm: join(state, 'vms', name), own, overlay: `-F qcow2 -b '${image}'`})
     }),
   )
   await down()
@@ -115,7 +115,7 @@ const guests = async (workspace: Workspace, count: number): Promise<Guests> => {
   }
 }
 
-const definition = (name: string, image: string): string => `vm "${name}" {
+export const microDefinition = (name: string, image: string): string => `vm "${name}" {
   image "${image}" format="qcow2"
   memory "256M"
   cloud-init {
@@ -128,8 +128,17 @@ const definition = (name: string, image: string): string => `vm "${name}" {
 ${steps.map((step) => `  provision "shell" {\n    inline "${step}"\n  }\n`).join('')}}
 `
 
+interface ByHand {
+  /** The directory of a running VM that vmctl has made. */
+  readonly vm: string
+  /** Where the script is to live. */
+  readonly own: string
+  /** Arguments of `qemu-img create` about the overlay. */
+  readonly overlay: string
+}
+
 /** Copies what a script needs from a running VM, and writes the script. */
-const handWritten = async (vm: string, own: string, image: string): Promise<string> => {
+export const handWritten = async ({vm, own, overlay}: ByHand): Promise<string> => {
   for (const file of ['seed.iso', 'id_ed25519_generated', 'known_hosts']) await copyFile(join(vm, file), join(own, file))
   const pid = (await readFile(join(vm, 'pidfile'), 'utf8')).trim()
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8'))
@@ -145,7 +154,7 @@ const handWritten = async (vm: string, own: string, image: string): Promise<stri
     script,
     `cd '${own}'
 rm -f overlay.qcow2 console.log
-qemu-img create -q -f qcow2 -F qcow2 -b '${image}' overlay.qcow2
+qemu-img create -q -f qcow2 ${overlay} overlay.qcow2
 ${quoted} &
 trap 'kill -9 $!' EXIT
 limit=2
@@ -157,6 +166,7 @@ else
   limit=60
 ${steps.map((step) => `  guest '${step}' || exit 1`).join('\n')}
 fi
+cut -d ' ' -f 14,15 /proc/$!/stat
 `,
   )
   return script

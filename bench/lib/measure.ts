@@ -56,9 +56,13 @@ export const timesAsLong = ({samples, ...subject}: Subject): Row =>
 export const timesAsFast = ({samples, ...subject}: Subject): Row =>
   row(subject, samples, {unit: 'ms', kind: 'ratio', value: median(samples.reference) / median(samples.ours)})
 
-/** How many times as much of the disk as the reference it takes. */
+/** How many times as much as the reference it takes, of a disk or of a network. */
 export const timesAsLarge = ({samples, ...subject}: Subject): Row =>
   row(subject, samples, {unit: 'MiB', kind: 'ratio', value: median(samples.ours) / median(samples.reference)})
+
+/** A wall time that stands for itself, because people feel it as it is. */
+export const plainly = (what: string, ms: readonly number[], goal?: Goal): Row =>
+  row({what, referenceName: '', ...(goal && {goal})}, {ours: ms, reference: []}, {unit: 'ms', kind: 'absolute', value: median(ms)})
 
 /** Peak memory; the one figure without a reference, since it does not depend on how busy the machine is. */
 export const memory = (what: string, peaksMiB: readonly number[], goal?: Goal): Row =>

@@ -8,6 +8,8 @@ export interface RunOptions {
   /** Where standard output goes: collected, or to /dev/null as to a terminal that is never slow. */
   readonly stdout?: 'collect' | 'discard'
   readonly input?: string
+  /** Kills the program, as `kill -9` does. */
+  readonly signal?: AbortSignal
 }
 
 export interface Ran {
@@ -36,6 +38,7 @@ export const run = (program: string, args: readonly string[], options: RunOption
     const child = spawn(program, args, {
       env: options.env,
       cwd: options.cwd,
+      ...(options.signal && {signal: options.signal, killSignal: 'SIGKILL'}),
       stdio: [options.input === undefined ? 'ignore' : 'pipe', options.stdout === 'discard' ? 'ignore' : 'pipe', 'pipe'],
     })
     running.add(child)

@@ -42,6 +42,8 @@ describe.each(Object.entries(shells))('%s', (name, offer) => {
     expect(await offered('vmctl image p')).toEqual(['prune', 'pull', 'push'])
     expect(await offered('vmctl up ')).toEqual(['db', 'lone', 'web'])
     expect(await offered('vmctl up --no-h')).toEqual(['--no-health'])
+    expect(await offered('vmctl clone l')).toEqual(['lone'])
+    expect(await offered('vmctl try --ke')).toEqual(['--keep'])
     expect(await offered('vmctl graph --format m')).toEqual(['mermaid'])
     expect(await offered('vmctl validate --file VMF')).toContain(name === 'zsh' ? ':files' : 'VMFile.kdl')
   })

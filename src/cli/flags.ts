@@ -176,3 +176,7 @@ export const megabytes = Flags.custom<number>({
 
 /** A size in bytes; a bare number is in GB. */
 export const gigabytes = Flags.custom<number>({helpValue: 'GB|40G', parse: (input) => readSize(input, 2 ** 30)})
+
+export const discardSaved = Flags.boolean({
+  summary: 'Boot VMs that are saved from their disks: what their guests have only in memory is lost, as in a power cut.',
+})

@@ -1,4 +1,4 @@
-import {expect, test} from 'vitest'
+import {expect, test, vi} from 'vitest'
 
 import {displayWidth} from '../model/display-width.ts'
 import {drawMeter, imageMeter} from './image-meter.ts'
@@ -75,4 +75,21 @@ test('a push is shown from packing to its end; one that sent nothing says so', (
     '[] end',
     'pull: disk:1: the registry has it already',
   ])
+})
+
+test('a slow transfer without a live line is told at each tenth, and not more often than every 5 s', () => {
+  vi.useFakeTimers({toFake: ['performance']})
+  const {told, show} = open(false)
+  for (let second = 0; second <= 200; second++) {
+    show({type: 'image.progress', source, receivedBytes: second * 1024, totalBytes: 200 * 1024, vm: 'web'})
+    vi.advanceTimersByTime(1000)
+  }
+  expect(told.flatMap((line) => /(\d+) % of/.exec(line)?.[1] ?? [])).toEqual([0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100].map(String))
+  const fast = open(false)
+  for (let second = 0; second <= 20; second++) {
+    fast.show({type: 'image.progress', source, receivedBytes: second * 1024, totalBytes: 20 * 1024, vm: 'web'})
+    vi.advanceTimersByTime(1000)
+  }
+  vi.useRealTimers()
+  expect(fast.told.filter((line) => line.includes('% of'))).toHaveLength(5)
 })

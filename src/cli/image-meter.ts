@@ -20,8 +20,8 @@ interface Transfer {
   readonly startedAt: number
   /** Of the last seconds, oldest first: the rate is theirs. */
   samples: readonly Sample[]
-  /** The last twentieth that was printed where there is no live line. */
-  told: number
+  /** The last tenth that was printed where there is no live line, and when. */
+  told: {readonly tenth: number; readonly at: number}
 }
 
 interface Sample {
@@ -39,6 +39,9 @@ interface Reading {
 }
 
 const rateWindowMs = 5000
+
+/** Where lines are printed, a fast transfer says that it has begun and what came of it. */
+const quietMs = 5000
 
 /** What a name, a mark and a time take besides the text of a live line, in cells. */
 const besides = 12
@@ -98,14 +101,14 @@ const sentence = (reading: Reading): string => {
 const verdict = (verifiedBy: string | undefined): string =>
   verifiedBy === undefined ? 'not verified, since no checksum is given' : `verified by ${verifiedBy}`
 
-/** Shows downloads and decompression: a live bar with rate and time left on a terminal, a line every 5 % elsewhere, and what came of it. */
+/** Shows downloads and decompression: a live bar with rate and time left on a terminal, a line every 10 %, but not more than one in 5 s, elsewhere, and what came of it. */
 export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
   const {isLive, status, end, say} = surface
   const transfers = new Map<string, Transfer>()
   const widthFor = (vm: string): number => surface.width?.(vm) ?? (screenOf(process.stderr).width ?? 80) - displayWidth(vm) - besides
   const measure = (key: string, bytes: number): {readonly transfer: Transfer; readonly rate: number} => {
     const at = performance.now()
-    const transfer = transfers.get(key) ?? {startedAt: at, samples: [], told: -1}
+    const transfer = transfers.get(key) ?? {startedAt: at, samples: [], told: {tenth: -1, at: -Infinity}}
     transfers.set(key, transfer)
     transfer.samples = [...transfer.samples.filter((sample) => at - sample.at < rateWindowMs), {at, bytes}]
     const [first] = transfer.samples
@@ -119,9 +122,10 @@ export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
       status(event.vm ?? '', drawMeter(reading, widthFor(event.vm ?? '')))
       return
     }
-    const twentieth = total === undefined ? Math.floor(bytes / 2 ** 28) : Math.floor((bytes / Math.max(1, total)) * 20)
-    if (twentieth <= transfer.told) return
-    transfer.told = twentieth
+    const at = performance.now()
+    const tenth = Math.floor(total === undefined ? bytes / 2 ** 28 : (bytes / Math.max(1, total)) * 10)
+    if (tenth <= transfer.told.tenth || at - transfer.told.at < quietMs) return
+    transfer.told = {tenth, at}
     say(event.vm, sentence(reading))
   }
   const conclude = (event: Extract<MeterEvent, {type: 'image.ready'}>): void => {
@@ -156,7 +160,7 @@ export const imageMeter = (surface: Surface): ((event: MeterEvent) => void) => {
       if (isLive) status(event.vm ?? '', `${event.source}: ${event.phase}`)
       else say(event.vm, `${event.source}: ${event.phase}`)
     } else if (event.type === 'image.retrying') say(event.vm, event.reason)
-    else if (event.type === 'image.waiting') say(event.vm, `waiting for another vmctl, which fetches the same image: ${event.holder}`)
+    else if (event.type === 'image.waiting') say(event.vm, `waiting for another vmctl, which works with the same image: ${event.holder}`)
     else if (event.type === 'image.queued') say(event.vm, `${fileNameOf(event.source)}: waiting for other downloads`)
     else conclude(event)
   }

@@ -11,6 +11,9 @@ export const planned: Readonly<Record<Action, string>> = {
   stop: 'stop',
   start: 'start',
   resume: 'resume',
+  load: 'load its memory',
+  save: 'save its memory',
+  discard: 'give up its saved memory',
   configure: 'set up the guest',
   wait: 'wait for the guest',
   provision: 'run its steps',
@@ -26,6 +29,9 @@ export const doing: Readonly<Record<Action, string>> = {
   stop: 'stopping',
   start: 'starting',
   resume: 'resuming',
+  load: 'loading its memory',
+  save: 'saving its memory',
+  discard: 'giving up its saved memory',
   configure: 'setting up the guest',
   wait: 'connecting',
   provision: 'preparing its steps',
@@ -53,6 +59,9 @@ export const done: Readonly<Record<Action, string>> = {
   stop: 'stopped in',
   start: 'started in',
   resume: 'resumed in',
+  load: 'loaded in',
+  save: 'saved in',
+  discard: 'saved memory given up in',
   configure: 'guest set up in',
   wait: 'ready in',
   provision: 'steps took',
@@ -69,6 +78,9 @@ const outcomes: Readonly<Record<Action, string>> = {
   stop: 'stopped',
   start: 'up',
   resume: 'up',
+  load: 'up',
+  save: 'saved',
+  discard: 'stopped',
   configure: 'up',
   wait: 'up',
   provision: 'up',
@@ -82,7 +94,7 @@ export const outcomeOf = (plan: VmPlan | undefined): string => {
 }
 
 /** What destroys or interrupts something is said with its cause also where a row shows it. */
-export const isTold: ReadonlySet<Action> = new Set(['recreate', 'update', 'stop', 'destroy'])
+export const isTold: ReadonlySet<Action> = new Set(['recreate', 'update', 'stop', 'discard', 'destroy'])
 
 const awaited: Readonly<Record<Awaited['condition'], string>> = {
   started: '',

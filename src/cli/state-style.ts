@@ -11,6 +11,7 @@ const styles: Readonly<Record<string, Style>> = {
   starting: 'yellow',
   preparing: 'yellow',
   suspended: 'yellow',
+  saved: 'yellow',
   paused: 'yellow',
   warn: 'yellow',
   failed: 'red',

@@ -132,7 +132,7 @@ describe('output of guests', () => {
   })
 })
 
-test('a download is told every 5 % where there is no live line, with its end', () => {
+test('a fast download is told once where there is no live line', () => {
   const said: string[] = []
   const show = imageMeter({
     isLive: false,
@@ -148,9 +148,7 @@ test('a download is told every 5 % where there is no live line, with its end', (
       totalBytes: 1_024_000,
       vm: 'web',
     })
-  expect(said[0]).toBe('web: disk.qcow2: 0 % of 1000.0 KB')
-  expect(said.at(-1)).toBe('web: disk.qcow2: 100 % of 1000.0 KB')
-  expect(said).toHaveLength(21)
+  expect(said).toEqual(['web: disk.qcow2: 0 % of 1000.0 KB'])
 })
 
 describe('VMCTL_LOG', () => {

@@ -13,7 +13,7 @@ export default class Clone extends VmctlCommand {
     name: Args.string({required: true, description: 'Name of the VM.'}),
     new: Args.string({required: true, description: 'Name of the clone.'}),
   }
-  static override flags = {...flags.locking, file: flags.file, start: Flags.boolean({summary: 'Start it as well.'})}
+  static override flags = {...flags.locking, file: flags.file, start: Flags.boolean({default: false, summary: 'Start it as well.'})}
   static override examples = [
     '<%= config.bin %> <%= command.id %> web web2 --start',
     '<%= config.bin %> <%= command.id %> db db-before-upgrade',

@@ -12,6 +12,7 @@ export default class Down extends VmfileCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> web',
+    '<%= config.bin %> <%= command.id %> --save',
     '<%= config.bin %> <%= command.id %> --destroy',
     '<%= config.bin %> <%= command.id %> --destroy --volumes',
   ]
@@ -23,6 +24,12 @@ export default class Down extends VmfileCommand {
     name: flags.names,
     parallel: flags.parallel,
     'remove-orphans': flags.removeOrphans,
+    save: Flags.boolean({
+      allowNo: true,
+      exclusive: ['destroy'],
+      summary:
+        'Keep the memory of the guests on disk, of all of them as of one instant: `vmctl up` goes on there. With --no-save they power off, also those that are saved.',
+    }),
     destroy: Flags.boolean({summary: 'Remove the VMs with their disks, keys and logs. This cannot be undone.'}),
     yes: flags.yes,
     volumes: Flags.boolean({summary: 'Remove the volumes of these VMs too, with everything on them. This cannot be undone.'}),
@@ -38,6 +45,7 @@ export default class Down extends VmfileCommand {
         adopt: given.adopt,
         provision: false,
         destroy: given.destroy,
+        save: given.save,
         volumes: given.volumes,
         parallel: given.parallel,
         removeOrphans: given['remove-orphans'],

@@ -1,5 +1,8 @@
 import {execFileSync} from 'node:child_process'
+import {once} from 'node:events'
 import {existsSync, linkSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync} from 'node:fs'
+import {createServer} from 'node:http'
+import type {AddressInfo} from 'node:net'
 import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
@@ -41,6 +44,22 @@ describe('image prune', () => {
     expect(json.freedBytes).toBe(json.remove[0].freedBytes)
     expect(await names()).toEqual(['base.qcow2'])
     expect((await runCommand('image', 'prune')).stdout).toMatch(/^Nothing to remove; the images of the cache take \d.* KB\.\n$/)
+  })
+
+  test('leaves an image alone that is being pushed', async () => {
+    const asked = Promise.withResolvers<void>()
+    const registry = createServer(() => asked.resolve()).listen(0, '127.0.0.1')
+    await once(registry, 'listening')
+    const {port} = registry.address() as AddressInfo
+    const pushing = spawnCommand(['image', 'push', 'spare.qcow2', `oci://127.0.0.1:${port}/team/spare:1`])
+    await asked.promise
+    expect((await runCommand('image', 'prune')).stdout).toMatch(/^Nothing to remove/)
+    expect(await names()).toEqual(['base.qcow2', 'spare.qcow2'])
+    registry.closeAllConnections()
+    registry.close()
+    await pushing
+    await runCommand('image', 'prune')
+    expect(await names()).toEqual(['base.qcow2'])
   })
 
   test('keeps to its flags, and says when a quota cannot be met', async () => {

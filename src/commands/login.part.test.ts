@@ -1,10 +1,11 @@
 import {existsSync, readFileSync, renameSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {expect, test} from 'vitest'
 
 import {describeUnless} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {startProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 import {generateKeyPair} from '../../test/support/state.ts'
@@ -12,11 +13,7 @@ import {generateKeyPair} from '../../test/support/state.ts'
 const missing = sshdMissing()
 
 describeUnless(missing)('a way into a guest', () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startProject)
 
   test.each([
     ['plain', 'memory 512', 'neither a cloud-init nor an ssh block', '`vmctl ssh plain --user NAME --key PATH`'],

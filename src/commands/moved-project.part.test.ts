@@ -1,10 +1,11 @@
 import {cpSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
+import {beforeAll, beforeEach, expect, test} from 'vitest'
 
 import {describeUnless} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {startProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {runCommand, untimed} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
@@ -12,11 +13,7 @@ const missing = sshdMissing()
 
 /** A project that is no longer where its VMs were made: the noop backend, and a real sshd as the guest. */
 describeUnless(missing)('a project that has moved', () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startProject)
   beforeEach(() => {
     rmSync(join(project.workspace.stateDirectory, 'vms'), {recursive: true, force: true})
     for (const name of ['a', 'b', 'c']) rmSync(at(name), {recursive: true, force: true})

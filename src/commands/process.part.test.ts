@@ -1,26 +1,20 @@
 import {existsSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
+import {beforeEach, expect, test} from 'vitest'
 
 import {describeUnless} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {startProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
 describeUnless(missing)('vmctl as a process', {timeout: 240_000}, () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startProject)
   beforeEach(() => rmSync(join(project.workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
-  const vm: Project['vm'] = (...args) => project.vm(...args)
-  const inline: Project['inline'] = (command) => project.inline(command)
-  const run: Project['run'] = (...args) => project.run(...args)
-  const vmDirectory: Project['vmDirectory'] = (name) => project.vmDirectory(name)
+  const {vm, inline, run, vmDirectory} = project
 
   test('Ctrl+C in the middle of a step: status 130, the step is ended, its lock is free, and the next up runs it', async () => {
     const marks = join(project.workspace.directory, 'interrupted')

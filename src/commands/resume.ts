@@ -2,7 +2,7 @@ import * as flags from '../cli/flags.ts'
 import {LifecycleCommand, type LifecycleOutput} from '../cli/lifecycle-command.ts'
 
 export default class Resume extends LifecycleCommand {
-  static override summary = 'Resume suspended VMs.'
+  static override summary = 'Resume suspended and saved VMs.'
   static override args = flags.existingVms
   static override flags = {...flags.locking, file: flags.file}
   static override examples = ['<%= config.bin %> <%= command.id %> web']

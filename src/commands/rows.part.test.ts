@@ -1,10 +1,11 @@
 import {rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 
 import {missingProgram} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {startProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {vmctlWords} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 import {leftOn, onTerminal, type OnTerminal, type TerminalOptions} from '../../test/support/terminal.ts'
@@ -28,11 +29,7 @@ const framesOf = (screen: string): readonly (readonly string[])[] =>
     )
 
 describe.skipIf(missing)(`rows of vmctl up on a terminal${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startProject)
   beforeEach(() => rmSync(join(project.workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
 
   const up = (text: string, options: TerminalOptions = {}): Promise<OnTerminal> => {

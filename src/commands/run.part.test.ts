@@ -1,21 +1,18 @@
 import {mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {expect, test} from 'vitest'
 
 import {describeUnless} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {startProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {runCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
 describeUnless(missing)('vmctl run', () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startProject)
 
   test('a VM of the same name is not touched, whatever --rm says', async () => {
     const {image} = project.workspace

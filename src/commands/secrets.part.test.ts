@@ -2,11 +2,12 @@ import {createHash} from 'node:crypto'
 import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {expect, test} from 'vitest'
 
 import {startImageServer} from '../../test/support/image-server.ts'
 import {describeUnless} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {startProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {runCommand, spawnCommand} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
@@ -25,11 +26,7 @@ const traces = Object.values(canaries).flatMap((value) => [value, ...value.split
 const seen = (text: string): string[] => traces.filter((trace) => text.includes(trace) || text.includes(JSON.stringify(trace).slice(1, -1)))
 
 describeUnless(missing)('secret-env', {timeout: 240_000}, () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startProject)
 
   const text = (change = ''): string => {
     const pairs = Object.entries({...canaries, TOKEN: canaries.TOKEN + change})

@@ -5,20 +5,17 @@ import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {text} from 'node:stream/consumers'
 
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {describe, expect, test} from 'vitest'
 
-import {type Project, startRunningProject} from '../../test/support/project.ts'
+import {startRunningProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {runShell, vmctlWords} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
 describe.skipIf(missing)(`standard input${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startRunningProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startRunningProject)
 
   const bytes = randomBytes(5_000_000)
   const digest = createHash('sha256').update(bytes).digest('hex')

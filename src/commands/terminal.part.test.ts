@@ -1,18 +1,15 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest'
+import {describe, expect, test} from 'vitest'
 
 import {missingProgram} from '../../test/support/programs.ts'
-import {type Project, startRunningProject} from '../../test/support/project.ts'
+import {startRunningProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {fakeServer, sshdMissing} from '../../test/support/sshd.ts'
 import {leftOn, onTerminal, type OnTerminal, screenFrom, type TerminalOptions} from '../../test/support/terminal.ts'
 
 const missing = sshdMissing() ?? missingProgram('python3', ['-c', 'import pty'])
 
 describe.skipIf(missing)(`vmctl on a terminal${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startRunningProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startRunningProject)
   const run = (words: readonly string[], keys: TerminalOptions['keys'] = []): Promise<OnTerminal> =>
     onTerminal(project.workspace.directory, words, {keys})
 

@@ -45,6 +45,7 @@ test('a command writes to the fork alone, has its status passed on, and nothing 
     expect([exitCode, stdout, stderr]).toEqual([0, expect.stringMatching(/^[0-9a-f]{6}\n$/), expect.stringContaining(': ready after')])
   expect(await tried(['web', '--', 'sh', '-c', 'exit 9'])).toMatchObject({exitCode: 9})
   expect(forks()).toEqual([])
+  expect(readdirSync(join(workspace.stateDirectory, 'locks')).filter((file) => file.startsWith('fork-'))).toEqual([])
   expect([holds(diskOf('web'), 1), holds(diskOf('db'), 1)]).toEqual([true, true])
   expect(readdirSync(directoryOf('web')).filter((file) => file.includes('@'))).toEqual([])
   expect((await runCommand('list', '--json')).json.vms).toMatchObject([{state: 'running'}, {state: 'running'}])

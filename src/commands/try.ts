@@ -10,7 +10,7 @@ import {VmctlError} from '../model/errors.ts'
 import {formatDuration} from '../model/quantity.ts'
 
 export default class Try extends VmfileCommand {
-  static override summary = 'Run a command against a fork of VMs, which is removed afterwards.'
+  static override summary = 'Run a command against a passing fork of VMs.'
   static override description =
     'The fork has what the VMs have at this instant, memory too where they run, on a network of its own; they go on as they were, and notice nothing of what is done to it. `vmctl` in the command finds the fork in place of the VMs (VMCTL_STATE_DIR); `VMCTL_WEB_80` is the address that leads to port 80 of `web`. The exit status of the command is passed on. Guests of a fork have host keys, machine-ids and ports of their own.'
   static override strict = false
@@ -20,8 +20,8 @@ export default class Try extends VmfileCommand {
   static override flags = {
     ...flags.locking,
     file: flags.file,
-    keep: Flags.boolean({summary: 'Leave the fork as it is, running.'}),
-    'disk-only': Flags.boolean({summary: 'Boot the guests from the disks, also those that run.'}),
+    keep: Flags.boolean({default: false, summary: 'Leave the fork as it is, running.'}),
+    'disk-only': Flags.boolean({default: false, summary: 'Boot the guests from the disks, also those that run.'}),
     remove: Flags.string({summary: 'Remove a fork that was kept or left over, and do nothing else.', helpValue: 'FORK'}),
   }
   static override examples = [

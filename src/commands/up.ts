@@ -17,6 +17,7 @@ export default class Up extends VmfileCommand {
     ...flags.locking,
     ...flags.locked,
     adopt: flags.adopt,
+    'discard-saved': flags.discardSaved,
     autostart: Flags.boolean({summary: 'Only the VMs that start at boot: those without `autostart #false`.'}),
     file: flags.file,
     home: flags.home,
@@ -31,6 +32,9 @@ export default class Up extends VmfileCommand {
     parallel: flags.parallel,
     'remove-orphans': flags.removeOrphans,
     timings: flags.timings,
+    warm: Flags.boolean({
+      summary: 'Have `vmctl down` keep the memory of these VMs on disk, as `warm #true` in the project does, until an `up` without --warm.',
+    }),
     yes: flags.yes,
     wait: Flags.boolean({summary: 'Wait until every VM with a health check is healthy, not only those that others wait for.'}),
   }
@@ -43,6 +47,8 @@ export default class Up extends VmfileCommand {
       names: flags.namesOf(args, given),
       adopt: given.adopt,
       autostart: given.autostart,
+      warm: given.warm,
+      discardSaved: given['discard-saved'],
       provision: !given['no-provision'],
       layers: !given['no-cache'],
       noDependencies: given['no-deps'],

@@ -1,10 +1,11 @@
 import {existsSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest'
+import {beforeEach, expect, test} from 'vitest'
 
 import {describeUnless} from '../../test/support/programs.ts'
-import {type Project, startProject} from '../../test/support/project.ts'
+import {startProject} from '../../test/support/project.ts'
+import {useShared} from '../../test/support/shared.ts'
 import {makeWorkspace, runCommand, untimed} from '../../test/support/run-command.ts'
 import {sshdMissing} from '../../test/support/sshd.ts'
 import {openStore, readVm, stageDirectory} from '../../test/support/state.ts'
@@ -12,16 +13,9 @@ import {openStore, readVm, stageDirectory} from '../../test/support/state.ts'
 const missing = sshdMissing()
 
 describeUnless(missing)('the verbs of a VMFile', () => {
-  let project: Project
-  beforeAll(async () => {
-    project = await startProject()
-  })
-  afterAll(() => project[Symbol.asyncDispose]())
+  const project = useShared(startProject)
   beforeEach(() => rmSync(join(project.workspace.stateDirectory, 'vms'), {recursive: true, force: true}))
-  const vm: Project['vm'] = (...args) => project.vm(...args)
-  const inline: Project['inline'] = (command) => project.inline(command)
-  const run: Project['run'] = (...args) => project.run(...args)
-  const vmDirectory: Project['vmDirectory'] = (name) => project.vmDirectory(name)
+  const {vm, inline, run, vmDirectory} = project
 
   test('up creates, starts and provisions; twice does nothing; down stops; up runs the steps again; down --destroy removes', async () => {
     const text = vm('web', inline('echo hello; echo problem >&2'))

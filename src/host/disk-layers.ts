@@ -188,10 +188,7 @@ export const repointBase = async (base: Pick<BaseImage, 'path' | 'format'>, disk
   const parents = await filesOf(disk, options)
   for (const [id, parent] of parents) {
     if (parent !== undefined) continue
-    const path = pathOf(disk, id)
-    const {backingFile} = await imageInfo(path, {...options, format: 'qcow2'})
-    // That of a fork is on layers of the VM that it was made from.
-    if (backingFile === undefined || isSharedLayer(backingFile) || !isLayerName(backingFile)) await repointLowest(base, path, options)
+    await repointLowest(base, pathOf(disk, id), options)
   }
 }
 
@@ -238,9 +235,9 @@ export const copyLayer = async (
 const repointLowest = async (base: Pick<BaseImage, 'path' | 'format'>, path: string, options: QemuImgOptions): Promise<void> => {
   const {backingFile} = await imageInfo(path, {...options, format: 'qcow2'})
   if (backingFile === base.path) return
-  await (backingFile !== undefined && isSharedLayer(backingFile)
-    ? repointLowest(base, backingFile, options)
-    : repointOverlay(base, path, options))
+  if (backingFile !== undefined && isSharedLayer(backingFile)) return repointLowest(base, backingFile, options)
+  // That of a fork is on layers of the VM that it was made from.
+  if (!isLayerName(backingFile ?? '')) await repointOverlay(base, path, options)
 }
 
 const bytesOf = (path: string): Promise<number> =>

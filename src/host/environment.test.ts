@@ -20,7 +20,7 @@ test('no program that is started gets a variable that is withheld, and all other
     const detached = await spawnDetached('env', [], {cwd: directory, output})
     await detached.ended
     const filtered = await Array.fromAsync(filter(Readable.from(['']), {program: 'env', args: []}, {signal, help: ''}))
-    expect(await runInteractive('sh', ['-c', 'env >"$1"', 'sh', join(directory, 'interactive')], '')).toBe(0)
+    expect(await runInteractive('sh', ['-c', 'env >"$1"', 'sh', join(directory, 'interactive')], {help: ''})).toBe(0)
     return [
       (await run('env', [])).stdout,
       await readFile(join(directory, 'detached'), 'utf8'),

@@ -8,19 +8,22 @@ import {systemCode, VmctlError} from '../model/errors.ts'
 import {debug} from '../model/debug.ts'
 import {programEnvironment} from './environment.ts'
 
+export interface InteractiveOptions {
+  /** What to do where there is no such program. */
+  readonly help: string
+  /** Variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Whether what it prints goes to standard error. */
+  readonly quiet?: boolean | undefined
+}
+
 /**
  * Hands the terminal over to a program until it ends. Ctrl+C is the program's business then; SIGTERM and SIGHUP, which may be sent
  * to this process alone, are passed on.
- * @param options variables beside those of this process; whether what it prints goes to standard error
  * @returns its exit status; 128 and the number of the signal when one has ended it, or when it was interrupted and could say no more
  *   than that it failed (255, as ssh(1) has it)
  */
-export const runInteractive = (
-  program: string,
-  args: readonly string[],
-  help: string,
-  {env, quiet = false}: {readonly env?: Readonly<Record<string, string>>; readonly quiet?: boolean} = {},
-): Promise<number> =>
+export const runInteractive = (program: string, args: readonly string[], {help, env, quiet = false}: InteractiveOptions): Promise<number> =>
   new Promise((resolve, reject) => {
     debug('process', () => [program, ...args].join(' '))
     const child = spawn(program, args, {stdio: ['inherit', quiet ? 2 : 'inherit', 'inherit'], env: {...programEnvironment(), ...env}})

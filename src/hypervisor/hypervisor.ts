@@ -83,6 +83,17 @@ export interface Restoration {
   release(): Promise<void>
 }
 
+/** A guest whose memory is on disk, and of which nothing runs. */
+export interface SaveOptions extends OperationOptions {
+  /** A directory for what the backend keeps of it. */
+  readonly directory: string
+  /**
+   * A file of the engine's, and the only truth. From when it is there the guest is saved: it never executes anything again but by being
+   * loaded. From when it is gone the guest that was loaded goes on. That holds whoever is killed, and whenever.
+   */
+  readonly mark: string
+}
+
 /** A file that a disk is written to. */
 export interface DiskTarget {
   /** Absolute. */
@@ -229,6 +240,17 @@ export interface Hypervisor {
    */
   freeze?(vm: Vm, layer: LayerTarget, options: OperationOptions): Promise<void>
   resume?(vm: Vm, options: OperationOptions): Promise<void>
+  /**
+   * Begins to save a guest that runs or is suspended, with the phases of a checkpoint but for `release`: `settle` is followed by the mark.
+   * Disposal ends what runs when the mark is there; else the guest goes on as if nothing had been. What cannot be saved is refused here.
+   * The disks stay as they are: until the guest goes on nothing else may write to them.
+   */
+  save?(vm: Vm, options: SaveOptions): Promise<Checkpoint>
+  /**
+   * Checks that a guest can be loaded, and changes nothing. After `load` it is there and stands still; then the mark is removed, and
+   * `release` lets it run, also one that was suspended. While the mark is there `stop` ends what was loaded, and the guest stays saved.
+   */
+  load?(vm: Vm, options: SaveOptions): Promise<Restoration>
   /** A byte stream to and from the serial console. One user at a time. */
   console?(vm: Vm, options: {readonly signal: AbortSignal}): Promise<Duplex>
 }

@@ -1,11 +1,12 @@
 import {utimes} from 'node:fs/promises'
-import {basename, dirname} from 'node:path'
+import {basename, dirname, join} from 'node:path'
 
 import {pathExists} from '../host/files.ts'
+import {acquireLock} from '../host/lock.ts'
 import type {BaseImage} from '../model/vm.ts'
 import {lockIndex} from './commit.ts'
 import {entryPath, readEntries} from './entries.ts'
-import type {ImageStore} from './image-store.ts'
+import {imageFiles, type ImageStore} from './image-store.ts'
 
 /** Something that keeps an image in the cache. */
 export interface ImageUse {
@@ -41,6 +42,24 @@ export const claimImage = async (
   }
   await noteUse(store, image.path)
   return true
+}
+
+/**
+ * Keeps an image of the cache there while something reads it, in the way of those who fetch it: `image prune` passes it over.
+ * @returns undefined when it is not one of the cache, or has left it
+ */
+export const holdImage = async (
+  store: ImageStore,
+  {path}: Pick<BaseImage, 'path'>,
+  options: {readonly purpose: string; readonly signal: AbortSignal; readonly onWait: (holder: string) => void},
+): Promise<AsyncDisposable | undefined> => {
+  const {entries} = await readEntries(store)
+  const entry = entries.find(({disk}) => disk !== undefined && join(store.directory, disk.file) === path)
+  if (!entry) return undefined
+  const lock = await acquireLock(imageFiles.fetchLock(store, entry.key), {...options, timeoutMs: Infinity})
+  if (await pathExists(path)) return lock
+  await lock[Symbol.asyncDispose]()
+  return undefined
 }
 
 /** Notes that an image is in use until now: the time of its index files is that of the last use. Never fails. */

@@ -23,6 +23,10 @@ export const vmFiles = (directory: string) =>
     shares: join(directory, 'shares'),
     /** What a clone brings of volumes. */
     volumes: join(directory, 'volumes'),
+    /** From when it is there the guest is saved, and from when it is gone the guest goes on. */
+    saved: join(directory, 'saved.json'),
+    /** What the backend needs to let it go on. */
+    savedMemory: join(directory, 'saved'),
     /** A directory for each snapshot. */
     snapshots: join(directory, 'snapshots'),
     /** What the serial console has shown: a backend of this host appends to it, another one brings it when asked to. */

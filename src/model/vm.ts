@@ -8,9 +8,10 @@ import type {Architecture, CpuLevel, Firmware} from './catalogue.ts'
 import type {DockerfileSpec} from './dockerfile.ts'
 import type {Healthcheck} from './health.ts'
 import type {ForwardedPort, PortForward} from './port.ts'
-import type {CloudCommand, WriteFile} from './cloud-init.ts'
+import type {CloudInitConfig} from './cloud-init.ts'
 import type {PciDevice} from './device.ts'
 import type {HomeSpec, PlaceSpec} from './home.ts'
+import type {Saved} from './saveable.ts'
 import type {DiskLayer, Share, VolumeMount} from './storage.ts'
 import type {Dependency} from './order.ts'
 import type {NetworkAttachment} from './network.ts'
@@ -18,7 +19,7 @@ import type {ProvisionStep} from './steps.ts'
 import type {VmfileTraits} from './vmfile-traits.ts'
 
 /** States of the vmctl book, lower case. `destroyed` is what a VM that no longer exists would report. */
-export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'stopped' | 'failed' | 'destroyed'
+export type VmState = 'preparing' | 'prepared' | 'running' | 'suspended' | 'saved' | 'stopped' | 'failed' | 'destroyed'
 
 /** Name of a backend: `qemu`, `noop`, or one that a plugin brings. */
 export type BackendTag = string
@@ -74,42 +75,6 @@ export type NetworkConfig =
   | {readonly type: 'tap'; readonly bridge: string; readonly mac?: string; readonly ip?: string}
   | {readonly type: 'vnic'; readonly name: string}
   | {readonly type: 'none'}
-
-export interface CloudInitConfig {
-  readonly hostname: string
-  /** User to create; the SSH user when absent. */
-  readonly user?: string
-  /** Public keys in OpenSSH form, one line each. */
-  readonly sshKeys: readonly string[]
-  /** A user-data file that is passed through untouched; nothing is generated then. */
-  readonly userData?: HashedFile
-  /** Whether the generated settings travel beside `userData`, as parts of one MIME message. */
-  readonly merge?: boolean
-  readonly packages?: readonly string[]
-  readonly packageUpdate?: boolean
-  readonly packageUpgrade?: boolean
-  readonly writeFiles?: readonly WriteFile[]
-  /** Run at every boot, early. */
-  readonly bootCommands?: readonly CloudCommand[]
-  /** Run once, at the end of the first boot. */
-  readonly runCommands?: readonly CloudCommand[]
-  /** Files that are passed through untouched. */
-  readonly networkConfig?: HashedFile
-  readonly vendorData?: HashedFile
-  readonly timezone?: string
-  readonly locale?: string
-  /** A password for the user, as crypt(5) hash. Opt-in: without it only keys log in. */
-  readonly passwordHash?: string
-  /** Whether the serial console logs the user in without asking. */
-  readonly consoleAutologin?: boolean
-}
-
-/** A file of the host; the hash (SHA-256, hex) is that of its bytes when the VMFile was read. */
-export interface HashedFile {
-  /** Absolute path. */
-  readonly path: string
-  readonly sha256: string
-}
 
 /** Kinds of SSH keys that vmctl makes: Ed25519; ECDSA on the curve P-256 and RSA with 3072 bits for guests in FIPS mode. */
 export const sshKeyTypes = ['ed25519', 'ecdsa', 'rsa'] as const
@@ -175,6 +140,8 @@ export interface VmSpec extends BackendSections {
   readonly stopGraceMs?: number
   /** Whether `vmctl install` brings it up at boot; true when absent. */
   readonly autostart?: boolean
+  /** Whether `down` keeps its memory on disk; false when absent. */
+  readonly warm?: boolean
   readonly labels?: Readonly<Record<string, string>>
   /** In /etc/environment of the guest, for provision steps and health checks. */
   readonly env?: Readonly<Record<string, string>>
@@ -265,6 +232,8 @@ export interface Vm {
   readonly phase: 'prepared' | 'started'
   /** When the user has suspended it, in ISO 8601; absent while it runs. */
   readonly suspendedAt?: string
+  /** The guest stands still, its memory is on disk, and nothing of it runs; on record in a file of its own, `saved.json`. */
+  readonly saved?: Saved
   /** The name of the snapshot to which the VM is being put back: until that is done its disks do not belong together. */
   readonly restoring?: string
   /** The last operation that failed, until one succeeds. */
@@ -293,7 +262,8 @@ export interface Observation {
 }
 
 /** The state of a VM that has no process. */
-export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
+export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure' | 'saved'>): VmState => {
+  if (vm.saved) return 'saved'
   if (vm.failure) return 'failed'
   return vm.phase === 'prepared' ? 'prepared' : 'stopped'
 }
@@ -301,3 +271,7 @@ export const stateAtRest = (vm: Pick<Vm, 'phase' | 'failure'>): VmState => {
 /** Whether anything of a VM runs, or looks as if it did: nothing that a running guest uses may be touched then. */
 export const isAlive = ({pid, crash, state}: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
   pid !== undefined || crash !== undefined || state === 'running' || state === 'suspended'
+
+/** Whether the disks of a VM belong to a guest that goes on: one of which something runs, or whose memory is kept. */
+export const ownsDisks = (observation: Pick<Observation, 'pid' | 'crash' | 'state'>): boolean =>
+  isAlive(observation) || observation.state === 'saved'

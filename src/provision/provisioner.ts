@@ -91,6 +91,11 @@ export interface Provisioner<Settings = unknown> {
    * @param surroundings the `env` of the VM, for a step that passes it on
    */
   facts(settings: Settings, surroundings: {readonly env: Readonly<Record<string, string>>}): Promise<Readonly<Record<string, unknown>>>
+  /**
+   * Whether a run removes what earlier ones of this VM have left in the guest once their result was on record. What the step before
+   * wants done afterwards is left to it then, which is a command less in a guest that may be slow.
+   */
+  readonly sweeps?: boolean
   /** Returns when the step has succeeded; throws when it has failed or its outcome is unknown. */
   run(settings: Settings, context: StepContext): Promise<void>
   /**

@@ -2,6 +2,7 @@ import {randomBytes} from 'node:crypto'
 import {readdir} from 'node:fs/promises'
 import {join} from 'node:path'
 
+import {remove} from '../host/durable.ts'
 import {makePrivateDirectory, readIfExists, writeFileAtomic} from '../host/files.ts'
 import {acquireLock, type Lock} from '../host/lock.ts'
 import {seal, unseal} from '../host/sealed.ts'
@@ -43,6 +44,9 @@ export const newForkId = (): string => randomBytes(3).toString('hex')
  */
 export const lockFork = (store: Store, id: string): Promise<Lock> =>
   acquireLock(join(store.lockDirectory, `fork-${id}`), {purpose: `vmctl try (fork ${id})`, timeoutMs: 0})
+
+/** Forgets the lock of a fork that is no more: another one has another name. */
+export const forgetForkLock = (store: Store, id: string): Promise<void> => remove(join(store.lockDirectory, `fork-${id}`))
 
 export const listForks = async (store: Store): Promise<readonly Fork[]> => {
   const names = await readdir(placeOf(store)).catch(() => [])

@@ -11,6 +11,7 @@ import {vmFiles} from '../model/layout.ts'
 import {withoutSecrets} from '../model/secrets.ts'
 import {isVmName, suggest} from '../model/names.ts'
 import type {Vm, VmSpec} from '../model/vm.ts'
+import {readSaved} from './saved.ts'
 
 /** Where everything of this user is kept; the list of VMs is what `vms/` holds, there is no other truth. */
 export interface Store {
@@ -117,7 +118,8 @@ export const readRecord = async (directory: string, name: string): Promise<Vm | 
   }
   const vm = parseRecord(text)
   if (!vm || vm.name !== name) throw new VmctlError('vmctl::vm::record_damaged', `The record of the VM ${name} cannot be read: ${path}.`)
-  return {...vm, directory}
+  const saved = readSaved(directory, name)
+  return {...vm, directory, ...(saved && {saved})}
 }
 
 /**
@@ -197,7 +199,8 @@ const isListOf = (value: unknown, isElement: (element: Record<string, unknown>) 
 
 /** Writes a VM's record as a whole, without the values of secrets. The caller holds the VM's lock. */
 export const writeVm = async (vm: Vm): Promise<void> => {
-  const {directory, ...rest} = vm
+  // What is saved has a record of its own: no older copy of this one may bring it back.
+  const {directory, saved: _saved, ...rest} = vm
   const record = {...rest, spec: withoutSecrets(vm.spec)}
   await writeFileAtomic(vmFiles(directory).record, seal(record))
 }

@@ -58,6 +58,7 @@ const fields: {readonly [K in Exclude<keyof VmSpec, 'name' | 'provision' | keyof
   healthcheck: healthcheckChange,
   stopGraceMs: always('now', (applied, wanted) => `stop-grace-period ${describeMilliseconds(applied)} → ${describeMilliseconds(wanted)}`),
   autostart: always('now', (_applied, wanted = true) => `autostart #${wanted}`),
+  warm: always('now', (_applied, wanted = false) => `warm #${wanted}`),
   labels: always('now', namesOf('label')),
   project: always('now', arrow('project')),
   service: always('now', arrow('service')),

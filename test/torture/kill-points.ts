@@ -94,7 +94,7 @@ const noopScenario = (
     world.write('motd', 'hello\n')
     world.write('user-data', '#cloud-config\n{}\n')
     world.write('VMFile.kdl', provisioned(world))
-    for (const verb of before) await world.ok([verb, ...(['suspend'].includes(verb) ? ['web'] : [])])
+    for (const line of before) await world.ok(line.split(' '))
   },
   problems: expecting(expectation),
 })
@@ -106,6 +106,7 @@ const onNewDisk = (isSame: boolean): readonly [number, number] => (isSame ? [0, 
 
 const up = ['up']
 const down = ['down']
+const save = ['down', '--save']
 const gone = ['down', '--destroy']
 const reload = ['reload']
 const provision = ['provision']
@@ -114,7 +115,9 @@ const provision = ['provision']
 const noopScenarios: readonly Scenario<NoopWorld>[] = [
   noopScenario('up, new', [up, up], {state: 'running', vm: 'new', runs: once}),
   noopScenario('up, stopped', [up, up], {before: ['up', 'down'], state: 'running', vm: 'same', runs: once}),
-  noopScenario('up, suspended', [up, up], {before: ['up', 'suspend'], state: 'running', vm: 'same', runs: never}),
+  noopScenario('up, suspended', [up, up], {before: ['up', 'suspend web'], state: 'running', vm: 'same', runs: never}),
+  noopScenario('down --save, then up', [save, up], {before: ['up'], state: 'running', vm: 'same', runs: never}),
+  noopScenario('up, saved', [up, up], {before: ['up', 'down --save'], state: 'running', vm: 'same', runs: never}),
   noopScenario('reload', [reload, reload], {before: ['up'], state: 'running', vm: 'new', runs: () => [1, 2]}),
   noopScenario('reload, then up', [reload, up], {before: ['up'], state: 'running', vm: 'either', runs: onNewDisk}),
   noopScenario('provision', [provision, provision], {before: ['up'], state: 'running', vm: 'same', runs: () => [1, 2]}),

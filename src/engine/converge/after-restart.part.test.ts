@@ -1,27 +1,24 @@
 import {chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 
 import type {ProvisionStep} from '../../model/steps.ts'
 import {readJournal} from '../../provision/run/journal.ts'
 import {converge, type ConvergeOptions, planOne} from './converge.ts'
 import type {Engine} from '../engine.ts'
 import {stop, restart} from '../vm/lifecycle.ts'
-import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {startNoopLab} from '../../../test/support/noop-lab.ts'
+import {useShared} from '../../../test/support/shared.ts'
 import {sshdMissing} from '../../../test/support/sshd.ts'
 
 const missing = sshdMissing()
 
 /** What is left of the steps of a VM that was started again. */
 describe.skipIf(missing)(`after a restart${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let lab: NoopLab
+  const lab = useShared(startNoopLab)
   let engine: Engine
   let told: string[]
-  beforeAll(async () => {
-    lab = await startNoopLab()
-  })
-  afterAll(() => lab[Symbol.asyncDispose]())
   beforeEach(async () => {
     told = []
     lab.clear('guest')

@@ -1,8 +1,9 @@
 import {existsSync, rmSync, writeFileSync} from 'node:fs'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 
-import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {startNoopLab} from '../../../test/support/noop-lab.ts'
+import {useShared} from '../../../test/support/shared.ts'
 import {sshdMissing} from '../../../test/support/sshd.ts'
 import type {Hypervisor} from '../../hypervisor/hypervisor.ts'
 import type {VmctlError} from '../../model/errors.ts'
@@ -17,13 +18,9 @@ import {converge, type ConvergeOptions, planAll} from './converge.ts'
 const missing = sshdMissing()
 
 describe.skipIf(missing)(`a stack${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let lab: NoopLab
+  const lab = useShared(startNoopLab)
   let engine: Engine
   let told: string[]
-  beforeAll(async () => {
-    lab = await startNoopLab()
-  })
-  afterAll(() => lab[Symbol.asyncDispose]())
   beforeEach(async () => {
     told = []
     lab.clear('up')

@@ -20,8 +20,11 @@ import {lockVolumes} from '../resources/volumes.ts'
 import {applyPlan} from '../vm/apply.ts'
 import {noteForced} from '../vm/forced.ts'
 import {holdRecords} from '../vm/records.ts'
+import type {Target} from '../vm/target.ts'
 import {goByLock} from '../make/go-by-lock.ts'
+import {layerNotices} from '../make/layers.ts'
 import {readingOnce} from '../make/steps.ts'
+import {type AtOnce, openAtOnce} from './at-once.ts'
 import {placeAmongOthers, type Situation, situationOf, situationsOf} from './observe.ts'
 import {destroyOrphans, findOrphans, type Orphan, orphanNotice, planForOrphan} from './orphans.ts'
 import {type Progress, resultOf, resultOfOrphan, type VmResult} from './result.ts'
@@ -34,6 +37,8 @@ export interface ConvergeOptions extends PlanOptions, Selection {
   readonly parallel?: number | undefined
   /** `down` only: removes the volumes of the VMs too, with everything on them. */
   readonly volumes?: boolean | undefined
+  /** `up` only: whether the VMs are warm although their VMFile does not say so. */
+  readonly warm?: boolean | undefined
   /** `up` and `down` of the whole file: destroys the VMs that the file has made and no longer defines. */
   readonly removeOrphans?: boolean | undefined
 }
@@ -60,10 +65,18 @@ export const planAll = async (engine: Engine, options: ConvergeOptions): Promise
   const places = await placeAmongOthers(engine, specs, {options, situations})
   const plans = ordered.flatMap(({name}) => {
     const situation = situations.get(name)
-    return situation ? [planVm(situation.target, situation.observed, {...options, place: places.get(name)})] : []
+    return situation
+      ? [withLayerNotices(reading, situation.target, planVm(situation.target, situation.observed, {...options, place: places.get(name)}))]
+      : []
   })
   const orphans = await orphansOf(engine, options)
   return [...plans, ...orphans.map((orphan) => planForOrphan(orphan, {remove: options.removeOrphans ?? false}))]
+}
+
+/** Told to who looks at a plan, not at each `up`. */
+const withLayerNotices = (engine: Engine, target: Target, plan: VmPlan): VmPlan => {
+  const isMade = plan.steps.some(({action}) => action === 'create' || action === 'recreate')
+  return isMade && target.layers ? {...plan, notices: [...plan.notices, ...layerNotices(engine, target)]} : plan
 }
 
 /** Whether VMs are made or started. */
@@ -104,7 +117,8 @@ export const planOne = async (engine: Engine, name: string, options: Omit<Conver
  * Brings the VMs of a VMFile to where the verb wants them, in the order of their dependencies and else in parallel. A failure
  * of one stops only those that wait for it; each is told by an event and stands in the results.
  */
-export const converge = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
+export const converge = async (engine: Engine, given: ConvergeOptions): Promise<VmResult[]> => {
+  const options = given.warm ? {...given, vmfile: warmed(given.vmfile)} : given
   const orphans = await orphansOf(engine, options)
   // What is wrong with the file is told before anything is made or removed for it.
   inOrder(choose(options))
@@ -119,6 +133,8 @@ export const converge = async (engine: Engine, options: ConvergeOptions): Promis
   return [...removed.map(resultOfOrphan), ...results]
 }
 
+const warmed = (vmfile: Vmfile): Vmfile => ({...vmfile, vms: vmfile.vms.map((spec) => ({...spec, warm: true}))})
+
 const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<VmResult[]> => {
   const specs = choose(options)
   // All of the file, not only those that are asked for: a guest knows the names also of VMs that come later.
@@ -127,7 +143,8 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
   const isOrdered = [...inOrder(specs), ...options.vmfile.vms].some(({dependsOn}) => dependsOn !== undefined)
   const situations = isOrdered ? await situationsOf(engine, specs, options) : new Map<string, Situation>()
   const places = isOrdered ? await placeAmongOthers(engine, specs, {options, situations}) : new Map<string, Place>()
-  const works = specs.map((spec) => makeWork(engine, spec, {options, place: places.get(spec.name) ?? alone}))
+  await using atOnce = await openAtOnce(engine, specs, options)
+  const works = specs.map((spec) => makeWork(engine, spec, {options, place: places.get(spec.name) ?? alone, atOnce}))
   for (const {task} of works) await engine.emit({type: 'vm.queued', vm: task.name, after: task.after})
   const outcomes = await schedule(
     works.map(({task}) => task),
@@ -139,6 +156,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       },
     },
   )
+  await atOnce[Symbol.asyncDispose]()
   if (engine.signal.aborted) throw engine.signal.reason
   if (options.verb === 'down' || outcomes.some(({status}) => status === 'rejected')) {
     await cleanUpNetworks(
@@ -146,7 +164,7 @@ const convergeAll = async (engine: Engine, options: ConvergeOptions): Promise<Vm
       specs.map(({name}) => name),
     )
   }
-  return concluded(engine, {works, outcomes})
+  return await concluded(engine, {works, outcomes})
 }
 
 /** What has become of the VMs, or the error of all of them when one has failed. */
@@ -173,13 +191,20 @@ const concluded = async (
   throw severalFailed(failed, {of: works.length, details})
 }
 
+/** What a VM is worked on with. */
+interface Surroundings {
+  readonly options: ConvergeOptions
+  readonly place: Place
+  readonly atOnce: AtOnce
+}
+
 interface Work {
   readonly spec: VmSpec
   readonly progress: Progress
   readonly task: Task<void>
 }
 
-const makeWork = (engine: Engine, spec: VmSpec, {options, place}: {options: ConvergeOptions; place: Place}): Work => {
+const makeWork = (engine: Engine, spec: VmSpec, {options, place, atOnce}: Surroundings): Work => {
   const progress: Progress = {stopwatch: startStopwatch()}
   const task: Task<void> = {
     name: spec.name,
@@ -196,7 +221,7 @@ const makeWork = (engine: Engine, spec: VmSpec, {options, place}: {options: Conv
       })
       progress.forced = timed.result
       await engine.emit({type: 'vm.begin', vm: spec.name})
-      await convergeVm(timed.engine, spec, {options, place, progress})
+      await convergeVm(timed.engine, spec, {options, place, atOnce, progress})
       await engine.emit({type: 'vm.done', vm: spec.name})
     },
   }
@@ -216,17 +241,20 @@ const followPlan = (reached: (condition: DependencyCondition) => void): ((event:
   }
 }
 
+const lockOf = (engine: Engine, {name}: VmSpec, {verb}: ConvergeOptions): Promise<AsyncDisposable> =>
+  lockVm(engine.store, name, {
+    purpose: `vmctl ${verb} ${name}`,
+    timeoutMs: engine.lockTimeoutMs ?? patienceMs,
+    signal: engine.signal,
+    onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
+  })
+
 const convergeVm = async (
   engine: Engine,
   spec: VmSpec,
-  {options, place, progress}: {options: ConvergeOptions; place: Place; progress: Progress},
+  {options, place, atOnce, progress}: Surroundings & {readonly progress: Progress},
 ): Promise<void> => {
-  await using _lock = await lockVm(engine.store, spec.name, {
-    purpose: `vmctl ${options.verb} ${spec.name}`,
-    timeoutMs: engine.lockTimeoutMs ?? patienceMs,
-    signal: engine.signal,
-    onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: spec.name, holder}),
-  })
+  await using _lock = atOnce.holds(spec.name) ? undefined : await lockOf(engine, spec, options)
   const {target, observed} = await situationOf(engine, spec, options)
   const plan = planVm(target, observed, {...options, place})
   progress.plan = plan
@@ -236,7 +264,7 @@ const convergeVm = async (
   const records = holdRecords(vmDirectory(engine.store, spec.name), observed)
   if (observed.vm && startsAgain(plan))
     await records.writeJournal({...openSteps(observed.journal, target.steps, plan.provision), restarted: true})
-  await applyPlan(engine, target, {plan, records})
+  await applyPlan(engine, target, {plan, records, atOnce: atOnce.act})
   if (options.verb === 'up') await repairNetworks(engine, target.spec)
 }
 

@@ -4,7 +4,7 @@ import {findImage} from '../../image/cache.ts'
 import {isMadeFrom} from '../../image/cached-build.ts'
 import {describeBuild, type LockedImage, lockedName} from '../../model/lock.ts'
 import {displaySource} from '../../model/secrets.ts'
-import {type BaseImage, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
+import {type BaseImage, ownsDisks, type Vm, type VmSpec} from '../../model/vm.ts'
 import {emptyJournal} from '../../provision/run/journal.ts'
 import {readVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
@@ -22,7 +22,7 @@ import {identityOf} from '../reach/identity.ts'
 import {peekRecords, readRecords} from '../vm/records.ts'
 import {stepsOf} from '../make/steps.ts'
 
-interface LookOptions extends PlanOptions {
+export interface LookOptions extends PlanOptions {
   readonly vmfile: Vmfile
 }
 
@@ -101,7 +101,7 @@ const targetOf = async (
 
 /** What a guest that runs can get of a spec without a restart; one that is at rest gets all of it when it is started. */
 const attainableSetup = async (engine: Engine, spec: VmSpec, {vm, observation}: Observed): Promise<Target['setup']> =>
-  vm && isAlive(observation)
+  vm && ownsDisks(observation)
     ? setupHashes(await setupOf(engine, applyChanges(vm.spec, spec, {effects: new Set(['now']), backends: backendNodes(engine)})))
     : undefined
 

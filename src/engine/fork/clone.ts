@@ -16,11 +16,12 @@ import {writeCredentials} from '../make/seed.ts'
 import {attachNetworks} from '../resources/networks.ts'
 import {diskOfVolume, givenVolume, requireOwnVolumes, volumeStoreOf} from '../resources/volumes.ts'
 import {freeze, newMoment} from '../snapshot/create.ts'
-import {lockVms, tidyUp} from '../snapshot/common.ts'
+import {tidyUp} from '../snapshot/common.ts'
 import {claimBase, startVm} from '../vm/apply.ts'
 import {unhurried} from '../vm/copy.ts'
 import {seedGiver} from '../vm/give-seed.ts'
 import {operation} from '../vm/operation.ts'
+import {lockVms} from '../vm/several.ts'
 import {newRecords} from '../vm/records.ts'
 import {waitUntilUsable} from '../vm/usable-guest.ts'
 import {requireWhole} from '../vm/whole.ts'
@@ -84,7 +85,15 @@ const make = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<{readonly clo
     const id = newMoment()
     const nics = await attachNetworks(engine, spec)
     const {pausedMs} = await freeze(engine, [vm], {id, diskOnly: true, directoryOf: () => moment})
-    const {vmfile: _file, vmfileTraits: _traits, failure: _failure, suspendedAt: _suspended, ...kept} = vm
+    const {
+      vmfile: _file,
+      vmfileTraits: _traits,
+      failure: _failure,
+      suspendedAt: _suspended,
+      layer: _layer,
+      identity: _identity,
+      ...kept
+    } = vm
     const clone = await claimBase(engine, {
       ...kept,
       id: randomUUID(),

@@ -18,12 +18,13 @@ import {awaitHealthy} from '../reach/health.ts'
 import {startNetworks} from '../resources/carriers.ts'
 import {storeOf} from '../resources/networks.ts'
 import {diskOfVolume, requireOwnVolumes, volumeStoreOf} from '../resources/volumes.ts'
-import {forAll, lockVms, requireVms, tidyUp} from '../snapshot/common.ts'
+import {requireVms, tidyUp} from '../snapshot/common.ts'
 import {freeze, type Moment, newMoment} from '../snapshot/create.ts'
 import {putRecordsBack} from '../snapshot/kept-files.ts'
 import {startVm} from '../vm/apply.ts'
 import {seedGiver} from '../vm/give-seed.ts'
 import {operation} from '../vm/operation.ts'
+import {forAll, lockVms} from '../vm/several.ts'
 import {holdRecords, newRecords, readRecords} from '../vm/records.ts'
 import {waitUntilUsable} from '../vm/usable-guest.ts'
 import {requireWhole} from '../vm/whole.ts'
@@ -130,7 +131,7 @@ const take = async (
 
 /** The same VM in the state directory of the fork, without the ports of the host that it may have to share. */
 const forkOf = (vm: Vm, own: Engine): Vm => {
-  const {failure: _failure, ...kept} = vm
+  const {failure: _failure, identity: _identity, ...kept} = vm
   const {ports, ssh} = vm.spec
   const {port: _port, ...login} = ssh ?? {}
   const spec: VmSpec = {

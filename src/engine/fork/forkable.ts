@@ -7,10 +7,15 @@ type Forking = Hypervisor & Required<Pick<Hypervisor, 'fork' | 'checkpoint'>>
 
 /**
  * The backend of a VM, when another VM can begin where that one is.
- * @throws VmctlError `vmctl::vm::not_forkable`, `vmctl::backend::not_available`
+ * @throws VmctlError `vmctl::vm::not_forkable`, `vmctl::vm::invalid_state` of one that is saved, `vmctl::backend::not_available`
  */
 export const forkingBackend = async (engine: Engine, vm: Vm): Promise<Forking> => {
   const hypervisor = await hypervisorOf(engine, vm)
+  if (vm.saved) {
+    throw new VmctlError('vmctl::vm::invalid_state', `VM ${vm.name} is saved: what its guest has in memory belongs to its disk.`, {
+      help: `Resume it first: \`vmctl resume ${vm.name}\`.`,
+    })
+  }
   if (!hypervisor.fork || !hypervisor.checkpoint) {
     throw new VmctlError('vmctl::backend::not_available', `The backend ${vm.backend} of ${vm.name} can neither clone nor fork a VM.`)
   }

@@ -1,15 +1,17 @@
+import {dirname} from 'node:path'
+
 import {remove, syncDirectory} from '../../host/durable.ts'
 import {isFailure, VmctlError} from '../../model/errors.ts'
 import {closest} from '../../model/names.ts'
-import {dirname} from 'node:path'
 import {stopNetwork} from '../../network/network.ts'
 import {listNetworkIds, readNetwork} from '../../network/record.ts'
-import {type Fork, idleForks, listForks, lockFork} from '../../store/forks.ts'
+import {type Fork, forgetForkLock, idleForks, listForks, lockFork} from '../../store/forks.ts'
 import {listVms, openStore, readVm} from '../../store/store.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {storeOf} from '../resources/networks.ts'
-import {lockVms, tidyUp} from '../snapshot/common.ts'
+import {tidyUp} from '../snapshot/common.ts'
 import {operation} from '../vm/operation.ts'
+import {lockVms} from '../vm/several.ts'
 
 /** A fork that is no more; the `--json` shape of `try --remove`. */
 export interface RemovedFork {
@@ -21,15 +23,16 @@ export interface RemovedFork {
  * Ends the VMs of a fork, and removes everything of it. The VMs that it was made of get rid of what it rested on, unless another command
  * is at work on them. May be repeated. The caller holds the lock of the fork.
  */
-export const endFork = async (engine: Engine, {directory, vms}: Fork): Promise<void> => {
+export const endFork = async (engine: Engine, {id, directory, vms}: Fork): Promise<void> => {
   const own: Engine = {...engine, store: await openStore(directory)}
   for (const vm of await listVms(own.store)) await (await hypervisorOf(own, vm)).destroy(vm, operation(own, vm))
-  for (const id of await listNetworkIds(storeOf(own))) {
-    const record = await readNetwork(storeOf(own), id).catch(() => undefined)
+  for (const network of await listNetworkIds(storeOf(own))) {
+    const record = await readNetwork(storeOf(own), network).catch(() => undefined)
     if (record) await stopNetwork(storeOf(own), record)
   }
   await remove(directory)
   await syncDirectory(dirname(directory))
+  await forgetForkLock(engine.store, id)
   await letGo(engine, vms)
 }
 

@@ -53,7 +53,7 @@ export const tryCommand = async (engine: Engine, options: TryOptions): Promise<T
       ...(options.vmfile !== undefined && {VMCTL_FILE: options.vmfile}),
     }
     const [program, ...args] = command
-    const exitCode = await runInteractive(program, args, 'Name a program of this host behind `--`.', {env, quiet: options.quiet})
+    const exitCode = await runInteractive(program, args, {help: 'Name a program of this host behind `--`.', env, quiet: options.quiet})
     if (!keep) {
       await endFork(unhurried(engine), fork)
       isRemoved = true

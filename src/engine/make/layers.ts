@@ -63,6 +63,12 @@ const outsideOf = ({volumes = [], shares = []}: VmSpec): string | undefined => {
   return shares.some(isWritten) ? 'the VM has a share that it may write to, of which no layer is made' : undefined
 }
 
+/** What a plan that makes a VM says when no layer can be kept of its steps on account of what else they may write to. */
+export const layerNotices = (engine: Engine, {spec, steps}: {readonly spec: VmSpec; readonly steps: readonly DeclaredStep[]}): string[] => {
+  const why = hasLayers(engine) && steps.some((step) => step.kept === undefined && isSaved(step)) ? outsideOf(spec) : undefined
+  return why === undefined ? [] : [`its steps are kept in no layer, because ${why}; \`cache #true\` on a step keeps it all the same`]
+}
+
 /** All that makes the disk after the first boot what it is, but for what the guest is called and how it is reached. */
 const rootOf = async ({backend}: Engine, spec: VmSpec, base: BaseImage): Promise<readonly unknown[]> => {
   const {cloudInit, firmware, diskBytes, image, shares = [], ssh} = spec

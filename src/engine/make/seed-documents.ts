@@ -7,8 +7,8 @@ import type {KeyPair} from '../../guest/keys/keys.ts'
 import {identityProgram} from '../../guest/seed/identity-program.ts'
 import {type GuestSetup, setupHashes, setupScript} from '../../guest/setup/script.ts'
 import {ioError} from '../../host/files.ts'
-import type {SeedDocuments} from '../../model/cloud-init.ts'
-import type {CloudInitConfig, HashedFile, Vm, VmSpec} from '../../model/vm.ts'
+import type {CloudInitConfig, HashedFile, SeedDocuments} from '../../model/cloud-init.ts'
+import type {Vm, VmSpec} from '../../model/vm.ts'
 import {identityOf, sshUser} from '../reach/identity.ts'
 
 /** What a seed carries besides credentials. */

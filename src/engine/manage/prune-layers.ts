@@ -1,4 +1,4 @@
-import {lockLayers, removeLayer, type StoredLayer} from '../../store/layers.ts'
+import {lockLayers, removeLayer, type StoredLayer, sweepLayerRecords} from '../../store/layers.ts'
 import type {Engine} from '../engine.ts'
 import {type LayerRules, removableLayers} from '../make/tidy-layers.ts'
 
@@ -31,6 +31,7 @@ export const prunableLayers = async (engine: Engine, rules: LayerRules): Promise
 /** Removes the layers on which no disk stands, or those of them that break a rule. */
 export const pruneLayers = async (engine: Engine, rules: LayerRules): Promise<PrunedLayers> => {
   await using _lock = await lockLayers(engine.store, 'vmctl prune', engine.signal)
+  await sweepLayerRecords(engine.store)
   const doomed = await removableLayers(engine, rules)
   for (const one of doomed) {
     engine.signal.throwIfAborted()

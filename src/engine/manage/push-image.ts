@@ -1,9 +1,10 @@
 import {stat} from 'node:fs/promises'
-import {basename} from 'node:path'
+import {basename, dirname} from 'node:path'
 
 import {findImage} from '../../image/cache.ts'
 import {type CachedImage, listImages} from '../../image/manage.ts'
 import {type PushedImage, pushDisk} from '../../image/oci/push.ts'
+import {holdImage} from '../../image/uses.ts'
 import {readOciReference} from '../../image/url.ts'
 import type {Architecture} from '../../model/catalogue.ts'
 import {isFailure, VmctlError} from '../../model/errors.ts'
@@ -38,7 +39,13 @@ export const pushImage = async (
   if (engine.images.isOffline) throw new VmctlError('vmctl::image::offline', 'Nothing is sent offline.')
   const {disk, name, created} = await findDisk(engine, image, options)
   const {env, signal} = engine
-  return pushDisk(
+  await using hold = await holdImage(engine.images, disk, {
+    purpose: `image push ${image}`,
+    signal,
+    onWait: (holder) => void engine.emit({type: 'image.waiting', source: name, holder}),
+  })
+  if (!hold && dirname(disk.path) === engine.images.directory) throw notThere(image)
+  return await pushDisk(
     engine.images,
     {image: disk, name, created, architecture, reference},
     {env, signal, held: new Map(), allowPrivateRedirects: env.VMCTL_PRIVATE_REDIRECTS === '1', onEvent: (event) => void engine.emit(event)},

@@ -102,7 +102,7 @@ export const describeAwaited = ({vm, condition}: Awaited): string => words[condi
 /** Whether a VM has come past a condition when these steps of its plan are left. At the end of its plan it has come past all. */
 export const isReached = (condition: DependencyCondition, rest: readonly PlanStep[], isGuestReady: boolean): boolean => {
   const open = new Set(rest.map(({action}) => action))
-  const mayBoot = ['fetch-image', 'create', 'recreate', 'update', 'stop', 'start', 'resume'] as const
+  const mayBoot = ['fetch-image', 'create', 'recreate', 'update', 'stop', 'start', 'resume', 'load'] as const
   if (mayBoot.some((action) => open.has(action))) return false
   switch (condition) {
     case 'started':

@@ -1,7 +1,8 @@
 import {type GuestRecord, newGuest} from '../../guest/record.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
-import {isAlive, type Vm, type VmState} from '../../model/vm.ts'
+import {whyUnsaveable} from '../../model/saveable.ts'
+import {isAlive, type Vm, type VmSpec, type VmState} from '../../model/vm.ts'
 import {decideSteps, type Request} from '../../provision/run/decide.ts'
 import {emptyJournal, type Journal} from '../../provision/run/journal.ts'
 import {compareSpecs} from '../../vmfile/changes.ts'
@@ -52,8 +53,9 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   }
   const changes = compareSpecs(vm.spec, desired.spec, desired.backends)
   const alive = isAlive(observation)
+  if (observation.state === 'saved' && !options.discardSaved) return planLoad(desired, {...observed, vm}, options)
   if (observation.state === 'failed' || !alive) {
-    const stop: PlanStep[] = alive ? [{action: 'stop', cause: 'the guest has crashed'}] : []
+    const stop: PlanStep[] = alive ? [{action: 'stop', cause: 'the guest has crashed'}] : discard(vm)
     const after = afterStart(desired, {journal: observed.journal, cause: vm.phase === 'prepared' ? 'first start' : 'restarted'}, options)
     return {
       ...after,
@@ -77,6 +79,22 @@ const planUp = (desired: Desired, observed: Observed, options: PlanOptions): Dec
   }
 }
 
+/** Before anything is changed that the memory would not fit any more. */
+const discard = ({saved}: Vm): PlanStep[] => (saved ? [{action: 'discard', cause: `--discard-saved, saved ${saved.savedAt}`}] : [])
+
+/** A saved guest is one that runs, but for the time: it goes on as it was, and what needs a start of it waits for that. */
+const planLoad = (desired: Desired, observed: Observed & {readonly vm: Vm}, options: PlanOptions): Decision => {
+  const {vm} = observed
+  const changes = compareSpecs(vm.spec, desired.spec, desired.backends)
+  const rest = unfinished(desired, observed, options)
+  const wait: PlanStep[] = rest.steps.length === 0 && canLogIn(desired.spec) ? [{action: 'wait', cause: 'loaded'}] : []
+  return {
+    ...rest,
+    steps: [{action: 'load', cause: `saved ${vm.saved?.savedAt}`}, ...update(changes, true), ...rest.steps, ...wait],
+    notices: [...notices(desired, changes, true), ...rebuilt(desired, observed), ...rest.notices],
+  }
+}
+
 /**
  * The start of a VM that is at rest, with what has waited for one. Provision steps are left alone. A guest that gets something
  * new is waited for, since some of it (a mount, a larger file system) is set up from inside.
@@ -88,13 +106,40 @@ export const planStart = (desired: Pick<Desired, 'spec' | 'backends'>, {vm, stat
   return {...rest, steps: isUpdated && canLogIn(desired.spec) ? [...steps, {action: 'wait', cause: 'updated'}] : steps}
 }
 
-const planDown = (_desired: Desired, observed: Observed, options: PlanOptions): Decision => {
+const planDown = ({spec}: Desired, observed: Observed, options: PlanOptions): Decision => {
   const {vm, observation} = observed
   const decide = (steps: readonly PlanStep[], ...told: readonly string[]): Decision => ({steps, notices: told, provision: []})
   if (!vm) return decide([], 'does not exist')
   if (options.destroy) return decide([{action: 'destroy', cause: `--destroy, ${observation.state}`}])
-  const alive = isAlive(observation)
-  return alive ? decide([{action: 'stop', cause: observation.state}]) : decide([], 'is not running')
+  const {state} = observation
+  if (state === 'saved') return planDownOfSaved(vm, options)
+  if (!isAlive(observation)) return decide([], 'is not running')
+  const stop: PlanStep = {action: 'stop', cause: state}
+  const {save = isWarm(spec, vm)} = options
+  if (!save || state === 'failed') return decide([stop])
+  const why = whyUnsaveable(vm.spec)
+  if (why === undefined) return decide([{action: 'save', cause: `${options.save ? '--save' : 'warm'}, ${state}`}])
+  // In order, so nothing is lost.
+  if (!options.save) return decide([stop], `is powered off although it is warm: ${why}`)
+  throw new VmctlError('vmctl::snapshot::unsupported', `The memory of ${vm.name} cannot be saved: ${why}.`, {
+    help: `Nothing was changed. \`vmctl down ${vm.name}\` without --save powers it off; \`vmctl down --save\` with names saves the others.`,
+  })
+}
+
+/** Whether `down` keeps the memory of a VM by itself: its VMFile says so, or its last `up` did. */
+export const isWarm = (spec: VmSpec, vm: Pick<Vm, 'spec'>): boolean => spec.warm === true || vm.spec.warm === true
+
+/** A saved guest is down. Only who says so has it go on to power off. */
+const planDownOfSaved = ({saved}: Vm, {save}: PlanOptions): Decision => {
+  if (save !== false) return {steps: [], notices: [`is saved, as of ${saved?.savedAt}; \`vmctl up\` goes on there`], provision: []}
+  return {
+    steps: [
+      {action: 'load', cause: '--no-save, saved'},
+      {action: 'stop', cause: '--no-save'},
+    ],
+    notices: [],
+    provision: [],
+  }
 }
 
 const planReload = (desired: Desired, observed: Observed, options: PlanOptions): Decision => {

@@ -16,6 +16,9 @@ export type Action =
   | 'stop'
   | 'start'
   | 'resume'
+  | 'load'
+  | 'save'
+  | 'discard'
   | 'wait'
   | 'configure'
   | 'provision'
@@ -79,6 +82,10 @@ export interface PlanOptions {
   readonly layers?: boolean | undefined
   /** `down --destroy`. */
   readonly destroy?: boolean
+  /** `down` only: whether memory is kept on disk; `warm` of the VM decides when absent. */
+  readonly save?: boolean | undefined
+  /** `up` only: whether what saved guests have in memory is given up, as by a power cut. */
+  readonly discardSaved?: boolean | undefined
   /** `provision` only: which steps; all when absent. */
   readonly request?: Request | undefined
   /** `up --wait`: whether health checks have to pass although nothing waits for them. */

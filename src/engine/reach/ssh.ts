@@ -48,7 +48,10 @@ export const openShell = async (engine: Engine, name: string, options: SshOption
   const {state} = await observe(engine, vm)
   if (state !== 'running') {
     throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; SSH needs a running one.`, {
-      help: state === 'suspended' ? `Resume it with \`vmctl resume ${name}\`.` : `Start it with \`vmctl start ${name}\`, or \`vmctl up\`.`,
+      help:
+        state === 'suspended' || state === 'saved'
+          ? `Resume it with \`vmctl resume ${name}\`.`
+          : `Start it with \`vmctl start ${name}\`, or \`vmctl up\`.`,
     })
   }
   const login: Login = {
@@ -83,11 +86,9 @@ const enter = async (engine: Engine, {vm, login, remote, hasTerminal}: Entry & {
 }
 
 const runSsh = ({user, host}: SshCommand, options: readonly string[], remote: readonly string[]): Promise<number> =>
-  runInteractive(
-    'ssh',
-    ['-F', '/dev/null', ...options, '-l', user, host, ...remote],
-    'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
-  )
+  runInteractive('ssh', ['-F', '/dev/null', ...options, '-l', user, host, ...remote], {
+    help: 'Install the OpenSSH client (Debian, Ubuntu: `sudo apt-get install openssh-client`).',
+  })
 
 /** Seconds that a guest has for its greeting when it was reached before; one that boots is waited for in another way. */
 const greetingSeconds = 5

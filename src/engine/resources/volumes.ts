@@ -4,7 +4,7 @@ import {trimLayers} from '../../host/disk-layers.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {vmFiles} from '../../model/layout.ts'
 import {suggest} from '../../model/names.ts'
-import {type AttachedDisk, isAlive, type Vm, type VmSpec} from '../../model/vm.ts'
+import {type AttachedDisk, ownsDisks, type Vm, type VmSpec} from '../../model/vm.ts'
 import {keptIds} from '../../store/snapshots.ts'
 import {listVmNames, listVms, readVm} from '../../store/store.ts'
 import {type Volume, volumeFiles, volumeSerial, type VolumeStore} from '../../volume/volume.ts'
@@ -95,10 +95,10 @@ export const requireOwnVolumes = async (engine: Engine, vms: readonly Vm[]): Pro
   for (const other of await listVms(engine.store)) {
     if (own.has(other.name)) continue
     const shared = other.attachments?.disks.find(({path}) => owners.has(path))
-    if (!shared || !isAlive(await observe(engine, other))) continue
+    if (!shared || !ownsDisks(await observe(engine, other))) continue
     throw new VmctlError(
       'vmctl::volume::in_use',
-      `The volume ${shared.path} of ${owners.get(shared.path)} is in use by the VM ${other.name}, which runs.`,
+      `The volume ${shared.path} of ${owners.get(shared.path)} is in use by the VM ${other.name}, which ${other.saved ? 'is saved' : 'runs'}.`,
       {
         help: `Stop it with \`vmctl stop ${other.name}\`.`,
       },
@@ -114,11 +114,15 @@ const requireNoOther = async (engine: Engine, name: string, wanted: NonNullable<
       attachments?.disks.some((disk) => disk.serial === serial && !(disk.readOnly && readOnly)),
     )
     for (const rival of rivals) {
-      if (!isAlive(await observe(engine, rival))) continue
-      throw new VmctlError('vmctl::volume::in_use', `The volume ${volume.name} is in use by the VM ${rival.name}, which runs.`, {
-        help: `Stop it with \`vmctl stop ${rival.name}\`. Several VMs may use a volume at once only when all of them are read-only.`,
-        details: {volume: volume.id, vm: rival.name},
-      })
+      if (!ownsDisks(await observe(engine, rival))) continue
+      throw new VmctlError(
+        'vmctl::volume::in_use',
+        `The volume ${volume.name} is in use by the VM ${rival.name}, which ${rival.saved ? 'is saved' : 'runs'}.`,
+        {
+          help: `Stop it with \`vmctl stop ${rival.name}\`. Several VMs may use a volume at once only when all of them are read-only.`,
+          details: {volume: volume.id, vm: rival.name},
+        },
+      )
     }
   }
 }

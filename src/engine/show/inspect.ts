@@ -2,6 +2,7 @@ import {isVmctlError, messageOf} from '../../model/errors.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {Health, HealthStatus} from '../../model/health.ts'
 import type {ForwardedPort} from '../../model/port.ts'
+import type {Saved} from '../../model/saveable.ts'
 import type {Share} from '../../model/storage.ts'
 import type {Attachments, BaseImage, NetworkConfig, Vm, VmSpec, VmState} from '../../model/vm.ts'
 import {type JournalEntry, peekJournal} from '../../provision/run/journal.ts'
@@ -23,6 +24,8 @@ export interface VmSummary {
   readonly network?: NetworkConfig['type']
   /** Why the guest is paused although nobody has suspended it. */
   readonly pause?: string
+  /** Since when the guest is saved, and what its memory takes on disk. */
+  readonly saved?: Saved
   readonly pid?: number
   readonly sshPort?: number
   /** What was last seen of the health of a running VM that has a health check. */
@@ -110,6 +113,7 @@ const summarise = async (engine: Engine, name: string): Promise<VmSummary | unde
       memoryMiB: vm.spec.memoryMiB,
       network: vm.spec.network.type,
       ...(pause !== undefined && {pause}),
+      ...(vm.saved && {saved: vm.saved}),
       ...(pid !== undefined && {pid}),
       ...(sshPort !== undefined && {sshPort}),
       ...(health && {health: health.status}),
@@ -168,6 +172,7 @@ export const status = async (engine: Engine, name: string): Promise<VmStatus> =>
     ...(vm.spec.home && {home: vm.spec.home.name}),
     ...observation,
     ...(problems.length > 0 && {problems}),
+    ...(vm.saved && {saved: vm.saved}),
     vcpus: vm.spec.vcpus,
     memoryMiB: vm.spec.memoryMiB,
     diskBytes: Math.max(vm.spec.diskBytes ?? 0, vm.base.virtualSizeBytes),

@@ -1,9 +1,10 @@
 import {readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 
-import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {startNoopLab} from '../../../test/support/noop-lab.ts'
+import {useShared} from '../../../test/support/shared.ts'
 import {sshdMissing} from '../../../test/support/sshd.ts'
 import type {Healthcheck} from '../../model/health.ts'
 import type {VmSpec} from '../../model/vm.ts'
@@ -17,12 +18,8 @@ import {openPs, type PsRow, waitForHealth, watch} from './ps.ts'
 const missing = sshdMissing()
 
 describe.skipIf(missing)(`vmctl ps${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let lab: NoopLab
+  const lab = useShared(startNoopLab)
   let engine: Engine
-  beforeAll(async () => {
-    lab = await startNoopLab()
-  })
-  afterAll(() => lab[Symbol.asyncDispose]())
   beforeEach(async () => {
     lab.clear('a', 'b', 'up')
     engine = await lab.openEngine()

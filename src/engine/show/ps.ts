@@ -10,6 +10,7 @@ import type {Healthcheck} from '../../model/health.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {PortForward} from '../../model/port.ts'
 import {formatDuration} from '../../model/quantity.ts'
+import type {Saved} from '../../model/saveable.ts'
 import type {Observation, Vm, VmState} from '../../model/vm.ts'
 import {listVmNames, readVm} from '../../store/store.ts'
 import {findOrphans} from '../converge/orphans.ts'
@@ -33,6 +34,8 @@ export interface PsRow {
   readonly backend?: string
   /** Why the guest is paused although nobody has suspended it. */
   readonly pause?: string
+  /** Since when the guest is saved, and what its memory takes on disk. */
+  readonly saved?: Saved
   /** Of a running VM into which vmctl can log in: whether its guest has come so far. */
   readonly readiness?: 'starting' | 'ready'
   /** The VMFile has made it and no longer defines it. */
@@ -184,13 +187,14 @@ const rowOf = async (engine: Engine, name: string, tests: Tests): Promise<PsRow>
   }
 }
 
-const factsOf = ({name, backend, spec, base}: Vm, {state, pause, ports}: Observation): Omit<PsRow, 'ips'> => ({
+const factsOf = ({name, backend, spec, base, saved}: Vm, {state, pause, ports}: Observation): Omit<PsRow, 'ips'> => ({
   name,
   ...(spec.project !== undefined && {project: spec.project}),
   ...(spec.service !== undefined && {service: spec.service}),
   state,
   backend,
   ...(pause !== undefined && {pause}),
+  ...(saved && {saved}),
   vcpus: spec.vcpus,
   memoryMiB: spec.memoryMiB,
   diskBytes: Math.max(spec.diskBytes ?? 0, base.virtualSizeBytes),

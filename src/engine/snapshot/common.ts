@@ -6,33 +6,9 @@ import {vmFiles} from '../../model/layout.ts'
 import {suggest} from '../../model/names.ts'
 import type {AttachedDisk, Vm} from '../../model/vm.ts'
 import {keptIds, keptIn, listSnapshots, type Snapshot, sweepSnapshots} from '../../store/snapshots.ts'
-import {lockVm, readRecord, requireVm, sweepLeftovers} from '../../store/store.ts'
+import {readRecord, requireVm, sweepLeftovers} from '../../store/store.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {operation} from '../vm/operation.ts'
-
-/** Long enough for another command to finish with a VM, short enough for a person to wait. */
-const patienceMs = 60_000
-
-/** Takes the locks of VMs, always in the same order, so that no two commands wait for each other. */
-export const lockVms = async (engine: Engine, names: readonly string[], purpose: string): Promise<AsyncDisposable> => {
-  const locks = new AsyncDisposableStack()
-  try {
-    for (const name of names.toSorted()) {
-      locks.use(
-        await lockVm(engine.store, name, {
-          purpose,
-          timeoutMs: engine.lockTimeoutMs ?? patienceMs,
-          signal: engine.signal,
-          onWait: (holder) => void engine.emit({type: 'lock.waiting', vm: name, holder}),
-        }),
-      )
-    }
-    return locks
-  } catch (error) {
-    await locks.disposeAsync()
-    throw error
-  }
-}
 
 export const requireVms = (engine: Engine, names: readonly string[]): Promise<readonly Vm[]> =>
   Promise.all(names.map((name) => requireVm(engine.store, name)))
@@ -134,10 +110,4 @@ const withAllVolumes = async (vm: Vm, ids: readonly string[]): Promise<Vm> => {
     [...past, vm].flatMap((one) => (one?.attachments?.disks ?? []).map((disk): [string, AttachedDisk] => [disk.path, disk])),
   )
   return {...vm, attachments: {nics: [], folders: [], ...vm.attachments, disks: [...disks.values()]}}
-}
-
-/** Does something for all, side by side, and waits for all of them even when one fails. */
-export const forAll = async <T>(all: readonly T[], action: (one: T) => Promise<void>): Promise<void> => {
-  const failed = (await Promise.allSettled(all.map(action))).find(({status}) => status === 'rejected')
-  if (failed?.status === 'rejected') throw failed.reason
 }

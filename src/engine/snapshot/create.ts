@@ -4,13 +4,15 @@ import {makePrivateDirectory} from '../../host/files.ts'
 import type {Checkpoint, Hypervisor} from '../../hypervisor/hypervisor.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {isVmName} from '../../model/names.ts'
-import {isAlive, type Vm} from '../../model/vm.ts'
+import {ownsDisks, type Vm} from '../../model/vm.ts'
 import {keptIn, listSnapshots, type Snapshot, writeSnapshot} from '../../store/snapshots.ts'
 import {type Engine, hypervisorOf, observe} from '../engine.ts'
 import {requireOwnVolumes} from '../resources/volumes.ts'
+import {stopVm} from '../vm/apply.ts'
 import {operation} from '../vm/operation.ts'
 import {requireWhole} from '../vm/whole.ts'
-import {forAll, lockVms, requireVms, tidyUp} from './common.ts'
+import {forAll, lockVms} from '../vm/several.ts'
+import {requireVms, tidyUp} from './common.ts'
 import {flushGuest} from './flush.ts'
 import {keepRecords} from './kept-files.ts'
 
@@ -39,6 +41,8 @@ export const createSnapshot = async (
   await requireNewName(engine, name, names)
   for (const vm of vms) requireWhole(vm)
   await requireOwnVolumes(engine, vms)
+  // What a killed command may have left of a saved guest has its disk open.
+  for (const vm of vms) if (vm.saved) await stopVm(engine, vm, 0)
   await tidyUp(engine, vms)
   try {
     const id = newMoment()
@@ -95,7 +99,7 @@ export const freeze = async (
     await keepRecords(engine, vm, directory)
     const begin = await checkpointer(engine, vm)
     const checkpoint = begun.use(
-      await begin(vm, {...operation(engine, vm), id, directory, memory: !diskOnly && isAlive(seen[index] ?? {state: 'stopped'})}),
+      await begin(vm, {...operation(engine, vm), id, directory, memory: !diskOnly && ownsDisks(seen[index] ?? {state: 'stopped'})}),
     )
     checkpoints.push(checkpoint)
   }

@@ -1,6 +1,7 @@
 import {removeSnapshot as removeRecord} from '../../store/snapshots.ts'
 import type {Engine} from '../engine.ts'
-import {findWanted, lockVms, requireVms, tidyUp, type Wanted} from './common.ts'
+import {lockVms} from '../vm/several.ts'
+import {findWanted, requireVms, tidyUp, type Wanted} from './common.ts'
 
 /** A snapshot that is no more; the `--json` shape of `snapshot rm`. */
 export interface RemovedSnapshot {

@@ -2,6 +2,7 @@ import type {Restoration} from '../../hypervisor/hypervisor.ts'
 import {VmctlError} from '../../model/errors.ts'
 import {noopBackend, type Vm} from '../../model/vm.ts'
 import {keptIn, type Snapshot} from '../../store/snapshots.ts'
+import {forgetSaved, removeSavedMemory} from '../../store/saved.ts'
 import {writeVm} from '../../store/store.ts'
 import {type Engine, hypervisorOf} from '../engine.ts'
 import {cleanUpNetworks, startNetworks} from '../resources/carriers.ts'
@@ -9,7 +10,8 @@ import {requireOwnVolumes} from '../resources/volumes.ts'
 import {stopVm} from '../vm/apply.ts'
 import {operation} from '../vm/operation.ts'
 import {catchUp} from '../vm/pause.ts'
-import {findWanted, forAll, lockVms, requireVms, tidyUp, vmOf, type Wanted} from './common.ts'
+import {forAll, lockVms} from '../vm/several.ts'
+import {findWanted, requireVms, tidyUp, vmOf, type Wanted} from './common.ts'
 import {putRecordsBack} from './kept-files.ts'
 
 export interface RestoreOptions {
@@ -94,5 +96,8 @@ const putBack = async (engine: Engine, {name}: Snapshot, {vm, directory}: Work):
   // Nothing that the guest could save on its way down would be kept.
   await stopVm(engine, vm, 0)
   await writeVm({...vm, restoring: name})
+  // What a saved guest had in memory belongs to what is given up.
+  await forgetSaved(vm)
+  await removeSavedMemory(vm)
   await putRecordsBack(engine, vm, {from: directory})
 }

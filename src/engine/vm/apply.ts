@@ -8,6 +8,7 @@ import {vmFiles} from '../../model/layout.ts'
 import {type BaseImage, isAlive, noopBackend, type Vm, type VmSpec} from '../../model/vm.ts'
 import {decideSteps} from '../../provision/run/decide.ts'
 import {noteStart} from '../../provision/run/journal.ts'
+import {removeSavedMemory} from '../../store/saved.ts'
 import {sweepSnapshots} from '../../store/snapshots.ts'
 import {adoptDirectory, readVm, removeVm, stageDirectory, sweepLeftovers, vmDirectory, writeVm} from '../../store/store.ts'
 import {applyChanges} from '../../vmfile/changes.ts'
@@ -25,6 +26,7 @@ import {operation} from './operation.ts'
 import {resumeVm} from './pause.ts'
 import {furnish} from './on-layer.ts'
 import {holdRecords, newRecords, readRecords, type Records} from './records.ts'
+import {awake, discardSaved} from './saved.ts'
 import type {Target, Task} from './target.ts'
 import {provisionVm, waitUntilUsable} from './usable-guest.ts'
 import {requireWhole} from './whole.ts'
@@ -36,10 +38,10 @@ export const stopGraceMs = (spec: Pick<VmSpec, 'stopGraceMs'>): number => spec.s
 export const applyPlan = async (
   engine: Engine,
   target: Target,
-  {plan, records: known}: {readonly plan: VmPlan; readonly records: Records},
+  {plan, records: known, atOnce}: {readonly plan: VmPlan; readonly records: Records; readonly atOnce?: Task['atOnce']},
 ): Promise<void> => {
   const {name} = target.spec
-  let task: Task = {...target, verdicts: plan.provision, records: known}
+  let task: Task = {...target, verdicts: plan.provision, records: known, atOnce}
   await sweepLeftovers(engine.store, name)
   for (const step of plan.steps) {
     engine.signal.throwIfAborted()
@@ -66,6 +68,13 @@ const applyStep = async (engine: Engine, task: Task, step: PlanStep): Promise<Ta
       return undefined
     case 'start':
       await startVm(engine, await existing(engine, name), records)
+      return undefined
+    case 'save':
+    case 'load':
+      await task.atOnce?.()
+      return undefined
+    case 'discard':
+      await discardSaved(engine, await existing(engine, name))
       return undefined
     case 'resume':
       await resumeVm(engine, await existing(engine, name))
@@ -170,7 +179,7 @@ const tellNoop = async (engine: Engine, backend: string): Promise<void> => {
 /** Ends a VM for good. A guest that writes to what outlives it powers off first, so that nothing it wrote is lost there. */
 const endVm = async (engine: Engine, vm: Vm): Promise<void> => {
   const {volumes = [], shares = []} = vm.spec
-  if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, vm, stopGraceMs(vm.spec))
+  if ([...volumes, ...shares].some(({readOnly}) => !readOnly)) await stopVm(engine, await awake(engine, vm), stopGraceMs(vm.spec))
   await (await hypervisorOf(engine, vm)).destroy(vm, operation(engine, vm))
   await forgetLayers(engine, vm)
   await noteUse(engine.images, vm.base.path)
@@ -196,6 +205,8 @@ export const startVm = async (engine: Engine, vm: Vm, records: Records): Promise
   const rest = {...before, attachments: await attach(engine, vm)}
   // What was seen of the run before is no news of this one.
   await remove(vmFiles(vm.directory).health)
+  // Of a command that was killed before it had saved all of it.
+  await removeSavedMemory(vm)
   // Before the start: a kill in between must not hide it.
   await noteStart(records)
   try {

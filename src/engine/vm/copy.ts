@@ -39,8 +39,8 @@ export const copyVm = async (engine: Engine, name: string): Promise<Vm> => {
   })
   const vm = await requireVm(engine.store, name)
   const {state} = await (await hypervisorOf(engine, vm)).observe(vm)
-  if (state === 'suspended') {
-    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is suspended; it would lose what it has in memory.`, {
+  if (state === 'suspended' || state === 'saved') {
+    throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}; its copy would lose what it has in memory.`, {
       help: `Resume it first: \`vmctl resume ${name}\`.`,
     })
   }

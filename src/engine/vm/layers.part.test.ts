@@ -1,9 +1,10 @@
 import {existsSync, mkdirSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 
-import {type NoopLab, startNoopLab} from '../../../test/support/noop-lab.ts'
+import {startNoopLab} from '../../../test/support/noop-lab.ts'
+import {useShared} from '../../../test/support/shared.ts'
 import {sshdMissing} from '../../../test/support/sshd.ts'
 import type {ProvisionStep, RunMode} from '../../model/steps.ts'
 import type {VmSpec} from '../../model/vm.ts'
@@ -18,13 +19,9 @@ import {destroy} from './lifecycle.ts'
 const missing = sshdMissing()
 
 describe.skipIf(missing)(`layers of provision steps${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  let lab: NoopLab
+  const lab = useShared(startNoopLab)
   let engine: Engine
   let told: string[]
-  beforeAll(async () => {
-    lab = await startNoopLab()
-  })
-  afterAll(() => lab[Symbol.asyncDispose]())
   beforeEach(async () => {
     told = []
     lab.clear('guest', 'state/layers')
@@ -140,6 +137,9 @@ describe.skipIf(missing)(`layers of provision steps${missing === undefined ? '' 
     const shared = {shares: [{source: lab.file('guest'), target: '/srv', readOnly: false, driver: 'auto'}]} as unknown as Partial<VmSpec>
     const [plan] = await planAll(engine, options('reload', [slow], shared))
     expect(plan?.steps[0]?.cause).toBe('asked for, running')
+    expect(plan?.notices).toContain(
+      'its steps are kept in no layer, because the VM has a share that it may write to, of which no layer is made; `cache #true` on a step keeps it all the same',
+    )
   })
 
   test('what is different from the beginning has layers of its own', async () => {

@@ -12,6 +12,8 @@ import {sweepIdleCopies} from './copy.ts'
 import {noteForced} from './forced.ts'
 import {resumeVm, suspendVm} from './pause.ts'
 import {wantedSpec} from './pending.ts'
+import {awake, discardSaved, loadVms, saveVms} from './saved.ts'
+import {lockVms} from './several.ts'
 import {holdRecords, newRecords, peekRecords} from './records.ts'
 import {readingOnce} from '../make/steps.ts'
 
@@ -29,7 +31,7 @@ export interface LifecycleResult {
 /** Long enough for another command to finish with the VM, short enough for a person to wait. */
 const patienceMs = 60_000
 
-type LifecycleVerb = keyof typeof allowedFrom | 'create' | 'restart' | 'destroy'
+type LifecycleVerb = Exclude<keyof typeof allowedFrom, 'suspend --disk'> | 'create' | 'restart' | 'destroy'
 
 const withLock = async <T>(engine: Engine, {name, verb}: {name: string; verb: LifecycleVerb}, action: () => Promise<T>): Promise<T> => {
   await using _lock = await lockVm(engine.store, name, {
@@ -70,25 +72,14 @@ export const create = async (engine: Engine, spec: VmSpec, options: {start?: boo
 /** Runs a verb on a VM if its state allows it (the book's table of transitions). */
 const transition = (
   engine: Engine,
-  {name, verb, to}: {name: string; verb: keyof typeof allowedFrom; to: VmState},
+  {name, verb, to}: {name: string; verb: Exclude<keyof typeof allowedFrom, 'suspend --disk'>; to: VmState},
   action: (vm: Vm) => Promise<void>,
 ): Promise<LifecycleResult> =>
   requireVm(engine.store, name).then(() =>
     withLock(engine, {name, verb}, async () => {
       const vm = await requireVm(engine.store, name)
-      const hypervisor = await hypervisorOf(engine, vm)
-      const observation = await hypervisor.observe(vm)
-      const {state} = observation
-      const allowed: readonly VmState[] = allowedFrom[verb]
-      // A guest that has crashed can be stopped, and must not be started beside.
-      const crashed = state === 'failed' && isAlive(observation)
-      if (!crashed && alreadyIn[verb]?.includes(state)) return {...resultOf(vm, state), unchanged: true}
-      if (crashed ? verb !== 'stop' : !allowed.includes(state)) {
-        throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}, which does not allow ${verb}.`, {
-          help: advice(name, state),
-          details: {vm: name, state, verb, allowed},
-        })
-      }
+      const already = await requireAllowed(engine, vm, verb)
+      if (already) return {...resultOf(vm, already), unchanged: true}
       await action(vm).catch((error: unknown) => {
         throw about(error, {vm: name})
       })
@@ -96,8 +87,27 @@ const transition = (
     }),
   )
 
+/**
+ * Whether the state of a VM allows a verb.
+ * @returns the state when it leaves the verb nothing to do
+ */
+const requireAllowed = async (engine: Engine, vm: Vm, verb: keyof typeof allowedFrom): Promise<VmState | undefined> => {
+  const {name} = vm
+  const observation = await (await hypervisorOf(engine, vm)).observe(vm)
+  const {state} = observation
+  const allowed: readonly VmState[] = allowedFrom[verb]
+  // A guest that has crashed can be stopped, and must not be started beside.
+  const crashed = state === 'failed' && isAlive(observation)
+  if (!crashed && alreadyIn[verb]?.includes(state)) return state
+  if (crashed ? verb === 'stop' : allowed.includes(state)) return undefined
+  throw new VmctlError('vmctl::vm::invalid_state', `VM ${name} is ${state}, which does not allow ${verb}.`, {
+    help: advice(name, state),
+    details: {vm: name, state, verb, allowed},
+  })
+}
+
 const advice = (name: string, state: VmState): string => {
-  if (state === 'suspended') return `Resume it with \`vmctl resume ${name}\`.`
+  if (state === 'suspended' || state === 'saved') return `Resume it with \`vmctl resume ${name}\`.`
   if (state === 'running') return `Suspend it with \`vmctl suspend ${name}\`, or stop it with \`vmctl stop ${name}\`.`
   return `Start it with \`vmctl start ${name}\`.`
 }
@@ -120,11 +130,24 @@ const boot = async (engine: Engine, vm: Vm, spec: VmSpec): Promise<void> => {
   await applyPlan(engine, {spec, steps: []}, {plan, records})
 }
 
-/** Boots a VM, with changes of its VMFile that have waited for that. */
-export const start = async (engine: Engine, name: string): Promise<LifecycleResult> => {
+export interface StartOptions {
+  /** Whether what a saved guest has in memory is given up, as by a power cut. */
+  readonly discardSaved?: boolean | undefined
+}
+
+/** Boots a VM, with changes of its VMFile that have waited for that. One that is saved goes on where it was. */
+export const start = async (
+  engine: Engine,
+  name: string,
+  {discardSaved: discards = false}: StartOptions = {},
+): Promise<LifecycleResult> => {
   try {
     const reading = readingOnce(engine)
-    return await transition(reading, {name, verb: 'start', to: 'running'}, async (vm) => boot(reading, vm, await specToStart(reading, vm)))
+    return await transition(reading, {name, verb: 'start', to: 'running'}, async (vm) => {
+      if (vm.saved && !discards) return loadVms(reading, [vm])
+      const spec = await specToStart(reading, vm)
+      return boot(reading, await discardSaved(reading, vm), spec)
+    })
   } catch (error) {
     engine.signal.throwIfAborted()
     await cleanUpNetworks(engine, [name])
@@ -135,8 +158,8 @@ export const start = async (engine: Engine, name: string): Promise<LifecycleResu
 /** Powers a VM off; forces it after `timeoutMs` milliseconds, or after its own grace period. */
 export const stop = async (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: number} = {}): Promise<LifecycleResult> => {
   const noted = noteForced(engine)
-  const result = await transition(engine, {name, verb: 'stop', to: 'stopped'}, (vm) =>
-    stopVm(noted.engine, vm, timeoutMs ?? stopGraceMs(vm.spec)),
+  const result = await transition(engine, {name, verb: 'stop', to: 'stopped'}, async (vm) =>
+    stopVm(noted.engine, await awake(engine, vm), timeoutMs ?? stopGraceMs(vm.spec)),
   )
   await cleanUpNetworks(engine, [name])
   return {...result, ...noted.result()}
@@ -151,8 +174,9 @@ export const restart = (engine: Engine, name: string, {timeoutMs}: {timeoutMs?: 
       try {
         const reading = readingOnce(engine)
         const spec = await specToStart(reading, vm)
-        await stopVm(noted.engine, vm, timeoutMs ?? stopGraceMs(vm.spec))
-        await boot(reading, vm, spec)
+        const woken = await awake(engine, vm)
+        await stopVm(noted.engine, woken, timeoutMs ?? stopGraceMs(vm.spec))
+        await boot(reading, woken, spec)
       } catch (error) {
         throw about(error, {vm: name})
       }
@@ -164,7 +188,26 @@ export const suspend = (engine: Engine, name: string): Promise<LifecycleResult> 
   transition(engine, {name, verb: 'suspend', to: 'suspended'}, (vm) => suspendVm(engine, vm))
 
 export const resume = (engine: Engine, name: string): Promise<LifecycleResult> =>
-  transition(engine, {name, verb: 'resume', to: 'running'}, (vm) => resumeVm(engine, vm))
+  transition(engine, {name, verb: 'resume', to: 'running'}, (vm) => (vm.saved ? loadVms(engine, [vm]) : resumeVm(engine, vm)))
+
+/** Brings the memory of VMs to disk, of all of them as of one instant, and ends what runs. */
+export const suspendToDisk = async (engine: Engine, names: readonly string[]): Promise<readonly LifecycleResult[]> => {
+  for (const name of names) await requireVm(engine.store, name)
+  await using locks = new AsyncDisposableStack()
+  locks.use(await lockVms(engine, names, 'vmctl suspend --disk'))
+  const results: LifecycleResult[] = []
+  const due: Vm[] = []
+  for (const name of names) {
+    const vm = await requireVm(engine.store, name)
+    const already = await requireAllowed(engine, vm, 'suspend --disk')
+    results.push({...resultOf(vm, 'saved'), ...(already && {unchanged: true as const})})
+    if (!already) due.push(vm)
+  }
+  await saveVms(engine, due)
+  await locks.disposeAsync()
+  await cleanUpNetworks(engine, names)
+  return results
+}
 
 /** What the end of a VM has led to; the `--json` shape of `destroy`. */
 export interface Destroyed {

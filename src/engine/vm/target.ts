@@ -25,4 +25,6 @@ export interface Task extends Target {
   readonly records: Records
   /** The VM was made by this very plan, so that nothing but its steps was done to its disk. */
   readonly made?: {readonly origin: FoundLayer | undefined}
+  /** Saves or loads this VM, and with it the others of which that is to be done. */
+  readonly atOnce?: (() => Promise<void>) | undefined
 }

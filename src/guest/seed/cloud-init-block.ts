@@ -1,5 +1,6 @@
 import type {CloudCommand} from '../../model/cloud-init.ts'
-import type {CloudInitConfig, GuestOs} from '../../model/vm.ts'
+import type {CloudInitConfig} from '../../model/cloud-init.ts'
+import type {GuestOs} from '../../model/vm.ts'
 import {autologin} from './cloud-init-console.ts'
 import type {GuestFile} from './guest-file.ts'
 

@@ -4,6 +4,7 @@ import {type Bench, type HypervisorHarness, type It, openBench} from './bench.ts
 import {testCheckpoints} from './checkpoints.ts'
 import {testLayers} from './layers.ts'
 import {testLife} from './life.ts'
+import {testSaved} from './saved.ts'
 import {testSight} from './sight.ts'
 
 export type {HypervisorHarness} from './bench.ts'
@@ -32,6 +33,7 @@ export const testHypervisor = ({create, skip = []}: HypervisorContract): void =>
     testLife(it)
     testCheckpoints(it)
     testLayers(it)
+    testSaved(it)
     testSight(it)
 
     test('every skipped test exists', () => {

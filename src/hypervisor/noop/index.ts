@@ -5,6 +5,8 @@ import {pathExists, readIfExists, readOwnIfExists, writeFileAtomic} from '../../
 import {convertImage, createOverlay} from '../../host/qemu-img.ts'
 import {connectTcp} from '../../host/sockets.ts'
 import {VmctlError} from '../../model/errors.ts'
+import {vmFiles} from '../../model/layout.ts'
+import {whyUnsaveable} from '../../model/saveable.ts'
 import {noopBackend, stateAtRest, type Vm} from '../../model/vm.ts'
 import type {CheckpointOptions, Hypervisor} from '../hypervisor.ts'
 import {forkDisks, freezeDisks, requireDisks, revertDisks, trimDisks} from '../local-checkpoint.ts'
@@ -28,7 +30,7 @@ const readState = async (vm: Vm): Promise<'running' | 'suspended' | undefined> =
 const writeState = (vm: Vm, state: 'running' | 'suspended'): Promise<void> => writeFileAtomic(stateFile(vm), `${JSON.stringify({state})}\n`)
 
 /** What stands for the memory of a guest. */
-const keptState = ({directory}: CheckpointOptions): string => join(directory, 'noop-state')
+const keptState = ({directory}: Pick<CheckpointOptions, 'directory'>): string => join(directory, 'noop-state')
 
 /** The backend that runs nothing: every operation succeeds at once. For tests of everything above it. */
 export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
@@ -56,7 +58,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   },
   observe: async (vm) => {
     const state = await readState(vm)
-    return {state: state ?? stateAtRest(vm), ...(options.guest && {sshPort: options.guest.port})}
+    return {state: vm.saved ? 'saved' : (state ?? stateAtRest(vm)), ...(options.guest && {sshPort: options.guest.port})}
   },
   dial: async (vm, _port, {signal}) => {
     if (!options.guest) throw noGuest(vm.name)
@@ -69,7 +71,7 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   exportDisk: ({base}, target, {signal}) => convertImage(base, target, {compressed: target.compressed, signal}),
   seed: (vm, documents) => writeLocalSeed(vm, documents),
   checkpoint: async (vm, given) => {
-    const state = await readState(vm)
+    const state = vm.saved ? await readIfExists(keptState({directory: vmFiles(vm.directory).savedMemory})) : await readState(vm)
     const hasMemory = given.memory && state !== undefined
     return {
       hasMemory,
@@ -107,6 +109,28 @@ export const noopHypervisor = (options: NoopOptions = {}): Hypervisor => ({
   trim: (vm, given) => trimDisks(vm, {...given, isAtRest: true}),
   suspend: (vm) => writeState(vm, 'suspended'),
   resume: (vm) => writeState(vm, 'running'),
+  save: async (vm, given) => {
+    const state = await readState(vm)
+    if (state === undefined) throw new VmctlError('vmctl::vm::invalid_state', `The noop VM ${vm.name} does not run.`)
+    const why = whyUnsaveable({devices: vm.spec.devices, shares: vm.attachments?.folders})
+    if (why !== undefined) throw new VmctlError('vmctl::snapshot::unsupported', `The memory of ${vm.name} cannot be saved: ${why}.`)
+    return {
+      hasMemory: true,
+      ready: async () => undefined,
+      hold: async () => undefined,
+      seal: () => writeFileAtomic(keptState(given), state),
+      release: async () => undefined,
+      settle: async () => undefined,
+      [Symbol.asyncDispose]: async () => {
+        if (await pathExists(given.mark)) await remove(stateFile(vm))
+      },
+    }
+  },
+  load: async (vm, given) => {
+    if (!(await pathExists(keptState(given))))
+      throw new VmctlError('vmctl::snapshot::damaged', `The state of ${vm.name} is gone: ${keptState(given)}.`)
+    return {load: () => writeState(vm, 'suspended'), release: () => writeState(vm, 'running')}
+  },
 })
 
 const noGuest = (name: string): VmctlError =>

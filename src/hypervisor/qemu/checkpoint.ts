@@ -2,10 +2,11 @@ import {chmod, copyFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {beginLayer, finishLayer, layerPath, undoLayer} from '../../host/disk-layers.ts'
-import {syncFile} from '../../host/durable.ts'
+import {link, syncFile} from '../../host/durable.ts'
 import {pathExists} from '../../host/files.ts'
 import type {ProcessIdentity} from '../../host/proc.ts'
 import {VmctlError} from '../../model/errors.ts'
+import {whyUnsaveable} from '../../model/saveable.ts'
 import type {Vm} from '../../model/vm.ts'
 import type {Checkpoint, CheckpointOptions, ForkOptions} from '../hypervisor.ts'
 import {forkDisks, freezeDisks} from '../local-checkpoint.ts'
@@ -14,14 +15,14 @@ import {addNext, forgetNext, recoverTops, runningDisks, switchToNext} from './bl
 import {copyPrivately} from './disk.ts'
 import {qemuFiles} from './files.ts'
 import {letGo, startGuard} from './guard.ts'
-import {recordMachine} from './machine.ts'
-import {memoryFile, type MemoryTransfer, saveMemory, whyUnsaveable} from './memory.ts'
+import {machineFile, recordMachine} from './machine.ts'
+import {memoryFile, type MemoryTransfer, refusalOf, saveMemory} from './memory.ts'
 import {findAnyProcess} from './process.ts'
 import {connectQmp, type QmpClient} from './qmp.ts'
 import {readRuntime, writeRuntime} from './runtime.ts'
 
 export const qemuCheckpoint = async (vm: Vm, options: CheckpointOptions): Promise<Checkpoint> => {
-  const running = await findAnyProcess(vm)
+  const running = vm.saved ? undefined : await findAnyProcess(vm)
   return running ? beginRunning(vm, running, options) : atRest(vm, options)
 }
 
@@ -45,12 +46,18 @@ export const qemuFork = async (vm: Vm, fork: Vm, options: ForkOptions): Promise<
   if (runtime) await writeRuntime(fork.directory, {schema: 1, name: fork.name, macAddress: runtime.macAddress})
 }
 
+/** The memory of a saved guest, which nobody writes to any more, gets a second name. */
+const keepSaved = async (from: string, to: string): Promise<void> => {
+  for (const file of [memoryFile, machineFile]) await link(file(from), file(to))
+}
+
 const atRest = (vm: Vm, options: CheckpointOptions): Checkpoint => ({
-  hasMemory: false,
+  hasMemory: options.memory && vm.saved !== undefined,
   ready: async () => undefined,
   hold: async () => undefined,
   async seal() {
     await keepVariables(vm, options.directory)
+    if (options.memory && vm.saved) await keepSaved(qemuFiles(vm.directory).savedMemory, options.directory)
     await freezeDisks(vm, options)
   },
   release: async () => undefined,
@@ -62,14 +69,9 @@ const atRest = (vm: Vm, options: CheckpointOptions): Checkpoint => ({
 })
 
 /** @throws VmctlError `vmctl::snapshot::unsupported` */
-const requireSaveable = async ({name, spec, attachments}: Vm, qmp: QmpClient): Promise<void> => {
-  const reason = await whyUnsaveable(qmp)
-  const why =
-    (spec.devices ?? []).length > 0
-      ? 'it has a device of the host, whose state nobody can save'
-      : (attachments?.folders ?? []).length > 0
-        ? 'it has shared folders, whose open files are on the host'
-        : reason
+export const requireSaveable = async ({name, spec, attachments}: Vm, qmp: QmpClient): Promise<void> => {
+  const reason = await refusalOf(qmp)
+  const why = whyUnsaveable({devices: spec.devices, shares: attachments?.folders}) ?? reason
   if (why !== undefined) throw new VmctlError('vmctl::snapshot::unsupported', `The memory of ${name} cannot be saved: ${why}.`)
 }
 
@@ -153,7 +155,7 @@ const beginRunning = async (vm: Vm, process: ProcessIdentity, options: Checkpoin
   }
 }
 
-const runs = async (qmp: QmpClient): Promise<boolean> => {
+export const runs = async (qmp: QmpClient): Promise<boolean> => {
   const status = await qmp.execute('query-status')
   return typeof status === 'object' && status !== null && 'running' in status && status.running === true
 }

@@ -12,7 +12,7 @@ import {findPanic} from './panic.ts'
 import {findProcess} from './process.ts'
 import {connectQmp, withMonitor} from './qmp.ts'
 import {qemuNode} from './settings.ts'
-import {holdingOf, readRuntime} from './runtime.ts'
+import {holdingOf, type QemuRuntime, readRuntime} from './runtime.ts'
 
 /** The QEMU backend. Needs Linux: it proves processes by /proc. */
 export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
@@ -39,12 +39,9 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
 
     async observe(vm) {
       const [runtime, running] = await Promise.all([readRuntime(vm.directory), findProcess(vm)])
-      const facts = {
-        ...(runtime && {macAddress: runtime.macAddress}),
-        ...(runtime?.sshPort !== undefined && {sshPort: runtime.sshPort}),
-        ...(runtime?.ports && runtime.ports.length > 0 && {ports: runtime.ports}),
-      }
-      if (!running) return {state: stateAtRest(vm), ...facts}
+      const facts = addressesIn(runtime)
+      // Nothing that a killed vmctl may have left of a saved guest executes anything.
+      if (!running || vm.saved) return {state: stateAtRest(vm), ...facts}
       const [state, problems] = await Promise.all([guestState(vm, running), problemsOf(vm, running)])
       return {
         ...facts,
@@ -90,6 +87,8 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
       const own = qemu?.args?.find((arg) => hostThing.test(arg))
       return own === undefined ? undefined : `its qemu { args } give it something of the host: ${own}`
     },
+    save: async (vm, given) => (await lifecycle()).save(vm, given),
+    load: async (vm, given) => (await lifecycle()).load(vm, given),
     trim: async (vm, given) => (await lifecycle()).trim(vm, given),
     freeze: async (vm, layer, given) => (await lifecycle()).freeze(vm, layer, given),
     suspend: (vm) => withMonitor(vm, (qmp) => qmp.execute('stop')),
@@ -101,6 +100,11 @@ export const qemuHypervisor = (options: QemuOptions): Hypervisor => {
 /** Arguments of QEMU that open a file, a device or a port of the host. */
 const hostThing =
   /^-(?:drive|blockdev|hd[a-d]|cdrom|sd|mtdblock|pflash|fsdev|virtfs|net|netdev|nic|chardev|serial|monitor|qmp|mon|vnc|spice)$|(?:^|,)(?:file|filename|path|mem-path)=/
+const addressesIn = (runtime: QemuRuntime | undefined): Pick<Observation, 'macAddress' | 'sshPort' | 'ports'> => ({
+  ...(runtime && {macAddress: runtime.macAddress}),
+  ...(runtime?.sshPort !== undefined && {sshPort: runtime.sshPort}),
+  ...(runtime?.ports && runtime.ports.length > 0 && {ports: runtime.ports}),
+})
 
 const addressOf = async (vm: Vm, leaseFiles: readonly string[], signal: AbortSignal): Promise<{host: string; port: number} | undefined> => {
   const runtime = await readRuntime(vm.directory)

@@ -28,15 +28,31 @@ import {checkDevices} from './pci.ts'
 import {endProcess, findAnyProcess, findProcess} from './process.ts'
 import {withMonitor} from './qmp.ts'
 import {reserve} from './reservation.ts'
-import {qemuRestore} from './restore.ts'
+import {qemuRestore, type Starting} from './restore.ts'
 import {readRuntime, writeRuntime} from './runtime.ts'
+import {qemuLoad, qemuSave} from './saved.ts'
 import {changeSeed} from './seed-drive.ts'
 import {powerDown} from './stop.ts'
 import {createTap, removeTap, tapsOf} from './tap.ts'
 import {endServing, requireVirtiofsd, serveFolders} from './virtiofsd.ts'
 
 type Lifecycle = Required<
-  Pick<Hypervisor, 'check' | 'prepare' | 'start' | 'startOtherwise' | 'stop' | 'destroy' | 'adapt' | 'seed' | 'restore' | 'trim' | 'freeze'>
+  Pick<
+    Hypervisor,
+    | 'check'
+    | 'prepare'
+    | 'start'
+    | 'startOtherwise'
+    | 'stop'
+    | 'destroy'
+    | 'adapt'
+    | 'seed'
+    | 'restore'
+    | 'save'
+    | 'load'
+    | 'trim'
+    | 'freeze'
+  >
 >
 
 /** What changes a VM, and is loaded when that is asked for: most commands only look. */
@@ -107,6 +123,16 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
     }
   }
 
+  const startingOf = (options: OperationOptions): Starting => ({
+    async command({spec, ...rest}, {seed}) {
+      const [runtime, {accelerator}, firmware] = await Promise.all([readRuntime(rest.directory), acceleratorFor(spec), firmwareFor(spec)])
+      const facts = {...runtime, macAddress: runtime?.macAddress ?? '', accelerator, firmware, seed}
+      return {binary: spec.qemu?.binary ?? program, arguments: qemuArguments({...rest, spec}, facts)}
+    },
+    startEmpty: (one, given) => startWith(one, given, {incoming: true}),
+    end: (one) => lifecycle.destroy(one, options),
+  })
+
   const lifecycle: Lifecycle = {
     async check(spec) {
       if (spec.network.type === 'vnic') {
@@ -169,8 +195,10 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       const running = await findAnyProcess(vm)
       // A kernel that hangs sees no power button.
       const hangs = (await findPanic(qemuFiles(vm.directory).consoleLog)) !== undefined
-      const why = running && (await powerDown(vm, running, {timeoutMs: hangs ? 0 : timeoutMs, signal}))
-      const forced = running && hangs ? 'its kernel had panicked' : why
+      // What a killed vmctl has left of a saved guest must not execute anything.
+      const isOver = hangs || vm.saved !== undefined
+      const why = running && (await powerDown(vm, running, {timeoutMs: isOver ? 0 : timeoutMs, signal}))
+      const forced = running && hangs && !vm.saved ? 'its kernel had panicked' : why
       if (forced !== undefined) onForced?.(forced)
       await tidy(vm)
     },
@@ -195,24 +223,22 @@ export const qemuLifecycle = ({stateDirectory, accelerators, binary: program = d
       })
     },
 
-    restore: (vm, options) =>
-      qemuRestore(vm, options, {
-        async command({spec, ...rest}, {seed}) {
-          const [runtime, {accelerator}, firmware] = await Promise.all([readRuntime(vm.directory), acceleratorFor(spec), firmwareFor(spec)])
-          const facts = {...runtime, macAddress: runtime?.macAddress ?? '', accelerator, firmware, seed}
-          return {binary: spec.qemu?.binary ?? program, arguments: qemuArguments({...rest, spec}, facts)}
-        },
-        startEmpty: (one, given) => startWith(one, given, {incoming: true}),
-        end: (one) => lifecycle.destroy(one, options),
-      }),
+    restore: (vm, options) => qemuRestore(vm, options, startingOf(options)),
+
+    save: (vm, options) => qemuSave(vm, options, startingOf(options)),
+
+    load: (vm, options) => qemuLoad(vm, options, startingOf(options)),
 
     freeze: async (vm, layer, {signal}) =>
       (await import('./freeze.ts')).freeze(vm, layer, {signal, program: vm.spec.qemu?.binary ?? program}),
 
     async trim(vm, {keep, signal}) {
-      const running = await findProcess(vm)
+      let running = await findProcess(vm)
       if (running) {
         await letGo(vm.directory)
+        running = await findProcess(vm)
+      }
+      if (running) {
         await withMonitor(vm, (qmp) => recoverTops(qmp, runningDisks(vm)))
       }
       return trimDisks(vm, {keep, isAtRest: running === undefined, signal})

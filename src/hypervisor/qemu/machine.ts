@@ -19,7 +19,7 @@ export interface Machine {
   readonly isRunning: boolean
 }
 
-const fileIn = (directory: string): string => join(directory, 'machine.json')
+export const machineFile = (directory: string): string => join(directory, 'machine.json')
 
 /** What loads a guest's memory is for this start only, and so are the ports of the host. */
 const incoming = ['-incoming', 'defer', '-S']
@@ -59,16 +59,16 @@ export const recordMachine = async (
     arguments: lasting(args),
     isRunning,
   }
-  await writeFileAtomic(fileIn(directory), seal(machine))
+  await writeFileAtomic(machineFile(directory), seal(machine))
 }
 
 /** @throws VmctlError `vmctl::snapshot::damaged` */
 export const readMachine = async (directory: string): Promise<Machine> => {
   const damaged = (): VmctlError =>
-    new VmctlError('vmctl::snapshot::damaged', `What the memory of the guest was saved with cannot be read: ${fileIn(directory)}.`, {
+    new VmctlError('vmctl::snapshot::damaged', `What the memory of the guest was saved with cannot be read: ${machineFile(directory)}.`, {
       help: 'Nothing was changed. Put the disks back and boot from them: `--disk-only`.',
     })
-  const text = readOwnIfExists(fileIn(directory))
+  const text = readOwnIfExists(machineFile(directory))
   if (text === undefined) throw damaged()
   try {
     const value = unseal(text)

@@ -56,7 +56,7 @@ const progressOf = async (qmp: QmpClient): Promise<Progress> => {
 }
 
 /** Why QEMU cannot tell the state of this VM, in its words; undefined when it can. */
-export const whyUnsaveable = async (qmp: QmpClient): Promise<string | undefined> => {
+export const refusalOf = async (qmp: QmpClient): Promise<string | undefined> => {
   const answer = await qmp.execute('query-migrate')
   const {'blocked-reasons': reasons = []} = answer as {readonly 'blocked-reasons'?: readonly string[]}
   return reasons[0]

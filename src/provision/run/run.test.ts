@@ -343,6 +343,29 @@ test('what is to be done afterwards is done after the result is on record, whate
   expect(seen).toEqual([['fake: one done'], ['fake: two failed']])
 })
 
+test('what the next step sweeps is left to it, unless it fails, and the last one does it', async () => {
+  const sweeping = new Map([['fake', {...fake, sweeps: true} as Provisioner]])
+  const told: string[] = []
+  const step =
+    (name: string, isFailing = false): Run =>
+    async ({afterwards}) => {
+      told.push(name)
+      afterwards(async () => void told.push(`tidied ${name}`))
+      if (isFailing) throw new Error('no')
+    }
+  const run = async (...runs: readonly Run[]): Promise<string[]> => {
+    const steps = await prepareSteps(
+      runs.map((one, index) => ({type: 'fake', settings: {text: `${index}`, run: one}})),
+      sweeping,
+    )
+    told.length = 0
+    await runSteps(newVm(), steps, options({provisioners: sweeping})).catch(() => undefined)
+    return [...told]
+  }
+  expect(await run(step('one'), step('two'), step('three'))).toEqual(['one', 'two', 'three', 'tidied three'])
+  expect(await run(step('one'), step('two', true))).toEqual(['one', 'two', 'tidied two', 'tidied one'])
+})
+
 test('an unknown type of step is an error before anything runs; titles are safe for a terminal', async () => {
   await expect(prepareSteps([{type: 'ansible', settings: {}}], new Map())).rejects.toMatchObject({
     code: 'vmctl::plugin::invalid',

@@ -9,6 +9,7 @@ import type {PreparedStep} from './declare.ts'
 import {type JournalEntry, type JournalKeeper, openJournal, withEntry} from './journal.ts'
 import {openProvisionLog, type ProvisionLog} from '../log/log.ts'
 import type {Guest, Provisioner} from '../provisioner.ts'
+import {type Actions, openTidying} from './tidying.ts'
 
 export type ProvisionEvent =
   | {readonly type: 'provision.step'; readonly step: number; readonly total: number; readonly title: string; readonly resumed: boolean}
@@ -47,10 +48,8 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
   const {keeper, verdicts} = await openRun(vm, steps, options)
   const files = vmFiles(vm.directory)
   await using log = await openProvisionLog({log: files.provisionLog, index: files.provisionIndex})
-  const tidying: Promise<void>[] = []
-  const tidy = (actions: readonly (() => Promise<void>)[]): void => {
-    for (const action of actions) tidying.push(action().catch(() => undefined))
-  }
+  const tidying = openTidying()
+  const tidy = tidying.now
   try {
     const turns = steps.map((step, index): Turn => ({step, index, total: steps.length, keeper, log, tidy}))
     // Before anything else runs, so that no two steps are under way in the guest at once.
@@ -58,20 +57,19 @@ export const runSteps = async (vm: Vm, steps: readonly PreparedStep[], options: 
     for (const turn of turns) if (verdicts[turn.index]?.verdict === 'rerun') await abandonStep(turn, options)
     let hasRun = false
     const active = turns.filter(({index}) => verdicts[index] !== undefined && isActive(verdicts[index]))
-    for (const turn of active) {
+    for (const [position, turn] of active.entries()) {
       const isChecked = verdicts[turn.index]?.verdict === 'check'
       if (isChecked && (turn.step.follows ? !hasRun : await isIntact(turn, options))) continue
       if (isChecked) await keeper.writeJournal(openFollowers(keeper.journal, steps, verdicts))
-      await runStep(vm, turn, options)
+      const afterwards = await runStep(vm, turn, options)
       hasRun = true
-      if (options.onDone) {
-        await Promise.all(tidying)
-        await options.onDone(turn.index + 1)
-      }
+      const settles = options.onDone !== undefined
+      await tidying.after(turn.step, afterwards, {next: active[position + 1], verdicts, journal: keeper.journal, settles})
+      await options.onDone?.(turn.index + 1)
     }
     await closeStart(keeper, steps, verdicts)
   } finally {
-    await Promise.all(tidying)
+    await tidying.end()
   }
 }
 
@@ -119,8 +117,7 @@ interface Turn {
   readonly total: number
   readonly keeper: JournalKeeper
   readonly log: ProvisionLog
-  /** Does what was put off until the result is on record. */
-  readonly tidy: (actions: readonly (() => Promise<void>)[]) => void
+  readonly tidy: (actions: Actions) => void
 }
 
 /** Ends what runs of steps that are no longer declared may have left in the guest. */
@@ -160,7 +157,8 @@ const abandonStep = async ({step, index, keeper, log, tidy}: Turn, options: RunO
   await options.onEvent({type: 'provision.abandoned', step: number, title: step.title})
 }
 
-const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> => {
+/** @returns what is to be done once the result is on record, which it is */
+const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<Actions> => {
   const {step, index, total, log, tidy} = turn
   const afterwards: (() => Promise<void>)[] = []
   const number = index + 1
@@ -209,8 +207,8 @@ const runStep = async (vm: Vm, turn: Turn, options: RunOptions): Promise<void> =
     throw explain(error, {vm, turn, signal: options.signal})
   }
   await book.end({state: 'done', exitCode: 0})
-  tidy(afterwards)
   await options.onEvent({type: 'provision.done', step: number, durationMs: Math.round(performance.now() - started)})
+  return afterwards
 }
 
 /** The journal's entry of the step that runs, written before the step begins and at every change of what is known. */

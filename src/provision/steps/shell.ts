@@ -19,6 +19,8 @@ interface ShellMemory extends Job {
 /** `provision "shell"`: a command or a script, run in the guest as a job that survives the connection. */
 export const shellProvisioner: Provisioner<ShellSettings> = {
   type: 'shell',
+  // start-job.sh
+  sweeps: true,
 
   describe: ({inline, script}) => (inline === undefined ? `script: ${basename(script)}` : `inline: ${firstLine(inline)}`),
 

@@ -1,5 +1,5 @@
-import {anyText, label, text} from '../grammar/kinds.ts'
-import {block, list, pairs, required} from '../grammar/shapes.ts'
+import {anyText, boolean, label, text} from '../grammar/kinds.ts'
+import {block, field, list, pairs, required} from '../grammar/shapes.ts'
 import {names} from '../grammar/words.ts'
 import {homeNode} from './home.ts'
 import {vmDefaults} from './vm.ts'
@@ -14,6 +14,7 @@ export const projectNode = block(
       text('public key', {example: '"~/.ssh/id_ed25519.pub"'}),
       'Public keys for every VM: paths of files, or keys themselves.',
     ),
+    warm: field(boolean, 'Whether `vmctl down` keeps the memory of the VMs on disk; it powers them off when absent.'),
     label: pairs(anyText, names, 'Names and values for every VM.'),
   },
 )

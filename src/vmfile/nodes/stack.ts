@@ -2,9 +2,10 @@ import type {BackendNodes} from '../../model/backend-node.ts'
 import {canLogIn} from '../../model/login.ts'
 import type {VolumeSpec} from '../../model/storage.ts'
 import type {NetworkSpec} from '../../model/network.ts'
+import {whyUnsaveable} from '../../model/saveable.ts'
 import type {VmSpec} from '../../model/vm.ts'
-import {block, type ReadFields} from '../grammar/shapes.ts'
-import type {Span} from '../kdl/report.ts'
+import {block, type Located, type ReadFields} from '../grammar/shapes.ts'
+import type {Report, Span} from '../kdl/report.ts'
 import type {Context} from '../resolve/context.ts'
 import {inherit} from '../resolve/inherit.ts'
 import {checkNames, instancesOf, scopeOf} from '../resolve/names.ts'
@@ -83,6 +84,7 @@ export const buildStack = async (
     project,
     home: buildHome(file.project?.fields.home, context),
     projectKeys: file.project?.fields['ssh-key'] ?? [],
+    isWarm: file.project?.fields.warm?.value === true,
     projectLabels: file.project?.fields.label ?? new Map(),
     networks: implied ?? buildNetworks(file.network, scope, context),
     volumes: buildVolumes(file.volume, scope, context),
@@ -98,6 +100,7 @@ export const buildStack = async (
   checkMembers(services, around.networks, context)
   refuseClashes(services, context)
   refuseTwoWriters(services, context)
+  warnUnsaveable(file.project?.fields.warm, services, report)
   warnUnused(around.volumes, services, report)
   const dependencies = buildDependencies(
     services.map((service, index) => orderOf(service, vms[index])),
@@ -151,3 +154,12 @@ const orderOf = ({name, instances, common, connections}: Service, vm: ReadVm | u
 
 const labelsOf = (file: ReadFile): Record<string, string> =>
   Object.fromEntries([...(file.project?.fields.label ?? [])].map(([name, {value}]) => [name, value]))
+
+/** What `down` of a project that is warm does with a VM is not what its VMFile says of all of them. */
+const warnUnsaveable = (warm: Located<boolean> | undefined, services: readonly Service[], report: Report): void => {
+  if (!warm?.value) return
+  for (const {name, common} of services) {
+    const why = common && whyUnsaveable(common)
+    if (why !== undefined) report.warning(warm, `vm "${name}" cannot stay warm: ${why}`, '`vmctl down` powers it off')
+  }
+}

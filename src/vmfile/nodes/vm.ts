@@ -86,6 +86,7 @@ export interface Surroundings {
   readonly project: string | undefined
   readonly home: HomeSpec | undefined
   readonly projectKeys: readonly Located<string>[]
+  readonly isWarm: boolean
   readonly projectLabels: ReadonlyMap<string, Located<string>>
   readonly networks: DeclaredNetworks
   readonly volumes: DeclaredVolumes
@@ -153,6 +154,7 @@ const buildCommon = async (vm: ReadVm, part: Part, context: Context): Promise<Se
     ...optional('healthcheck', fields.healthcheck && buildHealthcheck(fields.healthcheck, context)),
     ...optional('stopGraceMs', fields['stop-grace-period'] && Math.max(1000, fields['stop-grace-period'].value)),
     ...(fields.autostart?.value === false && {autostart: false}),
+    ...(part.around.isWarm && {warm: true}),
     ...optional('labels', record([...part.around.projectLabels, ...fields.label])),
     ...optional('env', record([...fields.env])),
     ...optional('dockerfile', built?.spec),
