@@ -110,14 +110,20 @@ interface Seen extends Observed {
   readonly image: BaseImage | undefined
 }
 
+/** Looking at an image means running qemu-img, so that is done where a disk may be made from it. The archive of a container is used where it is. */
+const imageFor = async (
+  engine: Engine,
+  {kind, image: reference}: VmSpec,
+  {isMade}: {readonly isMade: boolean},
+): Promise<Pick<Seen, 'image' | 'imageIsHere'>> => {
+  if (kind !== undefined || !isMade) return {image: undefined, imageIsHere: true}
+  const image = await findImage(engine.images, reference, engine.lock?.find(reference)?.digests)
+  return {image, imageIsHere: image !== undefined}
+}
+
 const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = false}: LookOptions): Promise<Seen> => {
   const found = await readVm(engine.store, spec.name)
-  // Looking at an image means running qemu-img, which is worth it only where a disk may be made from it.
-  // The archive of a container is used where it is.
-  const needsImage = spec.kind === undefined && (verb === 'reload' || (verb === 'up' && !found))
-  const locked = engine.lock?.find(spec.image)
-  const image = needsImage ? await findImage(engine.images, spec.image, locked?.digests) : undefined
-  const imageIsHere = !needsImage || image !== undefined
+  const {image, imageIsHere} = await imageFor(engine, spec, {isMade: verb === 'reload' || (verb === 'up' && !found)})
   if (!found) return {observation: {state: 'destroyed'}, journal: emptyJournal, guest: newGuest, imageIsHere, image}
   const {vm, isNew, notice} = await claim(engine, found, {vmfile, adopt})
   const read = verb === 'up' || verb === 'provision' ? readRecords : peekRecords
@@ -130,7 +136,7 @@ const observedOf = async (engine: Engine, spec: VmSpec, {vmfile, verb, adopt = f
     image,
     isNewRecord: isNew,
     ...(notice !== undefined && {ownership: notice}),
-    ...(await otherBuildOf(engine, vm, locked)),
+    ...(await otherBuildOf(engine, vm, engine.lock?.find(spec.image))),
   }
 }
 

@@ -136,17 +136,16 @@ export const incusLife = ({server: open, owner}: LifeOptions): Life => {
           return staged === undefined ? undefined : {...now, config: rest}
         })
       }
+      // A start that is under way cannot be taken back: it is waited for, and then undone.
+      const calm = {signal: AbortSignal.timeout(stateMs)}
       try {
-        await setState(server, vm, {...options, state: {action: 'start'}})
+        await setState(server, vm, {...calm, state: {action: 'start'}})
       } catch (error) {
-        const calm = {signal: signal.aborted ? AbortSignal.timeout(stateMs) : signal}
-        const now = await findInstance(server, vm, calm.signal)
-        if (signal.aborted) {
-          if (now && now.status !== 'Stopped') await setState(server, vm, {...calm, state: {action: 'stop', force: true}})
-          throw error
-        }
-        if (now?.status !== 'Running') throw error
+        if ((await findInstance(server, vm, calm.signal))?.status !== 'Running') throw error
       }
+      if (!signal.aborted) return
+      await setState(server, vm, {...calm, state: {action: 'stop', force: true}})
+      signal.throwIfAborted()
     },
 
     async stop(vm, {timeoutMs, onForced, ...options}) {
