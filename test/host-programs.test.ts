@@ -21,6 +21,7 @@ const everywhere = [
     'dpkg-deb',
     'du',
     'find',
+    'flock',
     'git',
     'ln',
     'mkdir',
@@ -28,11 +29,12 @@ const everywhere = [
     'mkfs.ext4',
     'mount',
     'mv',
+    'nsenter',
     'prlimit',
     'sh',
     'sleep',
   ],
-  ...['script', 'stty', 'tar', 'touch', 'true', 'umount', 'unshare', 'useradd', 'userdel'],
+  ...['script', 'stty', 'tar', 'tee', 'touch', 'true', 'umount', 'unshare', 'useradd', 'userdel'],
 ]
 
 /** What a test asks for and does without, where whoever runs it is root. */

@@ -7,7 +7,7 @@ import {configDirectory} from '../host/paths.ts'
 import type {HomeAccess, HomeCredentials} from '../hypervisor/home-servers.ts'
 import {systemCode, VmctlError} from '../model/errors.ts'
 import {localHome} from '../model/home.ts'
-import {closest, isVmName} from '../model/names.ts'
+import {suggest, isVmName} from '../model/names.ts'
 
 /** Where VMs can live that is not this host; the `--json` shape of an element of `vmctl home ls`. */
 export interface Home {
@@ -89,10 +89,9 @@ export const requireHome = async (place: HomePlace): Promise<Home> => {
   const home = await readHome(place)
   if (home) return home
   const names = await listHomeNames(place.homes)
-  const near = closest(place.name, names)
+  const help = suggest(place.name, names) ?? (names.length === 0 ? 'Make one: `vmctl home add NAME URL --token -`.' : undefined)
   throw new VmctlError('vmctl::home::not_found', `There is no home ${JSON.stringify(place.name)}.`, {
-    ...(near !== undefined && {help: `Did you mean ${near}?`}),
-    ...(names.length === 0 && {help: 'Make one: `vmctl home add NAME URL --token -`.'}),
+    ...(help !== undefined && {help}),
   })
 }
 
