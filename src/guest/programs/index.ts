@@ -480,6 +480,9 @@ for file in etc/machine-id var/lib/dbus/machine-id; do
 [ ! -f "$file" ] || [ -L "$file" ] || printf '%s\\n' "$identity" >"$file" || problem "$file could not be written"
 done
 [ "$host_keys" != seeded ] || edit etc/hosts '/^127\\.0\\.1\\.1[[:space:]]/d'
+if [ "$host_keys" = seeded ]; then
+for file in root/.ssh/authorized_keys home/*/.ssh/authorized_keys; do edit "$file" '/ vmctl [^ ]*$/d'; done
+fi
 gone var/lib/vmctl/setup
 if [ "$host_keys" = own ]; then
 key=etc/ssh/ssh_host_\${key_kind}_key

@@ -27,6 +27,10 @@ for file in etc/machine-id var/lib/dbus/machine-id; do
 done
 # cloud-init adds the line of the new name.
 [ "$host_keys" != seeded ] || edit etc/hosts '/^127\.0\.1\.1[[:space:]]/d'
+# So that nobody comes in by the key that vmctl has made for the other one; cloud-init adds that of this one afterwards.
+if [ "$host_keys" = seeded ]; then
+  for file in root/.ssh/authorized_keys home/*/.ssh/authorized_keys; do edit "$file" '/ vmctl [^ ]*$/d'; done
+fi
 # By this mark the setup of a first boot would step back.
 gone var/lib/vmctl/setup
 if [ "$host_keys" = own ]; then

@@ -17,12 +17,22 @@ const files: Readonly<Record<string, string>> = {
   'etc/ssh/ssh_host_rsa_key': 'former',
   'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 former former\n',
   'etc/ssh/sshd_config': 'Port 22\n',
+  'home/dev/.ssh/authorized_keys': 'ssh-ed25519 AAAA vmctl shop.web-1\nssh-ed25519 BBBB ann@home\n',
   'var/lib/systemd/random-seed': 'former',
   'var/lib/systemd/credential.secret': 'needed',
   'var/lib/dhcp/dhclient.leases': 'former',
   'var/lib/vmctl/setup': '',
   'srv/data': 'data',
 }
+
+const staying = [
+  'etc/machine-id',
+  'etc/hosts',
+  'etc/ssh/sshd_config',
+  'home/dev/.ssh/authorized_keys',
+  'var/lib/systemd/credential.secret',
+  'srv/data',
+]
 
 const makeRoot = (): string => {
   const root = temporaryDirectory()
@@ -55,9 +65,9 @@ describe.each(guestShells())('with the shell and the programs of $name', ({path,
     expect(read(root, 'etc/machine-id')).toBe(`${identity}\n`)
     expect(read(root, 'var/lib/dbus/machine-id')).toBe(`${identity}\n`)
     expect(read(root, 'etc/hosts')).toBe('127.0.0.1 localhost\n')
+    expect(read(root, 'home/dev/.ssh/authorized_keys')).toBe('ssh-ed25519 BBBB ann@home\n')
     for (const file of Object.keys(files)) {
-      const stays = ['etc/machine-id', 'etc/hosts', 'etc/ssh/sshd_config', 'var/lib/systemd/credential.secret', 'srv/data'].includes(file)
-      expect(existsSync(join(root, file)), file).toBe(stays)
+      expect(existsSync(join(root, file)), file).toBe(staying.includes(file))
     }
   })
 
