@@ -26,9 +26,9 @@ told() { run "$@" 2>&1 | tee "$results/$1.out"; }
 
 if [ "${1-}" = micro ]; then
   export VMCTL_E2E_GUESTS=micro
-  # What is killed, cut off or restarted half-way shows the same on every machine, and takes minutes.
+  # What is killed, cut off, restarted half-way or made of another one shows the same on every machine, and takes minutes.
   set --
-  for file in docs dropped guest-faults image-build killed order steps torture; do set -- "$@" --exclude "**/$file.e2e.ts"; done
+  for file in docs dropped fork guest-faults image-build killed layers order steps torture; do set -- "$@" --exclude "**/$file.e2e.ts"; done
 else
   set --
   told 'build' npm run --silent build
