@@ -112,7 +112,7 @@ test('killed at any act there is the clone or nothing, and the VM is as it was',
   const points = readFileSync(acts, 'utf8').trim().split('\n')
   const isAdopted = points.findIndex((line) => line.includes('after rename') && line.endsWith('/vms/web2')) + 1
   expect(isAdopted).toBeGreaterThan(10)
-  for (let at = 2; at <= points.length; at += Math.ceil(points.length / 9)) {
+  for (let at = 2; at <= points.length; at += Math.ceil(points.length / 5)) {
     await runCommand('destroy', 'web2', '--yes')
     expect((await run({VMCTL_KILL_AT: `${at}`})).exitCode, points[at - 1]).toBe(-1)
     const isThere = existsSync(directoryOf('web2'))

@@ -11,9 +11,13 @@ import {downloadTurns} from './turns.ts'
 
 const lab = useImageLab()
 
-/** Servers that count how many downloads they see at once, each and together. */
-const startCounting = async (count: number) => {
+/**
+ * Servers that count how many downloads they see at once, each and together. Nobody is through before as many are there as there should
+ * be, however slow the host is.
+ */
+const startCounting = async (count: number, expected: number) => {
   const most = {all: 0, perHost: 0}
+  const full = Promise.withResolvers<void>()
   let all = 0
   const origins = await Promise.all(
     Array.from({length: count}, async () => {
@@ -24,11 +28,14 @@ const startCounting = async (count: number) => {
         const disk = makeRawDisk(64 * 1024, all)
         response.writeHead(200, {'content-length': `${disk.length}`})
         response.write(disk.subarray(0, 1000))
-        setTimeout(() => {
-          all--
-          own--
-          response.end(disk.subarray(1000))
-        }, 30)
+        if (all === expected) full.resolve()
+        void full.promise
+          .then(() => sleep(30))
+          .then(() => {
+            all--
+            own--
+            response.end(disk.subarray(1000))
+          })
       })
       await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
       onTestFinished(() => void server.close())
@@ -47,7 +54,7 @@ const pullAll = async (sources: readonly string[], events: ImageEvent[] = []) =>
 const eight = [0, 1, 2, 3, 4, 5, 6, 7]
 
 test('eight images of one host come two at a time, and the others say that they wait', async () => {
-  const {most, origins} = await startCounting(1)
+  const {most, origins} = await startCounting(1, 2)
   const events: ImageEvent[] = []
   const images = await pullAll(
     eight.map((index) => `${origins[0]}/${index}.raw`),
@@ -59,7 +66,7 @@ test('eight images of one host come two at a time, and the others say that they 
 })
 
 test('eight images of eight hosts come four at a time', async () => {
-  const {most, origins} = await startCounting(8)
+  const {most, origins} = await startCounting(8, 4)
   await pullAll(origins.map((origin) => `${origin}/disk.raw`))
   expect(most).toEqual({all: 4, perHost: 1})
 })

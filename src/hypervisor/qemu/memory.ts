@@ -177,8 +177,9 @@ export const loadMemory = async (
       })
     } catch (error) {
       signal.throwIfAborted()
-      // QEMU hangs up on what it does not understand; it says why itself.
-      if (!['EPIPE', 'ECONNRESET'].includes(systemCode(error) ?? '')) throw error
+      // QEMU hangs up on what it does not understand, and on what it has read to its end, which may be before the farewell of this side
+      // is through; it says itself which of them it was.
+      if (!['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE'].includes(systemCode(error) ?? '')) throw error
     }
     for (;;) {
       signal.throwIfAborted()
