@@ -10,7 +10,7 @@ import {VmctlError} from '../model/errors.ts'
 import {formatDuration} from '../model/quantity.ts'
 
 export default class Try extends VmfileCommand {
-  static override summary = 'Run a command against a passing fork of VMs.'
+  static override summary = 'Run a command against a temporary fork of VMs.'
   static override description =
     'The fork has what the VMs have at this instant, memory too where they run, on a network of its own; they go on as they were, and notice nothing of what is done to it. `vmctl` in the command finds the fork in place of the VMs (VMCTL_STATE_DIR); `VMCTL_WEB_80` is the address that leads to port 80 of `web`. The exit status of the command is passed on. Guests of a fork have host keys, machine-ids and ports of their own.'
   static override strict = false
